@@ -68,7 +68,8 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+            stored = datetime.fromisoformat(value)
+            return stored.astimezone(UTC) if stored.tzinfo else stored.replace(tzinfo=UTC)
         moment: datetime = value
         return moment.astimezone(UTC)
 

@@ -98,7 +98,7 @@ def plain_tables(connection: Connection) -> frozenset[str]:
 
     They have no trigger, rule or policy, and all columns have the schema's types and no defaults.
     """
-    if connection.dialect.name != "postgresql":
+    if connection.dialect.name != "postgresql" or _is_recoded(connection):
         return frozenset()
     names = list(schema.metadata.tables)
     present = {tuple(row) for row in connection.execute(_COLUMNS, {"names": names})}
@@ -117,8 +117,13 @@ _TYPES = text("""
 
 
 def other_types(connection: Connection) -> Mapping[str, frozenset[str]]:
-    """Return the columns of each table that have another type than the schema's, which may round or cut a value."""
+    """Return the columns of each table that have another type than the schema's, which may round or cut a value.
+
+    In a database whose encoding is not UTF-8 these are all columns.
+    """
     names = list(schema.metadata.tables)
+    if _is_recoded(connection):
+        return {table.name: frozenset(map(str, table.columns.keys())) for table in schema.metadata.tables.values()}
     if connection.dialect.name == "postgresql":
         present = {(table, name): kind for table, name, kind in connection.execute(_TYPES, {"names": names})}
     else:
@@ -138,6 +143,12 @@ def other_types(connection: Connection) -> Mapping[str, frozenset[str]]:
     }
 
 
+def _is_recoded(connection: Connection) -> bool:
+    """Return whether the database stores texts in an encoding of its own, which may make one letter of two."""
+    is_postgresql = connection.dialect.name == "postgresql"
+    return is_postgresql and connection.scalar(text("SHOW server_encoding")) not in {"UTF8", "SQL_ASCII"}
+
+
 def _type(column: Column[Any], dialect: Dialect) -> str:
     return str(column.type.compile(dialect)).lower()
 
@@ -145,12 +156,12 @@ def _type(column: Column[Any], dialect: Dialect) -> str:
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[Connection]:
     with engine.begin() as connection:
-        _alone(connection)
+        _begin(connection)
         yield connection
 
 
 def _create(connection: Connection) -> None:
-    _alone(connection)
+    _begin(connection)
     if not schema.metadata.tables.keys() <= set(inspect(connection).get_table_names()):
         schema.metadata.create_all(connection)  # asks for each table by itself
     tables.create(connection)
@@ -191,7 +202,11 @@ def _check_columns(engine: Engine) -> None:
                 raise BadTarget(f"the column {min(generated)} of the table {table.name} is generated")
 
 
-def _alone(connection: Connection) -> None:
-    """Allow one import at a time: two could wait for each other's rows. SQLite has one writer anyway."""
+def _begin(connection: Connection) -> None:
+    """Allow one import at a time: two could wait for each other's rows. SQLite has one writer anyway.
+
+    Constraints that the target defers are checked with each statement: the commit could not say which row they refuse.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))

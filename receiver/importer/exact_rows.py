@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Insert, Table, Update, delete, select
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from receiver.importer.cascades import needed_here
 from receiver.importer.faults import BadTarget
 from receiver.importer.values import Reason, is_same
 from receiver.ledger.bulk import among
@@ -77,6 +78,11 @@ def written_rows(
     return written
 
 
+def never_replacing(statement: Insert | Update) -> Insert | Update:
+    """Return the statement so that a constraint with ON CONFLICT REPLACE of SQLite deletes no other row."""
+    return statement.prefix_with("OR ABORT", dialect="sqlite")
+
+
 def stored_rows(connection: Connection, table: Table, identifiers: Collection[str]) -> dict[str, dict[str, Any]]:
     """Return the rows that are stored, by id."""
     if not identifiers:
@@ -90,13 +96,14 @@ def stored_rows(connection: Connection, table: Table, identifiers: Collection[st
 
 def delete_rows(connection: Connection, table: Table, identifiers: Collection[str]) -> list[str]:
     """Delete rows; returns those that stay, because other rows here refer to them or a trigger refuses it."""
-    staying = list(identifiers)
+    needed = needed_here(connection, table, identifiers)
+    staying = [one for one in identifiers if one not in needed]
     while staying:
         left = _not_deleted(connection, table, staying)
         if len(left) == len(staying):
             break
         staying = left  # again: what referred to them may be gone now
-    return staying
+    return [*(one for one in identifiers if one in needed), *staying]
 
 
 def _not_deleted(connection: Connection, table: Table, identifiers: Sequence[str]) -> list[str]:
@@ -107,6 +114,7 @@ def _not_deleted(connection: Connection, table: Table, identifiers: Sequence[str
         try:
             with connection.begin_nested():
                 connection.execute(delete(table).where(among(connection, table.c.id, part)))
+            staying += stored_rows(connection, table, part)  # a trigger may keep a row without an error
         except DBAPIError as error:
             if not is_about_row(error):
                 raise

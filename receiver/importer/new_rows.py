@@ -15,7 +15,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from portability.api import FieldType
 from receiver.binding.columns import TableRules
-from receiver.importer.exact_rows import WrittenRows, is_about_row, written_rows
+from receiver.importer.exact_rows import WrittenRows, is_about_row, never_replacing, written_rows
 from receiver.importer.values import bindable, kind_of
 from receiver.ledger.bulk import put
 
@@ -67,7 +67,7 @@ class NewRows:
     def _insert(self, connection: Connection, rows: Mapping[str, Values]) -> None:
         for alike in _alike(rows.values()):
             lines = [{name: bindable(self._table.c[name], row[name]) for name in row} for row in alike]
-            connection.execute(insert(self._table), lines)
+            connection.execute(never_replacing(insert(self._table)), lines)
 
     def _line(self, row: Values) -> list[Any]:
         line = list(row.values())

@@ -14,6 +14,7 @@ from receiver.importer.exact_rows import delete_rows
 from receiver.importer.feed_changes import FeedChanges
 from receiver.importer.records import ImportJob
 from receiver.importer.report import ConflictingRecord, DatasetResult
+from receiver.importer.stored_forms import stored_forms
 from receiver.importer.values import is_same
 from receiver.ledger.identifiers import IdMap
 from receiver.ledger.journal import RowEntry, RowJournal
@@ -52,11 +53,12 @@ def _delete(
     bases, made = journal.bases(list(rows)), ids.made(table.name, list(rows))
     gone = dict(_gone(table, taken, {name: rows[name] for name in rows if name in made}, bases, write.on_conflict))
     taken.kept += len(rows.keys() - made)
+    forms = stored_forms(connection, table, gone)
     for name in delete_rows(connection, table, gone):
         taken.conflict(ConflictingRecord(name, ()))
         taken.kept += 1
         del gone[name]
-    entries = [RowEntry(name, "deleted", {}, _without_file(row), {}) for name, row in gone.items()]
+    entries = [RowEntry(name, "deleted", {}, _without_file(row), {}, forms.get(name, {})) for name, row in gone.items()]
     journal.add(entries, gone)
     ids.note_deleted(table.name, gone)
     taken.deleted += len(gone)

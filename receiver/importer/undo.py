@@ -6,11 +6,11 @@ journal: after a kill the same command continues.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Insert, Row, Table, Update, delete, insert, select, update
 
 from exporters.reference import schema
 from portability.api import JSON
@@ -19,8 +19,9 @@ from portability.api.storages import Storage
 from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches
-from receiver.importer.exact_rows import delete_rows
-from receiver.importer.values import bindable, is_same
+from receiver.importer.exact_rows import delete_rows, never_replacing, written_rows
+from receiver.importer.stored_forms import restorable
+from receiver.importer.values import is_same
 from receiver.ledger import feeds, runs
 from receiver.ledger.seals import JournalKey
 from receiver.ledger.tables import CHANGE, ID, RUN, exist
@@ -172,7 +173,7 @@ class _Undo:
         table, place = schema.metadata.tables[entry.name], (entry.name, entry.local_id)
         row = rows[place]
         if entry.action == "deleted":
-            return self._put_back(connection, entry, values["before"], rows)
+            return self._put_back(connection, entry, values, rows)
         if row is None or entry.action == "seen":
             return True
         after, before = values["after"], values["before"]
@@ -184,24 +185,24 @@ class _Undo:
             self._report.removed += 1
         else:
             restored = {name: value for name, value in before.items() if name not in edited}
-            if restored:
-                typed = {name: bindable(table.c[name], value) for name, value in restored.items()}
-                connection.execute(update(table).where(table.c.id == entry.local_id).values(typed))
-                row.update(restored)
+            change = update(table).where(table.c.id == entry.local_id)
+            left = _not_written(connection, table, change, entry.local_id, restored, values.get("forms", {}))
+            if restored.keys() - left:
+                row.update({name: value for name, value in restored.items() if name not in left})
                 self._report.restored += 1
-            if edited:
-                return self._keep(entry, edited)
+            if edited or left:
+                return self._keep(entry, (*edited, *left))
         if after.get(STORAGE_KEY):
             orphans.append(after[STORAGE_KEY])
         return True
 
-    def _put_back(self, connection: Connection, entry: Row[Any], before: Values, rows: Rows) -> bool:
+    def _put_back(self, connection: Connection, entry: Row[Any], values: Mapping[str, Values], rows: Rows) -> bool:
         """Insert a deleted row again, without its file; a row that was made here since then stays."""
         if rows[entry.name, entry.local_id] is not None:
             return self._keep(entry, ())
-        table = schema.metadata.tables[entry.name]
-        row = {name: bindable(table.c[name], value) for name, value in before.items()}
-        connection.execute(insert(table).values(row))
+        table, before, forms = schema.metadata.tables[entry.name], values["before"], values.get("forms", {})
+        if _not_written(connection, table, insert(table), entry.local_id, before, forms):
+            return self._keep(entry, ())
         made = (ID.c.target == entry.target, ID.c.issuer == entry.issuer, ID.c.name == entry.name)
         connection.execute(update(ID).where(*made, ID.c.local_id == entry.local_id).values(is_made=True))
         rows[entry.name, entry.local_id] = dict(before)
@@ -248,6 +249,25 @@ class _Undo:
         connection.execute(delete(ID).where(ID.c.run == run))
         if staying:
             connection.execute(insert(ID), staying)
+
+
+def _not_written(
+    connection: Connection, table: Table, statement: Insert | Update, identifier: str, values: Values, forms: Values
+) -> Collection[str]:
+    """Write the values of one row; returns the columns that do not have them now.
+
+    A constraint or a trigger of the target may refuse the row, or set other values.
+    """
+    if not values:
+        return ()
+    dialect = connection.dialect.name
+    typed = {name: restorable(table.c[name], value, forms, dialect) for name, value in values.items()}
+
+    def write(_rows: object) -> None:
+        connection.execute(never_replacing(statement).values(typed))
+
+    written = written_rows(connection, table, {identifier: values}, (), write)
+    return list(values) if identifier in written.refused else written.altered.get(identifier, ())
 
 
 def _current(connection: Connection, entries: Sequence[Row[Any]]) -> Rows:

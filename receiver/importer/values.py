@@ -107,10 +107,12 @@ def is_same(column: Column[Any], stored: object, value: object) -> bool:
     """Return whether a stored value equals the one to write: digit by digit, and true is not 1."""
     if stored is None or value is None:
         return stored is None and value is None
-    if isinstance(stored, Decimal) and isinstance(value, Decimal):
-        return format(stored, "f") == format(value, "f")
+    if isinstance(stored, Decimal | float | int) and isinstance(value, Decimal):
+        return format(Decimal(stored), "f") == format(value, "f")  # a column of another type has other digits
     if kind_of(column) is FieldType.OBJECT:
         return canonical(stored) == canonical(value)
+    if isinstance(stored, float) and isinstance(value, float) and math.isnan(stored):
+        return math.isnan(value)
     return stored == value
 
 

@@ -17,9 +17,10 @@ from receiver.binding.rows import BoundRows, RowBinder
 from receiver.binding.tables import STORAGE_KEY
 from receiver.binding.target import ImportTarget
 from receiver.importer.differences import Differences
-from receiver.importer.exact_rows import RowRefusal, WrittenRows, stored_rows, written_rows
+from receiver.importer.exact_rows import RowRefusal, WrittenRows, never_replacing, stored_rows, written_rows
 from receiver.importer.new_rows import NewRows
 from receiver.importer.report import ConflictingRecord, DatasetResult, RefusedRecord
+from receiver.importer.stored_forms import stored_forms
 from receiver.importer.values import bindable, is_same
 from receiver.ledger.identifiers import IdMap, MapScope
 from receiver.ledger.journal import RowEntry, RowJournal
@@ -133,6 +134,8 @@ class _BoundBatch:
         """Rows that are here, by the archive's ids."""
         self._changed: dict[str, Values] = {}
         self._before: dict[str, Values] = {}
+        self._forms: Mapping[str, Values] = {}
+        """The values of `_before` in the database's own form."""
         self._theirs: dict[str, Values] = {}
         self._with_file: list[str] = []
         """The archive's ids."""
@@ -156,6 +159,7 @@ class _BoundBatch:
                 self._merge(foreign, values, row, bases.get(values["id"], {}))
             else:
                 self._add(foreign, values, was_made=values["id"] in made)
+        self._forms = stored_forms(self._connection, self._table, self._changed)
         inserted, changed = self._inserts.insert(self._connection, self._new), self._changed_rows()
         refused = {**inserted.refused, **changed.refused}
         self._count(refused, {**inserted.altered, **changed.altered})
@@ -250,7 +254,8 @@ class _BoundBatch:
     def _update(self, rows: Mapping[str, Values]) -> None:
         for identifier, values in rows.items():
             bound = {name: bindable(self._table.c[name], value) for name, value in values.items()}
-            self._connection.execute(update(self._table).where(self._table.c.id == identifier).values(bound))
+            change = update(self._table).where(self._table.c.id == identifier).values(bound)
+            self._connection.execute(never_replacing(change))
 
     def _note(self, bases: Mapping[str, Values], written: Mapping[str, Values], refused: Collection[str]) -> None:
         """Enter what the rows are now: the next import compares with it, and undoing restores from it."""
@@ -265,7 +270,7 @@ class _BoundBatch:
             after = {name: written[identifier][name] for name in taken}
             if taken or not self._is_known(bases.get(identifier, {}), theirs):
                 action, before = "changed" if taken else "seen", self._before.get(identifier, {})
-                entries.append(RowEntry(identifier, action, theirs, before, after))
+                entries.append(RowEntry(identifier, action, theirs, before, after, self._forms.get(identifier, {})))
         self._journal.add(entries, {values["id"]: values for values in self._bound.rows.values()})
 
     def _is_known(self, earlier: Values, base: Values) -> bool:

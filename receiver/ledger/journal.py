@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, select
@@ -38,6 +38,8 @@ class RowEntry:
     """The local values that were replaced."""
     after: Values
     """The values that the row has now: all of a new row, else those that were replaced."""
+    forms: Values = field(default_factory=dict)
+    """Values of `before` in the database's own form, where a conversion may lack some of it."""
 
 
 class RowJournal:
@@ -90,7 +92,8 @@ def base_of(groups: Mapping[str, Values]) -> dict[str, Any]:
 
 def _groups(entry: RowEntry) -> Mapping[str, Values]:
     if entry.action != "new" or any(entry.after[name] != value for name, value in entry.base.items()):
-        return {"base": entry.base, "before": entry.before, "after": entry.after}
+        groups = {"base": entry.base, "before": entry.before, "after": entry.after}
+        return {**groups, "forms": entry.forms} if entry.forms else groups
     # A new row has the archive's values: they are stored once.
     own = dict.fromkeys(entry.after.keys() - entry.base.keys())
     return {"own": own, "before": {}, "after": entry.after}

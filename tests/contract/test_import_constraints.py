@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers
 from handmade import CREATED, table, unpacked_archive
 from importing import import_as, undone
 from sqlalchemy import Engine, create_engine, text
@@ -27,6 +28,8 @@ GUARD = """
     CREATE TRIGGER guards BEFORE INSERT ON deals FOR EACH ROW EXECUTE FUNCTION guard()"""
 STRICTER: Mapping[str, tuple[str, Mapping[str, object], str | None, str]] = {
     "fewer digits": ("ALTER TABLE deals ALTER amount TYPE numeric(6, 2)", {"amount": "10.545"}, "amount", "not_exact"),
+    "a double": ("ALTER TABLE deals ALTER amount TYPE double precision", {"amount": "10.50"}, "amount", "not_exact"),
+    "integers": ("ALTER TABLE deals ALTER amount TYPE bigint", {"amount": "2.00"}, "amount", "not_exact"),
     "whole numbers": (
         "ALTER TABLE deals ALTER probability TYPE integer",
         {"probability": 0.5},
@@ -51,6 +54,12 @@ STRICTER: Mapping[str, tuple[str, Mapping[str, object], str | None, str]] = {
         "constraint",
     ),
     "a link": (LINK, {"stage": "second"}, None, "constraint"),
+    "a link that is checked at the end": (
+        LINK + " DEFERRABLE INITIALLY DEFERRED",
+        {"stage": "second"},
+        None,
+        "constraint",
+    ),
     "a trigger that drops it": (GUARD.replace("VERDICT", "RETURN NULL"), {"stage": "no"}, None, "constraint"),
     "a trigger that raises": (GUARD.replace("VERDICT", "RAISE EXCEPTION $$no$$"), {"stage": "no"}, None, "constraint"),
 }
@@ -111,12 +120,13 @@ def test_a_record_that_the_platform_does_not_store_exactly_is_refused(tmp_path: 
     """It is counted and named with its line and reason; the others are stored, also when it is imported again."""
     statement, values, field, reason = STRICTER[which]
     engine = altered_platform(pg_url, statement)
-    records = [deal(name, **LIKE_ITS_NAME) for name in ("first", "later")]
-    if which == "a link":
+    amount = None if which in {"a double", "integers"} else "10.54"
+    records = [deal(name, **{**LIKE_ITS_NAME, "amount": amount}) for name in ("first", "later")]
+    if which.startswith("a link"):
         records[1]["stage"] = "first"
     if which == "short text":
         records = [{**one, "stage": str(one["stage"])[:3]} for one in records]
-    bad = deal("bad", **{**LIKE_ITS_NAME, **values})
+    bad = deal("bad", **{**records[0], "id": "bad", "stage": "bad", **values})
 
     for expected in (2, 0, 0), (0, 2, 0):
         report = import_deals(tmp_path, pg_url, [records[0], bad, records[1]])
@@ -141,10 +151,14 @@ def test_a_change_that_the_platform_does_not_store_leaves_the_row(tmp_path: Path
     engine.dispose()
 
 
-def test_a_dry_run_names_what_an_import_would_refuse(tmp_path: Path, pg_url: str) -> None:
-    """And stores nothing."""
-    engine = altered_platform(pg_url, "ALTER TABLE deals ADD CHECK (stage <> 'lost')")
-    report = import_deals(tmp_path, pg_url, [deal("a"), deal("b", stage="lost")], dry_run=True)
+@pytest.mark.parametrize(
+    "statement",
+    ["ALTER TABLE deals ADD CHECK (stage <> 'b')", LINK.replace("first", "a") + " DEFERRABLE INITIALLY DEFERRED"],
+)
+def test_a_dry_run_names_what_an_import_would_refuse(tmp_path: Path, pg_url: str, statement: str) -> None:
+    """A constraint refuses the same records in a dry run, which stores nothing, also if it is deferred."""
+    engine = altered_platform(pg_url, statement)
+    report = import_deals(tmp_path, pg_url, [deal("a"), deal("b")], dry_run=True)
     assert (deal_counts(report)[0], refused_deals(report.datasets[0])) == (1, [(2, "b", None, "constraint")])
     assert stored_deals(engine, "id") == []
     engine.dispose()
@@ -230,6 +244,29 @@ def test_sqlite_refuses_what_it_would_change(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_sqlite_replaces_no_row_of_the_platform(tmp_path: Path) -> None:
+    """A constraint with ON CONFLICT REPLACE refuses a record instead of deleting the platform's own row."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = altered_platform(url)
+    with engine.begin() as connection:
+        made = str(connection.scalar(text("SELECT sql FROM sqlite_master WHERE name = 'deals'")))
+        connection.execute(text("DROP TABLE deals"))
+        connection.execute(text(made.rstrip()[:-1] + ", UNIQUE (stage) ON CONFLICT REPLACE)"))
+        values = "VALUES ('own', 'ten_b', 'own', '2026-01-02 03:04:05.000006')"
+        connection.execute(text(f"INSERT INTO deals (id, tenant_id, stage, created_at) {values}"))
+
+    report = import_deals(tmp_path, url, [deal("a"), deal("b", stage="own")])
+    assert refused_deals(report.datasets[0]) == [(2, "b", None, "constraint")]
+    changed = import_deals(tmp_path, url, [deal("a", stage="own")])
+    assert refused_deals(changed.datasets[0]) == [(1, "a", None, "constraint")]
+    assert stored_deals(engine, "stage") == [("a", "a"), ("own", "own")]
+
+    undone(url, changed)
+    undone(url, report)
+    assert stored_deals(engine, "stage") == [("own", "own")]
+    engine.dispose()
+
+
 def test_the_schema_s_own_tables_have_its_types(pg_url: str, tmp_path: Path) -> None:
     """On both databases: no value of them is called inexact."""
     for url in (pg_url, f"sqlite:///{tmp_path}/platform.db"):
@@ -239,28 +276,43 @@ def test_the_schema_s_own_tables_have_its_types(pg_url: str, tmp_path: Path) -> 
         engine.dispose()
 
 
+def test_a_letter_that_the_database_stores_as_another_is_refused(tmp_path: Path, pg_server: servers.Postgres) -> None:
+    """PostgreSQL has one code in EUC_JP for two bars: a record with the other bar is refused, the others are stored."""
+    name = pg_server.create_encoded_database("EUC_JP")
+    engine = altered_platform(pg_server.url(name) + "?client_encoding=utf8")
+
+    report = import_deals(tmp_path, pg_server.url(name), [deal("a", name="\u3042"), deal("b", name="\u00a6")])
+
+    assert refused_deals(report.datasets[0]) == [(2, "b", "name", "not_exact")]
+    assert stored_deals(engine, "name") == [("a", "\u3042")]
+    engine.dispose()
+    pg_server.drop_database(name)
+
+
 TASKS = """
     CREATE TABLE task (id text PRIMARY KEY, deal text NOT NULL REFERENCES deals (id));
     INSERT INTO task VALUES ('call back', 'b')"""
 
 
-def refer_to_a_deal(engine: Engine) -> None:
+def refer_to_a_deal(engine: Engine, deferred: str = "") -> None:
     """The platform's own row that leads to the imported deal b."""
     with engine.begin() as connection:
-        for statement in TASKS.split(";"):
+        for statement in TASKS.replace("(id))", f"(id) {deferred})").split(";"):
             connection.execute(text(statement))
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    ("database", "deferred"), [("sqlite", ""), ("postgresql", ""), ("postgresql", "DEFERRABLE INITIALLY DEFERRED")]
+)
 def test_undoing_leaves_a_row_to_which_others_refer(
-    tmp_path: Path, request: pytest.FixtureRequest, database: str
+    tmp_path: Path, request: pytest.FixtureRequest, database: str, deferred: str
 ) -> None:
     """It is listed as kept; before, nothing could be undone. The next import finds the row that stayed."""
     is_sqlite = database == "sqlite"
     url = f"sqlite:///{tmp_path}/platform.db" if is_sqlite else request.getfixturevalue("pg_url")
     engine = altered_platform(url)
     report = import_deals(tmp_path, url, [deal("a"), deal("b"), deal("c")])
-    refer_to_a_deal(engine)
+    refer_to_a_deal(engine, deferred)
 
     for dry_run in True, False:
         result = undone(url, report, dry_run=dry_run)

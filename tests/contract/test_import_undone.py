@@ -1,0 +1,198 @@
+"""Undoing an import brings back what the target database had, as the driver of the database alone reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from handmade import CREATED, table, unpacked_archive
+from importing import import_as, undone
+from sqlalchemy import Engine, create_engine
+
+from exporters.reference import schema
+from receiver.binding.target import ImportTarget
+from receiver.importer.report import ImportReport
+from receiver.importer.undo import UndoReport
+from receiver.ledger.merge import OnConflict
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/platform.db"
+    made: str = request.getfixturevalue("pg_url")
+    return made
+
+
+@pytest.fixture
+def receiving(url: str) -> Iterator[Engine]:
+    """The receiving platform with its tables, without a row."""
+    engine = create_engine(url)
+    schema.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+def bare_contact(identifier: str, **values: object) -> dict[str, Any]:
+    """A record of crm/contacts."""
+    return {"id": identifier, "tenant_id": "ten_x", "created_at": CREATED, **values}
+
+
+def bare_deal(identifier: str, **values: object) -> dict[str, Any]:
+    """A record of crm/deals."""
+    return {**bare_contact(identifier), "stage": identifier, **values}
+
+
+def import_records(folder: Path, url: str, dataset: str, *records: object) -> ImportReport:
+    """Import records of the CRM; conflicts are decided for the archive."""
+    place = folder / f"archive-{len(list(folder.iterdir()))}"
+    place.mkdir()
+    archive = unpacked_archive(place, [table(dataset, *records, exporter="crm")])
+    return import_as(archive, url, ImportTarget(tenant="ten_a"), on_conflict=OnConflict.TAKE)
+
+
+def execute(engine: Engine, *statements: str) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def selected(engine: Engine, query: str) -> Sequence[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+@pytest.mark.parametrize(
+    "stored", ["null", '{"n": 12345678901234567890.123456789}', '{"n": 0.10}', '["x", null]', '{"n": 1e400}']
+)
+def test_undoing_restores_json_to_the_digit(tmp_path: Path, receiving: Engine, url: str, stored: str) -> None:
+    """JSON's own null stays another value than NULL, and a number keeps digits that a double does not have."""
+    import_records(tmp_path, url, "contacts", bare_contact("a", custom={"first": 1}))
+    execute(receiving, f"UPDATE contacts SET custom = '{stored}'")  # noqa: S608  # a constant
+    before = selected(receiving, "SELECT CAST(custom AS TEXT) FROM contacts")
+
+    report = import_records(tmp_path, url, "contacts", bare_contact("a", custom={"second": 2}))
+    assert selected(receiving, "SELECT CAST(custom AS TEXT) FROM contacts") == [('{"second": 2}',)]
+    undone(url, report)
+
+    assert selected(receiving, "SELECT CAST(custom AS TEXT) FROM contacts") == before
+
+
+@pytest.mark.parametrize(
+    ("column", "stored"),
+    [("amount", "1E+2"), ("amount", " 10.50"), ("closed_at", "2026-01-02T12:00:00+02:00"), ("closed_at", "2026-01-02")],
+)
+def test_undoing_restores_the_texts_of_sqlite(tmp_path: Path, column: str, stored: str) -> None:
+    """A number or a time that another program has written in its own form has this form again."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(url)
+    import_records(tmp_path, url, "deals", bare_deal("a"))
+    execute(engine, f"UPDATE deals SET {column} = '{stored}'")  # noqa: S608  # a constant
+    report = import_records(tmp_path, url, "deals", bare_deal("a", amount="1.5", closed_at=CREATED))
+    assert selected(engine, f"SELECT {column} FROM deals") != [(stored,)]  # noqa: S608  # as above
+
+    undone(url, report)
+
+    assert selected(engine, f"SELECT {column} FROM deals") == [(stored,)]  # noqa: S608  # as above
+    engine.dispose()
+
+
+KEEPS = {
+    "sqlite": ["CREATE TRIGGER keeps BEFORE {on} ON deals BEGIN SELECT RAISE(IGNORE); END"],
+    "postgresql": [
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER keeps BEFORE {on} ON deals FOR EACH ROW EXECUTE FUNCTION keep()",
+    ],
+}
+
+
+def kept_rows(result: UndoReport) -> list[tuple[str, tuple[str, ...], str]]:
+    return [(one.id, one.fields, one.action) for one in result.kept]
+
+
+@pytest.mark.parametrize("on", ["DELETE", "UPDATE"])
+def test_a_row_that_a_trigger_keeps_is_listed(
+    tmp_path: Path, receiving: Engine, url: str, on: Literal["DELETE", "UPDATE"]
+) -> None:
+    """A row that a trigger keeps without an error is counted as a conflict, and not as removed or restored."""
+    import_records(tmp_path, url, "deals", bare_deal("a", stage="first"))
+    report = import_records(tmp_path, url, "deals", bare_deal("a", stage="later"), bare_deal("b"))
+    execute(receiving, *(one.format(on=on) for one in KEEPS[receiving.dialect.name]))
+
+    result = undone(url, report)
+
+    if on == "DELETE":
+        assert (result.removed, result.restored, kept_rows(result)) == (0, 1, [("b", (), "new")])
+        assert selected(receiving, "SELECT id, stage FROM deals ORDER BY id") == [("a", "first"), ("b", "b")]
+    else:
+        assert (result.removed, result.restored, kept_rows(result)) == (1, 0, [("a", ("stage",), "changed")])
+        assert selected(receiving, "SELECT id, stage FROM deals ORDER BY id") == [("a", "later")]
+
+
+def test_a_value_that_the_target_refuses_by_now_is_listed(tmp_path: Path, receiving: Engine, url: str) -> None:
+    """If another row has a unique value by now, the row stays as it is, and the others are undone."""
+    execute(receiving, "CREATE UNIQUE INDEX alone ON deals (stage)")
+    import_records(tmp_path, url, "deals", bare_deal("a", stage="first"), bare_deal("b", name="first"))
+    second = [bare_deal("a", stage="later"), bare_deal("b", name="later"), bare_deal("c")]
+    report = import_records(tmp_path, url, "deals", *second)
+    execute(
+        receiving,
+        "INSERT INTO deals (id, tenant_id, stage, created_at)"
+        " VALUES ('own', 'ten_a', 'first', '2026-01-02 03:04:05.000006')",
+    )
+
+    result = undone(url, report)
+
+    assert (result.removed, result.restored, kept_rows(result)) == (1, 1, [("a", ("stage",), "changed")])
+    stored = [("a", "later", None), ("b", "b", "first"), ("own", "first", None)]
+    assert selected(receiving, "SELECT id, stage, name FROM deals ORDER BY id") == stored
+
+
+@pytest.mark.parametrize("on_delete", ["CASCADE", "SET NULL"])
+def test_undoing_changes_no_row_of_the_platform_by_a_foreign_key(
+    tmp_path: Path, receiving: Engine, url: str, on_delete: Literal["CASCADE", "SET NULL"]
+) -> None:
+    """A row to which the platform's own row refers stays, also if the key would delete or change the own row."""
+    report = import_records(tmp_path, url, "deals", bare_deal("a"), bare_deal("b"))
+    execute(
+        receiving,
+        f"CREATE TABLE task (id text PRIMARY KEY, deal text REFERENCES deals (id) ON DELETE {on_delete})",
+        "INSERT INTO task VALUES ('call back', 'b')",
+    )
+
+    result = undone(url, report)
+
+    assert (result.removed, kept_rows(result)) == (1, [("b", (), "new")])
+    assert selected(receiving, "SELECT id, deal FROM task") == [("call back", "b")]
+
+
+def test_undoing_deletes_imported_rows_that_refer_to_each_other(tmp_path: Path, pg_url: str) -> None:
+    """Rows that imports have made do not keep a row, also if their key has ON DELETE CASCADE."""
+    engine = create_engine(pg_url)
+    schema.metadata.create_all(engine)
+    execute(engine, "ALTER TABLE deals ADD FOREIGN KEY (stage) REFERENCES deals ON DELETE CASCADE")
+    report = import_records(tmp_path, pg_url, "deals", bare_deal("a"), bare_deal("b", stage="a"))
+
+    result = undone(pg_url, report)
+
+    assert (result.removed, result.conflicts, selected(engine, "SELECT id FROM deals")) == (2, 0, [])
+    engine.dispose()
+
+
+def test_a_time_of_sqlite_is_compared_with_its_offset(tmp_path: Path) -> None:
+    """A time that another program has written with an offset is the same as the archive's time, and only then."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(url)
+    import_records(tmp_path, url, "deals", bare_deal("a"), bare_deal("b"))
+    execute(engine, "UPDATE deals SET closed_at = '2026-01-02T12:00:00+02:00'")
+
+    records = [bare_deal("a", closed_at="2026-01-02T10:00:00Z"), bare_deal("b", closed_at="2026-01-02T12:00:00Z")]
+    (deals,) = import_records(tmp_path, url, "deals", *records).datasets
+
+    assert (deals.same, deals.changed) == (1, 1)
+    stored = [("a", "2026-01-02T12:00:00+02:00"), ("b", "2026-01-02 12:00:00.000000")]
+    assert selected(engine, "SELECT id, closed_at FROM deals ORDER BY id") == stored
+    engine.dispose()
