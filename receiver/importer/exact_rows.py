@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Insert, Table, Update, delete, select
+from sqlalchemy import Connection, Insert, Table, Update, delete
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from receiver.importer.cascades import needed_here
 from receiver.importer.faults import BadTarget
+from receiver.importer.stored_rows import UnreadableValue, read_rows, stored_rows
 from receiver.importer.values import Reason, is_same
 from receiver.ledger.bulk import among
 
@@ -57,11 +58,11 @@ def written_rows(
         try:
             with connection.begin_nested() as savepoint:
                 write(part)
-                stored = stored_rows(connection, table, part)
+                stored = read_rows(connection, table, part)
                 changed = _changed(table, part, stored, narrow)
                 if changed:
                     savepoint.rollback()
-        except (DBAPIError, connection.dialect.loaded_dbapi.Error) as error:
+        except (DBAPIError, connection.dialect.loaded_dbapi.Error, UnreadableValue) as error:
             if not is_about_row(error):
                 raise _named(table, error) from error
             if len(part) == 1:
@@ -81,17 +82,6 @@ def written_rows(
 def never_replacing(statement: Insert | Update) -> Insert | Update:
     """Return the statement so that a constraint with ON CONFLICT REPLACE of SQLite deletes no other row."""
     return statement.prefix_with("OR ABORT", dialect="sqlite")
-
-
-def stored_rows(connection: Connection, table: Table, identifiers: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Return the rows that are stored, by id."""
-    if not identifiers:
-        return {}
-    query = select(table).where(among(connection, table.c.id, identifiers))
-    # SQLAlchemy's names are of a subclass, which orjson refuses.
-    names = [str(column.name) for column in table.columns]
-    rows = (dict(zip(names, row, strict=True)) for row in connection.execute(query))
-    return {row["id"]: row for row in rows}
 
 
 def delete_rows(connection: Connection, table: Table, identifiers: Collection[str]) -> list[str]:
@@ -126,7 +116,9 @@ def _not_deleted(connection: Connection, table: Table, identifiers: Sequence[str
 
 
 def is_about_row(error: Exception) -> bool:
-    """Return whether an error of the database is about the values of a row, and other rows can be written."""
+    """Return whether an error is about the values of a row, and other rows can be written."""
+    if isinstance(error, UnreadableValue):
+        return True
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(cause, "sqlstate", None) or ""
     return isinstance(cause, sqlite3.IntegrityError) or state[:2] in _OF_A_ROW
@@ -160,7 +152,9 @@ def _halves(rows: Rows) -> Sequence[Rows]:
 
 
 def _column(error: Exception) -> str | None:
-    """Return the column that PostgreSQL names; its message may repeat values."""
+    """Return the column that an error names; its message may repeat values."""
+    if isinstance(error, UnreadableValue):
+        return error.column
     cause = error.orig if isinstance(error, DBAPIError) else error
     name = getattr(getattr(cause, "diag", None), "column_name", None)
     return name if isinstance(name, str) else None

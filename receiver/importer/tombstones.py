@@ -15,6 +15,7 @@ from receiver.importer.feed_changes import FeedChanges
 from receiver.importer.records import ImportJob
 from receiver.importer.report import ConflictingRecord, DatasetResult
 from receiver.importer.stored_forms import stored_forms
+from receiver.importer.stored_rows import stored_rows
 from receiver.importer.values import is_same
 from receiver.ledger.identifiers import IdMap
 from receiver.ledger.journal import RowEntry, RowJournal
@@ -47,8 +48,7 @@ def _delete(
     write = job.write
     ids = IdMap(connection, write.scope)
     local = list(ids.known(table.name, foreign).values())
-    stored = connection.execute(select(table).where(table.c.id.in_(local))).mappings()
-    rows = {row["id"]: dict(row) for row in stored}
+    rows = stored_rows(connection, table, local)
     journal = RowJournal(connection, write.scope, write.cipher, table)
     bases, made = journal.bases(list(rows)), ids.made(table.name, list(rows))
     gone = dict(_gone(table, taken, {name: rows[name] for name in rows if name in made}, bases, write.on_conflict))

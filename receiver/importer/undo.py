@@ -21,6 +21,7 @@ from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches
 from receiver.importer.exact_rows import delete_rows, never_replacing, written_rows
 from receiver.importer.stored_forms import restorable
+from receiver.importer.stored_rows import stored_rows
 from receiver.importer.values import is_same
 from receiver.ledger import feeds, runs
 from receiver.ledger.seals import JournalKey
@@ -275,6 +276,6 @@ def _current(connection: Connection, entries: Sequence[Row[Any]]) -> Rows:
     found: Rows = {(entry.name, entry.local_id): None for entry in entries}
     for name in {entry.name for entry in entries}:
         of = schema.metadata.tables[name]
-        query = select(of).where(of.c.id.in_([entry.local_id for entry in entries if entry.name == name]))
-        found.update(((name, row["id"]), dict(row)) for row in connection.execute(query).mappings())
+        here = stored_rows(connection, of, [entry.local_id for entry in entries if entry.name == name])
+        found.update(((name, identifier), row) for identifier, row in here.items())
     return found

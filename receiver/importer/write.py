@@ -17,10 +17,11 @@ from receiver.binding.rows import BoundRows, RowBinder
 from receiver.binding.tables import STORAGE_KEY
 from receiver.binding.target import ImportTarget
 from receiver.importer.differences import Differences
-from receiver.importer.exact_rows import RowRefusal, WrittenRows, never_replacing, stored_rows, written_rows
+from receiver.importer.exact_rows import RowRefusal, WrittenRows, never_replacing, written_rows
 from receiver.importer.new_rows import NewRows
 from receiver.importer.report import ConflictingRecord, DatasetResult, RefusedRecord
 from receiver.importer.stored_forms import stored_forms
+from receiver.importer.stored_rows import stored_rows
 from receiver.importer.values import bindable, is_same
 from receiver.ledger.identifiers import IdMap, MapScope
 from receiver.ledger.journal import RowEntry, RowJournal
