@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import io
 import re
+import sys
 import tokenize
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,7 +195,7 @@ def markdown(text: str) -> str:
 
 def sentences_of_test(source: str) -> str:
     """The comments of a test module, its docstrings and the messages of its assertions, at their lines."""
-    return python(source, [*messages(ast.parse(source))])
+    return python(source, Places(*map(place_of, messages(ast.parse(source)))))
 
 
 def messages(module: ast.Module) -> Iterator[ast.expr]:
@@ -207,11 +208,10 @@ def messages(module: ast.Module) -> Iterator[ast.expr]:
                 yield text
 
 
-class Expressions:
-    """Expressions of a module of which none is within another."""
+class Places:
+    """Places in a module of which none is within another, each from a line and column to another."""
 
-    def __init__(self, nodes: Iterable[ast.expr]) -> None:
-        places = ((node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0) for node in nodes)
+    def __init__(self, *places: tuple[int, int, int, int]) -> None:
         self._places = sorted(places)
 
     def __contains__(self, token: tokenize.TokenInfo) -> bool:
@@ -221,17 +221,23 @@ class Expressions:
         return after > 0 and begin < self._places[after - 1][2:]
 
 
-def python(source: str, texts: Collection[ast.expr] | None = None) -> str:
+EVERYWHERE = Places((0, 0, sys.maxsize, 0))
+
+
+def place_of(node: ast.expr) -> tuple[int, int, int, int]:
+    return node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0
+
+
+def python(source: str, examined: Places = EVERYWHERE) -> str:
     """The comments of a module and its strings of more than one word, at their lines; all else is left out.
 
-    If `texts` are given, a string is examined only in one of these expressions.
+    A string is examined only where it begins in one of the places.
     """
     lines = [""] * (source.count("\n") + 1)
     strings = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
-    examined = None if texts is None else Expressions(texts)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         is_text = token.type in strings and " " in token.string.strip()
-        if token.type == tokenize.COMMENT or (is_text and (examined is None or token in examined)):
+        if token.type == tokenize.COMMENT or (is_text and token in examined):
             text = re.sub(r"\{[^{}]*\}|`[^`\n]*`", "x", token.string)
             for number, line in enumerate(text.splitlines(), token.start[0] - 1):
                 lines[number] += f"{line.strip()}  "

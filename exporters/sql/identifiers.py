@@ -135,7 +135,7 @@ class ComparedBytes(TypeDecorator[str]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else LargeBinary())
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ANN401  # what the driver takes
-        return value if value is None or dialect.name == "sqlite" else value.encode()
+        return value.encode() if isinstance(value, str) and dialect.name != "sqlite" else value
 
 
 class as_bytes(FunctionElement[str]):  # noqa: N801  # named like an SQL function

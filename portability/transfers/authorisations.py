@@ -92,7 +92,7 @@ def give(
         "recipient_id": to["id"],
         "subject_ref": subjects.pairwise_ref(connection, *whom),
         "datasets": _scope(to, datasets, exporters),
-        "once": until is None,
+        "once": not until,
         "expires_at": until,
         "evidence": _evidence(actor, evidence),
         "dpop_jkt": dpop_jkt,
