@@ -143,6 +143,7 @@ def test_a_phrase_is_found_in_every_sentence_of_a_test() -> None:
     assert list(faults("NULL is None.")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", TESTS)
 def test_tests_use_the_words_of_the_field(room: str) -> None:
     """No docstring, comment or message of a test uses one of these phrases.
