@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from inspect import signature
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -187,6 +188,15 @@ def open_pooler(pg_server: servers.Postgres) -> Iterator[Callable[..., servers.P
                 missing("PgBouncer", "apt-get install pgbouncer")
 
         yield start
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh, empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/fresh.sqlite"
+    url: str = request.getfixturevalue("pg_url")
+    return url
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -67,15 +67,6 @@ def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_control_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A control database that is empty: not even migrated."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/control.sqlite"
-    url: str = request.getfixturevalue("pg_url")
-    return url
-
-
 @pytest.fixture
 def control_engine(control_url: str) -> Iterator[Engine]:
     engine = open_engine(control_url)

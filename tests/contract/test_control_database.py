@@ -23,9 +23,9 @@ TIMES = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=ZONES)
 
 
 @pytest.fixture
-def control_url(empty_control_url: str) -> str:
+def control_url(empty_url: str) -> str:
     """Not migrated: that is what these tests are about."""
-    return empty_control_url
+    return empty_url
 
 
 @pytest.fixture

@@ -20,10 +20,9 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 LATELY = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def directory_platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    url = f"sqlite:///{tmp_path}/platform.sqlite" if request.param == "sqlite" else request.getfixturevalue("pg_url")
-    engine = open_engine(url)
+@pytest.fixture
+def directory_platform(empty_url: str) -> Iterator[Engine]:
+    engine = open_engine(empty_url)
     schema.metadata.create_all(engine)
     yield engine
     engine.dispose()

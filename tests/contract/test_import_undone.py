@@ -18,19 +18,10 @@ from receiver.importer.undo import UndoReport
 from receiver.ledger.merge import OnConflict
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/platform.db"
-    made: str = request.getfixturevalue("pg_url")
-    return made
-
-
 @pytest.fixture
-def receiving(url: str) -> Iterator[Engine]:
+def receiving(empty_url: str) -> Iterator[Engine]:
     """The receiving platform with its tables, without a row."""
-    engine = create_engine(url)
+    engine = create_engine(empty_url)
     schema.metadata.create_all(engine)
     yield engine
     engine.dispose()
@@ -68,15 +59,15 @@ def selected(engine: Engine, query: str) -> Sequence[tuple[Any, ...]]:
 @pytest.mark.parametrize(
     "stored", ["null", '{"n": 12345678901234567890.123456789}', '{"n": 0.10}', '["x", null]', '{"n": 1e400}']
 )
-def test_undoing_restores_json_to_the_digit(tmp_path: Path, receiving: Engine, url: str, stored: str) -> None:
+def test_undoing_restores_json_to_the_digit(tmp_path: Path, receiving: Engine, empty_url: str, stored: str) -> None:
     """JSON's own null stays another value than NULL, and a number keeps digits that a double does not have."""
-    import_records(tmp_path, url, "contacts", bare_contact("a", custom={"first": 1}))
+    import_records(tmp_path, empty_url, "contacts", bare_contact("a", custom={"first": 1}))
     execute(receiving, f"UPDATE contacts SET custom = '{stored}'")  # noqa: S608  # a constant
     before = selected(receiving, "SELECT CAST(custom AS TEXT) FROM contacts")
 
-    report = import_records(tmp_path, url, "contacts", bare_contact("a", custom={"second": 2}))
+    report = import_records(tmp_path, empty_url, "contacts", bare_contact("a", custom={"second": 2}))
     assert selected(receiving, "SELECT CAST(custom AS TEXT) FROM contacts") == [('{"second": 2}',)]
-    undone(url, report)
+    undone(empty_url, report)
 
     assert selected(receiving, "SELECT CAST(custom AS TEXT) FROM contacts") == before
 
@@ -87,14 +78,14 @@ def test_undoing_restores_json_to_the_digit(tmp_path: Path, receiving: Engine, u
 )
 def test_undoing_restores_the_texts_of_sqlite(tmp_path: Path, column: str, stored: str) -> None:
     """A number or a time that another program has written in its own form has this form again."""
-    url = f"sqlite:///{tmp_path}/platform.db"
-    engine = create_engine(url)
-    import_records(tmp_path, url, "deals", bare_deal("a"))
+    empty_url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(empty_url)
+    import_records(tmp_path, empty_url, "deals", bare_deal("a"))
     execute(engine, f"UPDATE deals SET {column} = '{stored}'")  # noqa: S608  # a constant
-    report = import_records(tmp_path, url, "deals", bare_deal("a", amount="1.5", closed_at=CREATED))
+    report = import_records(tmp_path, empty_url, "deals", bare_deal("a", amount="1.5", closed_at=CREATED))
     assert selected(engine, f"SELECT {column} FROM deals") != [(stored,)]  # noqa: S608  # as above
 
-    undone(url, report)
+    undone(empty_url, report)
 
     assert selected(engine, f"SELECT {column} FROM deals") == [(stored,)]  # noqa: S608  # as above
     engine.dispose()
@@ -115,14 +106,14 @@ def kept_rows(result: UndoReport) -> list[tuple[str, tuple[str, ...], str]]:
 
 @pytest.mark.parametrize("on", ["DELETE", "UPDATE"])
 def test_a_row_that_a_trigger_keeps_is_listed(
-    tmp_path: Path, receiving: Engine, url: str, on: Literal["DELETE", "UPDATE"]
+    tmp_path: Path, receiving: Engine, empty_url: str, on: Literal["DELETE", "UPDATE"]
 ) -> None:
     """A row that a trigger keeps without an error is counted as a conflict, and not as removed or restored."""
-    import_records(tmp_path, url, "deals", bare_deal("a", stage="first"))
-    report = import_records(tmp_path, url, "deals", bare_deal("a", stage="later"), bare_deal("b"))
+    import_records(tmp_path, empty_url, "deals", bare_deal("a", stage="first"))
+    report = import_records(tmp_path, empty_url, "deals", bare_deal("a", stage="later"), bare_deal("b"))
     execute(receiving, *(one.format(on=on) for one in KEEPS[receiving.dialect.name]))
 
-    result = undone(url, report)
+    result = undone(empty_url, report)
 
     if on == "DELETE":
         assert (result.removed, result.restored, kept_rows(result)) == (0, 1, [("b", (), "new")])
@@ -132,19 +123,19 @@ def test_a_row_that_a_trigger_keeps_is_listed(
         assert selected(receiving, "SELECT id, stage FROM deals ORDER BY id") == [("a", "later")]
 
 
-def test_a_value_that_the_target_refuses_by_now_is_listed(tmp_path: Path, receiving: Engine, url: str) -> None:
+def test_a_value_that_the_target_refuses_by_now_is_listed(tmp_path: Path, receiving: Engine, empty_url: str) -> None:
     """If another row has a unique value by now, the row stays as it is, and the others are undone."""
     execute(receiving, "CREATE UNIQUE INDEX alone ON deals (stage)")
-    import_records(tmp_path, url, "deals", bare_deal("a", stage="first"), bare_deal("b", name="first"))
+    import_records(tmp_path, empty_url, "deals", bare_deal("a", stage="first"), bare_deal("b", name="first"))
     second = [bare_deal("a", stage="later"), bare_deal("b", name="later"), bare_deal("c")]
-    report = import_records(tmp_path, url, "deals", *second)
+    report = import_records(tmp_path, empty_url, "deals", *second)
     execute(
         receiving,
         "INSERT INTO deals (id, tenant_id, stage, created_at)"
         " VALUES ('own', 'ten_a', 'first', '2026-01-02 03:04:05.000006')",
     )
 
-    result = undone(url, report)
+    result = undone(empty_url, report)
 
     assert (result.removed, result.restored, kept_rows(result)) == (1, 1, [("a", ("stage",), "changed")])
     stored = [("a", "later", None), ("b", "b", "first"), ("own", "first", None)]
@@ -153,17 +144,17 @@ def test_a_value_that_the_target_refuses_by_now_is_listed(tmp_path: Path, receiv
 
 @pytest.mark.parametrize("on_delete", ["CASCADE", "SET NULL"])
 def test_undoing_changes_no_row_of_the_platform_by_a_foreign_key(
-    tmp_path: Path, receiving: Engine, url: str, on_delete: Literal["CASCADE", "SET NULL"]
+    tmp_path: Path, receiving: Engine, empty_url: str, on_delete: Literal["CASCADE", "SET NULL"]
 ) -> None:
     """A row to which the platform's own row refers stays, also if the key would delete or change the own row."""
-    report = import_records(tmp_path, url, "deals", bare_deal("a"), bare_deal("b"))
+    report = import_records(tmp_path, empty_url, "deals", bare_deal("a"), bare_deal("b"))
     execute(
         receiving,
         f"CREATE TABLE task (id text PRIMARY KEY, deal text REFERENCES deals (id) ON DELETE {on_delete})",
         "INSERT INTO task VALUES ('call back', 'b')",
     )
 
-    result = undone(url, report)
+    result = undone(empty_url, report)
 
     assert (result.removed, kept_rows(result)) == (1, [("b", (), "new")])
     assert selected(receiving, "SELECT id, deal FROM task") == [("call back", "b")]

@@ -44,9 +44,9 @@ print(*migrations.upgrade(engine))
 
 
 @pytest.fixture
-def control_url(empty_control_url: str) -> str:
+def control_url(empty_url: str) -> str:
     """Not migrated: that is what these tests are about."""
-    return empty_control_url
+    return empty_url
 
 
 @pytest.fixture

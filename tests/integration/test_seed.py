@@ -38,15 +38,6 @@ CHILDREN = {
 Rows = list[dict[str, Any]]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def source_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty platform database on each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'platform.sqlite'}"
-    url: str = request.getfixturevalue("pg_url")
-    return url
-
-
 @pytest.fixture(params=["folder", "s3"])
 def seeded_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     url: str = (tmp_path / "files").as_uri() if request.param == "folder" else request.getfixturevalue("s3_url")
@@ -84,27 +75,27 @@ def test_both_databases_hold_the_same(tmp_path: Path, pg_url: str) -> None:
     assert digests(open_storage(one.as_uri())) == digests(open_storage(two.as_uri())) != {}
 
 
-def test_a_second_run_changes_nothing(source_url: str, files: Storage) -> None:
+def test_a_second_run_changes_nothing(empty_url: str, files: Storage) -> None:
     """Rows and files that are there are left as they are, and the report says so."""
-    first = seed(source_url, files, PLAN)
-    before = everything(source_url), list(files.list())
-    second = seed(source_url, files, PLAN)
-    assert (everything(source_url), list(files.list())) == before
+    first = seed(empty_url, files, PLAN)
+    before = everything(empty_url), list(files.list())
+    second = seed(empty_url, files, PLAN)
+    assert (everything(empty_url), list(files.list())) == before
     assert first.tables == second.tables == {name: len(rows) for name, rows in before[0].items()}
     assert (first.added, second.added) == (sum(first.tables.values()), 0)
 
 
-def test_rows_that_are_missing_come_beside_those_that_are_there(source_url: str) -> None:
+def test_rows_that_are_missing_come_beside_those_that_are_there(empty_url: str) -> None:
     """COPY refuses a whole chunk because of one existing row; its other rows are still written."""
-    seed(source_url, None, PLAN)
-    before = everything(source_url)
+    seed(empty_url, None, PLAN)
+    before = everything(empty_url)
     lost = [row["id"] for row in before["messages"][1::2]]
-    engine = open_engine(source_url)
+    engine = open_engine(empty_url)
     with engine.begin() as connection:
         connection.execute(delete(schema.messages).where(schema.messages.c.id.in_(lost)))
     engine.dispose()
-    assert seed(source_url, None, PLAN).added == len(lost) > 0
-    assert everything(source_url) == before
+    assert seed(empty_url, None, PLAN).added == len(lost) > 0
+    assert everything(empty_url) == before
 
 
 def test_two_plans_stand_side_by_side(tmp_path: Path) -> None:
@@ -116,11 +107,11 @@ def test_two_plans_stand_side_by_side(tmp_path: Path) -> None:
     assert together == {name: len(rows) for name, rows in everything(url).items() if rows}
 
 
-def test_the_report_counts_what_is_there(source_url: str, files: Storage) -> None:
+def test_the_report_counts_what_is_there(empty_url: str, files: Storage) -> None:
     """Tables, recordings and bytes are those of the database and the store; progress ends at its total."""
     progress_reports: list[tuple[int, int]] = []
-    report = seed(source_url, files, PLAN, progress=lambda done, total: progress_reports.append((done, total)))
-    assert report.tables == {name: len(rows) for name, rows in everything(source_url).items()}
+    report = seed(empty_url, files, PLAN, progress=lambda done, total: progress_reports.append((done, total)))
+    assert report.tables == {name: len(rows) for name, rows in everything(empty_url).items()}
     assert report.recordings == PLAN.recordings
     assert report.bytes == sum(stored.bytes for stored in files.list("recordings/"))
     assert progress_reports == sorted(progress_reports)
