@@ -9,12 +9,12 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.api import JSON, Coverage, CoverageFinding, CoverageKind
 from portability.coverage.checks import CheckedSource
 from portability.database import deployment, models
 from portability.database.engine import now
+from portability.database.rows import insert_row, inserting
 from portability.errors import UnknownExporter
 from portability.trust import audit
 
@@ -169,9 +169,9 @@ def ask(connection: Connection, source: str, *, actor: str) -> None:
 
 def _write(connection: Connection, source: str, values: Mapping[str, Any]) -> None:
     """Insert or change the row of a source; several clocks and workers may do so at the same time."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    added = insert(CHECK).values(source=source, **values)
+    added = inserting(connection, CHECK)
     if values:
-        connection.execute(added.on_conflict_do_update(index_elements=[CHECK.c.source], set_=dict(values)))
+        added = added.on_conflict_do_update(index_elements=[CHECK.c.source], set_=dict(values))
     else:
-        connection.execute(added.on_conflict_do_nothing())
+        added = added.on_conflict_do_nothing()
+    insert_row(connection, added, {"source": source, **values})

@@ -10,10 +10,10 @@ from contextlib import suppress
 from enum import StrEnum
 
 from sqlalchemy import Engine, RowMapping, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
+from portability.database.rows import insert_row, inserting
 from portability.errors import DatabaseUnavailable
 
 TABLE = models.incident
@@ -71,10 +71,9 @@ class Incident(StrEnum):
 def count(engine: Engine, kind: Incident, times: int = 1) -> None:
     """Add to a count in its own transaction. It never makes the caller fail: without a database the count is lost."""
     with suppress(DatabaseUnavailable), writing(engine) as connection:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        added = insert(TABLE).values(kind=kind, count=times, last_at=now())
         more = {"count": TABLE.c.count + times, "last_at": now()}
-        connection.execute(added.on_conflict_do_update(index_elements=[TABLE.c.kind], set_=more))
+        added = inserting(connection, TABLE).on_conflict_do_update(index_elements=[TABLE.c.kind], set_=more)
+        insert_row(connection, added, {"kind": kind, "count": times, "last_at": now()})
 
 
 def counted(engine: Engine) -> Sequence[RowMapping]:

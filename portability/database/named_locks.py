@@ -6,8 +6,10 @@ On SQLite nothing is locked here: a transaction that writes already excludes all
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from portability.database import models
 
@@ -25,9 +27,8 @@ def lock(connection: Connection, *names: str, shared: Collection[str] = ()) -> N
         return
     alone = set(names)
     ordered = sorted({EVERYTHING, *alone, *shared}, key=lambda name: (name != EVERYTHING, name))
-    # The server evaluates the list from left to right.
-    taken = (_taken(name, is_shared=name not in alone) for name in ordered)
-    connection.execute(select(*taken).select_from(models.deployment))
+    statement = _taking(tuple(name not in alone for name in ordered))
+    connection.execute(statement, {_parameter(place): name for place, name in enumerate(ordered)})
 
 
 def lock_everything(connection: Connection) -> None:
@@ -35,6 +36,17 @@ def lock_everything(connection: Connection) -> None:
     lock(connection, EVERYTHING)
 
 
-def _taken(name: str, *, is_shared: bool) -> ColumnElement[object]:
+@lru_cache(maxsize=32)
+def _taking(shared: tuple[bool, ...]) -> Select[*tuple[Any, ...]]:
+    """Return the statement that takes a lock for each of these, shared or alone; the server takes them in this order."""
+    taken = (_taken(_parameter(place), is_shared=is_shared) for place, is_shared in enumerate(shared))
+    return select(*taken).select_from(models.deployment)
+
+
+def _parameter(place: int) -> str:
+    return f"name_{place}"
+
+
+def _taken(parameter: str, *, is_shared: bool) -> ColumnElement[object]:
     function = func.pg_advisory_xact_lock_shared if is_shared else func.pg_advisory_xact_lock
-    return function(func.hashtextextended(models.deployment.c.pairwise_salt.concat(name), 0))
+    return function(func.hashtextextended(models.deployment.c.pairwise_salt.concat(bindparam(parameter)), 0))

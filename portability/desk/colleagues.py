@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now
+from portability.database.rows import insert_row, inserting
 from portability.requests.policy import ActorRole
 
 TABLE = models.colleague
@@ -36,9 +36,8 @@ def note_login(connection: Connection, identifier: str, roles: Collection[str]) 
         connection.execute(delete(TABLE).where(TABLE.c.id == identifier))
         return
     values = {"role": role, "logged_in_at": now()}
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    added = insert(TABLE).values(id=identifier, **values)
-    connection.execute(added.on_conflict_do_update(index_elements=[TABLE.c.id], set_=values))
+    added = inserting(connection, TABLE).on_conflict_do_update(index_elements=[TABLE.c.id], set_=values)
+    insert_row(connection, added, {"id": identifier, **values})
 
 
 def listed(connection: Connection) -> Sequence[RowMapping]:

@@ -26,11 +26,11 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.api import SubjectKind
 from portability.database import models
 from portability.database.engine import now
+from portability.database.rows import insert_row, inserting
 from portability.trust import audit
 
 TABLE, EXPORT, AUDIT = models.notification, models.export, audit.LOG
@@ -111,6 +111,10 @@ class MessageState(StrEnum):
     """It should be sent and cannot be, for its `reason`; an operator has to look at it."""
 
 
+FIRST_OCCASION = "1.1"
+"""Of messages about the first attempt of an export and the first revision of its archive."""
+
+
 def queue(
     connection: Connection, kind: MessageKind, export_id: str, *, occasion: str | None = None, device: str | None = None
 ) -> str | None:
@@ -120,32 +124,34 @@ def queue(
     export. `device` is browser and system of a download. Another transaction with the same message waits for this:
     call it before the audit log is written.
     """
-    insert_once = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     of_subject = select(EXPORT.c.subject_kind).where(EXPORT.c.id == export_id).scalar_subquery()
     by_kind = case((of_subject == SubjectKind.PHONE, Channel.SMS), else_=Channel.MAIL)
     channel = Channel.MAIL if kind is MessageKind.REFERRED else by_kind
-    row = _row(kind, occasion or _present(export_id), channel)
-    once = insert_once(TABLE).values(row | {"export_id": export_id, "device": device})
-    once = once.on_conflict_do_nothing(index_elements=["export_id", "kind", "occasion"])
-    return connection.execute(once.returning(TABLE.c.id)).scalar_one_or_none()
+    row = _row(kind, occasion or _present(export_id), channel) | {"export_id": export_id, "device": device}
+    once = inserting(connection, TABLE).on_conflict_do_nothing(index_elements=["export_id", "kind", "occasion"])
+    return insert_row(connection, once.returning(TABLE.c.id), row).scalar_one_or_none()
+
+
+def queue_acknowledgement(connection: Connection, export_id: str, subject_kind: str) -> None:
+    """Queue the first message about a new export, in the caller's transaction."""
+    row = _row(MessageKind.ACKNOWLEDGED, FIRST_OCCASION, _channel(subject_kind))
+    insert_row(connection, insert(TABLE), row | {"export_id": export_id})
 
 
 def queue_consent(connection: Connection, kind: MessageKind, authorisation_id: str, subject_kind: str) -> None:
     """Queue a message about an authorisation, in the caller's transaction."""
-    channel = Channel.SMS if subject_kind == SubjectKind.PHONE else Channel.MAIL
-    connection.execute(insert(TABLE).values(_row(kind, authorisation_id, channel)))
+    insert_row(connection, insert(TABLE), _row(kind, authorisation_id, _channel(subject_kind)))
 
 
 def queue_received(connection: Connection, kind: MessageKind, received_id: str, subject_kind: str) -> None:
     """Queue a message about a received transfer, in the caller's transaction."""
-    channel = Channel.SMS if subject_kind == SubjectKind.PHONE else Channel.MAIL
-    connection.execute(insert(TABLE).values(_row(kind, received_id, channel)))
+    insert_row(connection, insert(TABLE), _row(kind, received_id, _channel(subject_kind)))
 
 
 def queue_code(connection: Connection, code_id: str, channel: Channel, language: str) -> None:
     """Queue the message with the code that proves an address."""
     row = _row(MessageKind.ADDRESS_CODE, code_id, channel)
-    connection.execute(insert(TABLE).values(row | {"language": language}))
+    insert_row(connection, insert(TABLE), row | {"language": language})
 
 
 def purge_codes(connection: Connection, kept_seconds: float) -> None:
@@ -173,6 +179,10 @@ def about_received(received_id: str | ColumnElement[Any]) -> ColumnElement[bool]
 
 def _about(kinds: Sequence[MessageKind]) -> ColumnElement[bool]:
     return and_(TABLE.c.export_id.is_(None), TABLE.c.kind.in_(kinds))
+
+
+def _channel(subject_kind: str) -> Channel:
+    return Channel.SMS if subject_kind == SubjectKind.PHONE else Channel.MAIL
 
 
 def _row(

@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.api import JSON
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
+from portability.database.rows import insert_row, inserting
 from portability.trust import audit
 
 TABLE, TRANSFER = models.recipient_notice, models.transfer
@@ -68,13 +68,13 @@ def queue(
         which: the condition for transfers, which the caller has locked, or whose export it has locked.
         revision: of the export, if its data was rectified: each revision has a notice.
     """
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     columns = (TRANSFER.c.id.label("transfer_id"), TRANSFER.c.export_id, TRANSFER.c.recipient_id)
     new: list[RowMapping] = []
     for row in connection.execute(select(*columns).where(which).order_by(TRANSFER.c.id)).mappings().all():
         values = {**row, "id": f"ntc_{secrets.token_hex(10)}", "kind": kind, "revision": revision, "attempts": 0}
-        once = insert(TABLE).values(**values, state=NoticeState.QUEUED, created_at=now()).on_conflict_do_nothing()
-        new += connection.execute(once.returning(TABLE)).mappings().all()
+        once = inserting(connection, TABLE).on_conflict_do_nothing().returning(TABLE)
+        values |= {"state": NoticeState.QUEUED, "created_at": now()}
+        new += insert_row(connection, once, values).mappings().all()
     return new
 
 

@@ -33,10 +33,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.database import models
 from portability.database.engine import writing
+from portability.database.rows import inserting
 from portability.errors import LeaseLost
 
 TABLE, EXPORT, FEED, OF_FEED = models.pseudonym, models.export, models.feed, models.feed_pseudonym
@@ -100,9 +100,8 @@ class PseudonymBook:
         running = select(EXPORT.c.id, literal(kind), bindparam("value", type_=String), bindparam("next", type_=Integer))
         running = running.where(EXPORT.c.id == scope.id, _is_running()).with_for_update()
         columns = [TABLE.c.export_id, TABLE.c.kind, TABLE.c.digest, TABLE.c.number]
-        insert_of = postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
-        adding = insert_of(TABLE).from_select(columns, running).on_conflict_do_nothing()
         with writing(self.engine) as connection:
+            adding = inserting(connection, TABLE).from_select(columns, running).on_conflict_do_nothing()
             if connection.execute(adding.execution_options(preserve_rowcount=True), rows).rowcount != len(rows):
                 raise _NotAlone
         self._last[kind] += len(given)

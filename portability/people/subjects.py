@@ -7,13 +7,13 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from sqlalchemy import Connection, Table, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, delete, select
 
 from portability.api import ADDRESS_KINDS, SubjectKind
 from portability.database import models
+from portability.database.rows import insert_row, inserting
 from portability.errors import BadSubject
 from portability.people.addresses import email, phone
 
@@ -104,8 +104,8 @@ def assign_ref(connection: Connection, kind: str, identifier: str, tenant: str |
 
 
 def _assign(connection: Connection, digest: str) -> tuple[str, bool]:
-    inserted = _insert(connection)(REF).values(digest=digest, ref=_fresh_ref()).on_conflict_do_nothing()
-    if (assigned := connection.scalar(inserted.returning(REF.c.ref))) is not None:
+    once = inserting(connection, REF).on_conflict_do_nothing().returning(REF.c.ref)
+    if (assigned := insert_row(connection, once, {"digest": digest, "ref": _fresh_ref()}).scalar()) is not None:
         return str(assigned), True
     return str(connection.execute(select(REF.c.ref).where(REF.c.digest == digest)).scalar_one()), False
 
@@ -123,7 +123,7 @@ def ref_row(connection: Connection, kind: str, identifier: str, tenant: str | No
 
 def remember_ref(connection: Connection, row: Mapping[str, str]) -> None:
     """Write such a row back; a subject that has a pseudonym keeps it."""
-    connection.execute(_insert(connection)(REF).values(**row).on_conflict_do_nothing())
+    insert_row(connection, inserting(connection, REF).on_conflict_do_nothing(), row)
 
 
 def is_remembered(connection: Connection, ref: str) -> bool:
@@ -134,10 +134,6 @@ def is_remembered(connection: Connection, ref: str) -> bool:
 def forget_ref(connection: Connection, kind: str, identifier: str, tenant: str | None) -> None:
     """Unlink a subject from its pseudonym; a later request gets a new pseudonym."""
     connection.execute(delete(REF).where(REF.c.digest == _digest(connection, kind, identifier, tenant)))
-
-
-def _insert(connection: Connection) -> Callable[[Table], postgresql.Insert | sqlite.Insert]:
-    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 
 def _digest(connection: Connection, kind: str, identifier: str, tenant: str | None) -> str:

@@ -15,6 +15,7 @@ from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now
+from portability.database.rows import insert_row
 from portability.errors import BadDate, BadSubject, TooManyExports, UnknownProfile
 from portability.law.countries import COUNTRIES
 from portability.law.deadlines import UTC_CALENDAR, BusinessCalendar, Deadline, DeadlineClock, check_notice, deadline
@@ -155,7 +156,7 @@ def accept(
     store(connection, request, identifier, ref, actor=actor, mandate_id=mandate_id, is_further=bool(ongoing))
     detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
     audit.record(connection, "request.accepted", actor=by, export_id=identifier, detail=detail)
-    outbox.queue(connection, outbox.MessageKind.ACKNOWLEDGED, identifier)
+    outbox.queue_acknowledgement(connection, identifier, request.subject_kind)
     return identifier, True
 
 
@@ -174,7 +175,7 @@ def store(
     `is_further`: whether the subject has another open request.
     """
     row = _row(request, identifier, ref, actor) | {"mandate_id": mandate_id}
-    connection.execute(insert(models.export).values(row))
+    insert_row(connection, insert(models.export), row)
     slices.open_first(connection, row, is_further=is_further)
 
 

@@ -25,14 +25,16 @@ EXPORT, NOTE = models.export, models.desk_note
 EXPORTER = "portability"
 """The exporter of the notes, in copies of the profile `access`."""
 
+_NOTES = select(NOTE.c.id).join(EXPORT, EXPORT.c.id == NOTE.c.export_id)
+NOTED = _NOTES.where(subject_locks.of_row(EXPORT, subject_locks.GIVEN)).limit(1)
+
 
 def needed(connection: Connection, settings: Settings, request: Request) -> tuple[Cause, ...]:
     """Return the cause for which a request waits if its copy will have notes of staff."""
     if not settings.needs_approvals or not _contains_notes(request.profile, request.include):
         return ()
-    whom = (request.subject_kind, request.subject_id, request.tenant)
-    noted = select(NOTE.c.id).join(EXPORT, EXPORT.c.id == NOTE.c.export_id).where(subject_locks.of(EXPORT, *whom))
-    return (Cause.NOTES,) if connection.scalar(noted.limit(1)) else ()
+    whom = subject_locks.parameters(request.subject_kind, request.subject_id, request.tenant)
+    return (Cause.NOTES,) if connection.scalar(NOTED, whom) else ()
 
 
 def waiting(connection: Connection, settings: Settings, export: Mapping[Any, Any]) -> Sequence[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.api import SourceMap
 from portability.api.errors import BadMap
 from portability.database import models
 from portability.database.engine import now
+from portability.database.rows import inserting
 
 TABLE = models.source_map
 PlannedMaps = Mapping[str, Mapping[str, str]]
@@ -19,11 +19,10 @@ PlannedMaps = Mapping[str, Mapping[str, str]]
 
 def store(connection: Connection, maps: Mapping[str, SourceMap]) -> PlannedMaps:
     """Store the texts that are not stored yet; returns what an export refers to."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     texts = {one.sha256: {"sha256": one.sha256, "name": one.name, "text": one.text} for one in maps.values()}
     if texts:
-        rows = [{**row, "created_at": now()} for row in texts.values()]
-        connection.execute(insert(TABLE).values(rows).on_conflict_do_nothing())
+        once = inserting(connection, TABLE).values(created_at=now()).on_conflict_do_nothing()
+        connection.execute(once, list(texts.values()))
     return {exporter: {"name": one.name, "sha256": one.sha256} for exporter, one in maps.items()}
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.database import leases, models
 from portability.database.engine import now
+from portability.database.rows import insert_row, inserting
 from portability.requests.states import SliceState
 
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
@@ -48,7 +48,7 @@ def open_first(connection: Connection, export: Mapping[str, Any], *, is_further:
     enter_turns(connection, tenant)
     version = VERSION if export["feed_id"] else _version(export["formats"])
     row = _row(export["id"], 0, tenant, version) | {"further": is_further}
-    connection.execute(insert(SLICE).values(row))
+    insert_row(connection, insert(SLICE), row)
 
 
 def _version(formats: Sequence[str]) -> int:
@@ -70,8 +70,7 @@ def planned_version(version: int, datasets: Iterable[tuple[str, str]]) -> int:
 
 def enter_turns(connection: Connection, tenant: str) -> None:
     """Give a group its place among those that take turns, unless it has one."""
-    insert_turn = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert_turn(TURN).values(tenant=tenant).on_conflict_do_nothing())
+    insert_row(connection, inserting(connection, TURN).on_conflict_do_nothing(), {"tenant": tenant})
 
 
 def open_more(connection: Connection, export_id: str, readings: Sequence[Frozen]) -> None:

@@ -41,6 +41,7 @@ from portability.api import JSON, SubjectKind
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.database.noted import note
+from portability.database.rows import insert_row
 from portability.people import subjects
 from portability.people.actor_names import issuer_of, short_issuer
 
@@ -124,7 +125,7 @@ def record(
         "detail": {**(detail or {}), **issuer},
     }
     if _chains_later(connection.dialect.name):
-        connection.execute(insert(UNCHAINED).values(**event, at=now()))
+        insert_row(connection, insert(UNCHAINED), event | {"at": now()})
     else:
         _append(connection, _locked_head(connection), [event | {"at": connection.scalar(select(now()))}])
     note(entry)

@@ -38,6 +38,15 @@ def test_a_request_is_acknowledged_once(made: World) -> None:
     assert message_kinds(made, identifier) == ["acknowledged"]
 
 
+def test_the_first_message_has_the_occasion_of_the_first_attempt(made: World) -> None:
+    """It is written without asking the database for the occasion, which later messages are compared with."""
+    identifier = made.request()
+    assert [row["occasion"] for row in stored_rows(made)] == ["1.1"]
+    with writing(made.engine) as connection:
+        assert outbox.present_occasion(connection, identifier) == "1.1"
+        assert outbox.queue(connection, MessageKind.ACKNOWLEDGED, identifier) is None
+
+
 def test_what_is_rolled_back_is_not_reported(made: World) -> None:
     """A notification is part of the change that it tells of."""
     asked = acceptance.check(profile="access", subject="user:usr_1")
