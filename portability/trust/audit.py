@@ -125,7 +125,7 @@ def record(
         "detail": {**(detail or {}), **issuer},
     }
     if _chains_later(connection.dialect.name):
-        insert_row(connection, insert(UNCHAINED), event | {"at": now()})
+        insert_row(connection, insert(UNCHAINED).inline(), event | {"at": now()})
     else:
         _append(connection, _locked_head(connection), [event | {"at": connection.scalar(select(now()))}])
     note(entry)
