@@ -1,7 +1,7 @@
 """WebVTT (W3C): the transcript of each call as subtitles of its recording, one file each (docs/forms.md).
 
 A dataset is one of transcripts if it has `call_id`, `starts_seconds` and `text`. A file has the segments of a call that
-follow each other, which are together in memory.
+follow each other, which are together in memory. Seconds are numbers or decimals.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ FILES_MAX = 5_000
 """Calls of a volume; the tables have all."""
 LAST_SECONDS = 5.0
 """How long the last cue is shown if its end is unknown."""
+SECONDS_MAX = 10**9
+"""A later second, some thirty years after the beginning of a call, is not a time."""
 
 
 class WebVtt:
@@ -88,17 +90,24 @@ class WebVttWriter:
 
     def _cue(self, record: Record) -> tuple[float, float, str]:
         """Return beginning, end (at the beginning if it is unknown) and text of a cue."""
-        begin, end = record["starts_seconds"], record.get("ends_seconds")
+        begin, end = _seconds(record["starts_seconds"]) or 0.0, _seconds(record.get("ends_seconds"))
         speaker = record.get("speaker")
         voice = _one_line(self._speakers.get(speaker, speaker) if isinstance(speaker, str) else None)
         said = f"<v {voice}>{_one_line(record['text'])}" if voice else _one_line(record["text"])
-        start = float(begin) if isinstance(begin, int | float) else 0.0
-        return start, max(start, float(end)) if isinstance(end, int | float) else start, said
+        return begin, max(begin, end or 0.0), said
 
 
 def _is_said(record: Record) -> bool:
-    begin = record["starts_seconds"]
-    return isinstance(begin, int | float) and begin >= 0 and bool(_one_line(record["text"]))
+    return _seconds(record["starts_seconds"]) is not None and bool(_one_line(record["text"]))
+
+
+def _seconds(value: JSON) -> float | None:
+    """Return a time within a call; None for anything else."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) else -1.0
+    except (OverflowError, ValueError):
+        return None
+    return seconds if 0 <= seconds <= SECONDS_MAX else None
 
 
 def _lines(cues: Sequence[tuple[float, float, str]]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest.mock import patch
 
 from formats import webvtt
@@ -61,6 +62,33 @@ def test_segments_without_time_or_words_are_no_cues() -> None:
     nothing = [_said("call_1", None, 1.0, "x"), _said("call_1", 1.0, 2.0, " "), _said("call_1", -1.0, 2.0, "x")]
 
     assert _subtitles_of(*nothing) == {}
+
+
+def test_seconds_are_decimals_too() -> None:
+    """Databases have NUMERIC columns for seconds; a number that is not within a call is not a time."""
+    fields = tuple(
+        replace(field, type=FieldType.DECIMAL) if field.name.endswith("_seconds") else field
+        for field in SEGMENTS.fields
+    )
+    times = [("1.50", "2.250"), ("1E+400", None), ("-0.5", "1"), ("1E+9", "NaN"), ("1000000001", None)]
+    records = [_said("call_1", None, None, text) for text in "abcde"]
+    decimals = [
+        {**record, "starts_seconds": begin, "ends_seconds": end}
+        for record, (begin, end) in zip(records, times, strict=True)
+    ]
+
+    found = written_files(subtitles, [(replace(SEGMENTS, fields=fields), [decimals])])
+
+    assert found["transcripts/exporter/call_1.vtt"].decode() == (
+        "WEBVTT\n\n00:00:01.500 --> 00:00:02.250\na\n\n277777:46:40.000 --> 277777:46:45.000\nd\n"
+    )
+
+
+def test_a_number_that_is_no_second_does_not_end_an_export() -> None:
+    """A source may have any number: before, the largest of them ended it with a traceback."""
+    large = [_said("call_1", begin, begin, "x") for begin in (1e306, 10**400)]
+
+    assert _subtitles_of(*large) == {}
 
 
 def test_calls_beyond_the_bound_are_counted() -> None:
