@@ -43,7 +43,8 @@ def _knows(dataset: Dataset) -> Make | None:
 
 
 def _meeting(record: Record, identifier: str) -> Lines:
-    return _event({**record, "starts_at": record["occurred_at"]}, identifier) if record["kind"] in MEETINGS else ()
+    is_meeting = str(record["kind"]) in MEETINGS  # a source may have any type under this name
+    return _event({**record, "starts_at": record["occurred_at"]}, identifier) if is_meeting else ()
 
 
 def _event(record: Record, identifier: str) -> Iterator[str]:

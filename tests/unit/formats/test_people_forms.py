@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import default
@@ -111,6 +112,17 @@ def test_a_meeting_without_time_is_counted() -> None:
     writer.begin("crm", known_by("activities", list(MEETING)))
     writer.write([{**MEETING, "occurred_at": value} for value in (None, "soon", "2026-03-01T08:30:05")])
     assert (writer.close(), out.files) == ({"without_time": 3}, {})
+
+
+def test_a_kind_may_be_of_any_type() -> None:
+    """Another source may have an object or a number under this name. Before, its exports ended with a traceback."""
+    for kind, value in ((FieldType.OBJECT, ["meeting"]), (FieldType.OBJECT, {"a": 1}), (FieldType.INTEGER, 1)):
+        fields = tuple(
+            replace(field, type=kind) if field.name == "kind" else field
+            for field in known_by("activities", list(MEETING)).fields
+        )
+        odd = replace(known_by("activities", list(MEETING)), fields=fields)
+        assert written_files(calendar_form, [(odd, [[{**MEETING, "kind": value}]])]) == {}
 
 
 def test_a_year_has_four_digits() -> None:
