@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from formats.values import whole_characters
 from portability.api import JSON, Dataset, Record, RecordChecker, Sink
 
 LINE_OCTETS = 75
@@ -78,17 +79,8 @@ class LinesWriter:
 
 def folded(lines: Lines) -> bytes:
     """Return lines as they are written; no character is cut by a fold."""
-    text = bytearray()
-    for line in lines:
-        rest, room = line.encode(), LINE_OCTETS
-        while len(rest) > room:
-            end = room
-            while rest[end] & 0xC0 == 0x80:  # noqa: PLR2004  # a later byte of a character in UTF-8
-                end -= 1
-            text += rest[:end] + b"\r\n "
-            rest, room = rest[end:], LINE_OCTETS - 1
-        text += rest + b"\r\n"
-    return bytes(text)
+    parts = (whole_characters(line.encode(), LINE_OCTETS, LINE_OCTETS - 1) for line in lines)
+    return b"".join(b"\r\n ".join(line) + b"\r\n" for line in parts)
 
 
 def line(name: str, value: JSON, more: str = "") -> Lines:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import RawIOBase
 from typing import Any
 
@@ -91,6 +91,18 @@ class UnseekableStream(RawIOBase):
     def drop(self) -> None:
         """Ignore what the library writes from now on, such as the end of a file that is given up."""
         self._write = None
+
+
+def whole_characters(text: bytes, first: int, others: int) -> Iterator[bytes]:
+    """Yield UTF-8 in parts of at most so many bytes, of which none ends within a character; none at all is one part."""
+    begin, room = 0, first
+    while len(text) - begin > room:
+        end = begin + room
+        while text[end] & 0xC0 == 0x80:  # noqa: PLR2004  # a later byte of a character in UTF-8
+            end -= 1
+        yield text[begin:end]
+        begin, room = end, others
+    yield text[begin:]
 
 
 def dataset_names(dataset: Dataset) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -80,6 +81,13 @@ def test_lines_are_folded_between_characters() -> None:
     assert max(len(line) for line in body.split(b"\r\n")) <= 75
     assert [line.decode() for line in body.split(b"\r\n")]
     assert body.replace(b"\r\n ", b"").decode() == "NOTE:" + "é\U0001f600" * 100 + "\r\n"
+
+
+def test_folding_takes_as_long_as_the_text_is() -> None:
+    """16 MB take a fifth of a second. Before, each fold copied the rest of the text: they took a minute and a half."""
+    began = time.monotonic()
+    assert folded(["NOTE:" + "\u00e9" * (8 << 20)]).count(b"\r\n") == 1 + 226_719
+    assert time.monotonic() - began < 10
 
 
 MEETING: dict[str, JSON] = {
