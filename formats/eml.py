@@ -3,8 +3,8 @@
 A dataset is one of inquiries if it has `subject`, `message` and `email`, and one of replies if it has `inquiry_id`,
 `body` and `author`. The messages are made of records, which lack the original's headers: `X-Rebuilt-From` says so.
 
-Headers are written here: Python's own writer loses spaces between the encoded words of a long text, and encodes parts of
-addresses.
+Headers are written here: Python's own writer loses spaces between the encoded words of a long text, and encodes parts
+of addresses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from email.headerregistry import Address
 from email.utils import format_datetime
 from typing import TypeAlias
 
-from formats.values import whole_characters
+from formats.known_texts import Losses, first_text
+from formats.values import visible_sign, whole_characters
 from portability.api import JSON, Dataset, FormatWriter, Record, RecordChecker, Sink, Unit
 
 FOLDER = "mail"
@@ -48,8 +49,8 @@ _BODY = (
     ("Content-Transfer-Encoding", "base64"),
 )
 _Head: TypeAlias = Mapping[str, str]
-_Make: TypeAlias = Callable[[Record, str], tuple[_Head, JSON]]
-"""Makes the headers and the text of a record; called with the exporter's name."""
+_Make: TypeAlias = Callable[[Record, str, Losses], tuple[_Head, str]]
+"""Makes the headers and the text of a record, also from the exporter's name; counts the values that it leaves out."""
 
 
 class Eml:
@@ -79,7 +80,7 @@ class EmlWriter:
         self._out = out
         self._make: _Make | None = None
         self._files = 0
-        self._losses: Counter[str] = Counter()
+        self._losses: Losses = Counter()
 
     def begin(self, exporter: str, dataset: Dataset) -> None:
         self._checker, self._dataset = RecordChecker(dataset), dataset
@@ -101,7 +102,7 @@ class EmlWriter:
             self._files += 1
             record = dict(zip(self._names, values, strict=True))
             key = "-".join(str(record.get(name)) for name in self._dataset.key)
-            head, text = self._make(record, self._exporter)
+            head, text = self._make(record, self._exporter, self._losses)
             self._out.begin(f"{FOLDER}/{self._of}/{key}.eml")
             self._out.write(_written({**head, "X-Rebuilt-From": self._of}, text))
 
@@ -112,32 +113,32 @@ class EmlWriter:
         self._make = None
 
 
-def _inquiry(record: Record, exporter: str) -> tuple[_Head, JSON]:
+def _inquiry(record: Record, exporter: str, losses: Losses) -> tuple[_Head, str]:
     return {
         "Date": _date(record.get("created_at")),
-        "From": _sender(record.get("name"), record.get("email")),
-        "Subject": _encoded(_one_line(record.get("subject")), _TEXT),
+        "From": _sender(_one_line(record, "name", losses), _one_line(record, "email", losses)),
+        "Subject": _encoded(_one_line(record, "subject", losses), _TEXT),
         "Message-ID": _identifier(exporter, "inquiry", record.get("id")),
-    }, record.get("message")
+    }, first_text(record, "message", losses)
 
 
-def _reply(record: Record, exporter: str) -> tuple[_Head, JSON]:
+def _reply(record: Record, exporter: str, losses: Losses) -> tuple[_Head, str]:
     answers = _identifier(exporter, "inquiry", record.get("inquiry_id"))
     return {
         "Date": _date(record.get("sent_at") or record.get("created_at")),
-        "From": _sender(record.get("author"), None),
+        "From": _sender(_one_line(record, "author", losses), ""),
         "Message-ID": _identifier(exporter, "reply", record.get("id")),
         "In-Reply-To": answers,
         "References": answers,
-    }, record.get("body")
+    }, first_text(record, "body", losses)
 
 
-def _written(head: _Head, text: JSON) -> bytes:
+def _written(head: _Head, text: str) -> bytes:
     """Return a message with a text, whose lines end with CRLF as those of each text in a message (RFC 2046)."""
     lines = [*head.items(), *_BODY]
-    body = _LINE_END.sub("\r\n", text).encode() if isinstance(text, str) else b""
+    body = encodebytes(_LINE_END.sub("\r\n", text).encode()).replace(b"\n", b"\r\n")
     written = "".join(f"{name}: {value}\r\n" for name, value in lines)
-    return f"{written}\r\n".encode() + encodebytes(body).replace(b"\n", b"\r\n")
+    return f"{written}\r\n".encode() + body
 
 
 def _date(value: JSON) -> str:
@@ -150,12 +151,11 @@ def _date(value: JSON) -> str:
     return format_datetime(known if known.year >= YEAR_MIN else UNKNOWN)
 
 
-def _sender(name: JSON, address: JSON) -> str:
+def _sender(name: str, address: str) -> str:
     """Return a name with an address; one that a message cannot have is a part of the name, so that it is not lost."""
-    shown, stated = _one_line(name), _one_line(address)
-    if not _is_address(stated):
-        shown, stated = f"{shown} {stated}".strip(), f"unknown@{DOMAIN}"
-    return f"{_encoded(shown, _PHRASE)}\r\n <{stated}>" if shown else f"<{stated}>"
+    if not _is_address(address):
+        name, address = f"{name} {address}".strip(), f"unknown@{DOMAIN}"
+    return f"{_encoded(name, _PHRASE)}\r\n <{address}>" if name else f"<{address}>"
 
 
 def _is_address(text: str) -> bool:
@@ -172,9 +172,11 @@ def _identifier(exporter: str, kind: str, identifier: JSON) -> str:
     return f"<{hashlib.sha256(named.encode()).hexdigest()[:32]}@{DOMAIN}>"
 
 
-def _one_line(value: JSON) -> str:
-    text = " ".join(value.split()) if isinstance(value, str) else ""
-    return _CONTROLS.sub("", text)
+def _one_line(record: Record, name: str, losses: Losses) -> str:
+    text, replaced = _CONTROLS.subn(visible_sign, " ".join(first_text(record, name, losses).split()))
+    if replaced:
+        losses["controls_replaced"] += 1
+    return text
 
 
 def _encoded(text: str, plain: re.Pattern[str]) -> str:
