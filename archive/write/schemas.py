@@ -23,7 +23,8 @@ _JSON_TYPES: Mapping[FieldType, Mapping[str, JSON]] = {
             {"type": "string", "pattern": "^-?[0-9]+$"},
         ]
     },
-    FieldType.NUMBER: {"type": ["number", "null"]},
+    # An integer that is a string is one in a field of numbers, too.
+    FieldType.NUMBER: {"anyOf": [{"type": ["number", "null"]}, {"type": "string", "pattern": "^-?[0-9]+$"}]},
     FieldType.DECIMAL: {"type": ["string", "null"], "pattern": "^-?[0-9]+(\\.[0-9]+)?([Ee][+-]?[0-9]+)?$"},
     FieldType.BOOLEAN: {"type": ["boolean", "null"]},
     FieldType.DATETIME: {"type": ["string", "null"], "format": "date-time"},

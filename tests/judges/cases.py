@@ -181,9 +181,10 @@ def _odd_names(folder: Path) -> Archive:
     extra = [Field(name, FieldType.STRING, "A text.", Provenance.PROVIDED) for name in names]
     values = tuple(FieldValue(word, f"The word {number}") for number, word in enumerate(words))
     kind = Field("kind", FieldType.STRING, "Its kind.", Provenance.PROVIDED, values=values)
-    described = dataset("things", Role.CONTROLLER, *extra, kind)
+    number = Field("number", FieldType.NUMBER, "A number.", Provenance.PROVIDED)
+    described = dataset("things", Role.CONTROLLER, *extra, kind, number)
     records: list[Record] = [
-        {"id": f"={place}", "kind": word, "text": "", "-x": word, "ID": "'"}
+        {"id": f"={place}", "kind": word, "text": "", "number": 2**53 + place, "-x": word, "ID": "'"}
         for place, word in enumerate(words)
     ]
     return _made_up(folder, MadeUpExporter(records, datasets=(described,)))
