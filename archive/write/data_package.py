@@ -128,6 +128,8 @@ def _table(member: Member, targets: Mapping[Table, str], facts: VolumeFacts) -> 
     if keys := _foreign_keys(member, targets, facts, written):
         schema["foreignKeys"] = keys
     table: dict[str, JSON] = {"type": "table", "schema": schema}
+    # NULL of JSON is null, and a reader would take the empty text for NULL if nothing were stated.
+    schema["missingValues"] = [""] if is_csv else []
     if is_csv:
         return table | {"format": "csv", "dialect": CSV_DIALECT}
     return table | {"format": "jsonl", "x-json-schema": schema_path(content.exporter, content.dataset)}

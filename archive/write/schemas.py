@@ -87,7 +87,6 @@ def table_schema(exporter: str, dataset: Dataset, facts: VolumeFacts, written: W
             for field in dataset.fields
         ],
         "primaryKey": list(map(written, dataset.key)),
-        "missingValues": [""],
     }
 
 
