@@ -91,6 +91,37 @@ def test_a_number_that_is_no_second_does_not_end_an_export() -> None:
     assert _subtitles_of(*large) == {}
 
 
+def test_segments_of_calls_at_the_same_time_are_in_the_file_of_their_call() -> None:
+    """Ids of segments need not have the order of calls. Before, each change of the call began a further file of it."""
+    both = [_said(f"call_{number % 2}", float(number), None, f"said {number}") for number in range(4)]
+    out = MemorySink()
+    writer = subtitles.open(out)
+    for part in (both[:3], both[3:]):
+        writer.begin("calls", SEGMENTS)
+        writer.write(part)
+        writer.begin("calls", replace(SEGMENTS, name="others", fields=SEGMENTS.fields[:1]))
+
+    assert writer.close() == {}
+    assert {name: bytes(body).count(b"-->") for name, body in out.files.items()} == {
+        "transcripts/calls/call_0.vtt": 2,
+        "transcripts/calls/call_1.vtt": 2,
+    }
+
+
+def test_what_comes_after_the_file_of_its_call_is_counted() -> None:
+    """Few cues are in memory: of more, the call that began first is written, and the calls after it are whole."""
+    out = MemorySink()
+    with patch.object(webvtt, "HELD_BYTES", 2 * webvtt.CUE_BYTES + 10):
+        writer = subtitles.open(out)
+        writer.begin("calls", SEGMENTS)
+        for call, text in (("a", "1"), ("b", "2"), ("c", "3"), ("a", "4"), ("c", "5")):
+            writer.write([_said(call, 0.0, 1.0, text)])
+
+        assert writer.held <= 2 * webvtt.CUE_BYTES + 10
+        assert writer.close() == {"rows_cut": 1}
+    assert {name[-5]: bytes(body).count(b"-->") for name, body in out.files.items()} == {"a": 1, "b": 1, "c": 2}
+
+
 def test_calls_beyond_the_bound_are_counted() -> None:
     """As many files as a volume may have; the records of the others are losses."""
     out = MemorySink()
@@ -99,6 +130,6 @@ def test_calls_beyond_the_bound_are_counted() -> None:
         writer.begin("calls", SEGMENTS)
         writer.write([_said("call_1", 0.0, 1.0, "a"), _said("call_2", 0.0, 1.0, "b"), _said("call_2", 1.0, 2.0, "c")])
 
-        assert writer.held == 2
+        assert writer.held == 1 + webvtt.CUE_BYTES
         assert writer.close() == {"rows_cut": 2}
     assert (list(out.files), writer.held) == (["transcripts/calls/call_1.vtt"], 0)
