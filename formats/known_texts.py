@@ -34,7 +34,7 @@ def left(losses: Losses, count: int = 1) -> None:
 
 
 def _text(value: JSON) -> str | None:
-    """Return what a person reads; empty for NULL and blanks, None for what is no text."""
+    """Return what a person reads; empty for NULL and blanks, None for any other value."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if value is None or isinstance(value, str):

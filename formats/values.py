@@ -104,7 +104,7 @@ def visible_sign(found: re.Match[str]) -> str:
 
 
 def whole_characters(text: bytes, first: int, others: int) -> Iterator[bytes]:
-    """Yield UTF-8 in parts of at most so many bytes, of which none ends within a character; none at all is one part."""
+    """Yield UTF-8 in parts that end between characters, of at most these bytes; one if there is nothing."""
     begin, room = 0, first
     while len(text) - begin > room:
         end = begin + room

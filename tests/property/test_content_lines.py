@@ -40,7 +40,7 @@ def _shown(text: str) -> str:
 def test_vobject_finds_every_text(
     name: str, email: str, company: str, address: str, born: str, tags: list[str]
 ) -> None:
-    """Whatever it contains, and no property more; a birthday that is no date is a text."""
+    """Whatever it contains, and no property more; another birthday than a date is a text."""
     values: dict[str, JSON] = {"full_name": f"Ann {name}", "email": email, "company_name": company, "tags": tags}
     record = {"id": "1", **values, "address": address, "born_on": f"about {born}"}
     body = written_files(vcard.format, [(CONTACTS, [[record]])])["contacts.vcf"].decode()

@@ -77,7 +77,7 @@ def test_email_finds_every_text(subject: str, name: str, address: str, message: 
 
 @given(st.datetimes(timezones=st.timezones()) | st.just("2026-03-01T08:30:60Z"))
 def test_a_date_is_in_utc(moment: object) -> None:
-    """A zone of seconds, which times before 1912 have, is none of a message's zones."""
+    """Times before 1912 have zones with seconds, which a message cannot have."""
     text = moment if isinstance(moment, str) else moment.isoformat()  # type: ignore[attr-defined]  # a datetime
     raw = email.message_from_bytes(_message(created_at=text), policy=compat32)["Date"]
 

@@ -191,7 +191,7 @@ def test_a_year_has_four_digits() -> None:
 
 
 def test_what_a_meeting_cannot_have_is_counted() -> None:
-    """An end before the beginning or at no time, and a place that is no text; an end at the beginning is as none."""
+    """An end before the beginning or at no time, and a place that is JSON; an end at the beginning says nothing."""
     fields = ["id", "subject", "starts_at", "ends_at", "tags"]
     described = known_by("visits", fields)
     place = replace(described, fields=(*described.fields[:4], replace(described.fields[4], name="location")))
