@@ -7,10 +7,12 @@ is written, and what still comes of it is counted.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from formats.values import visible_sign
 from portability.api import JSON, Dataset, FormatWriter, Record, RecordChecker, Sink, Unit
 
 FOLDER = "transcripts"
@@ -24,6 +26,7 @@ LAST_SECONDS = 5.0
 SECONDS_MAX = 10**9
 """A later second, some thirty years after the beginning of a call, is not a time."""
 
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 _Cue: TypeAlias = tuple[float, float, str]
 """Beginning, end (at the beginning if it is unknown) and text."""
 
@@ -107,7 +110,10 @@ class WebVttWriter:
         begin, end = _seconds(record["starts_seconds"]) or 0.0, _seconds(record.get("ends_seconds"))
         speaker = record.get("speaker")
         voice = _one_line(self._speakers.get(speaker, speaker) if isinstance(speaker, str) else None)
-        said = f"<v {voice}>{_one_line(record['text'])}" if voice else _one_line(record["text"])
+        text = _one_line(record["text"])
+        said, replaced = _CONTROLS.subn(visible_sign, f"<v {voice}>{text}" if voice else text)
+        if replaced:
+            self._losses["controls_replaced"] += 1
         return begin, max(begin, end or 0.0), said
 
 

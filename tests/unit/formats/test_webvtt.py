@@ -91,6 +91,17 @@ def test_a_number_that_is_no_second_does_not_end_an_export() -> None:
     assert _subtitles_of(*large) == {}
 
 
+def test_control_characters_are_signs_and_counted() -> None:
+    """A player shows U+FFFD for NUL; the archive says which texts are not as they were said."""
+    out = MemorySink()
+    writer = subtitles.open(out)
+    writer.begin("exporter", SEGMENTS)
+    writer.write([_said("call_1", 0.0, 1.0, "a\0b\tc\x1b\x7f", "Ann\0")])
+
+    assert writer.close() == {"controls_replaced": 1}
+    assert "\n<v Ann\u2400>a\u2400b c\u241b\u2421\n" in bytes(out.files["transcripts/exporter/call_1.vtt"]).decode()
+
+
 def test_segments_of_calls_at_the_same_time_are_in_the_file_of_their_call() -> None:
     """Ids of segments need not have the order of calls. Before, each change of the call began a further file of it."""
     both = [_said(f"call_{number % 2}", float(number), None, f"said {number}") for number in range(4)]
