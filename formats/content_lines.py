@@ -5,18 +5,25 @@ A line has at most 75 octets and ends with CRLF; a longer one goes on after CRLF
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from formats.known_texts import Losses
+from formats.values import visible_sign, whole_characters
 from portability.api import JSON, Dataset, Record, RecordChecker, Sink
 
 LINE_OCTETS = 75
 Lines: TypeAlias = Iterable[str]
-Make: TypeAlias = Callable[[Record, str], Lines]
-"""Makes the lines of a record, whose permanent name is given; none if the record is of no kind that the form has."""
+Make: TypeAlias = Callable[[Record, str, Losses], Lines]
+"""Makes the lines of a record, whose permanent name is given, and counts the values that it leaves out.
+
+It makes no lines if the record is of no kind that the form has."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What a value must not have (RFC 5545 section 3.1)."""
 
 
 class NotWritable(Exception):
@@ -34,7 +41,7 @@ class LinesWriter:
         self._out, self._name, self._knows, self._head, self._foot = out, name, knows, head, foot
         self._make: Make | None = None
         self._is_begun = False
-        self._losses: Counter[str] = Counter()
+        self._losses: Losses = Counter()
 
     def begin(self, exporter: str, dataset: Dataset) -> None:
         self._make = self._knows(dataset)
@@ -48,7 +55,7 @@ class LinesWriter:
         for values in zip(*self._checker.columns(records), strict=True):
             record = dict(zip(self._names, values, strict=True))
             try:
-                lines = list(self._make(record, self._uuid(record)))
+                lines = list(self._make(record, self._uuid(record), self._losses))
             except NotWritable as reason:
                 self._losses[str(reason)] += 1
                 continue
@@ -58,7 +65,7 @@ class LinesWriter:
     def close(self) -> Mapping[str, int]:
         if self._is_begun:
             self._out.write(folded(self._foot))
-        return dict(self._losses)
+        return {code: count for code, count in self._losses.items() if count}
 
     def abort(self) -> None:
         self._make = None
@@ -68,7 +75,13 @@ class LinesWriter:
             self._out.begin(self._name)
             self._out.write(folded(self._head))
             self._is_begun = True
-        self._out.write(folded(lines))
+        self._out.write(folded(map(self._printable, lines)))
+
+    def _printable(self, line: str) -> str:
+        text, replaced = _CONTROLS.subn(visible_sign, line)
+        if replaced:
+            self._losses["controls_replaced"] += 1
+        return text
 
     def _uuid(self, record: Record) -> str:
         """Return the same UUID for the same record in every export: a program then replaces its earlier copy."""
@@ -78,31 +91,16 @@ class LinesWriter:
 
 def folded(lines: Lines) -> bytes:
     """Return lines as they are written; no character is cut by a fold."""
-    text = bytearray()
-    for line in lines:
-        rest, room = line.encode(), LINE_OCTETS
-        while len(rest) > room:
-            end = room
-            while rest[end] & 0xC0 == 0x80:  # noqa: PLR2004  # a later byte of a character in UTF-8
-                end -= 1
-            text += rest[:end] + b"\r\n "
-            rest, room = rest[end:], LINE_OCTETS - 1
-        text += rest + b"\r\n"
-    return bytes(text)
-
-
-def line(name: str, value: JSON, more: str = "") -> Lines:
-    """Yield the line of a property with a text; none for NULL and the empty text."""
-    if isinstance(value, str) and value.strip():
-        yield f"{name}:{escaped(value, more)}"
+    parts = (whole_characters(line.encode(), LINE_OCTETS, LINE_OCTETS - 1) for line in lines)
+    return b"".join(b"\r\n ".join(line) + b"\r\n" for line in parts)
 
 
 def escaped(text: str, more: str = "") -> str:
-    """Return a text as a value; `more` are separators of its property. Other control characters have no place there."""
+    """Return a text as a value; `more` are separators of its property."""
     text = text.replace("\\", "\\\\").replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\\n")
     for separator in f",{more}":
         text = text.replace(separator, f"\\{separator}")
-    return "".join(character for character in text if character >= " " or character == "\t")
+    return text
 
 
 def utc(value: JSON) -> str | None:

@@ -2,9 +2,8 @@
 """CSV (RFC 4180) that a spreadsheet can open safely: UTF-8 without BOM, CRLF, a header, and no formulas.
 
 Text is always quoted; numbers, dates and booleans are unquoted; an unquoted empty cell is NULL, `""` is the empty text.
-Objects are JSON text. A quoted cell that a spreadsheet could take for a formula gets a leading `'`. So does a cell
-that begins with `'`, so that every cell that begins with `'` has exactly one too many (OWASP, CSV Injection). Phone
-numbers such as `+62 812-3456` stay as they are: they can run nothing, and programs need them (ADR 67).
+Objects are JSON text. A quoted cell that a spreadsheet could take for a formula gets a leading `'`
+(portability/api/cells.py).
 
 Python's own csv cannot distinguish NULL from the empty text before 3.12, hence the small encoder and parser.
 """
@@ -21,17 +20,11 @@ import orjson
 
 from formats.values import RecordWriter, malformed
 from portability.api import JSON, Dataset, Field, FieldType, FormatWriter, Record, Sink, Unit, encoded, rows
+from portability.api.cells import RISKY, defused
 
 Cell = tuple[str, bool]
 """A cell without its quotes, and whether it had quotes."""
 
-# Spreadsheets skip blanks, controls and zero-width characters before they look for a formula.
-_SKIPPED = r"\s\x00-\x20\x7f-\xa0\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
-_FORMULA = re.compile(rf"'|[{_SKIPPED}]*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # full-width characters begin formulas too
-_NUMBER = re.compile(r"\+[0-9][0-9 ()-]{4,22}")
-"""A phone number: no function, no reference to a cell and no command can be made of these characters."""
-_RISKY = re.compile(rf"['{_SKIPPED}=+\-@＝＋－＠]")  # noqa: RUF001  # as above
-"""How a formula, or the mark against one, may begin."""
 _BARE = {
     FieldType.DECIMAL: re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"),
     FieldType.DATE: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
@@ -159,13 +152,11 @@ def _cells(kind: FieldType, column: Sequence[Any], texts: Sequence[str]) -> tupl
 
 
 def _needs_care(column: Sequence[str]) -> bool:
-    return '"' in "".join(column) or any(map(_RISKY.match, {text[:1] for text in column}))
+    return '"' in "".join(column) or any(map(RISKY.match, {text[:1] for text in column}))
 
 
 def _quoted(text: str) -> str:
-    if not text[:1].isalnum() and _FORMULA.match(text) and not _NUMBER.fullmatch(text):
-        text = f"'{text}"
-    return '"' + text.replace('"', '""') + '"'
+    return '"' + defused(text).replace('"', '""') + '"'
 
 
 def _unquoted(cell: Cell) -> str:

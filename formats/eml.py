@@ -2,19 +2,25 @@
 
 A dataset is one of inquiries if it has `subject`, `message` and `email`, and one of replies if it has `inquiry_id`,
 `body` and `author`. The messages are made of records, which lack the original's headers: `X-Rebuilt-From` says so.
+
+Headers are written here: Python's own writer loses spaces between the encoded words of a long text, and encodes parts
+of addresses.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from base64 import b64encode, encodebytes
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
+from email.utils import format_datetime
 from typing import TypeAlias
 
+from formats.known_texts import Losses, first_text
+from formats.values import visible_sign, whole_characters
 from portability.api import JSON, Dataset, FormatWriter, Record, RecordChecker, Sink, Unit
 
 FOLDER = "mail"
@@ -26,8 +32,25 @@ YEAR_MIN = 1900
 """The first year of a date of a message (RFC 5322 section 3.3)."""
 UNKNOWN = datetime.fromisoformat("1970-01-01T00:00:00Z")
 """A message needs a date: that of a record without one."""
-_Fill: TypeAlias = Callable[[EmailMessage, Record, str], None]
-"""Called with a message, its record, and the exporter's name."""
+WORD_BYTES = 39
+"""Bytes of a text in an encoded word, which has at most 75 characters, on a line of at most 76 (RFC 2047 section 2)."""
+PLAIN_CHARS = 60
+"""A longer text is encoded, so that its lines can be folded without a change."""
+ADDRESS_CHARS = 320
+_TEXT = re.compile(r"[!-~]+( [!-~]+)*")
+_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+"""The words of a name that need no quotes (RFC 5322 section 3.2.3)."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_BODY = (
+    ("To", "undisclosed-recipients:;"),
+    ("MIME-Version", "1.0"),
+    ("Content-Type", 'text/plain; charset="utf-8"'),
+    ("Content-Transfer-Encoding", "base64"),
+)
+_Head: TypeAlias = Mapping[str, str]
+_Make: TypeAlias = Callable[[Record, str, Losses], tuple[_Head, str]]
+"""Makes the headers and the text of a record, also from the exporter's name; counts the values that it leaves out."""
 
 
 class Eml:
@@ -55,22 +78,22 @@ class EmlWriter:
 
     def __init__(self, out: Sink) -> None:
         self._out = out
-        self._fill: _Fill | None = None
+        self._make: _Make | None = None
         self._files = 0
-        self._losses: Counter[str] = Counter()
+        self._losses: Losses = Counter()
 
     def begin(self, exporter: str, dataset: Dataset) -> None:
         self._checker, self._dataset = RecordChecker(dataset), dataset
         self._exporter, self._of = exporter, f"{exporter}/{dataset.name}"
         self._names = [field.name for field in dataset.fields]
-        self._fill = None
+        self._make = None
         if {"subject", "message", "email"} <= set(self._names):
-            self._fill = _inquiry
+            self._make = _inquiry
         elif {"inquiry_id", "body", "author"} <= set(self._names):
-            self._fill = _reply
+            self._make = _reply
 
     def write(self, records: Sequence[Record]) -> None:
-        if self._fill is None:
+        if self._make is None:
             return
         for values in zip(*self._checker.columns(records), strict=True):
             if self._files == FILES_MAX:
@@ -79,55 +102,68 @@ class EmlWriter:
             self._files += 1
             record = dict(zip(self._names, values, strict=True))
             key = "-".join(str(record.get(name)) for name in self._dataset.key)
-            message = EmailMessage(policy=SMTP)
-            self._fill(message, record, self._exporter)
-            message["X-Rebuilt-From"] = self._of
+            head, text = self._make(record, self._exporter, self._losses)
             self._out.begin(f"{FOLDER}/{self._of}/{key}.eml")
-            self._out.write(message.as_bytes())
+            self._out.write(_written({**head, "X-Rebuilt-From": self._of}, text))
 
     def close(self) -> Mapping[str, int]:
         return dict(self._losses)
 
     def abort(self) -> None:
-        self._fill = None
+        self._make = None
 
 
-def _inquiry(message: EmailMessage, record: Record, exporter: str) -> None:
-    _head(message, record, "created_at")
-    message["From"] = _address(record.get("name"), record.get("email"))
-    message["Subject"] = _one_line(record.get("subject"))
-    message["Message-ID"] = _identifier(exporter, "inquiry", record.get("id"))
-    _body(message, record.get("message"))
+def _inquiry(record: Record, exporter: str, losses: Losses) -> tuple[_Head, str]:
+    return {
+        "Date": _date(record.get("created_at")),
+        "From": _sender(_one_line(record, "name", losses), _one_line(record, "email", losses)),
+        "Subject": _encoded(_one_line(record, "subject", losses), _TEXT),
+        "Message-ID": _identifier(exporter, "inquiry", record.get("id")),
+    }, first_text(record, "message", losses)
 
 
-def _reply(message: EmailMessage, record: Record, exporter: str) -> None:
-    _head(message, record, "sent_at")
-    message["From"] = _address(record.get("author"), None)
-    message["Message-ID"] = _identifier(exporter, "reply", record.get("id"))
-    message["In-Reply-To"] = message["References"] = _identifier(exporter, "inquiry", record.get("inquiry_id"))
-    _body(message, record.get("body"))
+def _reply(record: Record, exporter: str, losses: Losses) -> tuple[_Head, str]:
+    answers = _identifier(exporter, "inquiry", record.get("inquiry_id"))
+    return {
+        "Date": _date(record.get("sent_at") or record.get("created_at")),
+        "From": _sender(_one_line(record, "author", losses), ""),
+        "Message-ID": _identifier(exporter, "reply", record.get("id")),
+        "In-Reply-To": answers,
+        "References": answers,
+    }, first_text(record, "body", losses)
 
 
-def _head(message: EmailMessage, record: Record, time: str) -> None:
+def _written(head: _Head, text: str) -> bytes:
+    """Return a message with a text, whose lines end with CRLF as those of each text in a message (RFC 2046)."""
+    lines = [*head.items(), *_BODY]
+    body = encodebytes(_LINE_END.sub("\r\n", text).encode()).replace(b"\n", b"\r\n")
+    written = "".join(f"{name}: {value}\r\n" for name, value in lines)
+    return f"{written}\r\n".encode() + body
+
+
+def _date(value: JSON) -> str:
+    """Return a time in UTC: a zone of a message has no seconds, which those of before 1912 have."""
     try:
-        sent = datetime.fromisoformat(str(record.get(time) or record.get("created_at")))
-    except ValueError:
-        sent = UNKNOWN
-    message["Date"] = sent if sent.year >= YEAR_MIN else UNKNOWN
-    message["To"] = "undisclosed-recipients:;"
+        sent = datetime.fromisoformat(str(value))
+        known = sent.astimezone(UTC) if sent.tzinfo else sent
+    except (ValueError, OverflowError):
+        known = UNKNOWN
+    return format_datetime(known if known.year >= YEAR_MIN else UNKNOWN)
 
 
-def _body(message: EmailMessage, text: JSON) -> None:
-    message.set_content(text if isinstance(text, str) else "", cte="base64")
+def _sender(name: str, address: str) -> str:
+    """Return a name with an address; one that a message cannot have is a part of the name, so that it is not lost."""
+    if not _is_address(address):
+        name, address = f"{name} {address}".strip(), f"unknown@{DOMAIN}"
+    return f"{_encoded(name, _PHRASE)}\r\n <{address}>" if name else f"<{address}>"
 
 
-def _address(name: JSON, address: JSON) -> Address:
-    """Return an address with a name; that of a record that has no valid one cannot receive anything."""
-    shown = _one_line(name)
+def _is_address(text: str) -> bool:
     try:
-        return Address(shown, addr_spec=str(address)) if isinstance(address, str) else Address(shown, "unknown", DOMAIN)
+        Address(addr_spec=text)
     except Exception:  # noqa: BLE001  # the parser raises many types for an invalid address
-        return Address(shown, "unknown", DOMAIN)
+        return False
+    return text.isascii() and text.isprintable() and 0 < len(text) <= ADDRESS_CHARS
 
 
 def _identifier(exporter: str, kind: str, identifier: JSON) -> str:
@@ -136,9 +172,19 @@ def _identifier(exporter: str, kind: str, identifier: JSON) -> str:
     return f"<{hashlib.sha256(named.encode()).hexdigest()[:32]}@{DOMAIN}>"
 
 
-def _one_line(value: JSON) -> str:
-    text = " ".join(value.split()) if isinstance(value, str) else ""
-    return "".join(character for character in text if character.isprintable())
+def _one_line(record: Record, name: str, losses: Losses) -> str:
+    text, replaced = _CONTROLS.subn(visible_sign, " ".join(first_text(record, name, losses).split()))
+    if replaced:
+        losses["controls_replaced"] += 1
+    return text
+
+
+def _encoded(text: str, plain: re.Pattern[str]) -> str:
+    """Return a text as it is in a header: words of RFC 2047, between which no space counts, unless it is plain."""
+    if not text or (len(text) <= PLAIN_CHARS and plain.fullmatch(text) and "=?" not in text):
+        return text
+    words = (b64encode(part).decode() for part in whole_characters(text.encode(), WORD_BYTES, WORD_BYTES))
+    return "\r\n ".join(f"=?utf-8?B?{word}?=" for word in words)
 
 
 format = Eml()  # noqa: A001  # the name in the entry point and the plug-in guide

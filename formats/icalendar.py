@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from formats.content_lines import Lines, LinesWriter, Make, NotWritable, line, utc
+from formats.content_lines import Lines, LinesWriter, Make, NotWritable, escaped, utc
+from formats.known_texts import Losses, first_text, left
 from portability.api import Dataset, FormatWriter, Record, Sink, Unit
 
 NAME = "appointments.ics"
@@ -42,21 +43,26 @@ def _knows(dataset: Dataset) -> Make | None:
     return _meeting if {"kind", "occurred_at"} <= names else None
 
 
-def _meeting(record: Record, identifier: str) -> Lines:
-    return _event({**record, "starts_at": record["occurred_at"]}, identifier) if record["kind"] in MEETINGS else ()
+def _meeting(record: Record, identifier: str, losses: Losses) -> Lines:
+    is_meeting = str(record["kind"]) in MEETINGS  # a source may have any type under this name
+    return _event({**record, "starts_at": record["occurred_at"]}, identifier, losses) if is_meeting else ()
 
 
-def _event(record: Record, identifier: str) -> Iterator[str]:
+def _event(record: Record, identifier: str, losses: Losses) -> Iterator[str]:
     begin = utc(record["starts_at"])
     if begin is None:
         raise NotWritable("without_time")
     stamp = utc(record.get("updated_at")) or utc(record.get("created_at")) or begin
     yield from ("BEGIN:VEVENT", f"UID:{identifier}", f"DTSTAMP:{stamp}", f"DTSTART:{begin}")
-    # An end must be after the beginning.
-    if (end := utc(record.get("ends_at"))) and end > begin:
+    # An end must be after the beginning; an event without an end ends at its beginning.
+    end = begin if record.get("ends_at") is None else utc(record["ends_at"])
+    if end and end > begin:
         yield f"DTEND:{end}"
+    elif end != begin:
+        left(losses)
     for name, field in (("SUMMARY", "subject"), ("DESCRIPTION", "body"), ("LOCATION", "location")):
-        yield from line(name, record.get(field), ";")
+        if text := first_text(record, field, losses):
+            yield f"{name}:{escaped(text, ';')}"
     yield "END:VEVENT"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import RawIOBase
 from typing import Any
 
@@ -13,6 +14,7 @@ from portability.api.errors import FormatError
 from portability.api.rows import Rows
 
 BLOCK_BYTES = 256 << 10
+DELETE = 0x7F
 
 
 class RecordWriter:
@@ -91,6 +93,26 @@ class UnseekableStream(RawIOBase):
     def drop(self) -> None:
         """Ignore what the library writes from now on, such as the end of a file that is given up."""
         self._write = None
+
+
+def visible_sign(found: re.Match[str]) -> str:
+    """Return the visible sign of a control character that a form cannot hold."""
+    code = ord(found[0])
+    if code == DELETE:
+        return "\N{SYMBOL FOR DELETE}"
+    return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"  # noqa: PLR2004  # the first printable character
+
+
+def whole_characters(text: bytes, first: int, others: int) -> Iterator[bytes]:
+    """Yield UTF-8 in parts that end between characters, of at most these bytes; one if there is nothing."""
+    begin, room = 0, first
+    while len(text) - begin > room:
+        end = begin + room
+        while text[end] & 0xC0 == 0x80:  # noqa: PLR2004  # a later byte of a character in UTF-8
+            end -= 1
+        yield text[begin:end]
+        begin, room = end, others
+    yield text[begin:]
 
 
 def dataset_names(dataset: Dataset) -> frozenset[str]:

@@ -7,13 +7,14 @@ A dataset is one of contacts if it has `full_name`, and `email` or `phone`. The 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 
-from formats.content_lines import LinesWriter, Make, escaped, line, utc
-from portability.api import JSON, Dataset, FormatWriter, Record, Sink, Unit
+from formats.content_lines import LinesWriter, Make, escaped, utc
+from formats.known_texts import Losses, left, texts
+from portability.api import Dataset, FormatWriter, Record, Sink, Unit
 
 NAME = "contacts.vcf"
-_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _NUMBER = re.compile(r"\+[0-9]{4,15}")
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
@@ -41,37 +42,52 @@ def _knows(dataset: Dataset) -> Make | None:
     return _card if "full_name" in names and names & {"email", "phone"} else None
 
 
-def _card(record: Record, identifier: str) -> Iterator[str]:
-    name = next((value for key in ("full_name", "email", "phone") if _is_text(value := record.get(key))), None)
-    if name is None:
+def _card(record: Record, identifier: str, losses: Losses) -> Iterator[str]:
+    found = {name: texts(record, name, losses) for name in (*_LINES, "tags")}
+    found["full_name"] = found["full_name"] or [*found["email"], *found["phone"]][:1]
+    if not found["full_name"]:
+        losses["rows_cut"] += any(found.values())
         return
     yield from ("BEGIN:VCARD", "VERSION:4.0", f"UID:{identifier}")
-    yield f"FN:{escaped(str(name))}"
-    yield from line("EMAIL", record.get("email"))
-    phone = record.get("phone")
-    if isinstance(phone, str) and _NUMBER.fullmatch(phone):
-        yield f"TEL;VALUE=uri:tel:{phone}"
-    else:
-        yield from line("TEL;VALUE=text", phone)
-    if _is_text(company := record.get("company_name")):
-        yield f"ORG:{escaped(str(company), ';')}"
-    yield from line("TITLE", record.get("job_title"))
-    if _is_text(address := record.get("address")):
-        yield f"ADR:;;{escaped(str(address), ';')};;;;"
-    if day := _DAY.fullmatch(str(record.get("born_on"))):
-        yield f"BDAY:{''.join(day.groups())}"
-    if (language := record.get("language")) and _TAG.fullmatch(str(language)):
-        yield f"LANG:{language}"
-    tags = record.get("tags")
-    if isinstance(tags, list | tuple) and (words := [escaped(tag) for tag in tags if isinstance(tag, str) and tag]):
-        yield f"CATEGORIES:{','.join(words)}"
+    for name, written in _LINES.items():
+        lines = list(map(written, found[name]))
+        left(losses, lines.count(""))
+        yield from filter(None, lines)
+    if found["tags"]:
+        yield f"CATEGORIES:{','.join(map(escaped, found['tags']))}"
     if revised := utc(record.get("updated_at")) or utc(record.get("created_at")):
         yield f"REV:{revised}"
     yield "END:VCARD"
 
 
-def _is_text(value: JSON) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+def _phone(text: str) -> str:
+    return f"TEL;VALUE=uri:tel:{text}" if _NUMBER.fullmatch(text) else f"TEL;VALUE=text:{escaped(text)}"
 
 
+def _birthday(text: str) -> str:
+    """Return a date or a time as such, and anything else, such as 0000-00-00, as a text (RFC 6350 section 6.2.5)."""
+    try:
+        return f"BDAY:{date.fromisoformat(text).isoformat().replace('-', '')}"
+    except ValueError:
+        moment = utc(text)
+    return f"BDAY:{moment}" if moment else f"BDAY;VALUE=text:{escaped(text)}"
+
+
+def _language(text: str) -> str:
+    """Return a tag, which a system may write as `en_US`; empty for anything else, such as the name of a language."""
+    tag = text.replace("_", "-")
+    return f"LANG:{tag}" if _TAG.fullmatch(tag) else ""
+
+
+_LINES: Mapping[str, Callable[[str], str]] = {
+    "full_name": lambda text: f"FN:{escaped(text)}",
+    "email": lambda text: f"EMAIL:{escaped(text)}",
+    "phone": _phone,
+    "company_name": lambda text: f"ORG:{escaped(text, ';')}",
+    "job_title": lambda text: f"TITLE:{escaped(text)}",
+    "address": lambda text: f"ADR:;;{escaped(text, ';')};;;;",
+    "born_on": _birthday,
+    "language": _language,
+}
+"""How a text of a field stands in a card; empty if it has no place there."""
 format = Vcard()  # noqa: A001  # the name in the entry point and the plug-in guide

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from formats.values import UnseekableStream
+from formats.values import UnseekableStream, visible_sign
 from formats.xlsx_parts import MAIN, PARTS, content_types, relations, workbook
 from portability.api import JSON, Dataset, FieldType, FormatWriter, Record, RecordChecker, Sink, Unit, rows
 from portability.locale import languages, text
@@ -244,17 +244,11 @@ def _escaped(value: str, losses: Counter[str]) -> str:
         value = value.encode("utf-16-le")[: 2 * (CELL_UNITS_MAX - len(CUT))].decode("utf-16-le", "ignore") + CUT
     if _MARKUP.search(value) is None:
         return value
-    value, replaced = _CONTROLS.subn(_picture, value.replace("\r\n", "\n").replace("\r", "\n"))
+    value, replaced = _CONTROLS.subn(visible_sign, value.replace("\r\n", "\n").replace("\r", "\n"))
     losses["controls_replaced"] += bool(replaced)
     # Spreadsheets read _x0041_ as A.
     value = _ESCAPE.sub("_x005F_", value)
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _picture(found: re.Match[str]) -> str:
-    """Return the visible sign of a control character, which XML cannot hold."""
-    code = ord(found[0])
-    return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"  # noqa: PLR2004  # the first printable character
 
 
 def _sheet_name(wanted: str, taken: set[str]) -> str:

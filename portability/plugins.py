@@ -24,7 +24,7 @@ from portability.api import (
     WriterFormat,
 )
 from portability.api.errors import BrokenPlugin, DuplicatePlugin, PortabilityError
-from portability.api.names import BOTH_CHARS, name_fault, same_names
+from portability.api.names import BOTH_CHARS, is_column_name, name_fault, same_names
 from portability.api.tags import REDACTABLE
 from portability.errors import UnknownExporter, UnknownFormat
 from portability.locale import plugin_catalogues
@@ -206,6 +206,11 @@ def _check_datasets(exporter: str, datasets: Sequence[Any]) -> None:
         fields = [field.name for field in dataset.fields]
         if len(set(fields)) != len(fields) or not fields:
             raise BrokenPlugin(f"{exporter}/{dataset.name}: it has no fields, or a field twice")
+        if not all(map(is_column_name, fields)):
+            raise BrokenPlugin(
+                f"{exporter}/{dataset.name}: no database has a column with the name of a field",
+                hint="a name has a character other than a blank, no NUL, and no lone surrogate",
+            )
         if not dataset.key or not set(dataset.key) <= set(fields):
             raise BrokenPlugin(f"{exporter}/{dataset.name}: its key is not among its fields")
         of_people = [field for field in dataset.fields if field.person is not None]

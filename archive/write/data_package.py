@@ -10,8 +10,9 @@ import orjson
 from archive.names import MemberNames
 from archive.parts import FORMAT, Member, VolumeMetadata
 from archive.write.facts import VolumeFacts
-from archive.write.schemas import schema_path, table_schema, translated
+from archive.write.schemas import Written, schema_path, table_schema, translated
 from portability.api import JSON
+from portability.api.cells import defused
 from portability.law.notice import Register, iri
 from portability.locale.translations import of_dataset
 
@@ -27,9 +28,11 @@ CSV_DIALECT: dict[str, JSON] = {
     "doubleQuote": True,
     "header": True,
     "x-null": 'NULL is an empty cell without quotes; an empty text is ""',
+    "x-json": "A cell of a field of the type any is JSON text",
     "x-defused": (
         "A text that a spreadsheet would run as a formula, and a text that begins with ', begins with an additional '; "
-        "remove it. Phone numbers such as +62 812-3456 are unchanged. JSON Lines has every value unchanged."
+        "remove it. The names of columns and the enumerations of the schema have it, too. Phone numbers such as "
+        "+62 812-3456 are unchanged. JSON Lines has every value unchanged."
     ),
 }
 
@@ -119,17 +122,20 @@ def _resource(name: str, member: Member) -> dict[str, JSON]:
 
 
 def _table(member: Member, targets: Mapping[Table, str], facts: VolumeFacts) -> dict[str, JSON]:
-    content = member.content
-    schema = table_schema(content.exporter, content.dataset, facts)
-    if keys := _foreign_keys(member, targets, facts):
+    content, is_csv = member.content, _media_type(member) == CSV
+    written: Written = defused if is_csv else str
+    schema = table_schema(content.exporter, content.dataset, facts, written)
+    if keys := _foreign_keys(member, targets, facts, written):
         schema["foreignKeys"] = keys
     table: dict[str, JSON] = {"type": "table", "schema": schema}
-    if _media_type(member) == CSV:
+    # NULL of JSON is null, and a reader would take the empty text for NULL if nothing were stated.
+    schema["missingValues"] = [""] if is_csv else []
+    if is_csv:
         return table | {"format": "csv", "dialect": CSV_DIALECT}
     return table | {"format": "jsonl", "x-json-schema": schema_path(content.exporter, content.dataset)}
 
 
-def _foreign_keys(member: Member, targets: Mapping[Table, str], facts: VolumeFacts) -> list[JSON]:
+def _foreign_keys(member: Member, targets: Mapping[Table, str], facts: VolumeFacts, written: Written) -> list[JSON]:
     """Return the references that lead to a record of this volume, each of them."""
     content = member.content
     keys: list[JSON] = []
@@ -138,7 +144,8 @@ def _foreign_keys(member: Member, targets: Mapping[Table, str], facts: VolumeFac
         target = targets.get((exporter, dataset, _media_type(member)))
         key = facts.key_of(content.exporter, content.dataset, field.name) if target else None
         if key is not None and (exporter, dataset) != (content.exporter, content.dataset.name):
-            keys.append({"fields": [field.name], "reference": {"resource": target, "fields": [key]}})
+            reference = {"resource": target, "fields": [written(key)]}
+            keys.append({"fields": [written(field.name)], "reference": reference})
     return keys
 
 

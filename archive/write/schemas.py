@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from archive.write.facts import VolumeFacts
 from portability.api import JSON, Dataset, Field, FieldType
 from portability.locale import translations
 from portability.locale.translations import label, of_label, of_value
 
+Written: TypeAlias = Callable[[str], str]
+"""How a text is in a file: as it is, or in CSV with the mark against formulas."""
 EXACT_INTEGER = 2**53 - 1
 """The greatest integer that every JSON reader keeps (RFC 8259 section 6); formats write greater integers as strings."""
 
@@ -20,7 +23,8 @@ _JSON_TYPES: Mapping[FieldType, Mapping[str, JSON]] = {
             {"type": "string", "pattern": "^-?[0-9]+$"},
         ]
     },
-    FieldType.NUMBER: {"type": ["number", "null"]},
+    # An integer that is a string is one in a field of numbers, too.
+    FieldType.NUMBER: {"anyOf": [{"type": ["number", "null"]}, {"type": "string", "pattern": "^-?[0-9]+$"}]},
     FieldType.DECIMAL: {"type": ["string", "null"], "pattern": "^-?[0-9]+(\\.[0-9]+)?([Ee][+-]?[0-9]+)?$"},
     FieldType.BOOLEAN: {"type": ["boolean", "null"]},
     FieldType.DATETIME: {"type": ["string", "null"], "format": "date-time"},
@@ -70,20 +74,19 @@ def json_schema(exporter: str, dataset: Dataset, facts: VolumeFacts) -> dict[str
     }
 
 
-def table_schema(exporter: str, dataset: Dataset, facts: VolumeFacts) -> dict[str, JSON]:
-    """Make the Table Schema of the dataset's CSV, whose NULL is an empty cell without quotes."""
+def table_schema(exporter: str, dataset: Dataset, facts: VolumeFacts, written: Written) -> dict[str, JSON]:
+    """Make the Table Schema of the dataset's JSON Lines or CSV, with names and values as they are in the file."""
     return {
         "fields": [
             {
-                "name": field.name,
+                "name": written(field.name),
                 "type": _TABLE_TYPES[field.type],
                 **_meaning(exporter, dataset, field),
-                **(_enumeration(field) if facts.has_known_values(exporter, dataset, field.name) else {}),
+                **(_enumeration(field, written) if facts.has_known_values(exporter, dataset, field.name) else {}),
             }
             for field in dataset.fields
         ],
-        "primaryKey": list(dataset.key),
-        "missingValues": [""],
+        "primaryKey": list(map(written, dataset.key)),
     }
 
 
@@ -97,10 +100,10 @@ def _constants(field: Field) -> dict[str, JSON]:
     return {"oneOf": [*known, {"type": "null"}]}
 
 
-def _enumeration(field: Field) -> dict[str, JSON]:
+def _enumeration(field: Field, written: Written) -> dict[str, JSON]:
     return {
-        "constraints": {"enum": [one.value for one in field.values]},
-        "categories": [{"value": one.value, "label": one.label} for one in field.values],
+        "constraints": {"enum": [written(one.value) for one in field.values]},
+        "categories": [{"value": written(one.value), "label": one.label} for one in field.values],
     }
 
 

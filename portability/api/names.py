@@ -23,6 +23,11 @@ def name_fault(name: str) -> str:
     return "is reserved by Windows" if RESERVED.match(name) else ""
 
 
+def is_column_name(name: str) -> bool:
+    """Return whether a column of a database may have this name, as the tables that an archive is loaded into have."""
+    return bool(name.strip()) and "\0" not in name and name == name.encode(errors="replace").decode()
+
+
 def same_names(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two names that are the same if their case is ignored; None: all names differ."""
     found: dict[str, str] = {}

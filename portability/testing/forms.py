@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from portability.api import Dataset, FormatError, Record, Unit, WriterFormat
+from portability.api import Dataset, FieldType, FormatError, Record, Unit, WriterFormat
 from portability.testing.formats import DISTINCT, MEDIA_TYPE, REFUSED, SAMPLE, SUFFIX, VALUES, rows_of
 from portability.testing.reading import require
 
@@ -65,6 +65,7 @@ def check_form(form: WriterFormat, dataset: Dataset = SAMPLE, records: Sequence[
     _check_files(form, dataset, records)
     _check_batches(form)
     _check_values(form)
+    _check_types(form, dataset)
     _check_abort(form, dataset, records)
     _check_memory(form)
 
@@ -116,6 +117,17 @@ def _check_values(form: WriterFormat) -> None:
             require("canary" not in str(error), f"{name}: the error message contains the value")
         except Exception as error:
             raise AssertionError(f"{name}: it raises {type(error).__name__} instead of FormatError") from error
+
+
+def _check_types(form: WriterFormat, dataset: Dataset) -> None:
+    """Check that it takes fields of every type under the names that it knows: a source may mean something else."""
+    for name, values in DISTINCT.items():
+        fields = tuple(replace(field, type=FieldType(name)) for field in dataset.fields)
+        records = [dict.fromkeys((field.name for field in fields), value) for value in values]
+        try:
+            written_files(form, [(replace(dataset, fields=fields), [records])])
+        except Exception as error:
+            raise AssertionError(f"fields of the type {name}: it raises {type(error).__name__}") from error
 
 
 def _check_abort(form: WriterFormat, dataset: Dataset, records: Sequence[Record]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from viewed import Unpacked, plain_dataset, sound
 
 from archive.parts import ArchiveFeed
-from portability.api import JSON, Record
+from portability.api import JSON, Field, FieldType, Provenance, Record
 
 HOSTILE = (
     "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>",
@@ -479,6 +480,28 @@ def test_a_hundred_thousand_rows(browser: Browser, tmp_path: Path) -> None:
         page.get_by_label("Search all data").fill("1999")
         expect(page.get_by_role("status").first).to_have_text("50 results")
         assert max(page.evaluate("window.slow ?? [0]")) < 1_000
+
+
+def test_numbers_have_all_their_digits(browser: Browser, tmp_path: Path) -> None:
+    """A coordinate keeps its place and a small number is not 0. Before, the page rounded to four digits."""
+    things = plain_dataset("things", "Things")
+    share = Field("share", FieldType.NUMBER, "A number.", Provenance.OBSERVED)
+    numbers = {
+        -6.20881234567: "-6.20881234567",
+        0.00001: "0.00001",
+        1e-7: "1e-7",
+        1234567.890625: "1,234,567.890625",
+        1e22: "1e+22",
+        2024: "2024",
+        12345: "12,345",
+        0.1 + 0.2: "0.30000000000000004",
+    }
+    archive = Unpacked(tmp_path)
+    rows: list[Record] = [{"id": f"n{place}", "share": value} for place, value in enumerate(numbers)]
+    archive.add("strange", replace(things, fields=(things.fields[0], share)), rows)
+    with opened(browser, archive.write()) as page:
+        tab(page, "Strange").click()
+        expect(page.locator("td .number")).to_have_text(list(numbers.values()))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -48,14 +48,15 @@ def test_a_schema_refuses_what_it_does_not_describe(archives: Mapping[str, Archi
 def test_a_csv_reader_finds_the_records_of_the_json_lines(
     bags: list[Path], read: Callable[[Path], Sequence[Row]]
 ) -> None:
-    """Row by row and cell by cell, but for the apostrophe before what a spreadsheet would run."""
+    """Row by row and cell by cell, but for the apostrophe before what a spreadsheet would run, also in the header."""
     for bag in bags:
         for table in tables(bag):
             rows, records = read(table.csv), table.lines()
             fields = table.schema["properties"]
 
             assert len(rows) == len(records)
-            for row, record in zip(rows, records, strict=True):
+            for cells, record in zip(rows, records, strict=True):
+                row = {name.removeprefix("'"): cell for name, cell in cells.items()}
                 assert list(row) == list(fields)
                 wrong = [name for name in fields if not is_the_value(row[name], record.get(name), fields[name])]
                 assert wrong == [], table.csv
@@ -114,6 +115,18 @@ def test_frictionless_validates_the_data_package(archives: Mapping[str, Archive]
         assert report["stats"]["tasks"] == len(json.loads((bag / "datapackage.json").read_text())["resources"]), bag
 
 
+def test_frictionless_distinguishes_null_from_the_empty_text(archives: Mapping[str, Archive], tmp_path: Path) -> None:
+    """In JSON Lines, as JSON does; the rows that it reads by the schema have each text of each line."""
+    (bag,) = archives["hostile texts and names"].unpacked(tmp_path)
+    library("frictionless")
+    library("jsonlines")
+    read = dict(json.loads(run([sys.executable, "-c", READ, bag])))
+    said = {record["id"]: record["text"] for table in tables(bag) for record in table.lines()}
+
+    assert {"", None} < set(said.values())
+    assert read == said
+
+
 @pytest.mark.requirement("R32")
 def test_frictionless_finds_a_record_that_leads_nowhere(archives: Mapping[str, Archive], tmp_path: Path) -> None:
     """The data package states foreign keys and enumerations, so a lost call and an unknown word are errors."""
@@ -135,6 +148,16 @@ for bag in sys.argv[1:]:
     os.chdir(bag)
     reports.append(validate("datapackage.json").to_dict())
 print(json.dumps(reports))
+"""
+
+
+READ = """
+import json, os, sys
+from frictionless import Package
+
+os.chdir(sys.argv[1])
+lines = [one for one in Package("datapackage.json").resources if one.format == "jsonl"]
+print(json.dumps([[row["id"], row["text"]] for one in lines for row in one.read_rows()]))
 """
 
 

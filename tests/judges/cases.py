@@ -17,7 +17,7 @@ from demo import hostile
 from demo.plan import Examples, SeedPlan
 from demo.seed import seed
 from judges import person
-from portability.api import Exporter, Field, FieldType, File, Provenance, Record, Role
+from portability.api import Exporter, Field, FieldType, FieldValue, File, Provenance, Record, Role
 from portability.database.engine import reading, writing
 from portability.plugins import load_exporters
 from portability.requests import approvals, exports, instructions
@@ -174,6 +174,22 @@ def _hostile(folder: Path) -> Archive:
     return _made_up(folder, MadeUpExporter(records, files=files, datasets=(described,)))
 
 
+def _odd_names(folder: Path) -> Archive:
+    """Columns whose names and values a spreadsheet would run, SQL reserves or a database ignores the case of."""
+    words = ("-", "=1", "'x", "@all", "+", "usual")
+    names = ("-x", "=a,b", "'q", "rowid", "select", "ID", "_volume", "x" * 300, "\u202egnol", "a\r\nb", "<b>")
+    extra = [Field(name, FieldType.STRING, "A text.", Provenance.PROVIDED) for name in names]
+    values = tuple(FieldValue(word, f"The word {number}") for number, word in enumerate(words))
+    kind = Field("kind", FieldType.STRING, "Its kind.", Provenance.PROVIDED, values=values)
+    number = Field("number", FieldType.NUMBER, "A number.", Provenance.PROVIDED)
+    described = dataset("things", Role.CONTROLLER, *extra, kind, number)
+    records: list[Record] = [
+        {"id": f"={place}", "kind": word, "text": "", "number": 2**53 + place, "-x": word, "ID": "'"}
+        for place, word in enumerate(words)
+    ]
+    return _made_up(folder, MadeUpExporter(records, datasets=(described,)))
+
+
 def _files_of_customers(folder: Path) -> Archive:
     """Files that are tables and documents by their names, and broken."""
     sent = {
@@ -248,6 +264,7 @@ SHORT: Mapping[str, Case] = {
     "one record": _one_record,
     "many volumes": _many_volumes,
     "hostile texts and names": _hostile,
+    "odd names and words": _odd_names,
     "files of customers": _files_of_customers,
     "a person with hostile text everywhere": _person,
 }

@@ -21,7 +21,7 @@ from portability.api import Dataset, Record, WriterFormat
 from portability.api.errors import FormatError
 from portability.api.rows import Rows
 from portability.errors import VolumeFault
-from portability.locale import languages, text
+from portability.locale import find, languages, text
 
 log = structlog.get_logger()
 
@@ -75,6 +75,15 @@ def _parts(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     return (records[begin : begin + PART_ROWS] for begin in range(0, len(records), PART_ROWS))
 
 
+def _sentences(losses: Mapping[str, int]) -> Iterator[bytes]:
+    """Yield in each language what a form without any file leaves out."""
+    for tag in languages():
+        for code, count in losses.items():
+            own = f"archive.readme.loss_{code}"
+            known = own if find(tag, own) else "archive.readme.loss"
+            yield f"{text(tag, known, code=code, count=count)}\n".encode()
+
+
 class _OpenForm:
     def __init__(self, name: str, form: WriterFormat) -> None:
         self._name, self._form = name, form
@@ -107,14 +116,13 @@ class _OpenForm:
         with self._within_disk():
             counted = {} if self._is_refused else self._writer.close()
         # A form may count what did not happen: the page would say it, with 0.
-        losses = {code: count for code, count in counted.items() if count}
+        losses = {REFUSED: 1} if self._is_refused else {code: count for code, count in counted.items() if count}
         for file in self._spool.files:
             content = Content(*FORMS, self._form.media_type, form=self._name, losses=losses)
             output.add(file.name, file.blocks(), content)
-        if self._is_refused:
-            sentences = [f"{text(tag, f'archive.readme.loss_{REFUSED}')}\n".encode() for tag in languages()]
-            content = Content(*FORMS, "text/plain", form=self._name, losses={REFUSED: 1})
-            output.add(f"{self._name}-missing.txt", sentences, content)
+        if losses and not self._spool.files:
+            content = Content(*FORMS, "text/plain", form=self._name, losses=losses)
+            output.add(f"{self._name}-missing.txt", _sentences(losses), content)
 
     def release(self) -> None:
         self._writer.abort()

@@ -100,7 +100,7 @@
       month: new Intl.DateTimeFormat(region, { month: "short", year: "numeric" }),
       clock: new Intl.DateTimeFormat(region, { hour: "2-digit", minute: "2-digit" }),
       count: new Intl.NumberFormat(region),
-      number: new Intl.NumberFormat(region, { maximumFractionDigits: 4, useGrouping: "min2" }),
+      number: new Intl.NumberFormat(region, { useGrouping: "min2" }),
     };
     document.documentElement.lang = language;
   }

@@ -67,7 +67,7 @@
     if (field.type === "datetime") return portability.time(found);
     if (field.type === "date") return date(found);
     if (field.type === "decimal") return h("span", { title: found, class: "number" }, grouped(found));
-    if (typeof found === "number") return h("span", { title: String(found), class: "number" }, portability.format("number", found));
+    if (typeof found === "number") return h("span", { title: String(found), class: "number" }, number(found));
     if (typeof found === "object") return tree(found, characters);
     const named = labelOf(field, found);
     if (named !== null) return h("span", { title: found }, named);
@@ -89,6 +89,9 @@
     if (found === null) return prose(String(text), { characters: CELL_CHARACTERS });
     return h("time", { datetime: text, title: text }, portability.format("date", found));
   }
+
+  /* A number with all its digits: a coordinate such as -6.20881 is not -6.2088, and 0.00001 is not 0. */
+  const number = (found) => Number.isSafeInteger(found) ? portability.format("number", found) : grouped(String(found));
 
   /* An exact decimal with its thousands grouped and every digit kept. */
   function grouped(text) {

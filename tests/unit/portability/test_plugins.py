@@ -203,6 +203,10 @@ def _with_key(*key: str) -> Dataset:
     [
         ([dataset("a"), dataset("a")], "declares a dataset twice"),
         ([dataset("a", Role.CONTROLLER, dataset().fields[0])], "a field twice"),
+        *(
+            ([dataset("a", Role.CONTROLLER, replace(dataset().fields[0], name=name))], "no database has a column")
+            for name in ("", " ", "a\0b", "a\ud800")
+        ),
         ([_with_key()], "its key is not among its fields"),
         ([_with_key("other")], "its key is not among its fields"),
         (

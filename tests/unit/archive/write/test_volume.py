@@ -255,7 +255,8 @@ def test_the_package_describes_every_member(tmp_path: Path) -> None:
     table = resources["data/calls/calls.csv"]["schema"]
     assert [field["type"] for field in table["fields"]] == ["string", "integer", "number"]
     assert table["primaryKey"] == ["id"]
-    assert resources["data/calls/calls.jsonl"]["schema"] == table
+    assert table["missingValues"] == [""]
+    assert resources["data/calls/calls.jsonl"]["schema"] == {**table, "missingValues": []}
     assert resources["data/calls/calls.jsonl"]["x-json-schema"] in files
     assert "schema" not in resources["data/calls/recordings/c1.wav"]
     assert (

@@ -16,8 +16,9 @@ import pytest
 from factories import MadeUpExporter, World, dataset, file, things, world_of
 
 from archive.parts import FORMS
-from portability.api import Dataset, FormatError, Record, Sink, Unit
+from portability.api import Dataset, Field, FieldType, FormatError, Provenance, Record, Role, Sink, Unit
 from portability.errors import VolumeFault
+from portability.locale import languages
 from worker.write import forms
 from worker.write.forms import VolumeForms
 
@@ -155,6 +156,20 @@ def test_losses_of_a_stranger_are_named(tmp_path: Path, monkeypatch: pytest.Monk
     package = orjson.loads(content_of(volume, "/datapackage.json"))
     assert [one["x-losses"] for one in package["resources"] if "x-form" in one] == [{"odd": 1}]
     assert "in the form <code>picky</code>" in page
+
+
+def test_a_form_without_any_file_says_what_it_leaves_out(tmp_path: Path) -> None:
+    """Two meetings without a time make no calendar. Before, an archive with that form said nothing of them."""
+    fields = [Field(name, FieldType.STRING, "A text.", Provenance.PROVIDED) for name in ("starts_at", "subject")]
+    records: list[Record] = [{"id": str(number), "starts_at": "soon", "subject": "Plans"} for number in range(2)]
+    made = world_of(tmp_path, MadeUpExporter(records, datasets=(dataset("things", Role.CONTROLLER, *fields),)))
+    (volume,) = volumes_with(made, "icalendar")
+
+    said = content_of(volume, "/data/icalendar-missing.txt").decode().splitlines()
+    assert said[languages().index("en")] == "2 meetings have no valid time and are only in the tables."
+    assert len(said) == len(languages())
+    assert said[languages().index("en")] in content_of(volume, "/README.html").decode()
+    assert [name for name in volume.namelist() if name.endswith(".ics")] == []
 
 
 class Full:
