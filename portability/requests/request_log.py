@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, or_, select, tuple_
 
 from portability.api import JSON
+from portability.api.cells import defused
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import UtcTime, now
@@ -51,9 +52,6 @@ class AnswerNature(StrEnum):
     """A fault of this service; it may be retried."""
     LOG_IN = "log_in"
     """The address belongs to an account: nothing was read, and the person was informed to log in."""
-
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,5 +205,4 @@ def _role(row: RowMapping) -> str:
 
 def csv_cell(value: JSON) -> str:
     """Return a value as a cell of CSV that no spreadsheet interprets as a formula; None is an empty cell."""
-    content = "" if value is None else str(value)
-    return f"'{content}" if content.startswith(FORMULA) else content
+    return defused(value) if isinstance(value, str) else str(value if value is not None else "")

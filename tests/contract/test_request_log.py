@@ -100,6 +100,16 @@ def test_a_failed_request_stays_in_the_queue_until_it_is_answered(made: World) -
     assert made.view(failed)["alarm"] == "none"
 
 
+@pytest.mark.parametrize("begin", [" =", "\u200b@", "\uff1d", "\t+"])
+def test_a_formula_behind_what_spreadsheets_skip_is_defused(made: World, begin: str) -> None:
+    """Blanks, characters without width and full-width signs do not hide it."""
+    made.request(reason=f"{begin}cmd|' /C calc'!A0")
+    with reading(made.engine) as connection:
+        text = request_log.table(request_log.page(connection, Scope())[0])
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["reason"] == f"'{begin}cmd|' /C calc'!A0"
+
+
 def test_no_cell_is_a_formula_and_no_id_is_shown(made: World) -> None:
     """Reasons that begin as formulas do are defused; the platform's own ids are not in the log."""
     made.request("user:usr_secret", reason='=HYPERLINK("x")\r\n"quoted", too')
