@@ -12,20 +12,21 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.catalogue import comparable, multi_columns, unwarned
+from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
 from exporters.sql.columns import SourceTime
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
 from portability.api.errors import BadMap
 
 WRITABLE_POSTGRESQL = text(
-    "select w.name from unnest(cast(:names as text[])) as w(name)"
-    " where pg_catalog.has_table_privilege(w.name, 'INSERT, UPDATE, DELETE, TRUNCATE')"
+    "select c.relname from unnest(cast(:schemas as text[]), cast(:tables as text[])) as w(schema, name)"
+    " join pg_catalog.pg_namespace n on n.nspname = w.schema"
+    " join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name"
+    " where pg_catalog.has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')"
     " and pg_catalog.current_setting('default_transaction_read_only') = 'off' limit 1"
 )
 HIDING = text(
     "select t.relname from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
-    " where t.relname = any(:tables) and pg_catalog.row_security_active(t.oid)"
-    " and (n.nspname = :schema or (cast(:schema as text) is null and pg_catalog.pg_table_is_visible(t.oid)))"
+    " where t.relname = any(:tables) and n.nspname = :schema and pg_catalog.row_security_active(t.oid)"
 )
 WRITABLE_MYSQL = text(
     "select privilege_type from (select privilege_type from information_schema.user_privileges"
@@ -56,6 +57,8 @@ class FoundTable:
     """Sets of columns that identify a row."""
     hides_rows: bool = False
     """Whether row-level security filters the rows that this account sees."""
+    schema: str | None = None
+    """The schema in which it was found; None: that of the connection."""
 
     def identifies(self, names: Collection[str]) -> bool:
         """Return whether these columns identify a row; a view does not say it."""
@@ -68,15 +71,20 @@ Catalogue = Mapping[str, FoundTable]
 
 def read_catalogue(connection: Connection, names: Collection[str]) -> Catalogue:
     """Read what the database has of these tables, `table` or `schema.table`; tables that do not exist are left out."""
-    inspector = inspect(connection)
-    by_schema: dict[str | None, list[str]] = defaultdict(list)
+    inspector, meant = inspect(connection), meant_schemas(connection)
+    by_schema: dict[str | None, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name in sorted(set(names)):
-        schema, _, table = name.rpartition(".")
-        by_schema[schema or None].append(table)
+        stated, _, table = name.rpartition(".")
+        schema = stated or meant.get(table)
+        if schema or connection.dialect.name != POSTGRESQL:
+            by_schema[schema][table].append(name)
     with unwarned():
-        return dict(
-            one for schema, tables in by_schema.items() for one in _read_schema(connection, inspector, schema, tables)
-        )
+        return {
+            name: found
+            for schema, tables in by_schema.items()
+            for table, found in _read_schema(connection, inspector, schema, list(tables))
+            for name in tables[table]
+        }
 
 
 def _read_schema(
@@ -97,7 +105,7 @@ def _read_schema(
             if index["unique"] and not is_partial and None not in index["column_names"]:
                 unique.append(frozenset(filter(None, index["column_names"])))
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
-        yield f"{schema}.{name}" if schema else name, FoundTable(described, name in views, unique, name in hiding)
+        yield name, FoundTable(described, name in views, unique, name in hiding, schema)
 
 
 def _hiding(connection: Connection, schema: str | None, tables: Collection[str]) -> Collection[str]:
@@ -122,10 +130,12 @@ def _column(inspector: Inspector, found: ReflectedColumn, *, is_key: bool) -> Fo
     return FoundColumn(SourceTime() if is_text else comparable(kind), name, bool(found["nullable"]) and not is_key)
 
 
-def check_read_only(connection: Connection, names: Collection[str]) -> None:
+def check_read_only(connection: Connection, catalogue: Catalogue) -> None:
     """Refuse an account that may write to the tables. Raises BadMap, which names one of them."""
     if connection.dialect.name == POSTGRESQL:
-        found = connection.scalar(WRITABLE_POSTGRESQL, {"names": [_quoted(connection, name) for name in sorted(names)]})
+        schemas = [catalogue[name].schema for name in sorted(catalogue)]
+        tables = [name.rpartition(".")[2] for name in sorted(catalogue)]
+        found = connection.scalar(WRITABLE_POSTGRESQL, {"schemas": schemas, "tables": tables})
     elif connection.dialect.name == SQLITE:
         found = None if connection.exec_driver_sql("PRAGMA query_only").scalar() else "the file"
     else:
@@ -135,9 +145,3 @@ def check_read_only(connection: Connection, names: Collection[str]) -> None:
             f"the account of the source may write ({found})",
             hint="use an account that has SELECT alone: docs/maps.md#accounts",
         )
-
-
-def _quoted(connection: Connection, name: str) -> str:
-    prepare = connection.dialect.identifier_preparer
-    schema, _, table = name.rpartition(".")
-    return ".".join(prepare.quote_identifier(part) for part in (schema, table) if part)

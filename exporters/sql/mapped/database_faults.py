@@ -57,7 +57,12 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
 
 
 def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
+    names: dict[tuple[str | None, str], str] = {}
     for used in used_tables(form):
+        if used.table in catalogue:
+            place = (catalogue[used.table].schema, used.table.rpartition(".")[2])
+            if (other := names.setdefault(place, used.table)) != used.table:
+                yield MapFault(used.path, f"{other!r} and {used.table!r} are one table", "write one of both everywhere")
         if used.table not in catalogue:
             hint = "the account may lack the right to see it; `schema.table` names a table of another schema"
             yield MapFault(used.path, f"unknown table {used.table!r}", hint)

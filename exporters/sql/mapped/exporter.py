@@ -114,13 +114,13 @@ class MappedExporter:
         with reading(section.sources.database, f"{section.name}: catalogue") as connection:
             used = read_catalogue(connection, names)
             faults = list(database_faults(form, section.database, used))
-            whole = catalogue.read(connection, coverage.schemas_of(connection))
+            whole = catalogue.read(connection, coverage.schemas_of(connection), names | coverage.decided_tables(form))
             findings = [
                 *coverage.undecided(form, whole),
                 *coverage.unfit(form, whole, faults),
                 *coverage.slow(form, whole),
                 *coverage.unsigned(form, whole),
-                *coverage.writable(connection, form, names & used.keys()),
+                *coverage.writable(connection, form, used),
             ]
         if not faults:
             sources = self._sessions(coverage.TENANT)
@@ -212,7 +212,7 @@ class MappedExporter:
             with reading(section.sources.database, f"{section.name}: catalogue") as connection:
                 catalogue = read_catalogue(connection, names)
                 section.map.source.refuse(database_faults(self._form, section.database, catalogue))
-                check_read_only(connection, names)
+                check_read_only(connection, catalogue)
             self._compiled = compile_map(self._form, catalogue)
         return self._compiled
 
