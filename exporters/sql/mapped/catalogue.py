@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, inspect, text, types
+from sqlalchemy import Connection, TextClause, inspect, text, types
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
@@ -25,8 +25,23 @@ WRITABLE_POSTGRESQL = text(
     " and pg_catalog.current_setting('default_transaction_read_only') = 'off' limit 1"
 )
 HIDING = text(
-    "select t.relname from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
-    " where t.relname = any(:tables) and n.nspname = :schema and pg_catalog.row_security_active(t.oid)"
+    # A view reads tables with the rights of its owner, or of its caller (security_invoker), at any depth.
+    "with recursive reached(name, oid, account, caller) as ("
+    "select t.relname, t.oid, r.oid, r.oid"
+    " from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+    " join pg_catalog.pg_roles r on r.rolname = current_user where t.relname = any(:tables) and n.nspname = :schema"
+    " union select reached.name, d.refobjid,"
+    " case when o.option_value::boolean then reached.caller else v.relowner end,"
+    " case when v.relkind = 'm' then v.relowner else reached.caller end"
+    " from reached join pg_catalog.pg_class v on v.oid = reached.oid and v.relkind in ('v', 'm')"
+    " join pg_catalog.pg_rewrite w on w.ev_class = v.oid"
+    " join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = w.oid"
+    " and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> v.oid"
+    " left join pg_catalog.pg_options_to_table(v.reloptions) o on o.option_name = 'security_invoker')"
+    " select distinct reached.name from reached join pg_catalog.pg_class t on t.oid = reached.oid"
+    " join pg_catalog.pg_roles a on a.oid = reached.account"
+    " where t.relrowsecurity and not a.rolsuper and not a.rolbypassrls"
+    " and (t.relforcerowsecurity or not pg_catalog.pg_has_role(a.oid, t.relowner, 'USAGE'))"
 )
 WRITABLE_MYSQL = text(
     "select privilege_type from (select privilege_type from information_schema.user_privileges"
@@ -93,7 +108,7 @@ def _read_schema(
     where: Any = {"schema": schema, "filter_names": tables, "kind": ObjectKind.ANY, "scope": ObjectScope.ANY}
     columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
     constraints, indexes = inspector.get_multi_unique_constraints(**where), inspector.get_multi_indexes(**where)
-    hiding = _hiding(connection, schema, tables)
+    hiding = _stated(connection, HIDING, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
         name = place[1]
@@ -108,11 +123,11 @@ def _read_schema(
         yield name, FoundTable(described, name in views, unique, name in hiding, schema)
 
 
-def _hiding(connection: Connection, schema: str | None, tables: Collection[str]) -> Collection[str]:
-    """Return the tables whose rows are filtered by row-level security, which hides them without an error."""
+def _stated(connection: Connection, query: TextClause, schema: str | None, tables: Collection[str]) -> Collection[str]:
+    """Return those of the tables for which a query about PostgreSQL holds."""
     if connection.dialect.name != POSTGRESQL:
         return ()
-    return set(connection.scalars(HIDING, {"schema": schema, "tables": list(tables)}))
+    return set(connection.scalars(query, {"schema": schema, "tables": list(tables)}))
 
 
 def _materialized(inspector: Inspector, schema: str | None) -> Collection[str]:

@@ -1,0 +1,80 @@
+"""Tables and views of PostgreSQL whose rows are more, or fewer, than their name says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from source_accounts import ROWS, mapped_source, owner_and_reader
+from sqlalchemy import create_engine
+
+from portability.api import Selection, SubjectKind
+from portability.api.errors import BadMap
+from portability.testing import sample_subject
+
+ANN = sample_subject(SubjectKind.USER, "ann")
+HIDING = (
+    ("view", "with (security_invoker)", "postgres"),
+    ("view", "", "{reader}_owner"),
+    ("view", "", "{reader}"),
+    ("materialized view", "", "{reader}_owner"),
+)
+"""Views of a protected table: kind, options and owner."""
+OwnerStatements: TypeAlias = Callable[..., str]
+
+
+@pytest.fixture
+def with_statements(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OwnerStatements]:
+    """Runs statements as the owner, in which `{reader}` is the role that can only read; returns its address."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    role, engine = reader.split("//")[1].split("@")[0], create_engine(owner)
+
+    def run(*statements: str) -> str:
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement.replace("{reader}", role))
+        return reader
+
+    run("create table bought (id integer primary key, who text)", "insert into bought values (1, 'ann'), (2, 'ann')")
+    run("create role {reader}_owner", "grant select on bought to {reader}_owner")
+    yield run
+    run("drop owned by {reader}_owner cascade", "drop role {reader}_owner")
+    engine.dispose()
+
+
+@pytest.mark.parametrize(("kind", "options", "owner"), HIDING)
+def test_a_view_of_hidden_rows_is_refused(
+    with_statements: OwnerStatements, kind: str, options: str, owner: str
+) -> None:
+    """Row-level security filters what a view reads by the policies of its owner, or of its caller; without an error."""
+    reader = with_statements(
+        "alter table bought enable row level security",
+        "create view inner_orders as select id, who from bought",
+        f'alter view inner_orders owner to "{owner}"',
+        *(["alter view inner_orders set (security_invoker = true)"] if options else []),
+        f"create {kind} orders {options} as select id, who from inner_orders",  # noqa: S608  # of this test alone
+        f'alter table orders owner to "{owner}"',
+        "grant select on orders, inner_orders to {reader}",
+    )
+    exporter, engine = mapped_source(reader, ROWS)
+
+    with pytest.raises(BadMap, match="row-level security hides rows of 'orders'"):
+        exporter.prepare()
+    assert "row-level security" in "".join(one.detail for one in exporter.check().findings)
+    engine.dispose()
+
+
+def test_a_view_of_all_rows_is_read(with_statements: OwnerStatements) -> None:
+    """The owner of the table, whom its policies do not filter, has made the view for this account."""
+    reader = with_statements(
+        "alter table bought enable row level security",
+        "create view orders as select id, who from bought",
+        "grant select on orders to {reader}",
+    )
+    exporter, engine = mapped_source(reader, ROWS)
+    batches = list(exporter.export(ANN, exporter.datasets[0], Selection()))
+
+    assert [record["id"] for batch in batches for record in batch.records] == [1, 2]
+    engine.dispose()
