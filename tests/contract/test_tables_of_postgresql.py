@@ -78,3 +78,21 @@ def test_a_view_of_all_rows_is_read(with_statements: OwnerStatements) -> None:
 
     assert [record["id"] for batch in batches for record in batch.records] == [1, 2]
     engine.dispose()
+
+
+def test_keys_of_tables_that_inherit_identify_no_row(with_statements: OwnerStatements) -> None:
+    """A primary key does not hold for the rows of such tables: two of one key at the end of a page would be one."""
+    reader = with_statements(
+        "alter table bought rename to orders",
+        "create table orders_2025 () inherits (orders)",
+        "insert into orders_2025 values (1, 'ann')",
+    )
+    exporter, engine = mapped_source(reader, ROWS)
+
+    with pytest.raises(BadMap, match=r"several rows of orders may have the same id \(tables inherit from it"):
+        exporter.prepare()
+    engine.dispose()
+    with_statements("alter table orders_2025 no inherit orders")
+    exporter, engine = mapped_source(reader, ROWS)
+    assert sum(len(batch.records) for batch in exporter.export(ANN, exporter.datasets[0], Selection())) == 2
+    engine.dispose()

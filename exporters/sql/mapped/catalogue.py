@@ -49,6 +49,11 @@ WRITABLE_MYSQL = text(
     " union all select privilege_type from information_schema.table_privileges) as granted"
     " where privilege_type in ('INSERT', 'UPDATE', 'DELETE') limit 1"
 )
+INHERITED = text(
+    "select distinct p.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent"
+    " join pg_catalog.pg_namespace n on n.oid = p.relnamespace"
+    " where p.relname = any(:tables) and n.nspname = :schema and p.relkind in ('r', 'f')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +79,12 @@ class FoundTable:
     """Whether row-level security filters the rows that this account sees."""
     schema: str | None = None
     """The schema in which it was found; None: that of the connection."""
+    is_inherited: bool = False
+    """Whether tables inherit from it: its rows are theirs, too, and its constraints say nothing about those."""
 
     def identifies(self, names: Collection[str]) -> bool:
         """Return whether these columns identify a row; a view does not say it."""
-        return self.is_view or any(columns <= set(names) for columns in self.unique)
+        return self.is_view or (not self.is_inherited and any(columns <= set(names) for columns in self.unique))
 
 
 Catalogue = Mapping[str, FoundTable]
@@ -108,7 +115,7 @@ def _read_schema(
     where: Any = {"schema": schema, "filter_names": tables, "kind": ObjectKind.ANY, "scope": ObjectScope.ANY}
     columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
     constraints, indexes = inspector.get_multi_unique_constraints(**where), inspector.get_multi_indexes(**where)
-    hiding = _stated(connection, HIDING, schema, tables)
+    hiding, inherited = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED))
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
         name = place[1]
@@ -120,7 +127,7 @@ def _read_schema(
             if index["unique"] and not is_partial and None not in index["column_names"]:
                 unique.append(frozenset(filter(None, index["column_names"])))
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
-        yield name, FoundTable(described, name in views, unique, name in hiding, schema)
+        yield name, FoundTable(described, name in views, unique, name in hiding, schema, name in inherited)
 
 
 def _stated(connection: Connection, query: TextClause, schema: str | None, tables: Collection[str]) -> Collection[str]:

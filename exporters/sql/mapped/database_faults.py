@@ -123,6 +123,8 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
     at = ("dataset", place, "order" if dataset.order else "name")
     if len(names) == len(dataset.order_columns) and not table.identifies(names):
         hint = "end the order with the columns of a primary key or of a unique constraint"
+        if table.is_inherited:
+            hint = "tables inherit from it, and their keys are their own: name a view of all rows, with unique keys"
         yield MapFault(at, f"several rows of {dataset.table} may have the same {', '.join(names)}", hint)
     for name in names:
         of_type = table.columns[name].name_of_type.partition("(")[0]
