@@ -1,0 +1,75 @@
+"""A SQLite source is a file: what happens to it while workers have it open, and what SQLite needs to read it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from source_accounts import ROWS, mapped_source
+from sqlalchemy import Engine
+
+from exporters.sql.mapped.exporter import MappedExporter
+from portability.api import JSON, Selection, SubjectKind
+from portability.api.errors import SourceUnavailable
+from portability.testing import sample_subject
+
+ANN = sample_subject(SubjectKind.USER, "ann")
+OpenFile: TypeAlias = Callable[[Path], MappedExporter]
+
+
+def fill(path: Path, ids: range) -> Path:
+    """Make a database with a row for each id."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("create table orders (id integer primary key, who text)")
+        connection.executemany("insert into orders values (?, 'ann')", [(number,) for number in ids])
+    return path
+
+
+def ids_of(exporter: MappedExporter) -> list[JSON]:
+    batches = exporter.export(ANN, exporter.datasets[0], Selection())
+    return [record["id"] for batch in batches for record in batch.records]
+
+
+@pytest.fixture
+def open_file() -> Iterator[OpenFile]:
+    """Returns the exporter of a file, whose connections stay open as those of a worker."""
+    opened: list[Engine] = []
+
+    def open_path(path: Path) -> MappedExporter:
+        exporter, engine = mapped_source(f"sqlite:///{path}", ROWS)
+        opened.append(engine)
+        return exporter
+
+    yield open_path
+    for engine in opened:
+        engine.dispose()
+
+
+def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path, open_file: OpenFile) -> None:
+    """A company puts a new copy into its place every night: a worker reads this file, also in a running export."""
+    path = fill(tmp_path / "shop.db", range(100))
+    exporter = open_file(path)
+    running = exporter.export(ANN, exporter.datasets[0], Selection())
+    seen = [record["id"] for record in next(running).records]
+
+    fill(tmp_path / "next.db", range(50, 150)).rename(path)
+    seen += [record["id"] for batch in running for record in batch.records]
+
+    assert seen == list(range(150))
+    assert ids_of(exporter) == list(range(50, 150))
+
+
+def test_a_file_that_is_gone_is_not_read(tmp_path: Path, open_file: OpenFile) -> None:
+    """The open file still has its rows, which may no longer be those of the company."""
+    exporter = open_file(fill(tmp_path / "shop.db", range(3)))
+    assert ids_of(exporter) == [0, 1, 2]
+
+    (tmp_path / "shop.db").unlink()
+    with pytest.raises(SourceUnavailable, match="SQLITE_CANTOPEN"):
+        ids_of(exporter)
+    fill(tmp_path / "shop.db", range(4))
+    assert ids_of(exporter) == [0, 1, 2, 3]
