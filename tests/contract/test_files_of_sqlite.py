@@ -12,9 +12,11 @@ import pytest
 from source_accounts import ROWS, mapped_source
 from sqlalchemy import Engine
 
+from exporters.sql.faults import source_error
 from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import JSON, Selection, SubjectKind
-from portability.api.errors import SourceUnavailable
+from portability.api.errors import SourceError, SourceRefused, SourceUnavailable
+from portability.database import engine
 from portability.testing import sample_subject
 
 ANN = sample_subject(SubjectKind.USER, "ann")
@@ -45,8 +47,8 @@ def open_file() -> Iterator[OpenFile]:
         return exporter
 
     yield open_path
-    for engine in opened:
-        engine.dispose()
+    for one in opened:
+        one.dispose()
 
 
 def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path, open_file: OpenFile) -> None:
@@ -73,3 +75,57 @@ def test_a_file_that_is_gone_is_not_read(tmp_path: Path, open_file: OpenFile) ->
         ids_of(exporter)
     fill(tmp_path / "shop.db", range(4))
     assert ids_of(exporter) == [0, 1, 2, 3]
+
+
+def break_page(path: Path) -> None:
+    fill(path, range(20_000))
+    with path.open("r+b") as file:
+        file.seek(20 * 4096)
+        file.write(bytes(4096))
+
+
+def write_text(path: Path) -> None:
+    path.write_text("id,who\n" * 1_000)
+
+
+UNREADABLE = (
+    (break_page, SourceRefused, "SQLITE_CORRUPT", "damaged"),
+    (write_text, SourceRefused, "SQLITE_NOTADB", "something else"),
+    (Path.mkdir, SourceUnavailable, "SQLITE_CANTOPEN", "may not open it"),
+)
+
+
+@pytest.mark.parametrize(("make", "kind", "code", "hint"), UNREADABLE)
+def test_an_error_says_what_sqlite_needs(
+    tmp_path: Path, open_file: OpenFile, make: Callable[[Path], None], kind: type[SourceError], code: str, hint: str
+) -> None:
+    """It is never the right to SELECT: a file has no accounts."""
+    make(tmp_path / "shop.db")
+    with pytest.raises(kind, match=code) as refused:
+        ids_of(open_file(tmp_path / "shop.db"))
+
+    assert hint in refused.value.hint
+    assert "SELECT" not in refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_ROLLBACK"])
+def test_an_error_says_where_sqlite_must_write(name: str) -> None:
+    """It makes a file beside one in WAL mode, and repairs one that was not closed, even to read it."""
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorname = name
+
+    assert source_error(error, "orders").hint.startswith("SQLite must write beside a file in WAL mode")
+
+
+def test_a_locked_file_is_read_later(tmp_path: Path, open_file: OpenFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that writes has it for itself; the export is retried, and the hint says why."""
+    monkeypatch.setattr(engine, "READ_ONLY_SQLITE", ("busy_timeout=10", "query_only=ON"))
+    path = fill(tmp_path / "shop.db", range(3))
+    exporter = open_file(path)
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("begin exclusive")
+        with pytest.raises(SourceUnavailable, match="SQLITE_BUSY") as refused:
+            ids_of(exporter)
+
+    assert refused.value.hint == "another program has locked the file"
+    assert ids_of(exporter) == [0, 1, 2]
