@@ -65,6 +65,8 @@ class FoundColumn:
     name_of_type: str
     """The type as the database names it."""
     nullable: bool
+    is_key: bool = False
+    """Whether it is of the primary key. SQLite allows NULL there unless the column says NOT NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,9 @@ def _column(inspector: Inspector, found: ReflectedColumn, *, is_key: bool) -> Fo
         name = kind.compile(inspector.dialect).lower()
     except Exception:  # noqa: BLE001  # a type of an extension may have no name
         name = type(kind).__name__.lower()
-    # SQLite allows NULL in a key unless it is declared, which no one means.
-    is_text = isinstance(kind, types.DateTime) and inspector.dialect.name == SQLITE
-    return FoundColumn(SourceTime() if is_text else comparable(kind), name, bool(found["nullable"]) and not is_key)
+    is_sqlite = inspector.dialect.name == SQLITE
+    found_type = SourceTime() if is_sqlite and isinstance(kind, types.DateTime) else comparable(kind)
+    return FoundColumn(found_type, name, bool(found["nullable"]) and (is_sqlite or not is_key), is_key)
 
 
 def check_read_only(connection: Connection, catalogue: Catalogue) -> None:

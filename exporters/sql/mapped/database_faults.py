@@ -131,7 +131,7 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
         if of_type.startswith(UNORDERED[kind]):
             hint = "order by other columns that are together unique"
             yield MapFault(at, f"{name!r} is {of_type}: its order is not that of its values as they are read", hint)
-        if table.columns[name].nullable and not table.is_view:
+        if table.columns[name].nullable and not (table.columns[name].is_key or table.is_view):
             yield MapFault(at, f"{name!r} may be NULL: such rows have no place in the order")
     key = dataset.key_columns
     if set(key) <= table.columns.keys() and not table.identifies(key):
