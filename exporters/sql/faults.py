@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from exporters.sql.values import UndecodedText
-from portability.api.errors import SourceError, SourceRefused, SourceUnavailable
+from portability.api.errors import SourceDamaged, SourceError, SourceRefused, SourceUnavailable
 from portability.database import sessions
 from portability.database.engine import READING
 
@@ -33,7 +33,6 @@ PASSING_MYSQL = frozenset(
 HINTS_SQLITE = {
     "SQLITE_BUSY": "another program has locked the file",
     "SQLITE_CANTOPEN": "the file does not exist, or the account of the process may not open it or the files beside it",
-    "SQLITE_CORRUPT": "the file is damaged: see what PRAGMA integrity_check says, and restore it",
     "SQLITE_NOTADB": "the file contains something else than a database of SQLite",
     "SQLITE_READONLY": "SQLite must write beside a file in WAL mode, or that was not closed: docs/maps.md#accounts",
 }
@@ -139,6 +138,8 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
     seen = f"{kind} {code}" if code else kind
     if is_lost or _passes(error, code):
         return SourceUnavailable(f"{what}: the database does not answer ({seen})", hint=_hint(code))
+    if code.startswith("SQLITE_CORRUPT"):
+        return SourceDamaged(f"{what}: the file is damaged ({seen})")
     hint = "its account needs SELECT on what is exported: docs/source-schema.md, or docs/maps.md for a map"
     refused = SourceRefused(f"{what}: the database refuses the query ({seen})", hint=_hint(code) or hint)
     refused.is_about_value = code in ABOUT_VALUES

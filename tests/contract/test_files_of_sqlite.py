@@ -23,7 +23,7 @@ ANN = sample_subject(SubjectKind.USER, "ann")
 OpenFile: TypeAlias = Callable[[Path], MappedExporter]
 
 
-def fill(path: Path, ids: range) -> Path:
+def made_file(path: Path, ids: range) -> Path:
     """Make a database with a row for each id."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("create table orders (id integer primary key, who text)")
@@ -53,12 +53,12 @@ def open_file() -> Iterator[OpenFile]:
 
 def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path, open_file: OpenFile) -> None:
     """A company puts a new copy into its place every night: a worker reads this file, also in a running export."""
-    path = fill(tmp_path / "shop.db", range(100))
+    path = made_file(tmp_path / "shop.db", range(100))
     exporter = open_file(path)
     running = exporter.export(ANN, exporter.datasets[0], Selection())
     seen = [record["id"] for record in next(running).records]
 
-    fill(tmp_path / "next.db", range(50, 150)).rename(path)
+    made_file(tmp_path / "next.db", range(50, 150)).rename(path)
     seen += [record["id"] for batch in running for record in batch.records]
 
     assert seen == list(range(150))
@@ -67,18 +67,18 @@ def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path, open_file: OpenFil
 
 def test_a_file_that_is_gone_is_not_read(tmp_path: Path, open_file: OpenFile) -> None:
     """The open file still has its rows, which may no longer be those of the company."""
-    exporter = open_file(fill(tmp_path / "shop.db", range(3)))
+    exporter = open_file(made_file(tmp_path / "shop.db", range(3)))
     assert ids_of(exporter) == [0, 1, 2]
 
     (tmp_path / "shop.db").unlink()
     with pytest.raises(SourceUnavailable, match="SQLITE_CANTOPEN"):
         ids_of(exporter)
-    fill(tmp_path / "shop.db", range(4))
+    made_file(tmp_path / "shop.db", range(4))
     assert ids_of(exporter) == [0, 1, 2, 3]
 
 
 def break_page(path: Path) -> None:
-    fill(path, range(20_000))
+    made_file(path, range(20_000))
     with path.open("r+b") as file:
         file.seek(20 * 4096)
         file.write(bytes(4096))
@@ -89,7 +89,7 @@ def write_text(path: Path) -> None:
 
 
 UNREADABLE = (
-    (break_page, SourceRefused, "SQLITE_CORRUPT", "damaged"),
+    (break_page, SourceRefused, "SQLITE_CORRUPT", "integrity_check"),
     (write_text, SourceRefused, "SQLITE_NOTADB", "something else"),
     (Path.mkdir, SourceUnavailable, "SQLITE_CANTOPEN", "may not open it"),
 )
@@ -120,7 +120,7 @@ def test_an_error_says_where_sqlite_must_write(name: str) -> None:
 def test_a_locked_file_is_read_later(tmp_path: Path, open_file: OpenFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that writes has it for itself; the export is retried, and the hint says why."""
     monkeypatch.setattr(engine, "READ_ONLY_SQLITE", ("busy_timeout=10", "query_only=ON"))
-    path = fill(tmp_path / "shop.db", range(3))
+    path = made_file(tmp_path / "shop.db", range(3))
     exporter = open_file(path)
     with closing(sqlite3.connect(path)) as writer:
         writer.execute("begin exclusive")

@@ -27,7 +27,7 @@ MADE = (
 
 
 @pytest.fixture(params=MADE, ids=lambda made: f"{made[0]}-{made[1]}")
-def exporter(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MappedExporter]:
+def keyless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MappedExporter]:
     """A source with rows of two people, of which some have no key."""
     database, table, statements = request.param
     owner, reader = owner_and_reader(request, database, tmp_path)
@@ -47,26 +47,26 @@ def exporter(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MappedE
     made.dispose()
 
 
-def test_rows_without_key_are_a_gap(exporter: MappedExporter) -> None:
+def test_rows_without_key_are_a_gap(keyless: MappedExporter) -> None:
     """Wherever the database sorts NULL, the person's rows with a key arrive once, and the others are counted."""
-    dataset = exporter.datasets[0]
-    assert [one for one in exporter.check().findings if one.kind == "unfit"] == []
-    batches = list(exporter.export(ANN, dataset, Selection()))
+    dataset = keyless.datasets[0]
+    assert [one for one in keyless.check().findings if one.kind == "unfit"] == []
+    batches = list(keyless.export(ANN, dataset, Selection()))
 
     assert [record["id"] for batch in batches for record in batch.records] == [f"k{n:03}" for n in range(COUNT)]
     assert [gap for batch in batches for gap in batch.gaps] == [Gap("orders: records without a key: 70", "unreadable")]
-    assert exporter.count(ANN, dataset, Selection()).records == COUNT
+    assert keyless.count(ANN, dataset, Selection()).records == COUNT
 
 
-def test_the_first_slice_has_the_gap(exporter: MappedExporter) -> None:
+def test_the_first_slice_has_the_gap(keyless: MappedExporter) -> None:
     """Slices are read by themselves, and each batch is where reading can go on: the gap comes once."""
-    dataset = exporter.datasets[0]
-    first, second = exporter.slices(ANN, dataset, Selection(), 2)
+    dataset = keyless.datasets[0]
+    first, second = keyless.slices(ANN, dataset, Selection(), 2)
     assert (first.begin, second.end, first.end) == (None, None, second.begin)
-    batches = [list(exporter.export(ANN, dataset, Selection(slice=one))) for one in (first, second)]
+    batches = [list(keyless.export(ANN, dataset, Selection(slice=one))) for one in (first, second)]
 
     assert [len(batch.gaps) for half in batches for batch in half if batch.gaps] == [1]
     assert batches[0][0].gaps
-    resumed = list(exporter.export(ANN, dataset, Selection(slice=Slice()), after=batches[0][0].cursor))
+    resumed = list(keyless.export(ANN, dataset, Selection(slice=Slice()), after=batches[0][0].cursor))
     assert sum(len(batch.records) for batch in resumed) == COUNT
     assert [batch.gaps for batch in resumed if batch.gaps] == []

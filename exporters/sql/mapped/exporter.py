@@ -14,7 +14,7 @@ from exporters.sql import catalogue
 from exporters.sql.counts import TableCount
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
-from exporters.sql.mapped import coverage
+from exporters.sql.mapped import coverage, damage
 from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.change_parts import changes_of, declared_changes
@@ -107,7 +107,7 @@ class MappedExporter:
     def check(self) -> Coverage:
         """Compare the map with the whole catalogue of its database, and run each dataset's query without a row.
 
-        Raises: SourceUnavailable, SourceRefused.
+        Raises: SourceUnavailable, SourceRefused; SourceDamaged if a file of SQLite has lost rows.
         """
         section, form = self._section, self._form
         names = {used.table for used in used_tables(form)}
@@ -125,6 +125,7 @@ class MappedExporter:
         if not faults:
             sources = self._sessions(coverage.TENANT)
             findings += coverage.refused(sources.database, form, compile_map(form, used).sources)
+        findings += damage.examine(section.sources.database, section.name, used)
         return Coverage(tuple(findings))
 
     def prepare(self) -> None:
