@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pytest
 from source_accounts import ROWS, mapped_source, owner_and_reader
 from sqlalchemy import create_engine
+from sqlalchemy.exc import IntegrityError
 
 from portability.api import Selection, SubjectKind
 from portability.api.errors import BadMap
@@ -95,4 +96,25 @@ def test_keys_of_tables_that_inherit_identify_no_row(with_statements: OwnerState
     with_statements("alter table orders_2025 no inherit orders")
     exporter, engine = mapped_source(reader, ROWS)
     assert sum(len(batch.records) for batch in exporter.export(ANN, exporter.datasets[0], Selection())) == 2
+    engine.dispose()
+
+
+def test_an_index_that_could_not_be_built_identifies_no_row(with_statements: OwnerStatements) -> None:
+    """`create unique index concurrently` leaves it behind where it finds two rows of one key."""
+    reader = with_statements(
+        "alter table bought rename to orders",
+        "alter table orders drop constraint bought_pkey",
+        "insert into orders values (1, 'ann')",
+        "grant select on orders to {reader}",
+    )
+    engine = create_engine(
+        reader.replace(reader.split("//")[1].split("@")[0], "postgres"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection, pytest.raises(IntegrityError):
+        connection.exec_driver_sql("create unique index concurrently by_id on orders (id)")
+    engine.dispose()
+    exporter, engine = mapped_source(reader, ROWS)
+
+    with pytest.raises(BadMap, match="several rows of orders may have the same id"):
+        exporter.prepare()
     engine.dispose()

@@ -43,6 +43,12 @@ HIDING = text(
     " where t.relrowsecurity and not a.rolsuper and not a.rolbypassrls"
     " and (t.relforcerowsecurity or not pg_catalog.pg_has_role(a.oid, t.relowner, 'USAGE'))"
 )
+INVALID = text(
+    "select x.relname from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid"
+    " join pg_catalog.pg_class t on t.oid = i.indrelid join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+    " where t.relname = any(:tables) and n.nspname = :schema and not i.indisvalid"
+)
+"""Indexes that PostgreSQL could not build: one that is called unique may have several rows of one key."""
 WRITABLE_MYSQL = text(
     "select privilege_type from (select privilege_type from information_schema.user_privileges"
     " union all select privilege_type from information_schema.schema_privileges"
@@ -117,7 +123,7 @@ def _read_schema(
     where: Any = {"schema": schema, "filter_names": tables, "kind": ObjectKind.ANY, "scope": ObjectScope.ANY}
     columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
     constraints, indexes = inspector.get_multi_unique_constraints(**where), inspector.get_multi_indexes(**where)
-    hiding, inherited = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED))
+    hiding, inherited, invalid = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED, INVALID))
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
         name = place[1]
@@ -126,14 +132,15 @@ def _read_schema(
         unique += [frozenset(one["column_names"]) for one in constraints.get(place, [])]
         for index in indexes.get(place, []):
             is_partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
-            if index["unique"] and not is_partial and None not in index["column_names"]:
+            is_whole = not is_partial and None not in index["column_names"] and index["name"] not in invalid
+            if index["unique"] and is_whole:
                 unique.append(frozenset(filter(None, index["column_names"])))
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
         yield name, FoundTable(described, name in views, unique, name in hiding, schema, name in inherited)
 
 
 def _stated(connection: Connection, query: TextClause, schema: str | None, tables: Collection[str]) -> Collection[str]:
-    """Return those of the tables for which a query about PostgreSQL holds."""
+    """Return the names that a query about tables of PostgreSQL finds."""
     if connection.dialect.name != POSTGRESQL:
         return ()
     return set(connection.scalars(query, {"schema": schema, "tables": list(tables)}))
