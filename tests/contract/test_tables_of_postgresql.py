@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 
 from portability.api import Selection, SubjectKind
-from portability.api.errors import BadMap
+from portability.api.errors import BadMap, SourceRefused
 from portability.testing import sample_subject
 
 ANN = sample_subject(SubjectKind.USER, "ann")
@@ -64,6 +64,31 @@ def test_a_view_of_hidden_rows_is_refused(
     with pytest.raises(BadMap, match="row-level security hides rows of 'orders'"):
         exporter.prepare()
     assert "row-level security" in "".join(one.detail for one in exporter.check().findings)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["table", "view"])
+def test_a_policy_that_is_made_later_hides_no_row(with_statements: OwnerStatements, kind: str) -> None:
+    """A worker that has read the catalogue reads on for weeks: the source refuses then, and the dataset is a gap."""
+    renamed = "alter table bought rename to orders"
+    view = "create view orders with (security_invoker) as select id, who from bought"
+    reader = with_statements(renamed if kind == "table" else view, "grant select on orders to {reader}")
+    exporter, engine = mapped_source(reader, ROWS)
+    dataset = exporter.datasets[0]
+    assert exporter.count(ANN, dataset, Selection()).records == 2
+
+    protected = "orders" if kind == "table" else "bought"
+    with_statements(f"alter table {protected} enable row level security")
+    with pytest.raises(SourceRefused, match="42501"):
+        list(exporter.export(ANN, dataset, Selection()))
+    with pytest.raises(SourceRefused, match="42501"):
+        exporter.count(ANN, dataset, Selection())
+    engine.dispose()
+
+    with_statements(f"create policy all_rows on {protected} using (true)")
+    session = "[session]\nshows_all_rows = true\n[[dataset]]"
+    exporter, engine = mapped_source(reader, ROWS.replace("[[dataset]]", session))
+    assert exporter.count(ANN, dataset, Selection()).records == 2
     engine.dispose()
 
 
