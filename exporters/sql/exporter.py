@@ -19,7 +19,7 @@ from exporters.sql.existing import stored_keys
 from exporters.sql.faults import reading
 from exporters.sql.files import find_all, stated_file
 from exporters.sql.marks import remarks, withheld
-from exporters.sql.pages import Page, Pages
+from exporters.sql.pages import UNREADABLE, Page, Pages
 from exporters.sql.rows import identifier, key, named, rows_of, without_place
 from exporters.sql.slices import cuts
 from exporters.sql.source import FILE, TableSource
@@ -45,8 +45,6 @@ from portability.api.errors import ExporterFault, SourceError, SourceRefused
 from portability.api.rows import Rows, lines
 from portability.people.resolution import alone, resolving
 
-UNREADABLE = "unreadable"
-"""The reason of a gap: a record exists, and could not be read."""
 Finder: TypeAlias = Callable[[Connection, Subject], Iterable[Identity]]
 Knower: TypeAlias = Callable[[Connection, Subject], bool | None]
 """Says whether the database knows a subject; None: it cannot tell for this kind of subject."""
