@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +24,13 @@ from portability.database.engine import UtcTime
 PARTITIONS = text(
     "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
     " where c.relispartition and c.relkind in ('r', 'p', 'f')"
+)
+MEANT = text(
+    "select distinct on (c.relname) c.relname, n.nspname"
+    " from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality as path(schema, place)"
+    " join pg_catalog.pg_namespace n on n.nspname = path.schema join pg_catalog.pg_class c on c.relnamespace = n.oid"
+    " where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relpersistence <> 't'"
+    " and n.nspname not in ('pg_catalog', 'information_schema') order by c.relname, path.place"
 )
 DECLARED = text("select type from pragma_table_info(:table, :schema) where name = :column")
 NUMBERS_SQLITE = re.compile(r"(?i)num|dec|money|currency|fixed")
@@ -55,7 +62,7 @@ class CatalogueTable:
     """A table or view as the database describes it."""
 
     name: str
-    """`table`, or `schema.table` outside of the database's default schema."""
+    """`table`, or `schema.table` where a name without schema does not mean it."""
     columns: Mapping[str, CatalogueColumn]
     key: tuple[str, ...]
     """The columns of the primary key; empty for a view."""
@@ -81,20 +88,34 @@ class Catalogue:
     tables: Mapping[str, CatalogueTable]
 
 
-def read(connection: Connection, schemas: Iterable[str] = ()) -> Catalogue:
+def read(connection: Connection, schemas: Iterable[str] = (), stated: Collection[str] = ()) -> Catalogue:
     """Read the default schema and the named schemas, with a few queries a schema.
 
+    `stated` are names of tables in a map: one that is stated with its schema has it in its name.
     The connection sees what its account may see: some databases hide the columns of tables without rights.
     """
     inspector = inspect(connection)
+    meant = meant_schemas(connection)
     default = inspector.default_schema_name
+    own = sorted(set(meant.values())) if connection.dialect.name == "postgresql" else [None]
+    meant = {table: schema for table, schema in meant.items() if f"{schema}.{table}" not in stated}
     tables: dict[str, CatalogueTable] = {}
     with unwarned():
-        for schema in dict.fromkeys([None, *(name for name in schemas if name != default)]):
-            tables |= _schema(connection, inspector, schema, default)
-    for name in _partitions(connection, default) & tables.keys():
+        for schema in dict.fromkeys([*own, *(name for name in schemas if name != default)]):
+            tables |= _schema(connection, inspector, schema, meant)
+    for name in _partitions(connection, meant) & tables.keys():
         tables[name] = replace(tables[name], is_partition=True)
     return Catalogue(dict(sorted(tables.items())))
+
+
+def meant_schemas(connection: Connection) -> Mapping[str, str]:
+    """Return the schema of each table that a name without schema means in PostgreSQL; other databases have none.
+
+    Temporary tables do not count: they are those of one session, and through a pooler of another client.
+    """
+    if connection.dialect.name != "postgresql":
+        return {}
+    return {row.relname: row.nspname for row in connection.execute(MEANT)}
 
 
 @contextmanager
@@ -145,9 +166,9 @@ def type_in_maps(kind: TypeEngine[Any]) -> FieldType:
     return FieldType.OBJECT if isinstance(kind, types.ARRAY) else field_type(comparable(kind))
 
 
-def table_name(schema: str | None, name: str, default: str | None) -> str:
+def table_name(schema: str | None, name: str, meant: Mapping[str, str]) -> str:
     """Return the name of a table in maps and findings."""
-    return name if schema in {None, default} else f"{schema}.{name}"
+    return name if schema in {None, meant.get(name)} else f"{schema}.{name}"
 
 
 def multi_columns(
@@ -174,7 +195,7 @@ def _declared(connection: Connection, place: TableKey, found: ReflectedColumn) -
 
 
 def _schema(
-    connection: Connection, inspector: Inspector, schema: str | None, default: str | None
+    connection: Connection, inspector: Inspector, schema: str | None, meant: Mapping[str, str]
 ) -> dict[str, CatalogueTable]:
     every: dict[str, Any] = {"schema": schema, "kind": ObjectKind.ANY}
     columns = multi_columns(connection, inspector, **every)
@@ -188,12 +209,12 @@ def _schema(
         listed = [tuple(filter(None, one["column_names"])) for one in indexes.get(place) or ()]
         uniques = [tuple(one["column_names"]) for one in unique.get(place) or ()]
         identifying = [tuple(filter(None, one["column_names"])) for one in indexes.get(place) or () if one["unique"]]
-        name = table_name(place[0], place[1], default)
+        name = table_name(place[0], place[1], meant)
         found[name] = CatalogueTable(
             name,
             {one["name"]: _column(one) for one in described},
             key,
-            tuple(_reference(one, schema, default) for one in references.get(place) or ()),
+            tuple(_reference(one, meant) for one in references.get(place) or ()),
             tuple(dict.fromkeys(index for index in (key, *listed, *uniques) if index)),
             tuple(frozenset(one) for one in dict.fromkeys((key, *uniques, *identifying)) if one),
             comments.get(place, ""),
@@ -202,11 +223,11 @@ def _schema(
     return found
 
 
-def _partitions(connection: Connection, default: str | None) -> set[str]:
+def _partitions(connection: Connection, meant: Mapping[str, str]) -> set[str]:
     """Return the partitions of a PostgreSQL database; other databases do not list theirs as tables."""
     if connection.dialect.name != "postgresql":
         return set()
-    return {table_name(schema, name, default) for schema, name in connection.execute(PARTITIONS)}
+    return {table_name(schema, name, meant) for schema, name in connection.execute(PARTITIONS)}
 
 
 def _materialised(inspector: Inspector, schema: str | None) -> Sequence[str]:
@@ -227,7 +248,7 @@ def _column(described: ReflectedColumn) -> CatalogueColumn:
     return CatalogueColumn(described["name"], described["type"], described["nullable"], described.get("comment") or "")
 
 
-def _reference(described: Any, schema: str | None, default: str | None) -> Reference:  # noqa: ANN401  # the library's dictionary
-    other = described["referred_schema"] or schema
-    name = table_name(other, described["referred_table"], default)
+def _reference(described: Any, meant: Mapping[str, str]) -> Reference:  # noqa: ANN401  # the library's dictionary
+    # Without a schema the library means the table that a name without schema means.
+    name = table_name(described["referred_schema"], described["referred_table"], meant)
     return Reference(tuple(described["constrained_columns"]), name, tuple(described["referred_columns"]))

@@ -19,8 +19,8 @@ from exporters.sql.existing import stored_keys
 from exporters.sql.faults import reading
 from exporters.sql.files import find_all, stated_file
 from exporters.sql.marks import remarks, withheld
-from exporters.sql.pages import Page, Pages
-from exporters.sql.rows import identifier, key, named, rows_of
+from exporters.sql.pages import UNREADABLE, Page, Pages
+from exporters.sql.rows import identifier, key, named, rows_of, without_place
 from exporters.sql.slices import cuts
 from exporters.sql.source import FILE, TableSource
 from portability.api import (
@@ -96,11 +96,8 @@ class SqlExporter:
         Raises: SourceUnavailable, SourceRefused, ExporterFault (an invalid cursor or slice).
         """
         table = self._table(dataset)
-        if reviews.are_due(selection, after) and (waiting := reviews.queries(table, subject, selection)):
-            with reading(self._sources.database, dataset.name) as connection:
-                gaps = reviews.gaps(connection, dataset.name, waiting)
-            if gaps:
-                yield Batch((), reviews.START, (), gaps)
+        if reviews.are_due(selection, after) and (gaps := self._gaps(table, dataset, subject, selection)):
+            yield Batch((), reviews.START, (), gaps)
         after = None if after == reviews.START else after
         if self._whole is not None and dataset.name == self._whole.dataset.name:
             yield from conversations.batches(self._sources, self._whole, subject, selection, after)
@@ -108,6 +105,16 @@ class SqlExporter:
         for number, part, begin in by_keys.parts(selection, after):
             for batch in self._batches(table, subject, part, begin):
                 yield replace(batch, cursor=by_keys.cursor(selection, number, batch.cursor))
+
+    def _gaps(self, table: TableSource, dataset: Dataset, subject: Subject, selection: Selection) -> tuple[Gap, ...]:
+        """Return the gaps for rows that are not read: those that need a review, and those without a key."""
+        waiting, keyless = reviews.queries(table, subject, selection), without_place(table, subject, selection)
+        if keyless is None and not waiting:
+            return ()
+        with reading(self._sources.database, dataset.name) as connection:
+            found = reviews.gaps(connection, dataset.name, waiting)
+            count = 0 if keyless is None else connection.scalar(keyless) or 0
+        return (*found, Gap(f"{dataset.name}: records without a key: {count}", UNREADABLE)) if count else found
 
     def _batches(
         self, table: TableSource, subject: Subject, selection: Selection, after: Cursor | None

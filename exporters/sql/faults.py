@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from exporters.sql.values import UndecodedText
-from portability.api.errors import SourceError, SourceRefused, SourceUnavailable
+from portability.api.errors import SourceDamaged, SourceError, SourceRefused, SourceUnavailable
 from portability.database import sessions
 from portability.database.engine import READING
 
@@ -30,6 +30,13 @@ NOT_UTF8 = "Could not decode to UTF-8"
 PASSING_MYSQL = frozenset(
     {"1040", "1053", "1205", "1213", "1317", "1927", "1969", "2002", "2003", "2006", "2013", "2014", "3024"}
 )
+HINTS_SQLITE = {
+    "SQLITE_BUSY": "another program has locked the file",
+    "SQLITE_CANTOPEN": "the file does not exist, or the account of the process may not open it or the files beside it",
+    "SQLITE_NOTADB": "the file contains something else than a database of SQLite",
+    "SQLITE_READONLY": "SQLite must write beside a file in WAL mode, or that was not closed: docs/maps.md#accounts",
+}
+"""By the beginning of the name of the error."""
 PASSING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
@@ -130,13 +137,17 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
     kind, code = type(error).__name__, _code(error)
     seen = f"{kind} {code}" if code else kind
     if is_lost or _passes(error, code):
-        return SourceUnavailable(f"{what}: the database does not answer ({seen})")
-    refused = SourceRefused(
-        f"{what}: the database refuses the query ({seen})",
-        hint="its account needs SELECT on what is exported: docs/source-schema.md, or docs/maps.md for a map",
-    )
+        return SourceUnavailable(f"{what}: the database does not answer ({seen})", hint=_hint(code))
+    if code.startswith("SQLITE_CORRUPT"):
+        return SourceDamaged(f"{what}: the file is damaged ({seen})")
+    hint = "its account needs SELECT on what is exported: docs/source-schema.md, or docs/maps.md for a map"
+    refused = SourceRefused(f"{what}: the database refuses the query ({seen})", hint=_hint(code) or hint)
     refused.is_about_value = code in ABOUT_VALUES
     return refused
+
+
+def _hint(code: str) -> str | None:
+    return next((hint for name, hint in HINTS_SQLITE.items() if code.startswith(name)), None)
 
 
 def _code(error: BaseException | None) -> str:

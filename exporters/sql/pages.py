@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
+from operator import eq
 from typing import Any
 
 from sqlalchemy import Engine, false
@@ -21,6 +23,8 @@ from portability.api import JSON, Cursor, Gap, Selection, Subject
 from portability.api.errors import SourceRefused
 from portability.api.rows import lines
 
+UNREADABLE = "unreadable"
+"""The reason of a gap: records exist that could not be read."""
 BATCH_BYTES = 4 << 20
 BATCH_ROWS = 10_000
 FIRST_ROWS = (64, 512)
@@ -43,6 +47,8 @@ class Page:
         self.marks: dict[str, list[int]] = {}
         """Indexes of the rows that fulfil a mark."""
         self.key: Sequence[Any] = ()
+        self.repeats = 0
+        """Rows with the key of the row before them."""
         self._table = table
         self._held: list[list[Any]] = []
         self._ends = (len(self.names), len(self.names) + (FILE_COLUMNS if table.file else 0))
@@ -74,7 +80,9 @@ class Page:
         else:
             self._held = [column if isinstance(column, list) else list(column) for column in arrived]
         if count:
-            self.key = found.key(count - 1)
+            keys = [tuple(self.key), *islice(zip(*found.keys, strict=True), count)]
+            self.repeats += sum(map(eq, keys, keys[1:]))
+            self.key = keys[-1]
         for place in sorted(found.lost.keys() & range(count)):
             record = dict(zip(self.names, (column[self.rows + place] for column in self.columns), strict=True))
             self.gaps += gaps_of(self._table, record, found.lost[place])
@@ -115,6 +123,7 @@ class Pages:
         self._marks = {**remarks_of(table, subject, selection), **withheld_of(database, table, selection)}
         self._limit = BATCH_ROWS if table.file is None else FILE_BATCH_ROWS
         self._read = 0
+        self._repeats = 0
         self._joins = table.file is None and database.dialect.driver == "psycopg"
         self._query: joined.Query | None = None
         self._ahead: Ahead[joined.JoinedAnswer] | None = None
@@ -136,6 +145,9 @@ class Pages:
         self._read += 1
         if page is not None and page.rows:
             self._row_bytes = page.bytes / page.rows
+            if page.repeats and not self._repeats:
+                page.gaps.append(Gap(f"{self._table.dataset.name}: several records have the same key", UNREADABLE))
+            self._repeats += page.repeats
         return page
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from sqlalchemy import BindParameter, Column, ColumnElement, Select, and_, select
+from sqlalchemy import BindParameter, Column, ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.sql.elements import NamedColumn
 
 from exporters.sql.bulk import converted
@@ -72,13 +72,31 @@ def rows_of(
 
     Raises: ExporterFault; SourceRefused for keys that are not in the dataset's own table.
     """
+    rows = _chosen(source, subject, selection)
+    if rows is None:
+        return None
+    placed = (key.is_not(None) for key in source.order if key.nullable)
+    return and_(rows, *placed, *within(source, selection.slice or Slice(), after))
+
+
+def without_place(source: TableSource, subject: Subject, selection: Selection) -> Selected | None:
+    """Return the query for the number of the subject's rows that have NULL in the order; None: it can have none.
+
+    The reader continues after a row by comparing, and nothing is after NULL.
+    """
+    missing = [key.is_(None) for key in source.order if key.nullable]
+    rows = _chosen(source, subject, selection) if missing else None
+    return None if rows is None else select(func.count()).select_from(source.origin).where(rows, or_(*missing))
+
+
+def _chosen(source: TableSource, subject: Subject, selection: Selection) -> ColumnElement[bool] | None:
     if subject.kind not in (source.dataset.subject_kinds or ()):
         return None
     rows = source.where(subject)
     if rows is None:
         return None
     chosen = () if selection.keys is None else (among(source, selection.keys),)
-    return and_(rows, *chosen, *within(source, selection.slice or Slice(), after), *in_period(source, selection))
+    return and_(rows, *chosen, *in_period(source, selection))
 
 
 def statement(

@@ -4,7 +4,7 @@ PortabilityError
   BadInput             the caller's fault: exit code 2, nothing was changed
     BadSetting  BadMap  DuplicatePlugin  BrokenPlugin
   SourceError          a source's fault: it becomes a gap, never a broken archive
-    SourceUnavailable  SourceRefused  SourceStalled  ExporterFault
+    SourceUnavailable  SourceRefused  SourceDamaged  SourceStalled  ExporterFault
   StorageError         the storage's fault: the volume is aborted and retried
     StorageUnavailable  StorageRefused  StorageFull  WrongClock  ObjectMissing  ObjectChanged  ForeignStore
   ArchiveError         this software's fault while an archive is written
@@ -85,6 +85,13 @@ class SourceRefused(SourceError):
     code = "source_refused"
     is_about_value = False
     """Whether it refuses the id that it was asked for, because of its form: it may answer for another id."""
+
+
+class SourceDamaged(SourceRefused):
+    """The source has lost a part of what it stores, or of an index: what it answers may lack records."""
+
+    code = "source_damaged"
+    default_hint = "see what PRAGMA integrity_check says; REINDEX repairs an index, and a copy the rest"
 
 
 class SourceStalled(SourceError):

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
 
 from portability.api import JSON, Coverage, CoverageFinding, CoverageKind
+from portability.api.errors import SourceDamaged
 from portability.coverage.checks import CheckedSource
 from portability.database import deployment, models
 from portability.database.engine import now
@@ -70,8 +71,13 @@ def find(connection: Connection, source: str) -> RowMapping | None:
 
 
 def is_valid(connection: Connection, row: RowMapping | None, declaration: str) -> bool:
-    """Return whether the last check is young enough, and of this declaration (its SHA-256)."""
+    """Return whether the last check is young enough, and of this declaration (its SHA-256).
+
+    A check that could not be made changes nothing, unless the reason is damage: then rows may be missing by now.
+    """
     if row is None or row["checked_at"] is None or row["declaration"] != declaration:
+        return False
+    if row["error_code"] == SourceDamaged.code:
         return False
     age: timedelta = deployment.clock_of(connection) - row["checked_at"]
     return age.total_seconds() < VALID_SECONDS

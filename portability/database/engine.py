@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -135,6 +136,7 @@ READ_ONLY_SQLSTATE = "25006"
 IDLE_SECONDS = 1.0
 """A connection used within this time is reused without a check; after a longer pause it is checked first."""
 _RETURNED_AT = "portability_returned_at"
+_FILE = "portability_file"
 _whole: ContextVar[Connection | None] = ContextVar("whole", default=None)
 """The enclosing transaction of `undone`, of which all others are parts."""
 
@@ -146,11 +148,11 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
     `prepared` is the setting PREPARED_STATEMENTS; None: use them unless a pooler stands before PostgreSQL.
     """
     target = make_url(url)
-    postgresql = target.get_backend_name() == "postgresql"
+    postgresql, file = target.get_backend_name() == "postgresql", ""
     if read_only and not postgresql and target.database:
         # Without this SQLite creates an empty database if the file does not exist.
         existing = f"file:{quote(target.database)}"
-        target = target.set(database=existing, query={"mode": "rw", "uri": "true"})
+        file, target = target.database, target.set(database=existing, query={"mode": "rw", "uri": "true"})
     options = sessions.READ_ONLY if read_only and postgresql else {}
     # By default the encoding of a session is that of the database, which may lack letters or name no encoding at all.
     encoding = {"client_encoding": "utf8"} if postgresql else {}
@@ -166,7 +168,29 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
     else:
         event.listen(engine, "connect", partial(_configure_sqlite, READ_ONLY_SQLITE if read_only else WRITABLE_SQLITE))
         event.listen(engine, "begin", partial(_begin_sqlite, read_only=read_only))
+        if file:
+            event.listen(engine, "do_connect", partial(_note_file, file))
+            event.listen(engine, "checkout", partial(_check_file, file))
     return engine
+
+
+def _note_file(path: str, _dialect: Dialect, record: ConnectionPoolEntry, *_arguments: object) -> None:
+    record.info[_FILE] = _file_at(path)
+
+
+def _check_file(path: str, _connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+    # Another system replaces its file as a whole; the open one keeps the rows of the old file, even if it is deleted.
+    if record.info[_FILE] != _file_at(path):
+        raise DisconnectionError  # the pool then opens the file anew
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Return what identifies the file at a path; None: it does not exist."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _note_return(_connection: object, record: ConnectionPoolEntry) -> None:

@@ -83,6 +83,8 @@ MARIADB_SETTINGS = (
     "sql_mode = 'NO_BACKSLASH_ESCAPES'",
     "group_concat_max_len = 4",
     "sql_quote_show_create = 0",
+    "sql_big_selects = 0, max_join_size = 5",
+    "system_versioning_asof = '2020-01-01'",
     "time_zone = '+07:00'",
     "tx_isolation = 'READ-UNCOMMITTED'",
 )
@@ -154,7 +156,7 @@ def view_of_mariadb(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     grouped = "select id, code, note, group_concat(code, '; ', code) as names, at as moment from bought group by id"
     with made.begin() as connection:
         for statement in (
-            "create table accounts (code char(8) primary key, who varchar(20) not null)",
+            "create table accounts (code char(8) primary key, who varchar(20) not null) with system versioning",
             "create table bought (id integer primary key, code char(8) not null, note text not null, at timestamp(6))",
             f"create view orders as {grouped}",
             "set time_zone = '+00:00'",

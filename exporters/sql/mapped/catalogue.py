@@ -7,31 +7,58 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, inspect, text, types
+from sqlalchemy import Connection, TextClause, inspect, text, types
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.catalogue import comparable, multi_columns, unwarned
+from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
 from exporters.sql.columns import SourceTime
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
 from portability.api.errors import BadMap
 
 WRITABLE_POSTGRESQL = text(
-    "select w.name from unnest(cast(:names as text[])) as w(name)"
-    " where pg_catalog.has_table_privilege(w.name, 'INSERT, UPDATE, DELETE, TRUNCATE')"
+    "select c.relname from unnest(cast(:schemas as text[]), cast(:tables as text[])) as w(schema, name)"
+    " join pg_catalog.pg_namespace n on n.nspname = w.schema"
+    " join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name"
+    " where pg_catalog.has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')"
     " and pg_catalog.current_setting('default_transaction_read_only') = 'off' limit 1"
 )
 HIDING = text(
-    "select t.relname from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
-    " where t.relname = any(:tables) and pg_catalog.row_security_active(t.oid)"
-    " and (n.nspname = :schema or (cast(:schema as text) is null and pg_catalog.pg_table_is_visible(t.oid)))"
+    # A view reads tables with the rights of its owner, or of its caller (security_invoker), at any depth.
+    "with recursive reached(name, oid, account, caller) as ("
+    "select t.relname, t.oid, r.oid, r.oid"
+    " from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+    " join pg_catalog.pg_roles r on r.rolname = current_user where t.relname = any(:tables) and n.nspname = :schema"
+    " union select reached.name, d.refobjid,"
+    " case when o.option_value::boolean then reached.caller else v.relowner end,"
+    " case when v.relkind = 'm' then v.relowner else reached.caller end"
+    " from reached join pg_catalog.pg_class v on v.oid = reached.oid and v.relkind in ('v', 'm')"
+    " join pg_catalog.pg_rewrite w on w.ev_class = v.oid"
+    " join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = w.oid"
+    " and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> v.oid"
+    " left join pg_catalog.pg_options_to_table(v.reloptions) o on o.option_name = 'security_invoker')"
+    " select distinct reached.name from reached join pg_catalog.pg_class t on t.oid = reached.oid"
+    " join pg_catalog.pg_roles a on a.oid = reached.account"
+    " where t.relrowsecurity and not a.rolsuper and not a.rolbypassrls"
+    " and (t.relforcerowsecurity or not pg_catalog.pg_has_role(a.oid, t.relowner, 'USAGE'))"
 )
+INVALID = text(
+    "select x.relname from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid"
+    " join pg_catalog.pg_class t on t.oid = i.indrelid join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+    " where t.relname = any(:tables) and n.nspname = :schema and not i.indisvalid"
+)
+"""Indexes that PostgreSQL could not build: one that is called unique may have several rows of one key."""
 WRITABLE_MYSQL = text(
     "select privilege_type from (select privilege_type from information_schema.user_privileges"
     " union all select privilege_type from information_schema.schema_privileges"
     " union all select privilege_type from information_schema.table_privileges) as granted"
     " where privilege_type in ('INSERT', 'UPDATE', 'DELETE') limit 1"
+)
+INHERITED = text(
+    "select distinct p.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent"
+    " join pg_catalog.pg_namespace n on n.oid = p.relnamespace"
+    " where p.relname = any(:tables) and n.nspname = :schema and p.relkind in ('r', 'f')"
 )
 
 
@@ -44,6 +71,8 @@ class FoundColumn:
     name_of_type: str
     """The type as the database names it."""
     nullable: bool
+    is_key: bool = False
+    """Whether it is of the primary key. SQLite allows NULL there unless the column says NOT NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +85,14 @@ class FoundTable:
     """Sets of columns that identify a row."""
     hides_rows: bool = False
     """Whether row-level security filters the rows that this account sees."""
+    schema: str | None = None
+    """The schema in which it was found; None: that of the connection."""
+    is_inherited: bool = False
+    """Whether tables inherit from it: its rows are theirs, too, and its constraints say nothing about those."""
 
     def identifies(self, names: Collection[str]) -> bool:
         """Return whether these columns identify a row; a view does not say it."""
-        return self.is_view or any(columns <= set(names) for columns in self.unique)
+        return self.is_view or (not self.is_inherited and any(columns <= set(names) for columns in self.unique))
 
 
 Catalogue = Mapping[str, FoundTable]
@@ -68,15 +101,20 @@ Catalogue = Mapping[str, FoundTable]
 
 def read_catalogue(connection: Connection, names: Collection[str]) -> Catalogue:
     """Read what the database has of these tables, `table` or `schema.table`; tables that do not exist are left out."""
-    inspector = inspect(connection)
-    by_schema: dict[str | None, list[str]] = defaultdict(list)
+    inspector, meant = inspect(connection), meant_schemas(connection)
+    by_schema: dict[str | None, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name in sorted(set(names)):
-        schema, _, table = name.rpartition(".")
-        by_schema[schema or None].append(table)
+        stated, _, table = name.rpartition(".")
+        schema = stated or meant.get(table)
+        if schema or connection.dialect.name != POSTGRESQL:
+            by_schema[schema][table].append(name)
     with unwarned():
-        return dict(
-            one for schema, tables in by_schema.items() for one in _read_schema(connection, inspector, schema, tables)
-        )
+        return {
+            name: found
+            for schema, tables in by_schema.items()
+            for table, found in _read_schema(connection, inspector, schema, list(tables))
+            for name in tables[table]
+        }
 
 
 def _read_schema(
@@ -85,7 +123,7 @@ def _read_schema(
     where: Any = {"schema": schema, "filter_names": tables, "kind": ObjectKind.ANY, "scope": ObjectScope.ANY}
     columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
     constraints, indexes = inspector.get_multi_unique_constraints(**where), inspector.get_multi_indexes(**where)
-    hiding = _hiding(connection, schema, tables)
+    hiding, inherited, invalid = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED, INVALID))
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
         name = place[1]
@@ -94,17 +132,18 @@ def _read_schema(
         unique += [frozenset(one["column_names"]) for one in constraints.get(place, [])]
         for index in indexes.get(place, []):
             is_partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
-            if index["unique"] and not is_partial and None not in index["column_names"]:
+            is_whole = not is_partial and None not in index["column_names"] and index["name"] not in invalid
+            if index["unique"] and is_whole:
                 unique.append(frozenset(filter(None, index["column_names"])))
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
-        yield f"{schema}.{name}" if schema else name, FoundTable(described, name in views, unique, name in hiding)
+        yield name, FoundTable(described, name in views, unique, name in hiding, schema, name in inherited)
 
 
-def _hiding(connection: Connection, schema: str | None, tables: Collection[str]) -> Collection[str]:
-    """Return the tables whose rows are filtered by row-level security, which hides them without an error."""
+def _stated(connection: Connection, query: TextClause, schema: str | None, tables: Collection[str]) -> Collection[str]:
+    """Return the names that a query about tables of PostgreSQL finds."""
     if connection.dialect.name != POSTGRESQL:
         return ()
-    return set(connection.scalars(HIDING, {"schema": schema, "tables": list(tables)}))
+    return set(connection.scalars(query, {"schema": schema, "tables": list(tables)}))
 
 
 def _materialized(inspector: Inspector, schema: str | None) -> Collection[str]:
@@ -117,15 +156,17 @@ def _column(inspector: Inspector, found: ReflectedColumn, *, is_key: bool) -> Fo
         name = kind.compile(inspector.dialect).lower()
     except Exception:  # noqa: BLE001  # a type of an extension may have no name
         name = type(kind).__name__.lower()
-    # SQLite allows NULL in a key unless it is declared, which no one means.
-    is_text = isinstance(kind, types.DateTime) and inspector.dialect.name == SQLITE
-    return FoundColumn(SourceTime() if is_text else comparable(kind), name, bool(found["nullable"]) and not is_key)
+    is_sqlite = inspector.dialect.name == SQLITE
+    found_type = SourceTime() if is_sqlite and isinstance(kind, types.DateTime) else comparable(kind)
+    return FoundColumn(found_type, name, bool(found["nullable"]) and (is_sqlite or not is_key), is_key)
 
 
-def check_read_only(connection: Connection, names: Collection[str]) -> None:
+def check_read_only(connection: Connection, catalogue: Catalogue) -> None:
     """Refuse an account that may write to the tables. Raises BadMap, which names one of them."""
     if connection.dialect.name == POSTGRESQL:
-        found = connection.scalar(WRITABLE_POSTGRESQL, {"names": [_quoted(connection, name) for name in sorted(names)]})
+        schemas = [catalogue[name].schema for name in sorted(catalogue)]
+        tables = [name.rpartition(".")[2] for name in sorted(catalogue)]
+        found = connection.scalar(WRITABLE_POSTGRESQL, {"schemas": schemas, "tables": tables})
     elif connection.dialect.name == SQLITE:
         found = None if connection.exec_driver_sql("PRAGMA query_only").scalar() else "the file"
     else:
@@ -135,9 +176,3 @@ def check_read_only(connection: Connection, names: Collection[str]) -> None:
             f"the account of the source may write ({found})",
             hint="use an account that has SELECT alone: docs/maps.md#accounts",
         )
-
-
-def _quoted(connection: Connection, name: str) -> str:
-    prepare = connection.dialect.identifier_preparer
-    schema, _, table = name.rpartition(".")
-    return ".".join(prepare.quote_identifier(part) for part in (schema, table) if part)

@@ -103,13 +103,13 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Tables:
     withheld = {(one.table, name): form_ for one in form.dataset for name, form_ in one.withheld.items()}
     tables = {}
     for name, columns in names.items():
-        schema, _, plain = name.rpartition(".")
         made = []
         for column, kind in columns.items():
             stated, nullable = withheld.get((name, column)), catalogue[name].columns[column].nullable
             info: dict[str, Any] = {} if stated is None else {NEVER: stated.reason, WITHHELD: stated.withheld(column)}
             made.append(Column(column, kind, nullable=nullable, info=info))
-        tables[name] = Table(plain, metadata, *made, schema=schema or None)
+        # With its schema a statement reads the table that was checked, and no other of its name.
+        tables[name] = Table(name.rpartition(".")[2], metadata, *made, schema=catalogue[name].schema)
     return tables
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, Engine, inspect, select
 
 from exporters.maps.reading import MapFault
 from exporters.sql.catalogue import Catalogue, CatalogueTable
 from exporters.sql.faults import reading
+from exporters.sql.mapped.catalogue import Catalogue as FoundCatalogue
 from exporters.sql.mapped.catalogue import check_read_only
 from exporters.sql.mapped.databases import POSTGRESQL
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
@@ -52,10 +53,10 @@ def undecided(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFin
             yield CoverageFinding(CoverageKind.UNDECIDED_TABLE, name, columns=len(table.columns), detail=seen)
 
 
-def writable(connection: Connection, form: SqlSourceForm, names: Collection[str]) -> Iterator[CoverageFinding]:
+def writable(connection: Connection, form: SqlSourceForm, used: FoundCatalogue) -> Iterator[CoverageFinding]:
     """Yield a finding if the account may write to one of the tables."""
     try:
-        check_read_only(connection, names)
+        check_read_only(connection, used)
     except BadMap as error:
         table = next((one.table for one in form.dataset), "")
         yield CoverageFinding(CoverageKind.WRITABLE, table, detail=str(error))

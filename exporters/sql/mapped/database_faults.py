@@ -57,7 +57,12 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
 
 
 def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
+    names: dict[tuple[str | None, str], str] = {}
     for used in used_tables(form):
+        if used.table in catalogue:
+            place = (catalogue[used.table].schema, used.table.rpartition(".")[2])
+            if (other := names.setdefault(place, used.table)) != used.table:
+                yield MapFault(used.path, f"{other!r} and {used.table!r} are one table", "write one of both everywhere")
         if used.table not in catalogue:
             hint = "the account may lack the right to see it; `schema.table` names a table of another schema"
             yield MapFault(used.path, f"unknown table {used.table!r}", hint)
@@ -118,13 +123,15 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
     at = ("dataset", place, "order" if dataset.order else "name")
     if len(names) == len(dataset.order_columns) and not table.identifies(names):
         hint = "end the order with the columns of a primary key or of a unique constraint"
+        if table.is_inherited:
+            hint = "tables inherit from it, and their keys are their own: name a view of all rows, with unique keys"
         yield MapFault(at, f"several rows of {dataset.table} may have the same {', '.join(names)}", hint)
     for name in names:
         of_type = table.columns[name].name_of_type.partition("(")[0]
         if of_type.startswith(UNORDERED[kind]):
             hint = "order by other columns that are together unique"
             yield MapFault(at, f"{name!r} is {of_type}: its order is not that of its values as they are read", hint)
-        if table.columns[name].nullable and not table.is_view:
+        if table.columns[name].nullable and not (table.columns[name].is_key or table.is_view):
             yield MapFault(at, f"{name!r} may be NULL: such rows have no place in the order")
     key = dataset.key_columns
     if set(key) <= table.columns.keys() and not table.identifies(key):

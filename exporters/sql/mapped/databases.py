@@ -32,11 +32,14 @@ SETTINGS_MYSQL = (
     "sql_select_limit = 18446744073709551615",  # of rows: the others would be missing without an error
     "group_concat_max_len = 4294967295",  # of bytes of such a column of a view
     "sql_quote_show_create = 1",  # the library reads names in quotes
+    "sql_big_selects = 1",  # else a server with `max_join_size` refuses the catalogue and large tables
     # Of keys that begin with the same bytes it would sort only these: rows would be missing, others come twice.
     f"max_sort_length = {SORTED_BYTES}",
     "sort_buffer_size = GREATEST(@@SESSION.sort_buffer_size, 2097152)",  # room for several such keys
 )
 """Settings of a session with MariaDB or MySQL, whatever the server has by default."""
+OF_NOW = "/*M!100304 , system_versioning_asof = DEFAULT */"
+"""A further setting, from MariaDB 10.3 on: tables with system versioning have the rows of now, not of another time."""
 REPLICA_POSTGRESQL = text(
     "select case when not pg_catalog.pg_is_in_recovery() then 0"
     # A primary that writes nothing has nothing to replay, as long as the replica is connected to it.
@@ -137,7 +140,7 @@ def _lag(connection: Connection) -> float | None:
 
 def _limit_mysql(statement_seconds: int, connection: Any, _record: object) -> None:  # noqa: ANN401  # the driver's own
     limit = (
-        f"max_statement_time = {statement_seconds}"
+        f"max_statement_time = {statement_seconds} {OF_NOW}"
         if "mariadb" in connection.get_server_info().lower()
         else f"max_execution_time = {statement_seconds * 1000}"
     )

@@ -14,13 +14,13 @@ from exporters.sql import catalogue
 from exporters.sql.counts import TableCount
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
-from exporters.sql.mapped import coverage
+from exporters.sql.mapped import coverage, damage
 from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.change_parts import changes_of, declared_changes
 from exporters.sql.mapped.compiling import CompiledMap, compile_map, datasets_of_map
 from exporters.sql.mapped.database_faults import database_faults
-from exporters.sql.mapped.databases import SectionSources, check_lag, with_settings
+from exporters.sql.mapped.databases import POSTGRESQL, SectionSources, check_lag, with_settings
 from exporters.sql.mapped.forms import TENANT, SqlSourceForm
 from exporters.sql.mapped.identification import Identification, use_of
 from exporters.sql.mapped.uses import used_tables
@@ -44,6 +44,8 @@ from portability.api import (
 )
 from portability.api.errors import BadMap, ExporterFault, SourceRefused
 
+SHOWN_OR_REFUSED = {"row_security": "off"}
+"""PostgreSQL refuses a query whose rows a policy would filter; policies may be made after a worker has started."""
 READERS_MAX = 64
 """Tenants whose readers are kept: each has an engine with the settings of its sessions."""
 
@@ -107,24 +109,25 @@ class MappedExporter:
     def check(self) -> Coverage:
         """Compare the map with the whole catalogue of its database, and run each dataset's query without a row.
 
-        Raises: SourceUnavailable, SourceRefused.
+        Raises: SourceUnavailable, SourceRefused; SourceDamaged if a file of SQLite has lost rows.
         """
         section, form = self._section, self._form
         names = {used.table for used in used_tables(form)}
         with reading(section.sources.database, f"{section.name}: catalogue") as connection:
             used = read_catalogue(connection, names)
             faults = list(database_faults(form, section.database, used))
-            whole = catalogue.read(connection, coverage.schemas_of(connection))
+            whole = catalogue.read(connection, coverage.schemas_of(connection), names | coverage.decided_tables(form))
             findings = [
                 *coverage.undecided(form, whole),
                 *coverage.unfit(form, whole, faults),
                 *coverage.slow(form, whole),
                 *coverage.unsigned(form, whole),
-                *coverage.writable(connection, form, names & used.keys()),
+                *coverage.writable(connection, form, used),
             ]
         if not faults:
             sources = self._sessions(coverage.TENANT)
             findings += coverage.refused(sources.database, form, compile_map(form, used).sources)
+        findings += damage.examine(section.sources.database, section.name, used)
         return Coverage(tuple(findings))
 
     def prepare(self) -> None:
@@ -212,7 +215,7 @@ class MappedExporter:
             with reading(section.sources.database, f"{section.name}: catalogue") as connection:
                 catalogue = read_catalogue(connection, names)
                 section.map.source.refuse(database_faults(self._form, section.database, catalogue))
-                check_read_only(connection, names)
+                check_read_only(connection, catalogue)
             self._compiled = compile_map(self._form, catalogue)
         return self._compiled
 
@@ -234,11 +237,11 @@ class MappedExporter:
 
     def _sessions(self, tenant: str) -> SectionSources:
         """Return what is read in sessions of a tenant."""
-        sources = self._section.sources
-        if not self._form.session.set:
-            return sources
-        settings = {name: value.replace(TENANT, tenant) for name, value in self._form.session.set.items()}
-        return replace(sources, database=with_settings(sources.database, settings))
+        sources, session = self._section.sources, self._form.session
+        settings = {name: value.replace(TENANT, tenant) for name, value in session.set.items()}
+        if self._section.database == POSTGRESQL and not (settings or session.shows_all_rows):
+            settings = SHOWN_OR_REFUSED
+        return replace(sources, database=with_settings(sources.database, settings)) if settings else sources
 
     def _parts(self, subject: Subject, dataset: Dataset | None = None) -> Iterator[_Part]:
         """Yield what is read for a subject, in a stable order; for a dataset only where the subject can have rows."""

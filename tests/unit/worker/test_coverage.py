@@ -13,11 +13,13 @@ from factories import CutExporter, MadeUpExporter, World, dataset, described, la
 from sqlalchemy import update
 
 from portability.api import CheckedDeclaration, Exporter
-from portability.api.errors import SourceRefused
+from portability.api.errors import SourceDamaged, SourceRefused
 from portability.coverage import state
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from worker.export import advance
+from worker.read.coverage import check_source
+from worker.read.reader import SourcePatience
 
 pytestmark = pytest.mark.slow
 
@@ -127,6 +129,23 @@ def test_a_check_that_fails_allows_no_complete(tmp_path: Path, fault: Exception,
         row = state.find(connection, "made")
         assert row is not None
         assert (row["error_code"], row["checked_at"]) == (code, None)
+
+
+def test_damage_ends_the_time_of_earlier_checks(tmp_path: Path) -> None:
+    """Records may be missing from the day on which it was found; another fault leaves the last check as it is."""
+    exporter = CheckedExporter(things(1))
+    made = checked_world(tmp_path, {"made": exporter})
+    assert made_export(made)["complete"] is True
+    for fault, gaps in (
+        (SourceRefused("no"), []),
+        (SourceDamaged("no"), [("made: not checked (source_damaged)", "coverage_unknown")]),
+    ):
+        exporter.fault = fault
+        check_source(made.engine, {"made": exporter}, "made", SourcePatience(0, seconds=10))
+        assert gaps_of(made_export(made)) == gaps
+
+    exporter.fault = None
+    assert made_export(made)["complete"] is True
 
 
 def test_a_check_that_could_list_a_part_only_is_no_gap_when_it_fails(tmp_path: Path) -> None:
