@@ -93,7 +93,7 @@ def binary_results(connection: Connection) -> Iterator[None]:
 def pipelined(connection: Connection) -> Iterator[None]:
     """Send the statements of the block to PostgreSQL without waiting for the result of each (libpq's pipeline mode).
 
-    For statements whose results nobody reads: their rows and counts are not known. If one fails, those after it have no
+    For statements whose results are not read: their rows and counts are not known. If one fails, those after it have no
     effect, and its error is raised by a later statement or at the end of the block. Raises DBAPIError.
     """
     driver: Any = connection.connection.driver_connection

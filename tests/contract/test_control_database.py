@@ -135,7 +135,7 @@ def test_a_connection_that_is_gone_is_unavailable(pg_url: str) -> None:
 
 
 def test_statements_in_a_pipeline_are_all_executed_in_their_order(moments: Engine) -> None:
-    """They see what statements before them did, and so does whoever reads after them."""
+    """Each sees what the statements before it did, and so does a reader after them."""
     with writing(moments) as connection:
         with pipelined(connection):
             for number in (3, 1, 2):
