@@ -55,7 +55,7 @@ def _event(record: Record, identifier: str, losses: Losses) -> Iterator[str]:
     stamp = utc(record.get("updated_at")) or utc(record.get("created_at")) or begin
     yield from ("BEGIN:VEVENT", f"UID:{identifier}", f"DTSTAMP:{stamp}", f"DTSTART:{begin}")
     # An end must be after the beginning; an event without an end ends at its beginning.
-    end = begin if record.get("ends_at") is None else utc(record["ends_at"])
+    end = utc(record["ends_at"]) if record.get("ends_at") is not None else begin
     if end and end > begin:
         yield f"DTEND:{end}"
     elif end != begin:

@@ -37,6 +37,6 @@ def _text(value: JSON) -> str | None:
     """Return what a person reads; empty for NULL and blanks, None for any other value."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if value is None or isinstance(value, str):
+    if isinstance(value, str | None):
         return value if value and value.strip() else ""
     return None

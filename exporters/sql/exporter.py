@@ -109,11 +109,11 @@ class SqlExporter:
     def _gaps(self, table: TableSource, dataset: Dataset, subject: Subject, selection: Selection) -> tuple[Gap, ...]:
         """Return the gaps for rows that are not read: those that need a review, and those without a key."""
         waiting, keyless = reviews.queries(table, subject, selection), without_place(table, subject, selection)
-        if keyless is None and not waiting:
+        if not (waiting or keyless is not None):
             return ()
         with reading(self._sources.database, dataset.name) as connection:
             found = reviews.gaps(connection, dataset.name, waiting)
-            count = 0 if keyless is None else connection.scalar(keyless) or 0
+            count = (connection.scalar(keyless) if keyless is not None else 0) or 0
         return (*found, Gap(f"{dataset.name}: records without a key: {count}", UNREADABLE)) if count else found
 
     def _batches(

@@ -86,7 +86,9 @@ def without_place(source: TableSource, subject: Subject, selection: Selection) -
     """
     missing = [key.is_(None) for key in source.order if key.nullable]
     rows = _chosen(source, subject, selection) if missing else None
-    return None if rows is None else select(func.count()).select_from(source.origin).where(rows, or_(*missing))
+    if rows is not None:
+        return select(func.count()).select_from(source.origin).where(rows, or_(*missing))
+    return None
 
 
 def _chosen(source: TableSource, subject: Subject, selection: Selection) -> ColumnElement[bool] | None:
