@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from portability.database import models
-from portability.database.sessions import pipelined
 
 EVERYTHING = "everything"
 """Each transaction with a named lock shares it, so that one transaction can wait for all others and exclude them."""
@@ -29,8 +28,7 @@ def lock(connection: Connection, *names: str, shared: Collection[str] = ()) -> N
     alone = set(names)
     ordered = sorted({EVERYTHING, *alone, *shared}, key=lambda name: (name != EVERYTHING, name))
     statement = _taking(tuple(name not in alone for name in ordered))
-    with pipelined(connection):  # with the BEGIN of the transaction
-        connection.execute(statement, {_parameter(place): name for place, name in enumerate(ordered)})
+    connection.execute(statement, {_parameter(place): name for place, name in enumerate(ordered)})
 
 
 def lock_everything(connection: Connection) -> None:
@@ -40,7 +38,10 @@ def lock_everything(connection: Connection) -> None:
 
 @lru_cache(maxsize=32)
 def _taking(shared: tuple[bool, ...]) -> Select[*tuple[Any, ...]]:
-    """Return the statement that takes a lock for each of these, shared or alone, in this order."""
+    """Return the statement that takes a lock for each of these, shared or alone.
+
+    They are taken in this order: the server evaluates the list of columns from left to right.
+    """
     taken = (_taken(_parameter(place), is_shared=is_shared) for place, is_shared in enumerate(shared))
     return select(*taken).select_from(models.deployment)
 

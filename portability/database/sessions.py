@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
-import psycopg
 from psycopg import ClientCursor, Cursor
 from psycopg import Connection as Driver
 from psycopg.pq import ExecStatus, Format
 from psycopg.sql import quote
 from sqlalchemy import Connection, func, select, true
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 SETS_FORMS = "portability_sets_forms"
@@ -87,26 +85,6 @@ def binary_results(connection: Connection) -> Iterator[None]:
         yield
     finally:
         driver.cursor_factory = usual
-
-
-@contextmanager
-def pipelined(connection: Connection) -> Iterator[None]:
-    """Send the statements of the block to PostgreSQL without waiting for the result of each (libpq's pipeline mode).
-
-    For statements whose results are not read: their rows and counts are not known. If one fails, those after it have no
-    effect, and its error is raised by a later statement or at the end of the block. Raises DBAPIError.
-    """
-    driver: Any = connection.connection.driver_connection
-    if not isinstance(driver, Driver):
-        yield
-        return
-    try:
-        with driver.pipeline():
-            yield
-    except psycopg.Error as error:
-        raise DBAPIError.instance(
-            "", None, error, psycopg.Error, connection_invalidated=driver.broken, dialect=connection.dialect
-        ) from error
 
 
 def before_single(connection: Connection) -> str:

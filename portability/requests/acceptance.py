@@ -16,7 +16,6 @@ from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now
 from portability.database.rows import insert_row
-from portability.database.sessions import pipelined
 from portability.errors import BadDate, BadSubject, TooManyExports, UnknownProfile
 from portability.law.countries import COUNTRIES
 from portability.law.deadlines import UTC_CALENDAR, BusinessCalendar, Deadline, DeadlineClock, check_notice, deadline
@@ -155,10 +154,9 @@ def accept(
         raise TooManyExports(f"limit reached: {open_max} requests of this subject are open")
     identifier = base64.b32encode(secrets.token_bytes(15)).decode().lower()
     detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
-    with pipelined(connection):
-        store(connection, request, identifier, ref, actor=actor, mandate_id=mandate_id, is_further=bool(ongoing))
-        outbox.queue_acknowledgement(connection, identifier, request.subject_kind)
-        audit.record(connection, "request.accepted", actor=by, export_id=identifier, detail=detail)
+    store(connection, request, identifier, ref, actor=actor, mandate_id=mandate_id, is_further=bool(ongoing))
+    outbox.queue_acknowledgement(connection, identifier, request.subject_kind)
+    audit.record(connection, "request.accepted", actor=by, export_id=identifier, detail=detail)
     return identifier, True
 
 

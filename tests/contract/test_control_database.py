@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from simultaneous import in_threads
-from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event, func, insert, select, text
-from sqlalchemy.exc import DatabaseError, IntegrityError, StatementError
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event, insert, select, text
+from sqlalchemy.exc import DatabaseError, StatementError
 
 from portability.database.engine import UtcTime, now, open_engine, reading, writing
-from portability.database.sessions import pipelined
 from portability.errors import DatabaseUnavailable
 from portability.trust import audit
 
@@ -132,57 +131,6 @@ def test_a_connection_that_is_gone_is_unavailable(pg_url: str) -> None:
     with pytest.raises(DatabaseUnavailable, match="InternalError"), reading(engine) as connection:
         connection.execute(text("SELECT 1"))
     engine.dispose()
-
-
-def test_statements_in_a_pipeline_are_all_executed_in_their_order(moments: Engine) -> None:
-    """Each sees what the statements before it did, and so does a reader after them."""
-    with writing(moments) as connection:
-        with pipelined(connection):
-            for number in (3, 1, 2):
-                connection.execute(insert(MOMENTS), {"id": number})
-            connection.execute(MOMENTS.update().where(MOMENTS.c.id == 2).values(id=20))
-        assert connection.scalars(select(MOMENTS.c.id).order_by(MOMENTS.c.id)).all() == [1, 3, 20]
-
-
-def test_a_statement_that_fails_in_a_pipeline_is_an_error(moments: Engine) -> None:
-    """Of the kind that it has without a pipeline; nothing of its transaction stays, and the engine can be used."""
-
-    def insert_twice() -> None:
-        with writing(moments) as connection, pipelined(connection):
-            for number in (1, 1, 2):
-                connection.execute(insert(MOMENTS), {"id": number})
-
-    with pytest.raises(IntegrityError):
-        insert_twice()
-    with reading(moments) as connection:
-        assert connection.scalars(select(MOMENTS.c.id)).all() == []
-
-
-@pytest.mark.parametrize("when", ["before", "within"])
-def test_a_connection_that_is_gone_in_a_pipeline_is_unavailable(pg_url: str, when: str) -> None:
-    """Before its first statement, or while the results are awaited; the next transaction has another connection."""
-    engine, other = open_engine(pg_url), open_engine(pg_url)
-
-    def lose(process: int | None) -> None:
-        with writing(other) as killer:
-            killer.execute(select(func.pg_terminate_backend(process)))
-
-    def write() -> None:
-        with writing(engine) as connection:
-            own = connection.scalar(select(func.pg_backend_pid()))
-            if when == "before":
-                lose(own)
-            with pipelined(connection):
-                connection.execute(select(1))
-                if when == "within":
-                    lose(own)
-
-    with pytest.raises(DatabaseUnavailable):
-        write()
-    with reading(engine) as connection:
-        assert connection.scalar(select(1)) == 1
-    engine.dispose()
-    other.dispose()
 
 
 @pytest.mark.parametrize("open_transaction", [reading, writing])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import pytest
 from factories import World
@@ -85,20 +83,3 @@ def _ask(made: World, who: str) -> None:
     wanted, actor = acceptance.check(profile="access", subject=f"user:{who}"), Actor("subject", who)
     with writing(made.engine) as connection:
         intake.take(connection, made.place.settings, wanted, actor=actor, auth=PRESENT)
-
-
-@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
-def test_the_rows_of_a_request_are_sent_together(made: World, tmp_path: Path) -> None:
-    """The server is ready seven times: BEGIN, locks, erasure, pseudonym, five rows, notes and COMMIT.
-
-    While a process waits for it, others take the processor and its caches.
-    """
-    _ask(made, "usr_first")
-    with (tmp_path / "trace").open("wb") as file:
-        with writing(made.engine) as connection:
-            driver: Any = connection.connection.driver_connection
-        driver.pgconn.trace(file.fileno())
-        _ask(made, "usr_new")
-        driver.pgconn.untrace()
-    messages = [line.split("\t")[3] for line in (tmp_path / "trace").read_text().splitlines() if "\t" in line]
-    assert messages.count("ReadyForQuery") == 7
