@@ -11,11 +11,11 @@ from email.policy import SMTP
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, ValidationInfo, field_validator
 from redis.connection import parse_url
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -182,6 +182,22 @@ def _archive_prefix(text: str) -> str:
     if len(text) > ARCHIVE_PREFIX_MAX or not ARCHIVE_PREFIX.fullmatch(text):
         raise ValueError(f"needs words of a-z and 0-9 with - between, {ARCHIVE_PREFIX_MAX} characters at the most")
     return text
+
+
+class EnvironmentTexts(BaseModel):
+    """Settings of which each value is a text of the environment."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        # A secret that was a file, such as one of Kubernetes, usually has an end of a line that belongs to no value.
+        text = value.rstrip("\r\n")
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if Path in (kind, *get_args(kind)) and not text.strip():  # it would be the working directory
+            raise ValueError("is empty: needs a path, or must not be set")
+        return text
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]

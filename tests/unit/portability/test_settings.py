@@ -71,6 +71,31 @@ def test_a_redis_url_is_checked_whole(url: str, monkeypatch: pytest.MonkeyPatch)
         load_settings()
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_end_of_a_line_belongs_to_no_value(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret of Kubernetes that was made of a file ends with one: a token with it is in no valid header."""
+    texts = {
+        "SMS_TOKEN": "token",
+        "OIDC_CLIENT_SECRET": "secret",
+        "DATABASE_URL": "postgresql+psycopg://app:x@db/portability",
+        "KEYS_DIR": "/srv/keys",
+        "TIME_ZONE": "Asia/Jakarta",
+    }
+    for name, text in texts.items():
+        monkeypatch.setenv(f"PORTABILITY_{name}", f"{text}{end}")
+    settings = load_settings()
+    assert {name: str(getattr(settings, name.lower())) for name in texts} == texts
+
+
+@pytest.mark.parametrize("name", ["DIR", "SOURCES", "KEYS_DIR", "NOTICE_DIR", "INBOX_DIR"])
+@pytest.mark.parametrize("path", ["", " ", "\n"])
+def test_an_empty_path_is_refused(name: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be the working directory: state, keys or received data would be written there."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", path)
+    with pytest.raises(BadSetting, match=f"PORTABILITY_{name}: is empty"):
+        load_settings()
+
+
 def test_a_bad_number_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret pasted into the wrong variable stays unseen."""
     monkeypatch.setenv("PORTABILITY_VOLUME_MEMBERS", "hunter2")
