@@ -29,6 +29,11 @@ from portability.law.regimes import known_with, named
 from portability.law.scan_rules import checked_actions
 from portability.plugins import STORAGES, find
 
+LARGEST = {"seconds": 36_525 * 86_400, "days": 36_525, "months": 1200, "bytes": 1 << 50}
+"""The largest number of each unit, by the end of a name: databases and calendars cannot express every number."""
+COUNT_MAX = 2**31 - 1
+WAIT_SECONDS_MAX = 14 * 86_400
+"""The longest wait, a setting with fractions of a second: timers of PostgreSQL and of sockets end at 24 days."""
 BRAND_NAME_MAX = 60
 ARCHIVE_PREFIX = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 ARCHIVE_PREFIX_MAX = 20
@@ -198,6 +203,15 @@ class EnvironmentTexts(BaseModel):
         if Path in (kind, *get_args(kind)) and not text.strip():  # it would be the working directory
             raise ValueError("is empty: needs a path, or must not be set")
         return text
+
+    @field_validator("*")
+    @classmethod
+    def _number(cls, value: object, info: ValidationInfo) -> object:
+        unit = (info.field_name or "").rpartition("_")[2]
+        largest = WAIT_SECONDS_MAX if isinstance(value, float) else LARGEST.get(unit, COUNT_MAX)
+        if isinstance(value, (int, float)) and value > largest:
+            raise ValueError(f"must be at most {largest}")
+        return value
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]

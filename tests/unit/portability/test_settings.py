@@ -96,6 +96,29 @@ def test_an_empty_path_is_refused(name: str, path: str, monkeypatch: pytest.Monk
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "largest"),
+    [
+        ("LEASE_SECONDS", 1_209_600),
+        ("CLOCK_SECONDS", 1_209_600),
+        ("SOURCE_SECONDS", 1_209_600),
+        ("ARCHIVE_TTL_SECONDS", 3_155_760_000),
+        ("REQUEST_LOG_MONTHS", 1200),
+        ("INBOX_JOURNAL_DAYS", 36_525),
+        ("LINK_CLAIMS_MAX", 2_147_483_647),
+        ("VOLUME_BYTES", 1_125_899_906_842_624),
+    ],
+)
+def test_numbers_have_an_upper_bound(name: str, largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease without end let no export end, and a clock with an infinite pause did not start."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", str(largest))
+    assert getattr(load_settings(), name.lower()) == largest
+    for more in (str(largest + 1), "1e300", "inf"):
+        monkeypatch.setenv(f"PORTABILITY_{name}", more)
+        with pytest.raises(BadSetting, match=f"PORTABILITY_{name}: "):
+            load_settings()
+
+
 def test_a_bad_number_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret pasted into the wrong variable stays unseen."""
     monkeypatch.setenv("PORTABILITY_VOLUME_MEMBERS", "hunter2")
