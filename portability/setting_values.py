@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, date, tzinfo
 from email.message import EmailMessage
@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ValidationInfo, field_validator
-from redis.connection import parse_url
+from redis.connection import ConnectionPool
+from redis.exceptions import RedisError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -57,17 +58,44 @@ def _storage_url(url: str) -> str:
 
 
 def _redis_url(url: str) -> str:
-    with suppress(ValueError):
-        parse_url(url)  # type: ignore[no-untyped-call]  # untyped in redis-py
-        return url
-    raise ValueError("needs a URL that begins with redis:, rediss: or unix:, with numbers as port and database")
+    _check_login(url)
+    try:
+        ConnectionPool.from_url(url).make_connection()  # it checks each parameter, and does not connect
+    except ValueError:
+        needed = "needs a URL that begins with redis:, rediss: or unix:, with numbers as port and database"
+        raise ValueError(needed) from None
+    except (TypeError, RedisError):
+        raise ValueError("has a parameter after ? that the client of Redis does not accept") from None
+    return url
 
 
 def _database_url(url: str) -> str:
-    with suppress(ArgumentError, ValueError):
-        if make_url(url).drivername in {"sqlite", "postgresql+psycopg"}:
-            return url
-    raise ValueError("needs a URL that begins with sqlite:/// or postgresql+psycopg://")
+    needed = "needs a URL that begins with sqlite:/// or postgresql+psycopg://"
+    try:
+        target = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError(needed) from None
+    if target.drivername == "postgresql+psycopg":
+        _check_login(url)
+        _check_parameters(target.query)
+    elif target.drivername != "sqlite":
+        raise ValueError(needed)
+    return url
+
+
+def _check_login(url: str) -> None:
+    """Check that @ ends the password: otherwise a part of the password is taken for the host, which errors name."""
+    if url.partition("?")[0].count("@") > 1:
+        raise ValueError("has more than one @: write each @ of a user or a password as %40")
+
+
+def _check_parameters(names: Iterable[str]) -> None:
+    from psycopg import ProgrammingError, conninfo  # noqa: PLC0415  # only deployments on PostgreSQL need to load it
+
+    try:
+        conninfo.make_conninfo(**dict.fromkeys(names, ""))
+    except ProgrammingError:
+        raise ValueError("has a parameter after ? that libpq does not know") from None
 
 
 def laws(names: str, path: Path | None) -> list[Regime]:

@@ -71,6 +71,54 @@ def test_a_redis_url_is_checked_whole(url: str, monkeypatch: pytest.MonkeyPatch)
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql+psycopg://app:hunter2@host/db?ssl_mode=require"),
+        ("REDIS_URL", "redis://:hunter2@host/0?ssl=yes"),
+        ("REDIS_URL", "rediss://:hunter2@host/0?ssl_cert_reqs=perhaps"),
+    ],
+)
+def test_an_unknown_parameter_of_a_server_is_found_at_the_start(
+    name: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: a traceback of the driver, in the first command that connected."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", url)
+    with pytest.raises(BadSetting, match=f"PORTABILITY_{name}: has a parameter after ") as raised:
+        load_settings()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("password", ["hun@ter2", "hun@ter2/x", "@hunter2", "hunter2@"])
+@pytest.mark.parametrize(
+    ("name", "begin"), [("DATABASE_URL", "postgresql+psycopg://app"), ("REDIS_URL", "redis://app")]
+)
+def test_an_at_sign_in_a_password_needs_its_code(
+    name: str, begin: str, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise what follows it would be a host, which errors name; nothing of the password is in the fault."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", f"{begin}:{password}@db.example/1")
+    with pytest.raises(BadSetting, match="write each @ of a user or a password as %40") as raised:
+        load_settings()
+    assert "ter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql+psycopg://app:a%40b%2Fc%25@[2001:db8::1]:5432/db?sslmode=verify-full"),
+        ("DATABASE_URL", "postgresql+psycopg://app@/db?host=/run/postgresql"),
+        ("DATABASE_URL", "sqlite:////srv/a@b@c/control.sqlite"),
+        ("REDIS_URL", "rediss://app:a%40b%2Fc%25@[2001:db8::1]:6379/0?ssl_cert_reqs=required"),
+        ("REDIS_URL", "unix:///run/valkey.sock?db=3"),
+    ],
+)
+def test_urls_of_servers_that_are_right(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codes in passwords, IPv6, sockets, parameters that the client knows, and a folder with an at sign."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", url)
+    assert getattr(load_settings(), name.lower()) == url
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_the_end_of_a_line_belongs_to_no_value(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret of Kubernetes that was made of a file ends with one: a token with it is in no valid header."""
