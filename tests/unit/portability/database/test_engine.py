@@ -26,6 +26,29 @@ def test_a_database_that_cannot_be_used_is_one_error(tmp_path: Path, name: str) 
     engine.dispose()
 
 
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """The code of SQLite says why a write failed, and the hint leads to the disk and not to the schema."""
+    engine = open_engine(url(tmp_path / "x.sqlite"))
+    with pytest.raises(DatabaseUnavailable) as raised, writing(engine) as connection:
+        connection.exec_driver_sql("pragma max_page_count = 10")
+        connection.execute(text("create table person (name text)"))
+        connection.execute(text("insert into person values (:name)"), {"name": "hunter2" * 100_000})
+    engine.dispose()
+    assert str(raised.value).endswith("x.sqlite failed: OperationalError SQLITE_FULL")
+    assert "is it full" in raised.value.hint
+
+
+def test_a_database_that_is_read_only_is_named(tmp_path: Path) -> None:
+    """For example its file system, after an error of the disk."""
+    (tmp_path / "x.sqlite").touch()
+    engine = open_engine(f"sqlite:///file:{tmp_path}/x.sqlite?mode=ro&uri=true")
+    with pytest.raises(DatabaseUnavailable) as raised, writing(engine) as connection:
+        connection.execute(text("create table person (name text)"))
+    engine.dispose()
+    assert str(raised.value).endswith(" failed: OperationalError SQLITE_READONLY")
+    assert "may this user write the file" in raised.value.hint
+
+
 def test_no_message_contains_the_password() -> None:
     """The server is named by its host alone."""
     engine = open_engine("postgresql+psycopg://user:hunter2@127.0.0.1:1/nothing")
