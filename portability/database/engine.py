@@ -6,10 +6,11 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -169,7 +170,17 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
     else:
         event.listen(engine, "connect", partial(_configure_sqlite, READ_ONLY_SQLITE if read_only else WRITABLE_SQLITE))
         event.listen(engine, "begin", partial(_begin_sqlite, read_only=read_only))
+        if not read_only and target.database:
+            event.listen(engine, "do_connect", partial(_make_private, target.database))
     return engine
+
+
+def _make_private(path: str, *_connecting: object) -> None:
+    """Make the file of a new database for its owner alone: SQLite gives it, and its log, the rights of the umask."""
+    if not path.startswith((":memory:", "file:")):  # no file, or a URI of an operator's own
+        # A file that exists is not opened: closing it would end the locks of this process's connections to it.
+        with suppress(OSError):  # SQLite reports it
+            Path(path).touch(mode=0o600, exist_ok=False)
 
 
 def _note_return(_connection: object, record: ConnectionPoolEntry) -> None:
