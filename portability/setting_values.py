@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ValidationInfo, field_validator
 from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from portability import brand
@@ -81,6 +81,11 @@ def _database_url(url: str) -> str:
     elif target.drivername != "sqlite":
         raise ValueError(needed)
     return url
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a database of SQLite, also where its path has ? or %, which mean something in a URL."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def _check_login(url: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from portability.api.errors import BadSetting
+from portability.database.engine import open_engine, writing
 from portability.settings import Settings, load_settings
 
 URL_SETTINGS = [
@@ -117,6 +118,21 @@ def test_urls_of_servers_that_are_right(name: str, url: str, monkeypatch: pytest
     """Codes in passwords, IPv6, sockets, parameters that the client knows, and a folder with an at sign."""
     monkeypatch.setenv(f"PORTABILITY_{name}", url)
     assert getattr(load_settings(), name.lower()) == url
+
+
+@pytest.mark.parametrize("name", ["what?", "50%20off", "#1", "me@here", "two words", "Prüfung"])
+def test_the_databases_of_a_folder_are_in_it(tmp_path: Path, name: str) -> None:
+    """Whatever its name is: what follows ? was not a part of the path, so both databases were one file elsewhere."""
+    folder = tmp_path / name
+    folder.mkdir()
+    settings = load_settings(dir=folder)
+    for url in (settings.database, settings.source):
+        engine = open_engine(url)
+        with writing(engine) as connection:
+            connection.exec_driver_sql("create table t (id integer)")
+        engine.dispose()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name for path in folder.iterdir()} == {"platform.sqlite", "portability.sqlite"}
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
