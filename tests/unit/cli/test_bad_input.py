@@ -285,6 +285,20 @@ def test_what_is_lent_to_the_pages_has_to_listen(run: Run) -> None:
             assert f"file descriptor {number} is not a listening socket" in refused.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_port_that_is_in_use_is_bad_input(tmp_path: Path, as_json: bool) -> None:
+    """Not exit code 3, which says that an archive has gaps: 2, and a line that names the port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = ["web", "--port", port, "--dir", str(tmp_path), *(["--json"] if as_json else [])]
+        done = forks.run_fork(words, os.environ, seconds=60)
+
+    assert done.returncode == 2
+    said = json.loads(done.stdout)["error"]["message"] if as_json else done.stderr.splitlines()[-1]
+    assert f"the pages cannot listen at port {port} of 127.0.0.1" in said
+
+
 @pytest.mark.parametrize("process", ["worker", "web"])
 def test_a_notice_register_with_a_hole_starts_nothing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: str
