@@ -204,6 +204,7 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path, as_json: bool) -> None
         ("audit", "show", "--limit", "99999999999999999999"),
         ("audit", "show", "--after", "99999999999999999999"),
         ("web", "--fd", "99999999999999999999"),
+        ("up", "--workers", "-1"),
         ("import", "x", "--into", "sqlite://", "--as-tenant", "t", "--journal-days", "99999999999"),
     ],
     ids=" ".join,
