@@ -215,13 +215,13 @@ def _load_settings() -> Settings:
 
 def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
     """Print the error and exit with its exit code."""
-    if as_json:
-        content = {"code": error.code, "message": str(error), "hint": error.hint or None}
-        with suppress(OSError):  # standard output may be what has failed: the exit code says it
+    with suppress(OSError):  # the output may be what has failed: the exit code says it
+        if as_json:
+            content = {"code": error.code, "message": str(error), "hint": error.hint or None}
             print(orjson.dumps({"error": content}, option=orjson.OPT_INDENT_2).decode(), flush=True)
-    else:
-        hint = f"  hint: {error.hint}" if error.hint else ""
-        click.echo(f"error: {error} [{error.code}]{hint}", err=True)
+        else:
+            hint = f"  hint: {error.hint}" if error.hint else ""
+            click.echo(f"error: {error} [{error.code}]{hint}", err=True)
     sys.exit(exit_code(error))
 
 

@@ -66,7 +66,7 @@ def demo(context: Context) -> None:
 
 
 @click.command()
-@click.option("--workers", default=2, show_default=True, help="Number of workers.")
+@click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Number of workers.")
 @shared
 def up(context: Context, workers: int) -> None:
     """Run a stack for trials: pages, Valkey, workers and a clock, until Ctrl-C."""

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from cli import checks, inbox_check, journal_check, pooler_check, running_checks
+from cli import checks, inbox_check, journal_check, pooler_check, running_checks, settings_check
 from cli.audit import FILE
 from cli.audit_check import audit_head
 from cli.checks import Check, Seen
@@ -172,6 +172,7 @@ def _set_lifecycle(context: Context) -> Seen | None:
 
 
 CHECKS: dict[str, Check] = {
+    "settings": settings_check.settings,
     "control database": _database,
     "platform database": _source,
     "poolers": pooler_check.poolers,

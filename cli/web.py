@@ -40,9 +40,14 @@ def web(context: Context, host: str | None, port: int | None, fd: int | None) ->
     settings = context.settings
     usual_host, usual_port = listening_address(settings.base_url)
     app = create_app(settings, storage=context.storage, answers=answers_of(context))
-    server = ReportingServer(server_config(app, host=host or usual_host, port=port or usual_port))
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=inherited)
+    host, port = host or usual_host, port or usual_port
+    server = ReportingServer(server_config(app, host=host, port=port))
+    try:
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=inherited)
+    except SystemExit:  # uvicorn's, with an exit code that has another meaning here; its log line says why
+        hint = "stop what listens there, or use another --host or --port"
+        raise BadInput(f"the pages cannot listen at port {port} of {host}", hint=hint) from None
     if not server.started:
         sys.exit(1)
 

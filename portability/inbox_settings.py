@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from portability import setting_values as kinds
 
 GIB = 1 << 30
 
 
-class InboxSettings(BaseModel):
+class InboxSettings(kinds.EnvironmentTexts):
     """Every setting of the receiving service; a field's description is its line in docs/settings.md."""
 
     inbox_identity: Path | None = Field(

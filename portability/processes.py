@@ -31,7 +31,7 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
 
 
 def stop_event() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set, for the main thread of a process.
+    """Return an event that SIGTERM, SIGINT and a closed terminal (SIGHUP) set, for the main thread of a process.
 
     A thread of its own sets it. A signal handler runs between any two instructions of the main thread, which may hold
     the event's lock at that moment: a handler that sets the event would then wait for that lock without end.
@@ -45,7 +45,9 @@ def stop_event() -> threading.Event:
         stop.set()
 
     threading.Thread(target=set_after_signal, name="signals", daemon=True).start()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # A process that nohup(1) has started ignores the end of its terminal, and goes on.
+    ends_with_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    for number in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if ends_with_terminal else [])):
         signal.signal(number, lambda number, _frame: signals.put(number))
     return stop
 

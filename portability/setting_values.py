@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, date, tzinfo
 from email.message import EmailMessage
@@ -11,13 +11,14 @@ from email.policy import SMTP
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator
-from redis.connection import parse_url
-from sqlalchemy import make_url
+from pydantic import AfterValidator, BaseModel, ValidationInfo, field_validator
+from redis.connection import ConnectionPool
+from redis.exceptions import RedisError
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from portability import brand
@@ -29,6 +30,11 @@ from portability.law.regimes import known_with, named
 from portability.law.scan_rules import checked_actions
 from portability.plugins import STORAGES, find
 
+LARGEST = {"seconds": 36_525 * 86_400, "days": 36_525, "months": 1200, "bytes": 1 << 50}
+"""The largest number of each unit, by the end of a name: databases and calendars cannot express every number."""
+COUNT_MAX = 2**31 - 1
+WAIT_SECONDS_MAX = 14 * 86_400
+"""The longest wait, a setting with fractions of a second: timers of PostgreSQL and of sockets end at 24 days."""
 BRAND_NAME_MAX = 60
 ARCHIVE_PREFIX = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 ARCHIVE_PREFIX_MAX = 20
@@ -52,17 +58,49 @@ def _storage_url(url: str) -> str:
 
 
 def _redis_url(url: str) -> str:
-    with suppress(ValueError):
-        parse_url(url)  # type: ignore[no-untyped-call]  # untyped in redis-py
-        return url
-    raise ValueError("needs a URL that begins with redis:, rediss: or unix:, with numbers as port and database")
+    _check_login(url)
+    try:
+        ConnectionPool.from_url(url).make_connection()  # it checks each parameter, and does not connect
+    except ValueError:
+        needed = "needs a URL that begins with redis:, rediss: or unix:, with numbers as port and database"
+        raise ValueError(needed) from None
+    except (TypeError, RedisError):
+        raise ValueError("has a parameter after ? that the client of Redis does not accept") from None
+    return url
 
 
 def _database_url(url: str) -> str:
-    with suppress(ArgumentError, ValueError):
-        if make_url(url).drivername in {"sqlite", "postgresql+psycopg"}:
-            return url
-    raise ValueError("needs a URL that begins with sqlite:/// or postgresql+psycopg://")
+    needed = "needs a URL that begins with sqlite:/// or postgresql+psycopg://"
+    try:
+        target = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError(needed) from None
+    if target.drivername == "postgresql+psycopg":
+        _check_login(url)
+        _check_parameters(target.query)
+    elif target.drivername != "sqlite":
+        raise ValueError(needed)
+    return url
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a database of SQLite, also where its path has ? or %, which mean something in a URL."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def _check_login(url: str) -> None:
+    """Check that @ ends the password: otherwise a part of the password is taken for the host, which errors name."""
+    if url.partition("?")[0].count("@") > 1:
+        raise ValueError("has more than one @: write each @ of a user or a password as %40")
+
+
+def _check_parameters(names: Iterable[str]) -> None:
+    from psycopg import ProgrammingError, conninfo  # noqa: PLC0415  # only deployments on PostgreSQL need to load it
+
+    try:
+        conninfo.make_conninfo(**dict.fromkeys(names, ""))
+    except ProgrammingError:
+        raise ValueError("has a parameter after ? that libpq does not know") from None
 
 
 def laws(names: str, path: Path | None) -> list[Regime]:
@@ -182,6 +220,31 @@ def _archive_prefix(text: str) -> str:
     if len(text) > ARCHIVE_PREFIX_MAX or not ARCHIVE_PREFIX.fullmatch(text):
         raise ValueError(f"needs words of a-z and 0-9 with - between, {ARCHIVE_PREFIX_MAX} characters at the most")
     return text
+
+
+class EnvironmentTexts(BaseModel):
+    """Settings of which each value is a text of the environment."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        # A secret that was a file, such as one of Kubernetes, usually has an end of a line that belongs to no value.
+        text = value.rstrip("\r\n")
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if Path in (kind, *get_args(kind)) and not text.strip():  # it would be the working directory
+            raise ValueError("is empty: needs a path, or must not be set")
+        return text
+
+    @field_validator("*")
+    @classmethod
+    def _number(cls, value: object, info: ValidationInfo) -> object:
+        unit = (info.field_name or "").rpartition("_")[2]
+        largest = WAIT_SECONDS_MAX if isinstance(value, float) else LARGEST.get(unit, COUNT_MAX)
+        if isinstance(value, (int, float)) and value > largest:
+            raise ValueError(f"must be at most {largest}")
+        return value
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]

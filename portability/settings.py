@@ -216,11 +216,11 @@ class SendingSettings(BaseSettings):
 
     @property
     def database(self) -> str:
-        return self.database_url or f"sqlite:///{self.dir.absolute() / 'portability.sqlite'}"
+        return self.database_url or kinds.sqlite_url(self.dir.absolute() / "portability.sqlite")
 
     @property
     def source(self) -> str:
-        return self.source_url or f"sqlite:///{self.dir.absolute() / 'platform.sqlite'}"
+        return self.source_url or kinds.sqlite_url(self.dir.absolute() / "platform.sqlite")
 
     @property
     def has_reference(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -35,7 +35,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from portability.database import sessions
+from portability.database import sessions, sqlite_files
 from portability.database.noted import if_committed
 from portability.errors import DatabaseUnavailable
 
@@ -133,10 +133,11 @@ WRITABLE_SQLITE = (
 READ_ONLY_SQLITE = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
 READ_ONLY_SQLSTATE = "25006"
 """Of a server that takes no writes: during a failover a pooler may lead to one that is not promoted yet."""
+DISK_FAULT = re.compile("SQLITE_(FULL|IOERR|READONLY|CANTOPEN)|DiskFull")
+DISK_HINT = "check the disk of the database: is it full, and may this user write the file and its folder?"
 IDLE_SECONDS = 1.0
 """A connection used within this time is reused without a check; after a longer pause it is checked first."""
 _RETURNED_AT = "portability_returned_at"
-_FILE = "portability_file"
 _whole: ContextVar[Connection | None] = ContextVar("whole", default=None)
 """The enclosing transaction of `undone`, of which all others are parts."""
 
@@ -169,28 +170,10 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
         event.listen(engine, "connect", partial(_configure_sqlite, READ_ONLY_SQLITE if read_only else WRITABLE_SQLITE))
         event.listen(engine, "begin", partial(_begin_sqlite, read_only=read_only))
         if file:
-            event.listen(engine, "do_connect", partial(_note_file, file))
-            event.listen(engine, "checkout", partial(_check_file, file))
+            sqlite_files.follow(engine, file)
+        elif target.database:
+            sqlite_files.make_private(engine, target.database)
     return engine
-
-
-def _note_file(path: str, _dialect: Dialect, record: ConnectionPoolEntry, *_arguments: object) -> None:
-    record.info[_FILE] = _file_at(path)
-
-
-def _check_file(path: str, _connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
-    # Another system replaces its file as a whole; the open one keeps the rows of the old file, even if it is deleted.
-    if record.info[_FILE] != _file_at(path):
-        raise DisconnectionError  # the pool then opens the file anew
-
-
-def _file_at(path: str) -> tuple[int, int] | None:
-    """Return what identifies the file at a path; None: it does not exist."""
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _note_return(_connection: object, record: ConnectionPoolEntry) -> None:
@@ -311,5 +294,11 @@ def _faults_named(engine: Engine, *, writes: bool = False) -> Iterator[None]:
         where = (
             engine.url.render_as_string(hide_password=True) if engine.dialect.name == "sqlite" else _hosts(engine.url)
         )
-        kind = type(original).__name__
-        raise DatabaseUnavailable(f"the control database at {where} failed: {kind}") from error
+        seen = _seen(original)
+        hint = DISK_HINT if DISK_FAULT.search(seen) else None
+        raise DatabaseUnavailable(f"the control database at {where} failed: {seen}", hint=hint) from error
+
+
+def _seen(error: BaseException | None) -> str:
+    """Return the type of a driver's error, and of SQLite the code too: its message may quote data."""
+    return " ".join(filter(None, (type(error).__name__, getattr(error, "sqlite_errorname", None))))

@@ -50,7 +50,7 @@ def check_exists(into: str) -> None:
     """
     try:
         path = _absent_file(into)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return  # `opened` reports it
     if path:
         raise BadTarget(f"there is no database {path}", hint="check --into: sqlite:////folder/file.db has four slashes")

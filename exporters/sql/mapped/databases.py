@@ -85,7 +85,7 @@ def kind_of(url: str, key: str) -> tuple[str, URL]:
     try:
         target = make_url(url)
         kind, driver = DRIVERS[target.get_backend_name()]
-    except (ArgumentError, KeyError):
+    except (ArgumentError, KeyError, ValueError):  # ValueError: a port is not a number
         known = ", ".join(sorted({driver for _, driver in DRIVERS.values()}))
         raise BadSetting(f"{key} is not the URL of a database", hint=f"a URL begins with one of {known}") from None
     return kind, target.set(drivername=driver)

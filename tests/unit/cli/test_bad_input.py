@@ -204,6 +204,7 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path, as_json: bool) -> None
         ("audit", "show", "--limit", "99999999999999999999"),
         ("audit", "show", "--after", "99999999999999999999"),
         ("web", "--fd", "99999999999999999999"),
+        ("up", "--workers", "-1"),
         ("import", "x", "--into", "sqlite://", "--as-tenant", "t", "--journal-days", "99999999999"),
     ],
     ids=" ".join,
@@ -283,6 +284,20 @@ def test_what_is_lent_to_the_pages_has_to_listen(run: Run) -> None:
             refused = run("web", "--fd", str(number))
             assert refused.exit_code == 2
             assert f"file descriptor {number} is not a listening socket" in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_port_that_is_in_use_is_bad_input(tmp_path: Path, as_json: bool) -> None:
+    """Not exit code 3, which says that an archive has gaps: 2, and a line that names the port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = ["web", "--port", port, "--dir", str(tmp_path), *(["--json"] if as_json else [])]
+        done = forks.run_fork(words, os.environ, seconds=60)
+
+    assert done.returncode == 2
+    said = json.loads(done.stdout)["error"]["message"] if as_json else done.stderr.splitlines()[-1]
+    assert f"the pages cannot listen at port {port} of 127.0.0.1" in said
 
 
 @pytest.mark.parametrize("process", ["worker", "web"])

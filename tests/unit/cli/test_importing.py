@@ -197,3 +197,14 @@ def test_a_database_without_imports_stays_as_it_is(tmp_path: Path, command: list
     assert result.exit_code == (2 if command[0] == "undo" else 0)
     with closing(sqlite3.connect(tmp_path / "target.db")) as database:
         assert database.execute("select name from sqlite_master").fetchall() == []
+
+
+@pytest.mark.parametrize("words", [["list"], ["forget", "--as-tenant", "ten_here"]])
+def test_a_url_that_is_cut_off_is_refused(tmp_path: Path, words: list[str]) -> None:
+    """An address of IPv6 without its second bracket: no traceback, and nothing of the password."""
+    into = ["--into", "postgresql+psycopg://app:hunter2@[::1/crm", "--dir", str(tmp_path)]
+    result = CliRunner().invoke(main, ["imports", *words, *into, "--json"])
+
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["message"] == "the URL of --into is not supported"
+    assert "hunter2" not in result.output

@@ -48,6 +48,15 @@ def test_a_full_disk_under_the_output_is_one_line(tmp_path: Path, arguments: tup
         assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_exit_code_stays_where_no_error_can_be_written(tmp_path: Path, as_json: bool) -> None:
+    """Standard error, or standard output with `--json`, is on a full disk: bad input is still exit code 2."""
+    words = [sys.executable, "-m", "cli.main", "show", "nothing", "--dir", str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*words, *(["--json"] if as_json else [])], stdout=full, stderr=full, check=False)
+    assert done.returncode == 2
+
+
 @pytest.mark.parametrize("to", ["/dev/full", "/proc/nothing/map.toml", "{long}"])
 def test_a_file_that_cannot_be_made_is_named(tmp_path: Path, to: str) -> None:
     """A missing folder, a name that is too long, a device that exists: the error names the file, also for programs."""

@@ -51,13 +51,21 @@ print("stopped after", len(sent))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("instruction", [1, 7, 20, 40, 60, 80, 100])
 def test_a_signal_stops_a_process_at_any_instruction(number: int, instruction: int) -> None:
     """Also while the main thread holds the lock of the event that it waits for."""
     command = [sys.executable, "-c", SIGNALLED, str(instruction), str(int(number))]
     stopped = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     assert int(stopped.split()[-1]) >= instruction
+
+
+def test_nohup_keeps_a_process_running() -> None:
+    """It ignores the end of its terminal, as it did before it listened for signals."""
+    listening = "import signal; from portability.processes import stop_event; stop_event()"
+    program = f"{listening}; print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
+    done = subprocess.run(["nohup", sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_all_threads_take_memory_from_one_arena() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from portability.api.errors import BadSetting
+from portability.database.engine import open_engine, writing
 from portability.settings import Settings, load_settings
 
 URL_SETTINGS = [
@@ -69,6 +70,117 @@ def test_a_redis_url_is_checked_whole(url: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PORTABILITY_REDIS_URL", url)
     with pytest.raises(BadSetting, match="PORTABILITY_REDIS_URL"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql+psycopg://app:hunter2@host/db?ssl_mode=require"),
+        ("REDIS_URL", "redis://:hunter2@host/0?ssl=yes"),
+        ("REDIS_URL", "rediss://:hunter2@host/0?ssl_cert_reqs=perhaps"),
+    ],
+)
+def test_an_unknown_parameter_of_a_server_is_found_at_the_start(
+    name: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: a traceback of the driver, in the first command that connected."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", url)
+    with pytest.raises(BadSetting, match=f"PORTABILITY_{name}: has a parameter after ") as raised:
+        load_settings()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("password", ["hun@ter2", "hun@ter2/x", "@hunter2", "hunter2@"])
+@pytest.mark.parametrize(
+    ("name", "begin"), [("DATABASE_URL", "postgresql+psycopg://app"), ("REDIS_URL", "redis://app")]
+)
+def test_an_at_sign_in_a_password_needs_its_code(
+    name: str, begin: str, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise what follows it would be a host, which errors name; nothing of the password is in the fault."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", f"{begin}:{password}@db.example/1")
+    with pytest.raises(BadSetting, match="write each @ of a user or a password as %40") as raised:
+        load_settings()
+    assert "ter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql+psycopg://app:a%40b%2Fc%25@[2001:db8::1]:5432/db?sslmode=verify-full"),
+        ("DATABASE_URL", "postgresql+psycopg://app@/db?host=/run/postgresql"),
+        ("DATABASE_URL", "sqlite:////srv/a@b@c/control.sqlite"),
+        ("REDIS_URL", "rediss://app:a%40b%2Fc%25@[2001:db8::1]:6379/0?ssl_cert_reqs=required"),
+        ("REDIS_URL", "unix:///run/valkey.sock?db=3"),
+    ],
+)
+def test_urls_of_servers_that_are_right(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codes in passwords, IPv6, sockets, parameters that the client knows, and a folder with an at sign."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", url)
+    assert getattr(load_settings(), name.lower()) == url
+
+
+@pytest.mark.parametrize("name", ["what?", "50%20off", "#1", "me@here", "two words", "Prüfung"])
+def test_the_databases_of_a_folder_are_in_it(tmp_path: Path, name: str) -> None:
+    """Whatever its name is: what follows ? was not a part of the path, so both databases were one file elsewhere."""
+    folder = tmp_path / name
+    folder.mkdir()
+    settings = load_settings(dir=folder)
+    for url in (settings.database, settings.source):
+        engine = open_engine(url)
+        with writing(engine) as connection:
+            connection.exec_driver_sql("create table t (id integer)")
+        engine.dispose()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name for path in folder.iterdir()} == {"platform.sqlite", "portability.sqlite"}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_end_of_a_line_belongs_to_no_value(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret of Kubernetes that was made of a file ends with one: a token with it is in no valid header."""
+    texts = {
+        "SMS_TOKEN": "token",
+        "OIDC_CLIENT_SECRET": "secret",
+        "DATABASE_URL": "postgresql+psycopg://app:x@db/portability",
+        "KEYS_DIR": "/srv/keys",
+        "TIME_ZONE": "Asia/Jakarta",
+    }
+    for name, text in texts.items():
+        monkeypatch.setenv(f"PORTABILITY_{name}", f"{text}{end}")
+    settings = load_settings()
+    assert {name: str(getattr(settings, name.lower())) for name in texts} == texts
+
+
+@pytest.mark.parametrize("name", ["DIR", "SOURCES", "KEYS_DIR", "NOTICE_DIR", "INBOX_DIR"])
+@pytest.mark.parametrize("path", ["", " ", "\n"])
+def test_an_empty_path_is_refused(name: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be the working directory: state, keys or received data would be written there."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", path)
+    with pytest.raises(BadSetting, match=f"PORTABILITY_{name}: is empty"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "largest"),
+    [
+        ("LEASE_SECONDS", 1_209_600),
+        ("CLOCK_SECONDS", 1_209_600),
+        ("SOURCE_SECONDS", 1_209_600),
+        ("ARCHIVE_TTL_SECONDS", 3_155_760_000),
+        ("REQUEST_LOG_MONTHS", 1200),
+        ("INBOX_JOURNAL_DAYS", 36_525),
+        ("LINK_CLAIMS_MAX", 2_147_483_647),
+        ("VOLUME_BYTES", 1_125_899_906_842_624),
+    ],
+)
+def test_numbers_have_an_upper_bound(name: str, largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease without end let no export end, and a clock with an infinite pause did not start."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", str(largest))
+    assert getattr(load_settings(), name.lower()) == largest
+    for more in (str(largest + 1), "1e300", "inf"):
+        monkeypatch.setenv(f"PORTABILITY_{name}", more)
+        with pytest.raises(BadSetting, match=f"PORTABILITY_{name}: "):
+            load_settings()
 
 
 def test_a_bad_number_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def test_a_secret_in_plain_text(tmp_path: Path) -> None:
 
 def test_a_url_of_another_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A URL that is malformed, or of a database without support, is refused without the URL."""
-    for url in (SECRET.replace("postgresql", "oracle"), "hunter2"):
+    for url in (SECRET.replace("postgresql", "oracle"), "hunter2", "postgresql://app:hunter2@[::1/crm"):
         monkeypatch.setenv("CRM_URL", url)
         error = refused_section(tmp_path, 'url = "env:CRM_URL"\n', url="env:CRM_URL")
         assert isinstance(error, BadSetting)
