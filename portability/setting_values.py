@@ -58,7 +58,6 @@ def _storage_url(url: str) -> str:
 
 
 def _redis_url(url: str) -> str:
-    _check_login(url)
     try:
         ConnectionPool.from_url(url).make_connection()  # it checks each parameter, and does not connect
     except ValueError:

@@ -1,4 +1,4 @@
-"""Files of SQLite databases: new ones are for their owner alone, and those of other systems may be replaced."""
+"""Files of SQLite databases: a new file is for its owner alone, and the file of another system may be replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILE = "portability_file"
 def follow(engine: Engine, path: str) -> None:
     """Read the file that has the name at each transaction: another system replaces its file as a whole.
 
-    An open file keeps the rows of the old one, even if it is deleted.
+    The open file keeps its rows, even if it was deleted.
     """
     event.listen(engine, "do_connect", partial(_note_file, path))
     event.listen(engine, "checkout", partial(_check_file, path))
