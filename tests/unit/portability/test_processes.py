@@ -31,6 +31,7 @@ SIGNALLED = """
 import os, signal, sys, threading
 from portability.processes import stop_event
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that were started by nohup ignore it
 stop = stop_event()
 sent = []
 
