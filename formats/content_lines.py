@@ -50,7 +50,7 @@ class LinesWriter:
         self._of, self._key = f"{exporter}/{dataset.name}", dataset.key
 
     def write(self, records: Sequence[Record]) -> None:
-        if self._make is None:
+        if not self._make:
             return
         for values in zip(*self._checker.columns(records), strict=True):
             record = dict(zip(self._names, values, strict=True))

@@ -93,7 +93,7 @@ class EmlWriter:
             self._make = _reply
 
     def write(self, records: Sequence[Record]) -> None:
-        if self._make is None:
+        if not self._make:
             return
         for values in zip(*self._checker.columns(records), strict=True):
             if self._files == FILES_MAX:

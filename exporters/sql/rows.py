@@ -72,11 +72,10 @@ def rows_of(
 
     Raises: ExporterFault; SourceRefused for keys that are not in the dataset's own table.
     """
-    rows = _chosen(source, subject, selection)
-    if rows is None:
-        return None
-    placed = (key.is_not(None) for key in source.order if key.nullable)
-    return and_(rows, *placed, *within(source, selection.slice or Slice(), after))
+    if (rows := _chosen(source, subject, selection)) is not None:
+        placed = (key.is_not(None) for key in source.order if key.nullable)
+        return and_(rows, *placed, *within(source, selection.slice or Slice(), after))
+    return None
 
 
 def without_place(source: TableSource, subject: Subject, selection: Selection) -> Selected | None:
@@ -92,13 +91,10 @@ def without_place(source: TableSource, subject: Subject, selection: Selection) -
 
 
 def _chosen(source: TableSource, subject: Subject, selection: Selection) -> ColumnElement[bool] | None:
-    if subject.kind not in (source.dataset.subject_kinds or ()):
-        return None
-    rows = source.where(subject)
-    if rows is None:
-        return None
-    chosen = () if selection.keys is None else (among(source, selection.keys),)
-    return and_(rows, *chosen, *in_period(source, selection))
+    if subject.kind in (source.dataset.subject_kinds or ()) and (rows := source.where(subject)) is not None:
+        chosen = (among(source, selection.keys),) if selection.keys is not None else ()
+        return and_(rows, *chosen, *in_period(source, selection))
+    return None
 
 
 def statement(

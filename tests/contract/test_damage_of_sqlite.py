@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from source_accounts import ROWS, mapped_source
-from sqlalchemy import Engine
+from source_accounts import ROWS, mapped_sources
 
 from exporters.sql.mapped import damage
 from exporters.sql.mapped.exporter import MappedExporter
@@ -44,16 +43,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_source(path: Path) -> Iterator[OpenSource]:
-    opened: list[Engine] = []
-
-    def open_path(text: str = NOTES) -> MappedExporter:
-        exporter, engine = mapped_source(f"sqlite:///{path}", text)
-        opened.append(engine)
-        return exporter
-
-    yield open_path
-    for engine in opened:
-        engine.dispose()
+    with mapped_sources() as open_mapped:
+        yield lambda text=NOTES: open_mapped(f"sqlite:///{path}", text)
 
 
 def lose_entries(path: Path) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from source_accounts import ROWS, mapped_source
-from sqlalchemy import Engine
+from source_accounts import ROWS, mapped_sources
 
 from exporters.sql.faults import source_error
 from exporters.sql.mapped.exporter import MappedExporter
@@ -39,16 +38,8 @@ def ids_of(exporter: MappedExporter) -> list[JSON]:
 @pytest.fixture
 def open_file() -> Iterator[OpenFile]:
     """Returns the exporter of a file, whose connections stay open as those of a worker."""
-    opened: list[Engine] = []
-
-    def open_path(path: Path) -> MappedExporter:
-        exporter, engine = mapped_source(f"sqlite:///{path}", ROWS)
-        opened.append(engine)
-        return exporter
-
-    yield open_path
-    for one in opened:
-        one.dispose()
+    with mapped_sources() as open_mapped:
+        yield lambda path: open_mapped(f"sqlite:///{path}", ROWS)
 
 
 def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path, open_file: OpenFile) -> None:

@@ -44,7 +44,8 @@ def test_the_first_message_has_the_occasion_of_the_first_attempt(made: World) ->
     assert [row["occasion"] for row in stored_rows(made)] == ["1.1"]
     with writing(made.engine) as connection:
         assert outbox.present_occasion(connection, identifier) == "1.1"
-        assert outbox.queue(connection, MessageKind.ACKNOWLEDGED, identifier) is None
+        assert not outbox.queue(connection, MessageKind.ACKNOWLEDGED, identifier)
+    assert len(stored_rows(made)) == 1
 
 
 def test_what_is_rolled_back_is_not_reported(made: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,19 @@ def _empty(owner: str) -> None:
         for statement in statements:
             connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+@contextmanager
+def mapped_sources() -> Iterator[Callable[[str, str], MappedExporter]]:
+    """Open exporters of maps by the address of a database and the text of the map; all are closed at the end."""
+    with ExitStack() as engines:
+
+        def open_source(url: str, text: str) -> MappedExporter:
+            exporter, engine = mapped_source(url, text)
+            engines.callback(engine.dispose)
+            return exporter
+
+        yield open_source
 
 
 def mapped_source(url: str, text: str) -> tuple[MappedExporter, Engine]:

@@ -41,7 +41,7 @@ def test_a_row_that_exists_stays_or_changes(connection: Connection) -> None:
     """As the statement says; what is returned tells whether the row is new."""
     once = inserting(connection, TABLE).on_conflict_do_nothing().returning(TABLE.c.id)
     assert insert_row(connection, once, {"id": "1", "word": "first"}).scalar() == "1"
-    assert insert_row(connection, once, {"id": "1", "word": "second"}).scalar() is None
+    assert insert_row(connection, once, {"id": "1", "word": "second"}).scalars().all() == []
     changed = inserting(connection, TABLE).on_conflict_do_update(index_elements=["id"], set_={"size": "large"})
     insert_row(connection, changed, {"id": "1", "word": "third"})
     assert things_of(connection) == [("1", "first", "large")]
