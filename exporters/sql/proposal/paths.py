@@ -178,7 +178,8 @@ def _names(column: str, table: CatalogueTable) -> bool:
     if len(table.key) != 1:
         return False
     parts, of_table, key = words(column), words(table.name.rpartition(".")[2]), words(table.key[0])
-    return len(parts) > 1 and parts[-1:] == key[-1:] and _singular(parts[:-1]) == _singular(of_table)
+    are_named = bool(of_table) and len(parts) > 1  # a name in Chinese or of signs alone has no word
+    return are_named and parts[-1:] == key[-1:] and _singular(parts[:-1]) == _singular(of_table)
 
 
 def _singular(parts: Sequence[str]) -> tuple[str, ...]:

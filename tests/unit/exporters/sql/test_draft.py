@@ -101,6 +101,17 @@ def test_no_name_of_a_database_ends_its_place(table: str, columns: list[str], co
     assert document["tables"]["internal"] == {}
 
 
+@pytest.mark.parametrize("name", ["客户", ":"])
+def test_a_table_may_be_named_without_a_word(name: str) -> None:
+    """A name in another script, or of signs alone, is the name of no reference, and has its place in the proposal."""
+    kind = USERS.columns["id"].type
+    columns = {one: CatalogueColumn(one, kind, True) for one in ("id", "user_id")}
+    orders = CatalogueTable(name, columns, ("id",), (), (), ())
+    document = tomllib.loads(drafted(Catalogue({"users": USERS, name: orders})))
+
+    assert [one["table"] for one in document["dataset"]] == ["users", name]
+
+
 @pytest.mark.parametrize(("name", "expected"), [("last name", "last_name = { column"), ("größe", "gr_e = { column")])
 def test_a_name_that_no_archive_has_gets_another(name: str, expected: str) -> None:
     """A field has a name of letters, digits, `_` and `-`; the proposal names its column."""
