@@ -102,12 +102,18 @@ def within(source: TableSource, piece: Slice, after: Cursor | Sequence[Any] | No
         yield _compared(lt, source.order, key_of(source, piece.end, "slice"))
 
 
+def at(source: TableSource, place: Cursor) -> ColumnElement[bool]:
+    """Return the condition for the rows that are neither before nor after a cursor. Raises ExporterFault."""
+    key = key_of(source, place)
+    return and_(_compared(ge, source.order, key), _compared(le, source.order, key))
+
+
 def _compared(compare: Comparison, order: Sequence[Column[Any]], key: Sequence[Any]) -> ColumnElement[bool]:
-    """Return `(a, b) > (x, y)`, or with >= or <, in a form for which every database can use an index on (a, b)."""
+    """Return `(a, b) > (x, y)`, or with >=, < or <=, in a form for which every database can use an index on (a, b)."""
     first, value = _comparable(order[0], key[0])
     if len(order) == 1:
         return compare(first, value)
-    strict, loose = (lt, le) if compare is lt else (gt, ge)
+    strict, loose = (lt, le) if compare in {lt, le} else (gt, ge)
     return and_(loose(first, value), or_(strict(first, value), _compared(compare, order[1:], key[1:])))
 
 

@@ -13,11 +13,11 @@ from sqlalchemy import Engine, false
 from exporters.sql import joined
 from exporters.sql.cells import NotJoined
 from exporters.sql.chunks import chunks
-from exporters.sql.cursors import StoredKey, key_of
+from exporters.sql.cursors import StoredKey, cursor, key_of
 from exporters.sql.faults import UndecodableText, reading
 from exporters.sql.marks import remarks_of, withheld_of
 from exporters.sql.prefetch import Ahead
-from exporters.sql.rows import FILE_COLUMNS, Columns, gaps_of, read, rows_of, statement
+from exporters.sql.rows import FILE_COLUMNS, Columns, gaps_of, read, rows_of, statement, with_place
 from exporters.sql.source import TableSource
 from portability.api import JSON, Cursor, Gap, Selection, Subject
 from portability.api.errors import SourceRefused
@@ -123,7 +123,7 @@ class Pages:
         self._marks = {**remarks_of(table, subject, selection), **withheld_of(database, table, selection)}
         self._limit = BATCH_ROWS if table.file is None else FILE_BATCH_ROWS
         self._read = 0
-        self._repeats = 0
+        self._repeats = False
         self._joins = table.file is None and database.dialect.driver == "psycopg"
         self._query: joined.Query | None = None
         self._ahead: Ahead[joined.JoinedAnswer] | None = None
@@ -145,9 +145,9 @@ class Pages:
         self._read += 1
         if page is not None and page.rows:
             self._row_bytes = page.bytes / page.rows
-            if page.repeats and not self._repeats:
+            if not self._repeats and (page.repeats or self._ends_at_several(page)):
                 page.gaps.append(Gap(f"{self._table.dataset.name}: several records have the same key", UNREADABLE))
-            self._repeats += page.repeats
+                self._repeats = True
         return page
 
     def close(self) -> None:
@@ -155,6 +155,14 @@ class Pages:
         if self._ahead is not None:
             self._ahead.wait()
             self._ahead = None
+
+    def _ends_at_several(self, page: Page) -> bool:
+        """Return whether rows of the source share the key of the last row: the next page begins after all of them."""
+        if not (self._table.is_view and self.more):
+            return False
+        query = with_place(self._table, self._subject, self._selection, cursor(page.key))
+        with reading(self._database, self._table.dataset.name, single=True) as connection:
+            return query is not None and connection.execute(query).scalar_one() > 1
 
     def _read_joined(self, after: Cursor) -> Page:
         """Read as long as the joined columns are usable; the next request starts before these rows are processed."""

@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import NamedColumn
 from exporters.sql.bulk import converted
 from exporters.sql.by_keys import among
 from exporters.sql.creation import in_period
-from exporters.sql.cursors import IN_STORED_ORDER, as_written, stored, within
+from exporters.sql.cursors import IN_STORED_ORDER, as_written, at, stored, within
 from exporters.sql.files import StatedFile, stated_file
 from exporters.sql.marks import MarkedRows, Marks, marked
 from exporters.sql.source import TableSource
@@ -87,6 +87,16 @@ def without_place(source: TableSource, subject: Subject, selection: Selection) -
     rows = _chosen(source, subject, selection) if missing else None
     if rows is not None:
         return select(func.count()).select_from(source.origin).where(rows, or_(*missing))
+    return None
+
+
+def with_place(source: TableSource, subject: Subject, selection: Selection, place: Cursor) -> Selected | None:
+    """Return the query for the number of the subject's rows that are neither before nor after a cursor.
+
+    None: it can have none. Raises: ExporterFault for an invalid cursor.
+    """
+    if (rows := _chosen(source, subject, selection)) is not None:
+        return select(func.count()).select_from(source.origin).where(rows, at(source, place))
     return None
 
 

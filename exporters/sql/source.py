@@ -74,5 +74,7 @@ class TableSource:
     """When the row was last changed."""
     created_of_parent: Column[Any] | None = None
     """When the row of which the row is a part was created: a column of `origin`."""
+    is_view: bool = False
+    """Whether the database does not enforce that the order is unique."""
     withheld: tuple[Column[Any], ...] = ()
     """Columns whose values are described and not delivered."""

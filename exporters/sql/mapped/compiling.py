@@ -36,6 +36,8 @@ from exporters.sql.source import FILE, FILE_TEXT, FileColumns, RowRetention, Tab
 from exporters.sql.values import field_type
 from portability.api import Dataset, DisclosureFields, Field, FieldType
 
+VIEW = "view"
+"""Key of `Table.info`: it is a view."""
 RetentionHook: TypeAlias = Callable[[Table, str | None], RowRetention]
 """Makes the rule of a dataset's table, given the name of the column of its tenant. Group `portability.hooks`."""
 
@@ -109,7 +111,8 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Tables:
             info: dict[str, Any] = {} if stated is None else {NEVER: stated.reason, WITHHELD: stated.withheld(column)}
             made.append(Column(column, kind, nullable=nullable, info=info))
         # With its schema a statement reads the table that was checked, and no other of its name.
-        tables[name] = Table(name.rpartition(".")[2], metadata, *made, schema=catalogue[name].schema)
+        described = {VIEW: True} if catalogue[name].is_view else {}
+        tables[name] = Table(name.rpartition(".")[2], metadata, *made, schema=catalogue[name].schema, info=described)
     return tables
 
 
@@ -144,6 +147,7 @@ def source_of(
         retention=_retention(stated, parent, tables),
         file=_file(stated.file, table),
         deleted=None if stated.deleted is None else table.c[stated.deleted],
+        is_view=VIEW in table.info,
         withheld=tuple(table.c[name] for name in stated.withheld if name in table.c),
         changed=None if stated.changed is None else table.c[stated.changed],
         created_of_parent=created_of_parent,
