@@ -221,6 +221,14 @@ def test_every_noun_is_in_the_glossary() -> None:
     assert set(NOUNS.split(", ")) - explained == set()
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    """A page that the table does not name cannot be found from the beginning."""
+    table_of_pages = (ROOT / "README.md").read_text().partition("## Documentation")[2]
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+
+    assert pages - set(re.findall(r"\]\((docs/[^)#]+)\)", table_of_pages)) == set()
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     """Every relative link is to a file that exists, and to a heading that it has."""
