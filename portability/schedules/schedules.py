@@ -121,7 +121,7 @@ def lock_due(connection: Connection, row: Mapping[Any, Any]) -> RowMapping | Non
 
 def advance(connection: Connection, row: Mapping[Any, Any], export_id: str, zone: tzinfo) -> None:
     """Note that the copy that was due is requested; after the last copy the schedule ends. It is locked."""
-    # By the clock that finds what is due: by another, the date that was due might still be the next one.
+    # By the clock that finds what is due: by another clock it might still be to come.
     following = next_date(row["created_at"], zone, deployment.clock_of(connection))
     connection.execute(update(TABLE).where(TABLE.c.id == row["id"]).values(next_at=following, export_id=export_id))
     if following is None:

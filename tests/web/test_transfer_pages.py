@@ -123,6 +123,7 @@ def test_an_officer_decides_on_a_transfer_abroad(served: Served) -> None:
         with served.browser("olga", "officer") as visitor:
             page = visitor.client.get(f"/staff/exports/{export_id}").text
             assert "Transfer started" in page
+            assert "another country" in page.partition("<h2")[0]
             assert visitor.send(f"/staff/exports/{export_id}/approve").status_code == 303
         assert view(served.world, only(served, export_id))["state"] == "queued"
         with writing(served.world.engine) as connection:

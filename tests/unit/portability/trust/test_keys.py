@@ -108,7 +108,7 @@ def test_what_a_worker_signs_while_its_key_retires_verifies(
     """Its clock may be ahead, and that of the machine that rotates may be wrong; what is signed later is refused."""
     present = datetime.now(UTC)
 
-    class WrongTime(datetime):
+    class DriftedTime(datetime):
         @classmethod
         def now(cls, *_zone: object) -> datetime:  # type: ignore[override]  # a plain datetime is returned
             return present + timedelta(minutes=minutes)
@@ -116,7 +116,7 @@ def test_what_a_worker_signs_while_its_key_retires_verifies(
     with reading(made.engine) as connection:
         taken = keys.signing(connection, made.place.settings.keys)
     with monkeypatch.context() as wrong, writing(made.engine) as connection:
-        wrong.setattr(keys, "datetime", WrongTime)
+        wrong.setattr(keys, "datetime", DriftedTime)
         if is_replaced:
             keys.new(connection, made.place.settings.keys, actor=ACTOR)
         else:
