@@ -18,10 +18,11 @@ from portability.api import Gap
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import WrongState
-from portability.feeds import archives, cursor, feeds
+from portability.feeds import archives, cursor, feeds, intake
 from portability.feeds.errors import FeedEnded, StaleCursor
 from portability.people import pseudonyms
-from portability.requests import exports, retries
+from portability.requests import acceptance, exports, retries
+from portability.requests.login_strength import PRESENT
 from portability.retention import erasures
 from portability.retention.erasures import Whom
 from portability.transfers import authorisations, sending
@@ -218,6 +219,52 @@ def test_the_clock_requests_what_is_due(feed: Feed) -> None:
         connection.execute(update(FEED).values(until=now(-1)))
     assert clock.end_over(made.engine) == 1
     assert stored_parts(feed) == 0
+
+
+def exports_of(feed: Feed) -> int:
+    with reading(feed.world.engine) as connection:
+        of_feed = select(func.count()).select_from(models.export).where(models.export.c.feed_id == feed.id)
+        return connection.scalar(of_feed) or 0
+
+
+@pytest.mark.parametrize("meanwhile", ["served", "ended", "erased"])
+def test_a_clock_requests_nothing_by_a_row_of_the_past(feed: Feed, meanwhile: str) -> None:
+    """Another clock has requested the archive, and it is ready; or a person has ended the feed; or it is gone."""
+    feed.next()
+    made = feed.world
+    with writing(made.engine) as connection:
+        connection.execute(update(FEED).values(every_days=1, next_at=now(-1)))
+        seen = feeds.get(connection, feed.id)
+    if meanwhile == "served":
+        assert clock.request_due(made.engine, made.place.settings) == 1
+        made.advance_all()
+    else:
+        with writing(made.engine) as connection:
+            feeds.end(connection, feed.id, actor="operator:test")
+            if meanwhile == "erased":
+                feeds.erase(connection, FEED.c.id == feed.id)
+    before = exports_of(feed)
+    with writing(made.engine) as connection:
+        assert intake.take_due(connection, made.place.settings, seen) is None
+    assert exports_of(feed) == before
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_an_archive_follows_what_its_caller_saw(feed: Feed, *, is_over: bool) -> None:
+    """Whoever checked a cursor by an older row would get an archive that does not follow it, or one of an ended feed."""
+    feed.next()
+    with reading(feed.world.engine) as connection:
+        seen = feeds.get(connection, feed.id)
+    if is_over:
+        with writing(feed.world.engine) as connection:
+            feeds.end(connection, feed.id, actor="operator:test")
+    else:
+        feed.next()
+    wanted = acceptance.check(subject=feed.subject, **feed.asked)
+    settings, before = feed.world.place.settings, exports_of(feed)
+    with pytest.raises(WrongState, match="ended|just become ready"), writing(feed.world.engine) as connection:
+        intake.take_next(connection, settings, seen, wanted, actor=feeding.ACTOR, auth=PRESENT)
+    assert exports_of(feed) == before
 
 
 def test_the_clock_serves_a_standing_consent(control_url: str, tmp_path: Path, other: Provider) -> None:
