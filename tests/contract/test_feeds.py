@@ -251,7 +251,7 @@ def test_a_clock_requests_nothing_by_a_row_of_the_past(feed: Feed, meanwhile: st
 
 @pytest.mark.parametrize("is_over", [False, True])
 def test_an_archive_follows_what_its_caller_saw(feed: Feed, *, is_over: bool) -> None:
-    """Whoever checked a cursor by an older row would get an archive that does not follow it, or one of an ended feed."""
+    """A cursor that was checked by an older row would be followed by another archive, or by none of an ended feed."""
     feed.next()
     with reading(feed.world.engine) as connection:
         seen = feeds.get(connection, feed.id)
@@ -262,7 +262,7 @@ def test_an_archive_follows_what_its_caller_saw(feed: Feed, *, is_over: bool) ->
         feed.next()
     wanted = acceptance.check(subject=feed.subject, **feed.asked)
     settings, before = feed.world.place.settings, exports_of(feed)
-    with pytest.raises(WrongState, match="ended|just become ready"), writing(feed.world.engine) as connection:
+    with pytest.raises(WrongState, match=r"ended|just become ready"), writing(feed.world.engine) as connection:
         intake.take_next(connection, settings, seen, wanted, actor=feeding.ACTOR, auth=PRESENT)
     assert exports_of(feed) == before
 

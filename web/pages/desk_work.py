@@ -68,8 +68,8 @@ def text_for_answer(
     answer = answers.filled(place.notice, name, row, chosen, contact=place.settings.contact)
     if not is_refusal:
         return rendering.page(request, "question.html", row=row, answer=answer)
-    shown = {"row": row, "what": "deny", "reason": answer.text, "basis": answer.basis, "seen": seen, "answer": answer}
-    return rendering.page(request, "confirm.html", **shown)
+    shown: dict[str, Any] = {"reason": answer.text, "basis": answer.basis, "seen": seen, "answer": answer}
+    return rendering.page(request, "confirm.html", row=row, what="deny", **shown)
 
 
 @router.post("/views", dependencies=[OurForm])

@@ -221,7 +221,14 @@ def _ask(
         raise ReasonRequired("a reason is required")
     if what == "deny" and basis not in {*approvals.DenialBasis}:
         raise BadInput(f"unknown basis {basis!r}: use one of {', '.join(approvals.DenialBasis)}")
-    shown = {"row": row, "what": what, "reason": reason, "basis": basis, "seen": form.seen, "answer": None}
+    shown: dict[str, Any] = {
+        "row": row,
+        "what": what,
+        "reason": reason,
+        "basis": basis,
+        "seen": form.seen,
+        "answer": None,
+    }
     return rendering.page(request, "confirm.html", **shown)
 
 
