@@ -177,7 +177,7 @@ def test_a_redis_that_stores_nothing_is_away(
     """It answers, and no wake-up and no heartbeat comes through: the signals and the doctor name it, and why."""
     client = connect(redis_url)
     queue = open_queue(client)
-    client.execute_command(*setting)
+    client.execute_command(*setting)  # type: ignore[no-untyped-call]  # untyped in the library
     try:
         assert client.ping()
         found = values(Services(made.engine, lambda: queue, lambda: made.place.storage).collect())
@@ -185,7 +185,7 @@ def test_a_redis_that_stores_nothing_is_away(
         with pytest.raises(QueueUnavailable, match="stores nothing") as raised:
             doctor.CHECKS["queue"](Context(lambda: settings, json=False))
     finally:
-        client.execute_command(*usual)
+        client.execute_command(*usual)  # type: ignore[no-untyped-call]  # as above
     assert found["portability_service_up"][("redis",)] == 0
     assert said in str(raised.value.hint)
     found = values(Services(made.engine, lambda: queue, lambda: made.place.storage).collect())
