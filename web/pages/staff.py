@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -287,7 +287,8 @@ def _form(
     known: account_search.FoundAccounts | None = None,
 ) -> Response:
     return rendering.page(
-        request, "new.html", channels=CHANNELS, today=datetime.now(UTC).date(), tenant=_tenant(login),
+        request, "new.html", channels=CHANNELS, today=datetime.now(place.settings.place.zone).date(),
+        tenant=_tenant(login),
         address=address, known=known, looks_up=may(place, login, Action.LIST_ALL),
     )  # fmt: skip  # one call
 
