@@ -227,6 +227,23 @@ def exports_of(feed: Feed) -> int:
         return connection.scalar(of_feed) or 0
 
 
+def test_a_feed_that_is_refused_keeps_no_other_from_its_turn(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exporter was removed: its next try is in an hour, and the others that are due are served."""
+    made = feed.world
+    other = feeding.begin(made, subject="user:usr_2")
+    feed.next()
+    other.next()
+    monkeypatch.setattr(clock, "PAGE", 1)
+    with writing(made.engine) as connection:
+        connection.execute(update(FEED).values(every_days=1, next_at=now(-1)))
+        first = update(FEED).where(FEED.c.id == feed.id)
+        connection.execute(first.values(include=["gone"], next_at=now(-60)))
+    assert [clock.request_due(made.engine, made.place.settings) for _ in range(3)] == [0, 1, 0]
+    with reading(made.engine) as connection:
+        due_at = feeds.get(connection, feed.id)["next_at"]
+    assert timedelta(minutes=50) < due_at - datetime.now(UTC) < timedelta(minutes=70)
+
+
 @pytest.mark.parametrize("meanwhile", ["served", "ended", "erased"])
 def test_a_clock_requests_nothing_by_a_row_of_the_past(feed: Feed, meanwhile: str) -> None:
     """Another clock has requested the archive, and it is ready; or a person has ended the feed; or it is gone."""
