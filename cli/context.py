@@ -40,6 +40,8 @@ ID_MAX = 2**63 - 1
 """The largest id of a row in a database."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_TEMPORARY_FOLDER = "No usable temporary directory"
+"""The beginning of the error of Python's tempfile."""
 UNUSABLE = frozenset({errno.EIO, errno.EROFS})
 """Errors of the operating system without the name of a file: the caller's output, such as standard output."""
 
@@ -201,6 +203,11 @@ def _of_system(error: OSError) -> PortabilityError:
     seen = f"cannot use {error.filename}" if is_named else "cannot write"
     if error.errno in FULL:
         return StorageFull(f"{seen}: {error.strerror}")
+    if isinstance(error, FileNotFoundError) and not is_named:
+        if str(error.strerror).startswith(NO_TEMPORARY_FOLDER):
+            hint = "set TMPDIR to a folder where this account may write"
+            return BadInput("found no folder for temporary files", hint=hint)
+        return BadInput("the folder in which the command runs is gone", hint="change to another folder")
     if is_named or error.errno in UNUSABLE:
         hint = "check the paths of the command, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
         return BadInput(f"{seen}: {error.strerror}", hint=hint)

@@ -22,7 +22,7 @@ from portability.api.storages import LifecycleStorage
 from portability.database import migrations
 from portability.database.engine import open_engine, reading
 from portability.errors import BadSource, DatabaseUnavailable, QueueUnavailable
-from portability.queue import connect, redis_url
+from portability.queue import check_writable, connect, open_queue, redis_url
 from portability.requests.forms import DEFAULT_FORMATS
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -116,10 +116,12 @@ def _recordings(context: Context) -> Seen | None:
 
 
 def _queue(context: Context) -> None:
+    connection = connect(redis_url(context.settings))
     try:
-        connect(redis_url(context.settings)).ping()
+        connection.ping()
     except RedisError as error:
         raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
+    check_writable(open_queue(connection))
 
 
 def _plugins(context: Context) -> None:

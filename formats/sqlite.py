@@ -6,10 +6,13 @@ no name from its beginning, so it is gone with the process.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +40,7 @@ _TABLES = (
 # ANY keeps each value as it is given: an integer of more than 64 bits is a text, and 3 differs from 3.0.
 _COLUMN_TYPES = {FieldType.INTEGER: "ANY", FieldType.NUMBER: "ANY", FieldType.BOOLEAN: "INTEGER"}
 _INT64 = 2**63
+_DISK = re.compile("SQLITE_(FULL|IOERR|CANTOPEN|READONLY)")
 
 
 class SqliteForm:
@@ -88,19 +92,17 @@ class SqliteWriter:
                 f"{_quoted(column)} {_COLUMN_TYPES.get(field.type, 'TEXT')}"
                 for column, field in zip(columns, dataset.fields, strict=True)
             )
-            try:
+            with _refusing(dataset.name):
                 database.execute(f"create table {_quoted(table)} ({listed}) strict")
-            except sqlite3.Error as error:
-                raise FormatError(f"{dataset.name}: SQLite raised {type(error).__name__}") from None
-            database.execute(
-                "insert into _datasets values (?,?,?,?,?)", (table, *key, dataset.title, dataset.description)
-            )
-            fields = [
-                (table, column, field.name, str(field.type), field.description)
-                for column, field in zip(columns, dataset.fields, strict=True)
-            ]
-            database.executemany("insert into _fields values (?,?,?,?,?)", fields)
-            database.executemany("insert into _labels values (?,?,?,?,?)", _labels(table, exporter, dataset))
+                database.execute(
+                    "insert into _datasets values (?,?,?,?,?)", (table, *key, dataset.title, dataset.description)
+                )
+                fields = [
+                    (table, column, field.name, str(field.type), field.description)
+                    for column, field in zip(columns, dataset.fields, strict=True)
+                ]
+                database.executemany("insert into _fields values (?,?,?,?,?)", fields)
+                database.executemany("insert into _labels values (?,?,?,?,?)", _labels(table, exporter, dataset))
         marks = ",".join("?" for _column in columns)
         self._insert = f"insert into {_quoted(self._tables[key])} values ({marks})"  # noqa: S608  # quoted names and question marks
         self._checker = RecordChecker(dataset)
@@ -111,14 +113,13 @@ class SqliteWriter:
             _CONVERT[kind](column) if kind in _CONVERT else column
             for kind, column in zip(self._kinds, self._checker.columns(records), strict=True)
         ]
-        try:
+        with _refusing("a record"):
             self._database.executemany(self._insert, zip(*columns, strict=True))
-        except sqlite3.Error as error:
-            raise FormatError(f"a record: SQLite raised {type(error).__name__}") from None
 
     def close(self) -> Mapping[str, int]:
         if self._is_open:
-            self._database.execute("commit")
+            with _refusing("the database"):
+                self._database.execute("commit")
             self._database.close()
             self._is_open = False
             self._out.take(NAME, self._file)
@@ -136,10 +137,24 @@ class SqliteWriter:
         try:
             self._database = sqlite3.connect(path, isolation_level=None)
             self._is_open = True
-            for statement in (*(f"pragma {setting}" for setting in _SETTINGS), "begin exclusive", *_TABLES):
-                self._database.execute(statement)
+            with _refusing("the database"):
+                for statement in (*(f"pragma {setting}" for setting in _SETTINGS), "begin exclusive", *_TABLES):
+                    self._database.execute(statement)
         finally:
             Path(path).unlink()
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Raise OSError for a fault of the disk, which passes, and FormatError for what SQLite cannot hold."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # Errors of the module itself, such as that of a value that it cannot bind, have no name.
+        if _DISK.match(name := getattr(error, "sqlite_errorname", "")):
+            number = errno.ENOSPC if name == "SQLITE_FULL" else errno.EIO
+            raise OSError(number, os.strerror(number)) from None
+        raise FormatError(f"{what}: SQLite raised {type(error).__name__}") from None
 
 
 def _unique(names: Any) -> list[str]:  # noqa: ANN401  # any iterable of names

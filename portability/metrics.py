@@ -167,7 +167,8 @@ def _journal(connection: Connection) -> Sequence[Metric]:
 
 
 def _alarms(connection: Connection) -> Metric:
-    begin = func.coalesce(EXPORT.c.notice_ends_at, EXPORT.c.received_at)
+    # As `exports.alarm` does.
+    begin = case((EXPORT.c.notice_ends_at < EXPORT.c.due_at, EXPORT.c.notice_ends_at), else_=EXPORT.c.received_at)
     elapsed, whole = (elapsed_seconds(begin, end) for end in (now(), EXPORT.c.due_at))
     used = elapsed / func.nullif(whole, 0)
     counts = (func.count().filter(used >= share) for share in ALARMS.values())

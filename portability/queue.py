@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
 from rq import Queue, worker_registration
 from rq.exceptions import DeserializationError
 from rq.job import Job
@@ -30,6 +30,12 @@ CLOCK_KEY = "portability:clock"
 """Exists while a clock is at work: each clock renews it."""
 CLOCK_SECONDS_MIN = 60
 """How long a clock's heartbeat is valid at least; else five of its turns."""
+PROBE_KEY = "portability:probe"
+PROBE_SECONDS = 10
+NO_WRITES: Mapping[type[RedisError], str] = {
+    OutOfMemoryError: "its memory is full (maxmemory): give it more, or remove what other programs store there",
+    ReadOnlyError: "it is a read-only replica: name the primary in PORTABILITY_REDIS_URL",
+}
 VALKEY_URL_FILE = "valkey.url"
 """The socket in the embedded folder, while its Valkey runs."""
 
@@ -120,6 +126,18 @@ def wake(queue: WakeUps, export_id: str) -> None:
         )
     except RedisError as error:
         raise QueueUnavailable(f"Redis did not accept a wake-up: {type(error).__name__}") from error
+
+
+def check_writable(queue: WakeUps) -> None:
+    """Store a key for some seconds: a Redis may answer, and take neither wake-ups nor heartbeats.
+
+    Raises: QueueUnavailable.
+    """
+    try:
+        queue.connection.set(PROBE_KEY, "1", ex=PROBE_SECONDS)
+    except RedisError as error:
+        seen = f"Redis answers, and stores nothing: {type(error).__name__}"
+        raise QueueUnavailable(seen, hint=NO_WRITES.get(type(error))) from error
 
 
 def count_workers(queue: WakeUps) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from portability.database import sessions, sqlite_files
+from portability.database import causes, sessions, sqlite_files
 from portability.database.noted import if_committed
 from portability.errors import DatabaseUnavailable
 
@@ -133,8 +132,6 @@ WRITABLE_SQLITE = (
 READ_ONLY_SQLITE = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
 READ_ONLY_SQLSTATE = "25006"
 """Of a server that takes no writes: during a failover a pooler may lead to one that is not promoted yet."""
-DISK_FAULT = re.compile("SQLITE_(FULL|IOERR|READONLY|CANTOPEN)|DiskFull")
-DISK_HINT = "check the disk of the database: is it full, and may this user write the file and its folder?"
 IDLE_SECONDS = 1.0
 """A connection used within this time is reused without a check; after a longer pause it is checked first."""
 _RETURNED_AT = "portability_returned_at"
@@ -294,11 +291,5 @@ def _faults_named(engine: Engine, *, writes: bool = False) -> Iterator[None]:
         where = (
             engine.url.render_as_string(hide_password=True) if engine.dialect.name == "sqlite" else _hosts(engine.url)
         )
-        seen = _seen(original)
-        hint = DISK_HINT if DISK_FAULT.search(seen) else None
-        raise DatabaseUnavailable(f"the control database at {where} failed: {seen}", hint=hint) from error
-
-
-def _seen(error: BaseException | None) -> str:
-    """Return the type of a driver's error, and of SQLite the code too: its message may quote data."""
-    return " ".join(filter(None, (type(error).__name__, getattr(error, "sqlite_errorname", None))))
+        cause = causes.found(original)
+        raise DatabaseUnavailable(f"the control database at {where} failed: {cause.seen}", hint=cause.hint) from error

@@ -12,7 +12,7 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, fun
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
-from portability.database import history, models
+from portability.database import deployment, history, models
 from portability.database.engine import now
 from portability.delivery import link_tokens
 from portability.delivery.downloads import claim_name
@@ -103,7 +103,8 @@ def issue(
         chosen = Audience.RECIPIENT
     else:
         chosen = default_audience(connection, row) if audience is None else _audience(connection, row, audience)
-    issued_at = datetime.now(UTC)
+    # By the clock that ends the link: a machine that is behind would make links that have ended.
+    issued_at = deployment.clock_of(connection)
     expires_at = issued_at + timedelta(seconds=ttl_seconds)
     claims: dict[str, JSON] = {
         "jti": secrets.token_urlsafe(24),

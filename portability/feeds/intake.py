@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, RowMapping, update
 
 from portability.api.errors import BadInput
+from portability.database import deployment
 from portability.database.engine import now
-from portability.errors import BadDate
+from portability.errors import BadDate, WrongState
 from portability.feeds import feeds
-from portability.feeds.errors import FeedEnded
+from portability.feeds.errors import FeedEnded, UnknownFeed
 from portability.feeds.feeds import FeedTerms
+from portability.people import subject_locks
 from portability.requests import acceptance, approvals, intake, note_approvals
 from portability.requests.acceptance import Request
 from portability.requests.login_strength import Auth
@@ -60,10 +62,14 @@ def take_next(
 ) -> tuple[str, bool]:
     """Request the next archive of a feed; returns the export's id, and whether it is new.
 
-    An open archive of the feed is returned instead. Raises: FeedEnded; what `intake.take` raises.
+    An open archive of the feed is returned instead. `feed` is the row by which the caller decided.
+
+    Raises: FeedEnded; WrongState if an archive became ready since the row was read; what `intake.take` raises.
     """
-    if feed["ended_at"] is not None:
-        raise FeedEnded(f"feed {feed['id']} has ended")
+    if _locked(connection, feed)["number"] != feed["number"]:
+        raise WrongState(
+            f"another archive of feed {feed['id']} has just become ready", hint="look at it, then ask again"
+        )
     wanted = replace(request, feed_id=feed["id"])
     return intake.take(connection, settings, wanted, actor=actor, auth=auth, contact_changed_at=contact_changed_at)
 
@@ -72,10 +78,18 @@ def take_due(connection: Connection, settings: Settings, feed: RowMapping) -> st
     """Request the archive that the clock owes, in the name of the actor who began the feed; None: it is not due now.
 
     The decisions on its first archive are those on the feed: the next archive is due only after the first was ready.
-    Notes of staff are read before each.
+    Notes of staff are read before each. `feed` is a row that was read before: another clock may have served it, or a
+    person ended it.
     """
-    if feed["number"] == 0:
+    try:
+        row = _locked(connection, feed)
+    except (FeedEnded, UnknownFeed):
         return None
+    is_due = row["next_at"] is not None and row["next_at"] <= deployment.clock_of(connection)
+    return _requested(connection, settings, row) if is_due and row["number"] > 0 else None
+
+
+def _requested(connection: Connection, settings: Settings, feed: RowMapping) -> str:
     wanted = acceptance.check(**feeds.asked_again(feed), regimes=settings.laws, place=settings.place, channel="feed")
     role, _, identifier = feed["created_by"].partition(":")
     issuer = (feed["created_identity"] or "").partition(" ")[0]
@@ -86,3 +100,9 @@ def take_due(connection: Connection, settings: Settings, feed: RowMapping) -> st
     following = now(feed["every_days"] * feeds.DAY_SECONDS)
     connection.execute(update(feeds.TABLE).where(feeds.TABLE.c.id == feed["id"]).values(next_at=following))
     return export_id
+
+
+def _locked(connection: Connection, feed: RowMapping) -> RowMapping:
+    """Return a feed as it is now, locked after its subject. Raises UnknownFeed, FeedEnded."""
+    subject_locks.lock(connection, subject_locks.name_of_row(feed))
+    return feeds.lock(connection, feed["id"])

@@ -3,7 +3,7 @@
 A batch is a JWS with the key of audit heads. Its key is `journal/<deployment>/<writer>/<number>-<event>-<hash>.jws`,
 with id and hash of its last event. Because each event contains the hash of the one before, a database that has the last
 event has all of them: a listing is enough to find out whether it lacks any. A writer is a process on one day; its
-batches are a chain.
+batches are a chain. The day is that of the events, by the clock of the database: clocks of processes may be wrong.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class BatchName:
         return cls(key, writer, datetime.strptime(day, "%Y%m%d").date(), int(number), int(event_id), hashed)  # noqa: DTZ007  # a day
 
 
-def new_writer() -> str:
-    """Return a name for a new chain: today's date and 64 random bits."""
-    return f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(8)}"
+def new_writer(day: date) -> str:
+    """Return a name for a new chain: its day and 64 random bits."""
+    return f"{day:%Y%m%d}-{secrets.token_hex(8)}"
 
 
-def is_of_today(writer: str) -> bool:
-    """Return whether a chain is today's: tomorrow its process begins another chain."""
-    return writer.startswith(f"{datetime.now(UTC):%Y%m%d}-")
+def is_of_day(writer: str, day: date) -> bool:
+    """Return whether a chain is that of a day: for the next day its process begins another chain."""
+    return writer.startswith(f"{day:%Y%m%d}-")
 
 
 def key_of(deployment: str, writer: str, number: int, last: Mapping[Any, Any]) -> str:
@@ -108,10 +108,9 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def listed(storage: Storage, deployment: str, since: date) -> Iterator[BatchName]:
-    """Yield the batches of all writers of a deployment since a day, by listing only. Raises StorageError."""
-    for day in range((datetime.now(UTC).date() - since).days + 2):
-        # A day more than today: the clock of a writer may be ahead.
+def listed(storage: Storage, deployment: str, since: date, until: date) -> Iterator[BatchName]:
+    """Yield the batches of all writers of a deployment from a day to another, by listing only. Raises StorageError."""
+    for day in range((until - since).days + 1):
         prefix = f"{FOLDER}/{deployment}/{since + timedelta(days=day):%Y%m%d}-"
         yield from filter(None, (BatchName.parse(found.key) for found in storage.list(prefix)))
 

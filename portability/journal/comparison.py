@@ -28,7 +28,9 @@ from portability.trust.signing import SignatureFault
 
 EVENT, LOST = models.audit_event, models.lost_event
 MARGIN = timedelta(days=1)
-"""How far the clocks of machines may differ: batches since that long before the newest event are listed."""
+"""How far the clocks of two servers of the database may differ: batches since that long before the newest event are
+listed, and those of that long after now.
+"""
 PAGE = 500
 ORDER = (*images.ONE_ROW, "export")
 """Rows of other tables first, because rows of exports refer to them."""
@@ -83,7 +85,8 @@ def _listed(engine: Engine, storage: Storage) -> Sequence[BatchName]:
         own = deployment.identity(connection)
         newest = select(EVENT.c.at).order_by(EVENT.c.id.desc()).limit(1)
         newest_at = connection.scalar(newest) or connection.execute(began_at).scalar_one()
-    return list(batches.listed(storage, own, (newest_at - MARGIN).date()))
+        until = max(newest_at, deployment.clock_of(connection)) + MARGIN
+    return list(batches.listed(storage, own, (newest_at - MARGIN).date(), until.date()))
 
 
 def _missing(engine: Engine, names: Sequence[BatchName]) -> Sequence[BatchName]:

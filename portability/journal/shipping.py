@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import orjson
@@ -146,7 +146,8 @@ class Journal:
         batch = self._read()
         if not batch.events:
             return 0
-        chain = self._present_chain(batch.deployment)
+        last = batch.events[-1]
+        chain = self._present_chain(batch.deployment, last["at"].date())
         # Until the batch is stored: after a failure it is not known whether it is, so the next one begins a chain.
         self._chain = None
         with reading(self._engine) as connection:
@@ -156,7 +157,6 @@ class Journal:
             }
         chain.append([audit.view(event) for event in batch.events], sealed, issuer=self._issuer, key=key)
         self._chain = chain
-        last = batch.events[-1]
         # Only in the history that has the event: a failover meanwhile may have lost it, and its id is given again.
         same = select(EVENT.c.id).where(EVENT.c.id == last["id"], EVENT.c.hash == last["hash"]).exists()
         with writing(self._engine) as connection:
@@ -175,12 +175,12 @@ class Journal:
                 for whom in batch.nameless:
                     subjects.pairwise_ref(connection, *whom)
 
-    def _present_chain(self, own: str) -> _Chain:
-        """Return this process's chain of today."""
+    def _present_chain(self, own: str, day: date) -> _Chain:
+        """Return this process's chain of a day."""
         chain = self._chain
-        if chain and batches.is_of_today(chain.writer):
+        if chain and batches.is_of_day(chain.writer, day):
             return chain
-        return _Chain(self._open_storage(), self._keys_folder, own)
+        return _Chain(self._open_storage(), self._keys_folder, own, day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +211,8 @@ class _Batch:
 class _Chain:
     """Batches of one process and day."""
 
-    def __init__(self, storage: Storage, keys_folder: Path, own: str) -> None:
-        self.writer = batches.new_writer()
+    def __init__(self, storage: Storage, keys_folder: Path, own: str, day: date) -> None:
+        self.writer = batches.new_writer(day)
         self.seals = seals.Seals(storage, keys_folder, own, self.writer)
         self._deployment = own
         self._storage = storage

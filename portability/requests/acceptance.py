@@ -26,7 +26,7 @@ from portability.messages import outbox
 from portability.people import subject_locks, subjects
 from portability.plugins import check_exporter_names
 from portability.requests import slices
-from portability.requests.dates import moment
+from portability.requests.dates import moment, start_of_day
 from portability.requests.forms import check_formats
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import ONGOING, ExportState
@@ -98,7 +98,7 @@ def check(
     _check_kind(chosen, kind)
     begin, end = _period(since, until)
     country = _residence(residence)
-    received, laws = _received(received_at), applying(regimes, chosen, SubjectFacts(kind, country, owner))
+    received, laws = _received(received_at, place), applying(regimes, chosen, SubjectFacts(kind, country, owner))
     notice = _notice(notice_ends_at, laws, received, place)
     return Request(
         profile=chosen,
@@ -297,20 +297,16 @@ def _period(since: str | None, until: str | None) -> tuple[datetime | None, date
     return begin, end
 
 
-def _received(text: str | None) -> datetime:
+def _received(text: str | None, place: BusinessCalendar) -> datetime:
     present = datetime.now(UTC)
-    received = moment(text, "received-at") or present
+    received = start_of_day(text, "received-at", place) or present
     if received > present:
         raise BadDate("received-at is in the future")
     return received
 
 
 def _notice(text: str | None, laws: Sequence[Regime], received: datetime, place: BusinessCalendar) -> datetime | None:
-    end = moment(text, "notice-ends-at")
-    if text is None or end is None:
-        return None
-    if len(text) == len("2026-11-24"):
-        # A day belongs to the place whose days the deadline counts.
-        end = end.replace(tzinfo=place.zone).astimezone(UTC)
-    check_notice(laws, received, end, place)
+    end = start_of_day(text, "notice-ends-at", place)
+    if end is not None:
+        check_notice(laws, received, end, place)
     return end

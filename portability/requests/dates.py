@@ -16,6 +16,14 @@ def end_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime
     return (end.replace(tzinfo=place.zone) + timedelta(days=1)).astimezone(UTC)
 
 
+def start_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime | None:
+    """Parse a beginning of a caller: a time, or a date, whose day begins as in the place. Raises BadDate."""
+    begin = moment(text, what)
+    if text is None or begin is None or len(text) != len("2026-11-24"):
+        return begin
+    return begin.replace(tzinfo=place.zone).astimezone(UTC)
+
+
 def moment(text: str | None, what: str) -> datetime | None:
     """Parse a date or time of a caller, as aware UTC; None stays None. Raises BadDate."""
     if text is None or len(text) != len("2026-11-24"):

@@ -197,7 +197,11 @@ def alarm(row: Mapping[Any, Any], at: datetime | None = None) -> Alarm:
     """Return how close an unanswered request is to its deadline."""
     if row["state"] not in UNANSWERED or row["erased_at"] is not None:
         return Alarm.NONE
-    return deadlines.alarm(row["notice_ends_at"] or row["received_at"], row["due_at"], at or datetime.now(UTC))
+    notice_ends_at = row["notice_ends_at"]
+    # A law without notice may end before: then its time, which began with the receipt, is the one that counts.
+    is_counted = notice_ends_at is not None and notice_ends_at < row["due_at"]
+    begins_at = notice_ends_at if is_counted else row["received_at"]
+    return deadlines.alarm(begins_at, row["due_at"], at or datetime.now(UTC))
 
 
 def unanswered() -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from portability.api import SubjectKind
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.law.deadlines import months_later
 from portability.people import subject_locks, subjects
@@ -74,7 +74,7 @@ def add(connection: Connection, request: Request, export_id: str, zone: tzinfo, 
     """Insert the schedule of a request, whose first copy is this export; returns its id."""
     schedule_id = f"sch_{secrets.token_hex(10)}"
     ref = subjects.pairwise_ref(connection, request.subject_kind, request.subject_id, request.tenant)
-    begun_at = datetime.now(UTC)
+    begun_at = deployment.clock_of(connection)
     values: dict[str, Any] = {
         "id": schedule_id,
         "profile": request.profile,
@@ -121,7 +121,8 @@ def lock_due(connection: Connection, row: Mapping[Any, Any]) -> RowMapping | Non
 
 def advance(connection: Connection, row: Mapping[Any, Any], export_id: str, zone: tzinfo) -> None:
     """Note that the copy that was due is requested; after the last copy the schedule ends. It is locked."""
-    following = next_date(row["created_at"], zone, datetime.now(UTC))
+    # By the clock that finds what is due: by another clock it might still be to come.
+    following = next_date(row["created_at"], zone, deployment.clock_of(connection))
     connection.execute(update(TABLE).where(TABLE.c.id == row["id"]).values(next_at=following, export_id=export_id))
     if following is None:
         end(connection, row, EndReason.COMPLETE, actor="clock")

@@ -21,7 +21,7 @@ from portability.api.errors import PortabilityError
 from portability.api.storages import PROBES, MeasuredStorage, Storage, StorageSpace
 from portability.database import models
 from portability.database.engine import reading
-from portability.queue import WakeUps, count_workers, has_clock, waiting_wake_ups
+from portability.queue import WakeUps, check_writable, count_workers, has_clock, waiting_wake_ups
 
 Answer = TypeVar("Answer")
 ANSWER_SECONDS = 3.0
@@ -107,6 +107,7 @@ def _database(engine: Engine) -> bool:
 
 
 def _redis(queue: WakeUps) -> Heartbeats:
+    check_writable(queue)
     return Heartbeats(count_workers(queue), has_clock(queue), waiting_wake_ups(queue))
 
 

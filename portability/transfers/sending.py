@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_,
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.delivery import links
 from portability.errors import WrongState
@@ -157,7 +157,7 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
     to = recipients.approved(connection, transfer["recipient_id"])
     consent = authorisations.get(connection, transfer["authorisation_id"])
     beyond = authorised_data.too_much(consent, to, authorised_data.holdings(connection, export["id"]))
-    present = datetime.now(UTC)
+    present = deployment.clock_of(connection)
     is_over = consent["expires_at"] is not None and consent["expires_at"] <= present
     if beyond or is_over or consent["revoked_at"] is not None:
         raise authorisations.NotAuthorised("the export contains data that is no longer authorised for this recipient")

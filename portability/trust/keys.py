@@ -18,16 +18,19 @@ from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
 from portability.database import models
+from portability.database.engine import now
 from portability.errors import NoSigningKey, UnknownKey, WrongState
 from portability.trust import audit, external_keys
 from portability.trust.external_keys import ExternalKey
-from portability.trust.signing import Jwks, PublicKey, SigningKey
+from portability.trust.signing import SKEW_SECONDS, Jwks, PublicKey, SigningKey
 
 TABLE = models.signing_key
 PURPOSES = ("archive", "link", "transfer", "receipt", "audit")
 METRICS_PURPOSE = b"portability metrics 1"
 SIGNING_ONLY = ("archive", "transfer", "receipt", "audit")
 """Purposes whose keys can be in a key store. Keys for links also encrypt, which needs the private half."""
+RETIRES_SECONDS = SKEW_SECONDS
+"""How long signatures of a retired key verify: of workers that have taken it before, and whose clocks are ahead."""
 SUFFIXES = (".pem", external_keys.SUFFIX)
 """Of files in the keys folder: private keys, and references to keys in key stores."""
 PUBLISHED = frozenset({"archive", "transfer", "receipt", "audit"})
@@ -175,7 +178,7 @@ def _new_kid(purpose: str, moment: datetime) -> str:
 
 def _retire_active(connection: Connection, purpose: str) -> None:
     active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
-    connection.execute(update(TABLE).where(*active).values(retired_at=datetime.now(UTC)))
+    connection.execute(update(TABLE).where(*active).values(retired_at=now(RETIRES_SECONDS)))
 
 
 def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
@@ -184,7 +187,8 @@ def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
         raise UnknownKey(f"unknown key {kid!r}")
     if rows[0][column] is not None or rows[0]["revoked_at"] is not None:
         raise WrongState(f"key {kid} is already {'revoked' if rows[0]['revoked_at'] else 'retired'}")
-    connection.execute(update(TABLE).where(TABLE.c.kid == kid).values({column: datetime.now(UTC)}))
+    ended_at = {"retired_at": now(RETIRES_SECONDS), "revoked_at": now()}[column]
+    connection.execute(update(TABLE).where(TABLE.c.kid == kid).values({column: ended_at}))
     audit.record(connection, f"key.{column.removesuffix('_at')}", actor=actor, detail={"kid": kid})
 
 

@@ -18,10 +18,11 @@ from portability.api import Gap
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import WrongState
-from portability.feeds import archives, cursor, feeds
+from portability.feeds import archives, cursor, feeds, intake
 from portability.feeds.errors import FeedEnded, StaleCursor
 from portability.people import pseudonyms
-from portability.requests import exports, retries
+from portability.requests import acceptance, exports, retries
+from portability.requests.login_strength import PRESENT
 from portability.retention import erasures
 from portability.retention.erasures import Whom
 from portability.transfers import authorisations, sending
@@ -218,6 +219,69 @@ def test_the_clock_requests_what_is_due(feed: Feed) -> None:
         connection.execute(update(FEED).values(until=now(-1)))
     assert clock.end_over(made.engine) == 1
     assert stored_parts(feed) == 0
+
+
+def exports_of(feed: Feed) -> int:
+    with reading(feed.world.engine) as connection:
+        of_feed = select(func.count()).select_from(models.export).where(models.export.c.feed_id == feed.id)
+        return connection.scalar(of_feed) or 0
+
+
+def test_a_feed_that_is_refused_keeps_no_other_from_its_turn(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exporter was removed: its next try is in an hour, and the others that are due are served."""
+    made = feed.world
+    other = feeding.begin(made, subject="user:usr_2")
+    feed.next()
+    other.next()
+    monkeypatch.setattr(clock, "PAGE", 1)
+    with writing(made.engine) as connection:
+        connection.execute(update(FEED).values(every_days=1, next_at=now(-1)))
+        first = update(FEED).where(FEED.c.id == feed.id)
+        connection.execute(first.values(include=["gone"], next_at=now(-60)))
+    assert [clock.request_due(made.engine, made.place.settings) for _ in range(3)] == [0, 1, 0]
+    with reading(made.engine) as connection:
+        due_at = feeds.get(connection, feed.id)["next_at"]
+    assert timedelta(minutes=50) < due_at - datetime.now(UTC) < timedelta(minutes=70)
+
+
+@pytest.mark.parametrize("meanwhile", ["served", "ended", "erased"])
+def test_a_clock_requests_nothing_by_a_row_of_the_past(feed: Feed, meanwhile: str) -> None:
+    """Another clock has requested the archive, and it is ready; or a person has ended the feed; or it is gone."""
+    feed.next()
+    made = feed.world
+    with writing(made.engine) as connection:
+        connection.execute(update(FEED).values(every_days=1, next_at=now(-1)))
+        seen = feeds.get(connection, feed.id)
+    if meanwhile == "served":
+        assert clock.request_due(made.engine, made.place.settings) == 1
+        made.advance_all()
+    else:
+        with writing(made.engine) as connection:
+            feeds.end(connection, feed.id, actor="operator:test")
+            if meanwhile == "erased":
+                feeds.erase(connection, FEED.c.id == feed.id)
+    before = exports_of(feed)
+    with writing(made.engine) as connection:
+        assert intake.take_due(connection, made.place.settings, seen) is None
+    assert exports_of(feed) == before
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_an_archive_follows_what_its_caller_saw(feed: Feed, *, is_over: bool) -> None:
+    """A cursor that was checked by an older row would be followed by another archive, or by none of an ended feed."""
+    feed.next()
+    with reading(feed.world.engine) as connection:
+        seen = feeds.get(connection, feed.id)
+    if is_over:
+        with writing(feed.world.engine) as connection:
+            feeds.end(connection, feed.id, actor="operator:test")
+    else:
+        feed.next()
+    wanted = acceptance.check(subject=feed.subject, **feed.asked)
+    settings, before = feed.world.place.settings, exports_of(feed)
+    with pytest.raises(WrongState, match=r"ended|just become ready"), writing(feed.world.engine) as connection:
+        intake.take_next(connection, settings, seen, wanted, actor=feeding.ACTOR, auth=PRESENT)
+    assert exports_of(feed) == before
 
 
 def test_the_clock_serves_a_standing_consent(control_url: str, tmp_path: Path, other: Provider) -> None:

@@ -21,7 +21,7 @@ from portability.database.history import DatabaseBehind
 from portability.database.noted import noting
 from portability.delivery import links
 from portability.errors import LeaseLost, LinkInvalid, NoSigningKey, UnknownExport
-from portability.journal import comparison, outdated, shipping
+from portability.journal import batches, comparison, outdated, shipping
 from portability.journal.comparison import JournalBroken
 from portability.journal.reconcile import LossOutcome, LostEvent, earlier
 from portability.law.deadlines import UTC_CALENDAR
@@ -123,6 +123,28 @@ def test_an_accepted_request_is_not_lost(made: World, backups: Backups) -> None:
     assert made.view(identifier)["state"] == "ready"
     assert made.verify(made.fetch(identifier)).ok
     assert reconciled(made).events == []
+
+
+@pytest.mark.parametrize("days", [-4, 4])
+def test_a_wrong_clock_of_a_machine_hides_no_lost_request(
+    made: World, backups: Backups, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """Its batches are found by the time of their events: work does not go on, and the request comes back."""
+
+    class FarTime(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # a plain datetime is returned
+            return datetime.now(tz) + timedelta(days=days)
+
+    before = backups.take()
+    with monkeypatch.context() as wrong:
+        wrong.setattr(batches, "datetime", FarTime)
+        identifier = made.request(JANE)
+        journal_of(made).ship()
+    backups.restore(before)
+    assert not comparison.settle(made.engine, made.place.storage)
+    assert ("request.accepted", "restored") in outcomes(reconciled(made).events)
+    assert made.view(identifier)["state"] == "queued"
 
 
 def test_a_ready_archive_is_not_made_again(made: World, backups: Backups) -> None:

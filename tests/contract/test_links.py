@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,6 +73,23 @@ def test_a_claim_with_a_token_is_made_once(made: World) -> None:
             assert links.claim(connection, row, 1, **given) == "shared by all parts"  # type: ignore[arg-type]  # of three types
         assert len(connection.execute(select(models.link_claim)).all()) == 1
     assert volume_of(made, row, "shared by all parts")["number"] == 1
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_link_lives_by_the_clock_that_ends_it(made: World, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """A link for an hour, of a machine whose clock is wrong by hours, is good for an hour."""
+
+    class StrayTime(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # a plain datetime is returned
+            return datetime.now(tz) + timedelta(hours=hours)
+
+    export_id = ready(made)
+    with monkeypatch.context() as wrong:
+        wrong.setattr(links, "datetime", StrayTime)
+        link = issue(made, export_id, ttl_seconds=3_600)
+    assert resolve(made, link.token)["id"] == link.id
+    assert timedelta(minutes=55) < link.expires_at - datetime.now(UTC) < timedelta(minutes=65)
 
 
 def test_a_token_is_nowhere(made: World) -> None:

@@ -8,16 +8,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from factories import World
+from sqlalchemy import update
 
 from portability import metrics
 from portability.api.errors import BadInput
+from portability.database import models
 from portability.database.engine import reading, writing
 from portability.errors import BadDate
 from portability.law.deadlines import BusinessCalendar
-from portability.law.regime import ExtensionGround
+from portability.law.regime import ExtensionGround, Period, Regime
 from portability.requests import acceptance, deadline_events, exports
 from portability.requests.acceptance import Request
 from portability.requests.deadline_events import Extension
+from portability.requests.policy import Actor
 
 JAKARTA = BusinessCalendar(ZoneInfo("Asia/Jakarta"))
 NOW = datetime.now(UTC)
@@ -55,6 +58,27 @@ def test_the_deadline_is_that_of_the_notice(made: World) -> None:
         deadline_events.pause(connection, identifier, reason="identity", actor="officer:olga")
     with writing(made.engine) as connection:
         assert deadline_events.resume(connection, identifier, actor="officer:olga", **law) == longer
+
+
+@pytest.mark.parametrize("later_days", [0, 20])
+def test_a_law_without_notice_counts_from_the_receipt(made: World, later_days: int) -> None:
+    """It may end with the notice or before: half of its 30 days are over after 15, whatever the notice says."""
+    own = Regime("own", "A contract", frozenset({"switch"}), Period(days=30))
+    begun = switch(regimes=[own])
+    notice_ends_at = text(begun.due_at + timedelta(days=later_days))
+    wanted = switch(regimes=[own, "data_act"], notice_ends_at=notice_ends_at)
+    assert wanted.due_at == begun.due_at
+    with writing(made.engine) as connection:
+        identifier = acceptance.accept(connection, wanted, actor=Actor("operator", "test"))[0]
+        row = exports.get(connection, identifier)
+    found = [exports.alarm(row, at=row["due_at"] - timedelta(days=days)) for days in (29, 16, 14, 5, 0)]
+    assert found == ["none", "none", "half", "most", "missed"]
+    with writing(made.engine) as connection:
+        older: Any = {"received_at": NOW - timedelta(days=20), "due_at": NOW + timedelta(days=10)}
+        older["notice_ends_at"] = older["due_at"] + timedelta(days=later_days)
+        connection.execute(update(models.export).values(**older))
+    (alarms,) = (m for m in metrics.collect(made.engine) if m.name == "portability_exports_alarm")
+    assert [sample.value for sample in alarms.samples] == [1, 0, 0]
 
 
 def test_a_day_is_one_of_the_place(made: World) -> None:

@@ -145,6 +145,33 @@ def test_two_clocks_request_one_copy(made: World, control_url: str) -> None:
     assert len(copies_of(made)) == 2
 
 
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_a_wrong_clock_of_a_machine_requests_one_copy(
+    made: World, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    """What is due is due by the clock of the database: a copy that is ready is not requested again for its date."""
+
+    class WrongTime(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # a plain datetime is returned
+            return datetime.now(tz) + timedelta(minutes=minutes)
+
+    monkeypatch.setattr(schedules, "datetime", WrongTime)
+    scheduled_copy(made)
+    made.advance_all()
+    due_at = datetime.now(UTC) - timedelta(minutes=1)
+    dates = [due_at - timedelta(days=61), due_at, due_at + timedelta(days=61)]
+    monkeypatch.setattr(schedules, "dates", lambda *_: iter(dates))
+    with writing(made.engine) as connection:
+        connection.execute(update(SCHEDULE).values(created_at=dates[0], next_at=due_at))
+    found = []
+    for _ in range(3):
+        found.append(request_due(made))
+        made.advance_all()
+    assert found == [1, 0, 0]
+    assert schedule_row(made)["next_at"] == dates[2]
+
+
 def test_a_person_has_one_schedule(made: World) -> None:
     """A second is refused until the first has ended; that of another person stands beside it."""
     scheduled_copy(made)

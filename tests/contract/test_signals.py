@@ -15,6 +15,8 @@ from prometheus_client.core import Metric
 from received_steps import fetched, offered_here, recorded_sender, step
 from sqlalchemy import Engine, delete, insert, select, update
 
+from cli import doctor
+from cli.context import Context
 from portability.api.storages import Storage
 from portability.database import models
 from portability.database.engine import now, reading, writing
@@ -159,6 +161,35 @@ def test_a_received_transfer_waits_since_its_last_change(made: World) -> None:
     assert signals(made.engine)[name][()] == pytest.approx(0, abs=20)
     set_rows(made.engine, table, not_before=now(-100), lease_until=now(60))
     assert signals(made.engine)[name] == {(): 0}
+
+
+@pytest.mark.parametrize(
+    ("setting", "usual", "said"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "its memory is full"),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "read-only replica"),
+    ],
+    ids=["full", "replica"],
+)
+def test_a_redis_that_stores_nothing_is_away(
+    made: World, redis_url: str, setting: Sequence[str], usual: Sequence[str], said: str
+) -> None:
+    """It answers, and no wake-up and no heartbeat comes through: the signals and the doctor name it, and why."""
+    client = connect(redis_url)
+    queue = open_queue(client)
+    client.execute_command(*setting)  # type: ignore[no-untyped-call]  # untyped in the library
+    try:
+        assert client.ping()
+        found = values(Services(made.engine, lambda: queue, lambda: made.place.storage).collect())
+        settings = made.place.settings.model_copy(update={"redis_url": redis_url})
+        with pytest.raises(QueueUnavailable, match="stores nothing") as raised:
+            doctor.CHECKS["queue"](Context(lambda: settings, json=False))
+    finally:
+        client.execute_command(*usual)  # type: ignore[no-untyped-call]  # as above
+    assert found["portability_service_up"][("redis",)] == 0
+    assert said in str(raised.value.hint)
+    found = values(Services(made.engine, lambda: queue, lambda: made.place.storage).collect())
+    assert found["portability_service_up"][("redis",)] == 1
 
 
 def test_a_service_that_is_away_is_named(made: World, redis_url: str, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from portability.api import Identity
 from portability.database import models
 from portability.database.engine import reading, writing
-from portability.requests import exports, referrals, request_log, reviews
+from portability.requests import approvals, exports, referrals, request_log, reviews
+from portability.requests.policy import Actor
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,35 @@ def test_a_company_leaves_with_four_eyes(strict: Served) -> None:
         assert visitor.send(f"/staff/exports/{export_id}/approve").status_code == 303
     strict.world.advance_all()
     assert strict.world.view(export_id)["state"] == "ready"
+
+
+def _hidden(page: str, name: str) -> str:
+    return page.partition(f'name="{name}" value="')[2].partition('"')[0]
+
+
+def test_a_decision_is_about_what_its_page_showed(strict: Served) -> None:
+    """A worker finds that no source knows the company after one officer has approved; the other has the old page."""
+    export_id = strict.world.request("tenant:ten_gone", profile="switch")
+    with writing(strict.world.engine) as connection:
+        approvals.ask(connection, export_id, [approvals.Cause.SWITCH], actor=Actor("officer", "ola"))
+    here = f"/staff/exports/{export_id}"
+    with strict.browser("olga", "officer") as olga, strict.browser("otto", "officer") as otto:
+        first, old = (_hidden(visitor.client.get(here).text, "seen") for visitor in (olga, otto))
+        assert first == old != ""
+        assert olga.send(f"{here}/approve", seen=first).status_code == 303
+        assert olga.send(f"{here}/approve", seen=first).status_code == 409
+        with writing(strict.world.engine) as connection:
+            approvals.ask_about_unknown(connection, exports.lock(connection, export_id), actor="worker")
+        page = olga.client.get(here).text
+        assert "No source knows" in page
+        for what in ("approve", "deny"):
+            answer = otto.send(f"{here}/{what}", seen=old, reason="No.", confirmed="yes")
+            assert (what, answer.status_code) == (what, 409)
+        assert strict.world.view(export_id)["state"] == "review"
+        asks = olga.send(f"{here}/deny", seen=_hidden(page, "seen"), reason="Nobody has this number.")
+        refused = {"seen": _hidden(asks.text, "seen"), "reason": "Nobody has this number.", "confirmed": "yes"}
+        assert olga.send(f"{here}/deny", **refused).status_code == 303
+    assert strict.world.view(export_id)["state"] == "denied"
 
 
 @pytest.mark.requirement("R20")

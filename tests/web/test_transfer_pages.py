@@ -19,7 +19,7 @@ from portability.transfers import authorisations, recipients, sending
 
 @pytest.fixture(scope="module")
 def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    strict: dict[str, Any] = {"approvals": "policy", "exports_per_month": 100}
+    strict: dict[str, Any] = {"approvals": "policy", "exports_per_month": 100, "time_zone": "Asia/Jakarta"}
     with sender(tmp_path_factory.mktemp("pages"), redis_server, MadeUpExporter(things(50)), **strict) as server:
         yield server
 
@@ -90,14 +90,17 @@ def test_one_second_login_is_enough_to_send(served: Served, other: Provider) -> 
 
 
 def test_what_is_allowed_until_a_day_is_on_the_account_and_ends_there(served: Served, other: Provider) -> None:
-    """It holds for the next copies too, and its button ends it with what is under way."""
+    """Where the deployment is. It holds for the next copies too, and its button ends it with what is under way."""
     export_id = served.ready(profile="portability")
     day = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+    ends_at = datetime.fromisoformat(f"{day}T23:59:59.999999+07:00")
     with served.browser(OWNER) as visitor:
         assert send(visitor, export_id, other, until=day) == 303
         page = visitor.client.get("/me").text
         assert "until" in page
         given = page.partition("/me/authorisations/")[2].partition("/")[0]
+        with reading(served.world.engine) as connection:
+            assert authorisations.get(connection, given)["expires_at"] == ends_at
         assert visitor.send(f"/me/authorisations/{given}/revoke").status_code == 303
         assert "may receive your data" not in visitor.client.get("/me").text
     assert view(served.world, only(served, export_id))["state"] == "revoked"
@@ -123,6 +126,7 @@ def test_an_officer_decides_on_a_transfer_abroad(served: Served) -> None:
         with served.browser("olga", "officer") as visitor:
             page = visitor.client.get(f"/staff/exports/{export_id}").text
             assert "Transfer started" in page
+            assert "another country" in page.partition("<h2")[0]
             assert visitor.send(f"/staff/exports/{export_id}/approve").status_code == 303
         assert view(served.world, only(served, export_id))["state"] == "queued"
         with writing(served.world.engine) as connection:

@@ -104,7 +104,7 @@ def request_next(
         connection: Connection, settings: Settings, request: Request, *, mandate_id: str | None, **more: Unpack[Taking]
     ) -> tuple[str, bool]:
         del mandate_id  # a feed is not begun under a mandate
-        return intake.take_next(connection, settings, feeds.get(connection, feed_id), request, **more)
+        return intake.take_next(connection, settings, row, request, **more)
 
     wanted = asking.wanted(place, **feeds.asked_again(row), reason=reason, channel="api")
     body = orjson.dumps([feed_id, token, reason])

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping
 from portability import locale
 from portability.desk import answers, colleagues, notes, views
 from portability.law.notice import AnswerUse
+from portability.requests import questions
 from portability.requests.desk_queue import DeskList, DeskView
 from portability.requests.policy import Action, Actor, ActorRole
 from portability.requests.states import ExportState
@@ -62,12 +63,13 @@ def text_for_answer(
     permit(place, login, Action.LIST_ALL)
     with place.reading() as connection:
         row, _actor = found(place, login, connection, export_id, Action.DENY if is_refusal else Action.SEE_STATE)
+        seen = questions.ids(connection, row["id"])
     chosen = language if language in locale.languages() else answers.reader_language(row, rendering.language(request))
     answer = answers.filled(place.notice, name, row, chosen, contact=place.settings.contact)
     if not is_refusal:
         return rendering.page(request, "question.html", row=row, answer=answer)
-    reason, basis = answer.text, answer.basis
-    return rendering.page(request, "confirm.html", row=row, what="deny", reason=reason, basis=basis, answer=answer)
+    shown: dict[str, Any] = {"reason": answer.text, "basis": answer.basis, "seen": seen, "answer": answer}
+    return rendering.page(request, "confirm.html", row=row, what="deny", **shown)
 
 
 @router.post("/views", dependencies=[OurForm])

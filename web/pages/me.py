@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Header, Request
@@ -153,7 +153,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
         downloads=downloads,
         staff=False,
         rights=place.rights,
-        today=datetime.now(UTC).date(),
+        today=datetime.now(place.settings.place.zone).date(),
         **sending,
     )
 

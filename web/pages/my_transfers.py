@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -12,9 +12,10 @@ from sqlalchemy import Connection, RowMapping
 
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
-from portability.errors import BadDate
+from portability.law.deadlines import BusinessCalendar
 from portability.people import subject_locks, subjects
 from portability.requests import exports
+from portability.requests.dates import end_of_day
 from portability.requests.policy import Action
 from portability.requests.states import TRANSFERS_LIVE, ExportState
 from portability.transfers import authorisations, authorised_data, recipients, sending
@@ -80,7 +81,7 @@ def send(
             tenant=row["tenant"] if row["subject_kind"] == SubjectKind.CONTACT else None,
             recipient=recipient,
             datasets=_parts(connection, row["id"]),
-            until=_end_of(until),
+            until=_end_of(until, place.settings.place),
             actor=actor,
             exporters=place.exporters,
         )
@@ -146,11 +147,10 @@ def _lives(connection: Connection, row: RowMapping) -> bool:
     return row["revoked_at"] is None and sending.is_under_way(connection, row["id"])
 
 
-def _end_of(day: str) -> datetime | None:
-    """Return the end of a day, in UTC; None without a day: the authorisation is for one transfer. Raises BadDate."""
-    if not day:
-        return None
-    try:
-        return datetime.combine(datetime.fromisoformat(day).date(), time.max, UTC)
-    except ValueError:
-        raise BadDate(f"invalid date {day!r}") from None
+def _end_of(day: str, place: BusinessCalendar) -> datetime | None:
+    """Return the last moment of a day of the place; None without a day: the authorisation is for one transfer.
+
+    Raises: BadDate.
+    """
+    end = end_of_day(day or None, "until", place)
+    return end and end - timedelta(microseconds=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -15,7 +15,7 @@ from portability.delivery import links
 from portability.desk import colleagues
 from portability.errors import ReasonRequired
 from portability.people import account_search
-from portability.requests import approvals, desk_queue, estimates, exports, retries, reviews, slices
+from portability.requests import approvals, desk_queue, estimates, exports, questions, retries, reviews, slices
 from portability.requests.policy import Action, Actor, ActorRole
 from portability.requests.reviews import ReviewState
 from portability.requests.states import CANCELLABLE, RECALLABLE, UNBEGUN, ExportState
@@ -50,6 +50,17 @@ class StaffRequestForm(BaseModel):
     channel: Short = "email"
     received_at: Short = ""
     tell_tenants: Short = ""
+
+
+class RequestButtonForm(BaseModel):
+    """The fields of the buttons of a request."""
+
+    csrf: str = ""
+    reason: Annotated[str, Field(max_length=1000, pattern=TEXT)] = ""
+    basis: Annotated[str, Field(max_length=1000, pattern=TEXT)] = "other"
+    confirmed: Short = ""
+    seen: Annotated[str, Field(max_length=1000, pattern=TEXT)] = ""
+    """The ids of the questions that the page showed; empty: it showed none."""
 
 
 @router.get("/new")
@@ -102,7 +113,8 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
             "gaps": retries.count_fillable(connection, row),
             "events": audit.events(connection, export_id=export_id),
             "links": links.of(connection, export_id),
-            "causes": exports.review(connection, row),
+            "causes": _causes(connection, row),
+            "seen": questions.ids(connection, export_id),
             "can": _possible(place, login, connection, row),
             "bases": list(approvals.DenialBasis),
             "reviews": reviews.of(connection, row),
@@ -121,19 +133,19 @@ def act(
     login: LoggedIn,
     export_id: str,
     what: str,
-    reason: Text = "",
-    basis: Text = "other",
-    confirmed: Text = "",
+    form: Annotated[RequestButtonForm, Form()],
 ) -> Response:
     """Do what a button says; what ends a request for good asks first."""
     action = ACTIONS.get(what)
     if action is None:
         raise BadInput(f"unknown action {what!r}: use one of {', '.join(ACTIONS)}")
-    if what in CONFIRMED and confirmed != "yes":
-        return _ask(request, place, login, export_id, what, action, reason=reason.strip(), basis=basis)
+    if what in CONFIRMED and form.confirmed != "yes":
+        return _ask(request, place, login, export_id, what, action, form)
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, action)
-        _do(connection, row["id"], what, actor, reason.strip(), basis)
+        if form.seen:
+            questions.check_seen(connection, row["id"], form.seen)
+        _do(connection, row["id"], what, actor, form.reason.strip(), form.basis)
     place.wake(export_id)
     rendering.flash(request, "done")
     return rendering.see_other(f"/staff/exports/{export_id}")
@@ -199,18 +211,25 @@ def _ask(
     export_id: str,
     what: str,
     action: Action,
-    *,
-    reason: str,
-    basis: str,
+    form: RequestButtonForm,
 ) -> Response:
     """Show what an action does, and ask whether it is meant. Raises as the action for a reason or ground that lacks."""
     with place.reading() as connection:
         row, _actor = found(place, login, connection, export_id, action)
+    reason, basis = form.reason.strip(), form.basis
     if not reason:
         raise ReasonRequired("a reason is required")
     if what == "deny" and basis not in {*approvals.DenialBasis}:
         raise BadInput(f"unknown basis {basis!r}: use one of {', '.join(approvals.DenialBasis)}")
-    return rendering.page(request, "confirm.html", row=row, what=what, reason=reason, basis=basis, answer=None)
+    shown: dict[str, Any] = {
+        "row": row,
+        "what": what,
+        "reason": reason,
+        "basis": basis,
+        "seen": form.seen,
+        "answer": None,
+    }
+    return rendering.page(request, "confirm.html", **shown)
 
 
 def _do(connection: Connection, export_id: str, what: str, as_whom: Actor, reason: str, basis: str) -> None:
@@ -252,6 +271,13 @@ def _possible(place: AppContext, login: Login, connection: Connection, row: RowM
     return {**possible, "review": may(place, login, Action.DECIDE_REVIEW, facts)}
 
 
+def _causes(connection: Connection, row: RowMapping) -> list[str]:
+    """Return why another person is asked: to begin, or about a copy or a transfer of what is ready."""
+    if row["state"] not in approvals.APPROVABLE:
+        return []
+    return [asked["cause"] for asked in approvals.waiting(connection, row["id"])]
+
+
 def _form(
     request: Request,
     place: AppContext,
@@ -261,7 +287,8 @@ def _form(
     known: account_search.FoundAccounts | None = None,
 ) -> Response:
     return rendering.page(
-        request, "new.html", channels=CHANNELS, today=datetime.now(UTC).date(), tenant=_tenant(login),
+        request, "new.html", channels=CHANNELS, today=datetime.now(place.settings.place.zone).date(),
+        tenant=_tenant(login),
         address=address, known=known, looks_up=may(place, login, Action.LIST_ALL),
     )  # fmt: skip  # one call
 

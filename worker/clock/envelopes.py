@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, RowMapping
 
@@ -12,6 +12,7 @@ from portability import locale
 from portability.api import Subject, SubjectKind
 from portability.api.directories import Contact, Directory
 from portability.api.errors import PortabilityError, SourceRefused
+from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.delivery import codes, links
 from portability.delivery.links import Audience
@@ -299,11 +300,11 @@ def _url(desk: Desk, export: RowMapping, row: RowMapping, contact: Contact, *, t
         return page
     if row["kind"] not in WITH_LANDING_PAGE:
         return None
-    left_seconds = (_until(desk.settings, export, row) - datetime.now(UTC)).total_seconds()
-    if row["kind"] in {MessageKind.DENIED, MessageKind.NOT_FOUND}:
-        left_seconds = links.TTL_MAX_SECONDS
     audience = Audience.TENANT_ADMIN if to_admin else Audience.CODE
     with writing(desk.engine) as connection:
+        left_seconds = (_until(desk.settings, export, row) - deployment.clock_of(connection)).total_seconds()
+        if row["kind"] in {MessageKind.DENIED, MessageKind.NOT_FOUND}:
+            left_seconds = links.TTL_MAX_SECONDS
         link = links.issue(
             connection,
             desk.settings.keys,

@@ -8,11 +8,12 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy import Engine, and_, or_, select
+from sqlalchemy import Engine, and_, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import models
 from portability.database.engine import now, reading, writing
+from portability.errors import DatabaseUnavailable
 from portability.feeds import feeds, intake
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import ExportState
@@ -24,6 +25,8 @@ FEED, EXPORT, CONSENT, TRANSFER = models.feed, models.export, models.authorisati
 PULL = models.pull
 ACTOR = "clock"
 PAGE = 100
+LATER_SECONDS = 3_600
+"""How long a feed waits whose archive is refused."""
 
 
 def run(engine: Engine, settings: Settings, stop: threading.Event) -> None:
@@ -67,9 +70,19 @@ def request_due(engine: Engine, settings: Settings) -> int:
         try:
             with writing(engine) as connection:
                 requested += intake.take_due(connection, settings, row) is not None
+        except DatabaseUnavailable:
+            raise
         except PortabilityError as error:
             log.warning("feed.refused", feed=row["id"], code=error.code)
+            _postpone(engine, row["id"])
     return requested
+
+
+def _postpone(engine: Engine, feed_id: str) -> None:
+    """Have the clock try a feed later: as the first of those that are due it would keep the others from their turn."""
+    due = (FEED.c.id == feed_id, FEED.c.ended_at.is_(None), FEED.c.next_at <= now())
+    with writing(engine) as connection:
+        connection.execute(update(FEED).where(*due).values(next_at=now(LATER_SECONDS)))
 
 
 def send_ready(engine: Engine, settings: Settings) -> int:
@@ -81,8 +94,10 @@ def send_ready(engine: Engine, settings: Settings) -> int:
     of_feed = (EXPORT.c.id == FEED.c.export_id, CONSENT.c.id == FEED.c.authorisation_id, FEED.c.ended_at.is_(None))
     pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
     waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed")).where(*of_feed)
+    # The newest first: those that cannot be sent keep no other from its turn.
+    waiting = waiting.where(EXPORT.c.state == ExportState.READY, ~sent, ~pulled).order_by(EXPORT.c.ended_at.desc())
     with reading(engine) as connection:
-        rows = connection.execute(waiting.where(EXPORT.c.state == ExportState.READY, ~sent, ~pulled).limit(PAGE)).all()
+        rows = connection.execute(waiting.limit(PAGE)).all()
     done = 0
     for row in rows:
         try:

@@ -25,10 +25,11 @@ from worker.claim.claims import Claim
 from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS
 from worker.context import WorkerContext
 from worker.write.closing_marker import RevisionClosed
+from worker.write.temporary import NoTemporaryRoom, disk_fault
 from worker.write.withdraw import withdraw_all
 
 log = structlog.get_logger()
-OUTAGES = (StorageUnavailable, StorageFull, WrongClock, NoSigningKey, RevisionClosed)
+OUTAGES = (StorageUnavailable, StorageFull, WrongClock, NoSigningKey, RevisionClosed, NoTemporaryRoom)
 """Errors of services that are down or full: retried longer, because an operator has to act first."""
 OUTAGE_TRIES = 8
 """How many times more attempts they get than internal faults; with waits of 300 s these are some hours."""
@@ -54,6 +55,8 @@ def handle(context: WorkerContext, claim: Claim, error: Exception) -> int:
             end(context, claim, ExportState.CANCELLED)
         case PortabilityError():
             fail(context, claim, error)
+        case _ if (seen := disk_fault(error)) is not None:
+            fail(context, claim, NoTemporaryRoom(f"export {claim.id}: a temporary file cannot be written: {seen}"))
         case _:
             name = type(error).__name__
             log.error("volume.fault", export=claim.id, slice=claim.number, error=name, exc_info=error)

@@ -299,13 +299,15 @@ def run(settings: Settings, connection: Redis) -> None:
     wait_seconds, longest_seconds = AGAIN_SECONDS
     with suppress(StopRequested):
         while True:
-            began = time.monotonic()
-            with suppress(RedisError):
+            began, seen = time.monotonic(), ""
+            try:
                 new_worker(settings, connection, stopping).work(logging_level="WARNING")
+            except RedisError as error:
+                seen = type(error).__name__
             if stopping.is_set():
                 return
             if time.monotonic() - began > longest_seconds:
                 wait_seconds = AGAIN_SECONDS[0]
-            log.warning("worker.again", seconds=wait_seconds)
+            log.warning("worker.again", seconds=wait_seconds, error=seen)
             time.sleep(wait_seconds)
             wait_seconds = min(2 * wait_seconds, longest_seconds)

@@ -20,8 +20,8 @@ from archive.write.volume import Volume
 from portability.api import Dataset, Record, WriterFormat
 from portability.api.errors import FormatError
 from portability.api.rows import Rows
-from portability.errors import VolumeFault
 from portability.locale import find, languages, text
+from worker.write.temporary import NoTemporaryRoom
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class VolumeForms:
         return sum(form.members for form in self._forms)
 
     def write(self, exporter: str, dataset: Dataset, batches: Iterable[Sequence[Record]]) -> None:
-        """Give the records of a piece to every form. Raises VolumeFault if there is no room for temporary files."""
+        """Give the records of a piece to every form. Raises NoTemporaryRoom."""
         for records in batches:
             for part in _parts(records):
                 for form in self._forms:
@@ -139,10 +139,8 @@ class _OpenForm:
         try:
             yield
         except OSError as error:
-            raise VolumeFault(
-                f"form {self._name}: its temporary file cannot be written: {error.strerror}",
-                hint="is there room in the folder for temporary files (TMPDIR)?",
-            ) from error
+            seen = f"form {self._name}: its temporary file cannot be written: {error.strerror}"
+            raise NoTemporaryRoom(seen) from error
 
 
 class _SpooledFile(NamedTuple):

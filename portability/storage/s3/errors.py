@@ -69,6 +69,10 @@ def s3_errors(doing: str, what: str) -> Iterator[None]:
     except _UNUSABLE as error:
         refusal = f"cannot {doing} {what}: {type(error).__name__}"
         raise StorageRefused(refusal, hint=_NO_CREDENTIALS_HINT) from None
+    except KeyError as error:
+        # Of botocore's dictionaries: a proxy has answered in the name of the store.
+        hint = "does a proxy answer instead of the storage?"
+        raise StorageUnavailable(f"cannot {doing} {what}: the answer has no {error}", hint=hint) from None
     except (BotoCoreError, HTTPError, OSError) as error:
         raise StorageUnavailable(f"cannot {doing} {what}: {type(error).__name__}") from None
 

@@ -90,10 +90,10 @@ class UploadTarget:
         """Return the object stored under the key, and whether this upload made it."""
         with s3_errors("look at", self.key):
             found = self.client.head_object(**self.address)
-        stored = StoredObject(
-            self.key, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"].astimezone(UTC)
-        )
-        return stored, found["Metadata"].get(TOKEN) == self.token
+            stored = StoredObject(
+                self.key, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"].astimezone(UTC)
+            )
+            return stored, found["Metadata"].get(TOKEN) == self.token
 
     def take_back(self) -> None:
         """Delete the object if this upload made it."""
@@ -227,7 +227,7 @@ class S3Upload:
             answer = target.client.upload_part(
                 **target.address, UploadId=self.id, PartNumber=number, Body=content, **checksum
             )
-        return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
+            return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
 
     def _publish(self, parts: list[CompletedPart]) -> None:
         target = self._target

@@ -15,6 +15,9 @@ from repository import ROOT
 
 pytestmark = pytest.mark.slow
 
+VECTORS = ROOT / "conformance" / "vectors"
+TARGET = ("--into", "sqlite:///{folder}/target.sqlite", "--as-tenant", "t")
+
 
 def portability(
     *arguments: str, folder: Path, stdout: str | None = None, buffered: bool = True
@@ -55,6 +58,37 @@ def test_the_exit_code_stays_where_no_error_can_be_written(tmp_path: Path, as_js
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([*words, *(["--json"] if as_json else [])], stdout=full, stderr=full, check=False)
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "arguments", "said"),
+    [
+        (
+            "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc/nothing']",
+            ("import", f"{VECTORS}/archives/one-volume.zip", "--jwks", f"{VECTORS}/sender-jwks.json", *TARGET),
+            "found no folder for temporary files [bad_input]  hint: set TMPDIR",
+        ),
+        (
+            "import os; os.mkdir('{folder}/gone'); os.chdir('{folder}/gone'); os.rmdir('{folder}/gone')",
+            ("list", "--dir", "here"),
+            "the folder in which the command runs is gone [bad_input]  hint: change",
+        ),
+    ],
+    ids=["temporary", "present"],
+)
+def test_a_folder_that_the_system_gives_may_be_missing(
+    tmp_path: Path, before: str, arguments: tuple[str, ...], said: str
+) -> None:
+    """A read-only container has none for temporary files; another shell deletes the present one: one line says it."""
+    words = [each.format(folder=tmp_path) for each in arguments]
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); {before.format(folder=tmp_path)}; from cli.main import run"
+    )
+    whole = f"{program}; sys.argv = ['portability', *{words!r}]; run()"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr[: len(said) + 7]) == (2, f"error: {said}")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("to", ["/dev/full", "/proc/nothing/map.toml", "{long}"])

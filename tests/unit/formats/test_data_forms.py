@@ -71,6 +71,18 @@ def test_sqlite_refuses_more_columns_than_it_has() -> None:
         written_files(sqlite.format, [(wide, [[{"f0": "1"}]])])
 
 
+@pytest.mark.parametrize(("pages", "records"), [(1, 0), (4, 0), (40, 9_000)])
+def test_a_full_disk_is_not_a_value_that_sqlite_cannot_hold(
+    monkeypatch: pytest.MonkeyPatch, pages: int, records: int
+) -> None:
+    """The host would leave the form out of a volume for good, and the disk may have room for the next worker."""
+    monkeypatch.setattr(sqlite, "_SETTINGS", (*sqlite._SETTINGS, f"max_page_count = {pages}"))
+    with pytest.raises(OSError, match="No space left on device"):
+        written_files(
+            sqlite.format, [(dataset("others"), [[{"id": f"{n}", "text": "x" * 99} for n in range(records)]])]
+        )
+
+
 def test_parquet_has_types(tmp_path: Path) -> None:
     """DuckDB and polars read times, dates and all digits of a decimal; what does not fit is NULL, and counted."""
     out = MemorySink()

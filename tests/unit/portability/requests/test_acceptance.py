@@ -80,6 +80,31 @@ def test_the_time_of_receipt_is_now_unless_it_was_earlier() -> None:
     assert check(**asked(received_at="2026-01-02")).received_at == datetime(2026, 1, 2, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("zone", "received_at", "due_at"),
+    [
+        ("America/New_York", datetime(2026, 1, 20, 5, tzinfo=UTC), datetime(2026, 2, 21, 5, tzinfo=UTC)),
+        ("Asia/Jakarta", datetime(2026, 1, 19, 17, tzinfo=UTC), datetime(2026, 2, 20, 17, tzinfo=UTC)),
+    ],
+)
+def test_a_day_of_receipt_is_a_day_of_the_place(zone: str, received_at: datetime, due_at: datetime) -> None:
+    """A letter of 20 January is due at the end of 20 February there, under the GDPR: a Friday, and no day earlier."""
+    place = BusinessCalendar(ZoneInfo(zone))
+    made = check(**asked(received_at="2026-01-20"), place=place, regimes=["gdpr"])
+    assert (made.received_at, made.due_at) == (received_at, due_at)
+
+
+def test_today_has_begun_where_the_day_is_that_of_the_place() -> None:
+    """East of Greenwich a day begins hours before that of UTC: a letter of that day is not of the future."""
+    for hours in (14, -12):
+        place = BusinessCalendar(timezone(timedelta(hours=hours)))
+        today = datetime.now(place.zone).date()
+        received_at = check(**asked(received_at=today.isoformat()), place=place).received_at
+        assert received_at.astimezone(place.zone).date() == today
+        with pytest.raises(BadDate, match="in the future"):
+            check(**asked(received_at=(today + timedelta(days=1)).isoformat()), place=place)
+
+
 def test_names_are_kept_once_and_formats_in_the_order_given() -> None:
     """The first format measures pieces, so its place counts; exporters have an order of their own."""
     wanted = check(**asked(include=["usage", "account", "usage"], formats=["csv", "jsonl", "csv"]))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from portability.database import models
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey, UnknownKey, WrongState
 from portability.trust import keys
+from portability.trust.signing import Jwks, SignatureFault, check, sign
 
 ACTOR = "operator:test"
 
@@ -96,6 +98,39 @@ def test_an_ended_key_signs_no_more(made: World, end: object) -> None:
         end(connection, kid, actor=ACTOR)  # type: ignore[operator]  # both are functions of this shape
     with pytest.raises(NoSigningKey, match="no active key"):
         signing_kid(made)
+
+
+@pytest.mark.parametrize("minutes", [-120, 120])
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_what_a_worker_signs_while_its_key_retires_verifies(
+    made: World, monkeypatch: pytest.MonkeyPatch, minutes: int, *, is_replaced: bool
+) -> None:
+    """Its clock may be ahead, and that of the machine that rotates may be wrong; what is signed later is refused."""
+    present = datetime.now(UTC)
+
+    class DriftedTime(datetime):
+        @classmethod
+        def now(cls, *_zone: object) -> datetime:  # type: ignore[override]  # a plain datetime is returned
+            return present + timedelta(minutes=minutes)
+
+    with reading(made.engine) as connection:
+        taken = keys.signing(connection, made.place.settings.keys)
+    with monkeypatch.context() as wrong, writing(made.engine) as connection:
+        wrong.setattr(keys, "datetime", DriftedTime)
+        if is_replaced:
+            keys.new(connection, made.place.settings.keys, actor=ACTOR)
+        else:
+            keys.retire(connection, str(taken.kid), actor=ACTOR)
+    public = Jwks.parse({"keys": [*published(made).values()]})
+    early, late = (
+        [sign({"iat": int(present.timestamp()) + seconds}, taken, typ="text+jwt") for seconds in each]
+        for each in ((-60, 0, 240), (360,))
+    )
+    for token in early:
+        assert check(token, public, typ="text+jwt")
+    for token in late:
+        with pytest.raises(SignatureFault, match="was retired"):
+            check(token, public, typ="text+jwt")
 
 
 def test_a_retired_key_can_still_be_revoked_and_a_revoked_one_is_final(made: World) -> None:

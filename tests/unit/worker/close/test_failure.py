@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import secrets
+import sqlite3
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -83,6 +86,48 @@ def test_what_passes_by_is_waited_for(tmp_path: Path, fault: type[StorageError])
         connection.execute(update(models.slice).values(not_before=now(-1)))
     made.advance_all()
     assert (made.view(identifier)["state"], error_code(made, identifier)) == ("ready", None)
+
+
+def _full_disk() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _full_database() -> None:
+    with closing(sqlite3.connect("")) as scratch:
+        scratch.execute("pragma max_page_count = 1")
+        scratch.execute("create table t (x)")
+
+
+def _no_folder() -> None:
+    raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+
+@pytest.mark.parametrize(
+    ("use", "seen"),
+    [(_full_disk, "No space left"), (_full_database, "SQLITE_FULL"), (_no_folder, "No usable temporary directory")],
+)
+def test_a_full_disk_of_a_worker_is_waited_for(tmp_path: Path, use: Callable[[], None], seen: str) -> None:
+    """As a full storage: one attempt at the volume is allowed here, and the export goes on when there is room."""
+    full = [True]
+
+    def fill(operation: Operation, _count: int) -> None:
+        if operation == "write" and full:
+            use()
+
+    storage, patience = failing(tmp_path, fill), {"backoff_seconds": 60, "attempts_max": 1}
+    made = world_of(tmp_path, MadeUpExporter(things(3)), storage=storage, **patience)
+    identifier = made.request()
+    made.advance_all()
+    error = made.view(identifier)["error"]
+    assert made.view(identifier)["state"] == "running"
+    assert isinstance(error, dict)
+    assert (error["code"], seen in error["message"]) == ("no_temporary_room", True)
+    full.clear()
+    with writing(made.engine) as connection:
+        connection.execute(update(models.slice).values(not_before=now(-1)))
+    made.advance_all()
+    assert made.view(identifier)["state"] == "ready"
+    assert made.verify(made.fetch(identifier)).ok
 
 
 def test_waiting_grows_and_the_number_of_tries_ends(tmp_path: Path) -> None:

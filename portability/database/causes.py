@@ -1,0 +1,58 @@
+"""Why the control database fails, in words for an operator: of its text only that its cause is known is repeated."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class FailureCause(NamedTuple):
+    """What an error says, without any value of a row or account, and what to do; None: what the error class says."""
+
+    seen: str
+    hint: str | None = None
+
+
+_DISK = FailureCause("", "check the disk of the database: is it full, and may this user write the file and its folder?")
+_LIMIT = FailureCause("", "a time limit of the server or role has ended it: docs/errors.md")
+_BY_KIND = {
+    re.compile("SQLITE_(FULL|IOERR|READONLY|CANTOPEN)|DiskFull"): _DISK,
+    re.compile("LockNotAvailable|QueryCanceled|IdleInTransactionSessionTimeout|TransactionTimeout"): _LIMIT,
+}
+"""By the type of the driver's error, and the code of SQLite."""
+_ACCOUNT = FailureCause("it refuses the account", "check user, password and pg_hba.conf")
+_AT_CONNECT = {
+    "too many clients already|remaining connection slots|too many connections for": FailureCause(
+        "all its connections are in use",
+        "raise max_connections, or share connections by a pooler: docs/operate.md#a-pooler-before-postgresql",
+    ),
+    "authentication failed|no pg_hba.conf entry|no password supplied": _ACCOUNT,
+    'role "[^"]*" (does not exist|is not permitted)': _ACCOUNT,
+    'database "[^"]*" does not exist': FailureCause(
+        "there is no such database", "create it, then `portability db upgrade`"
+    ),
+    "starting up|shutting down|recovery mode|not yet accepting": FailureCause(
+        "it starts or stops", "wait until it is up"
+    ),
+    "[Cc]onnection refused|No such file or directory": FailureCause(
+        "nothing listens there", "start PostgreSQL, or correct host and port in PORTABILITY_DATABASE_URL"
+    ),
+    "could not translate host name|resolve host|Name or service not known": FailureCause(
+        "its host has no address", "correct the host in PORTABILITY_DATABASE_URL, or the name service"
+    ),
+    "timeout expired|timed out": FailureCause("it does not answer in time", "look at the network and at the server"),
+}
+"""By the server's or libpq's text: an error while connecting has no code."""
+
+
+def found(error: BaseException | None) -> FailureCause:
+    """Return the type of a driver's error and, where it is known, its cause; the error's text may quote data."""
+    kind = " ".join(filter(None, (type(error).__name__, getattr(error, "sqlite_errorname", None))))
+    for pattern, cause in _BY_KIND.items():
+        if pattern.search(kind):
+            return FailureCause(kind, cause.hint)
+    if kind == "OperationalError":
+        for text, cause in _AT_CONNECT.items():
+            if re.search(text, str(error)):
+                return FailureCause(f"{kind}, {cause.seen}", cause.hint)
+    return FailureCause(kind)
