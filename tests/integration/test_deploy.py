@@ -98,6 +98,14 @@ def test_compose_starts_the_processes_of_the_procfile(composed: Mapping[str, Any
     assert {name for name in named if not name.startswith("./")} == set(composed["volumes"])
 
 
+def test_compose_runs_the_image_that_the_guide_builds(composed: Mapping[str, Any]) -> None:
+    """Docker keeps `portability` and `localhost/portability` apart: compose has the name of each build command."""
+    texts = (DEPLOY / "Containerfile").read_text(), (ROOT / "docs" / "deploy.md").read_text()
+    tags = [tag for text in texts for tag in re.findall(r"-f deploy/Containerfile -t (\S+) ", text)]
+    default = composed["services"]["web"]["image"].partition(":-")[2].removesuffix(":latest}")
+    assert (len(tags), set(tags)) == (3, {default})
+
+
 def built(overlay: str) -> Sequence[Mapping[str, Any]]:
     kustomize = programs.program("kustomize", package="kustomize")
     return [*yaml.safe_load_all(programs.run([kustomize, "build", DEPLOY / "kubernetes" / overlay]))]
