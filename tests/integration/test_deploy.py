@@ -106,6 +106,16 @@ def test_compose_runs_the_image_that_the_guide_builds(composed: Mapping[str, Any
     assert (len(tags), set(tags)) == (3, {default})
 
 
+def test_the_image_s_user_may_write_to_the_volumes_of_compose(composed: Mapping[str, Any]) -> None:
+    """A new volume belongs to root where the image has no such folder: it has each folder, but /tmp, for its user."""
+    ours = [service for service in composed["services"].values() if "portability" in service["image"]]
+    mounted = {volume for service in ours for volume in service["volumes"] if not volume.startswith("./")}
+    folders = {volume.split(":")[1] for volume in mounted} - {"/tmp"}
+    text = (DEPLOY / "Containerfile").read_text()
+    assert folders == {"/var/lib/portability"}
+    assert {*re.findall(r"^RUN install -d -m 0700 -o 10001 -g 10001 (\S+)$", text, re.MULTILINE)} == folders
+
+
 def built(overlay: str) -> Sequence[Mapping[str, Any]]:
     kustomize = programs.program("kustomize", package="kustomize")
     return [*yaml.safe_load_all(programs.run([kustomize, "build", DEPLOY / "kubernetes" / overlay]))]
