@@ -186,6 +186,14 @@ def test_pods_are_restricted(manifests: Sequence[Mapping[str, Any]]) -> None:
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
+def test_the_upgrade_waits_for_nothing_that_needs_it(manifests: Sequence[Mapping[str, Any]]) -> None:
+    """Keys are made in the upgraded database: a job that mounts their secret never begins on a new cluster."""
+    found = pods(manifests)
+    assert [volume["name"] for volume in found["portability-migrate"]["volumes"]] == ["tmp"]
+    mounted = {name for name, pod in found.items() if "keys" in {volume["name"] for volume in pod["volumes"]}}
+    assert mounted == {"portability-web", "portability-worker", "portability-clock"}
+
+
 def test_a_pod_has_time_to_drain(manifests: Sequence[Mapping[str, Any]]) -> None:
     """The grace of a worker is longer than its drain and the abort of an upload."""
     grace_seconds = pods(manifests)["portability-worker"]["terminationGracePeriodSeconds"]
