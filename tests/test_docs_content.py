@@ -183,3 +183,12 @@ def test_each_threat_names_a_test_that_exists() -> None:
         assert named, row["threat"]
         for file, test in named:
             assert f"def {test}" in (ROOT / file).read_text(), row["threat"]
+
+
+def test_the_commands_of_the_readme_start_a_deployment() -> None:
+    """Web and worker refuse the built-in register on servers: the commands name the register of the deployment."""
+    (block,) = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    before, _, _ = block.partition("portability worker")
+    named = set(re.findall(r"^export PORTABILITY_(\w+)=", before, re.MULTILINE))
+
+    assert named == {"DATABASE_URL", "SOURCE_URL", "REDIS_URL", "STORAGE_URL", "BASE_URL", "NOTICE_DIR"}

@@ -13,6 +13,7 @@ import pytest
 from click.testing import Result
 from factories import World
 from prometheus_client.parser import text_string_to_metric_families
+from repository import ROOT
 
 from cli.commands import COMMANDS, TOPICS
 from demo import extra
@@ -94,6 +95,14 @@ def test_the_actor_is_in_the_audit_log(run: Run, made: World) -> None:
     run("request", "--profile", "access", "--subject", "user:usr_1", "--as", "staff:jane", "--reason", "by telephone")
     with reading(made.engine) as connection:
         assert [event["actor"] for event in audit.events(connection)][-1] == "staff:jane"
+
+
+def test_the_readme_shows_what_the_command_prints(run: Run, made: World) -> None:
+    """The line under the state of an export: profile, kind of subject, due date, and the law that has set it."""
+    shown = run("show", made.request("user:usr_1", profile="portability")).stdout.splitlines()[1]
+    (sample,) = re.findall(r"^portability, .* due .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert re.sub(r"\d", "0", shown) == re.sub(r"\d", "0", sample)
 
 
 @pytest.mark.slow
