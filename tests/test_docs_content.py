@@ -21,7 +21,7 @@ from portability.law.regime_tables import parse
 from portability.law.regimes import DEFAULT_REGIMES, applying
 from portability.messages.outbox import MessageKind, MessageState
 from portability.requests.policy import ActorRole
-from portability.requests.states import DatasetState, ExportState, LinkState, TransferState, VolumeState
+from portability.requests.states import EXPORTS, DatasetState, ExportState, LinkState, TransferState, VolumeState
 from portability.setting_values import listening_address
 from portability.settings import Settings
 from portability.storage.s3 import upload
@@ -192,3 +192,17 @@ def test_the_commands_of_the_readme_start_a_deployment() -> None:
     named = set(re.findall(r"^export PORTABILITY_(\w+)=", before, re.MULTILINE))
 
     assert named == {"DATABASE_URL", "SOURCE_URL", "REDIS_URL", "STORAGE_URL", "BASE_URL", "NOTICE_DIR"}
+
+
+def test_a_failed_export_ends_as_the_pages_say() -> None:
+    """A failed export is retried, with the due date of its request, or cancelled; no one can deny it."""
+    assert set(EXPORTS[ExportState.FAILED].next) == {ExportState.QUEUED, ExportState.CANCELLED}
+    _, _, end = (DOCS / "runbooks" / "ExportsFail.md").read_text().partition("## How it ends")
+    assert "retried" in end
+    assert "cancelled" in end
+    assert "denied" not in end
+    (lost,) = (row for row in table(DOCS / "errors.md", "code") if row["code"] == "object_missing")
+    (sign,) = (row for row in table(OPERATE, "sign") if row["sign"] == "`failed`, `object_missing`")
+    (incident,) = (row for row in table(DOCS / "metrics.md", "kind") if row["kind"] == "object_lost")
+    for advice in (lost["what to do"], sign["what to check"], incident["what to do"]):
+        assert "`portability retry ID`" in advice
