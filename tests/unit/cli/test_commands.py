@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -70,6 +72,23 @@ def test_a_command_without_its_extra_changes_nothing(
     assert done.stderr.startswith(f"error: `portability {command}` needs ")
     assert done.stderr.endswith('[missing_extra]  hint: pip install "vlint-portability[embedded]"\n')
     assert sorted(made.folder.iterdir()) == before
+
+
+def test_a_stack_without_platform_data_says_so(run: Run, made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every request waits for a database that no one has made: the line names the command that makes one."""
+    ended = threading.Event()
+    ended.set()
+    monkeypatch.setattr("cli.demo.stop_event", lambda: ended)
+    monkeypatch.setattr("cli.demo.embedded.running", lambda *_settings, **_options: nullcontext())
+    file = made.folder / "platform.sqlite"
+    file.unlink(missing_ok=True)
+
+    assert "`portability seed` makes sample data" in run("up").stderr
+    file.touch()
+    assert run("up").stderr == ""
+    file.unlink()
+    monkeypatch.setenv("PORTABILITY_SOURCE_URL", "sqlite:////nowhere/platform.sqlite")
+    assert run("up").stderr == ""
 
 
 def test_a_request_is_stored_where_no_worker_can_be_woken(run: Run) -> None:
