@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from chaos.failovers import MOVES
@@ -35,6 +38,7 @@ OPERATE = DOCS / "operate.md"
 PROCESSES = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 STATES = (ExportState, TransferState, VolumeState, LinkState)
 DAY_SECONDS = 86_400
+FROZEN = sorted((ROOT / "tests" / "golden" / "portability-1-frozen").glob("*.zip"))
 NUMBERS = (
     ("links.md", f"valid for {codes.HOLDS_SECONDS // 60} minutes, {codes.ATTEMPTS_MAX} attempts and one use"),
     ("links.md", f"at most {codes.SENT_MAX} codes an hour"),
@@ -206,3 +210,23 @@ def test_a_failed_export_ends_as_the_pages_say() -> None:
     (incident,) = (row for row in table(DOCS / "metrics.md", "kind") if row["kind"] == "object_lost")
     for advice in (lost["what to do"], sign["what to check"], incident["what to do"]):
         assert "`portability retry ID`" in advice
+
+
+def test_each_file_of_an_archive_is_described_as_the_format_says() -> None:
+    """Each description has the names that the page states of each payload file; `encoding` is where it says."""
+    page = " ".join((DOCS / "archive-format.md").read_text().split())
+    (sentence,) = re.findall(r"`datapackage.json` describes each payload file: (.*?) and the properties below", page)
+    stated = set(re.findall(r"`([a-z]+)`", sentence))
+    described = [one for path in FROZEN for one in json.loads(_member(path, "datapackage.json"))["resources"]]
+
+    assert stated == {"name", "path", "title", "mediatype", "format", "bytes", "hash"}
+    assert [one["path"] for one in described if not stated <= one.keys()] == []
+    assert {one["mediatype"] for one in described if one.get("encoding") == "utf-8"} == {
+        *("application/jsonl", "text/csv", "application/vcon"),
+    }
+    assert "Tables and vCons also have `encoding`" in page
+
+
+def _member(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(f"{path.stem}/{name}")
