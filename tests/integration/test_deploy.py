@@ -69,6 +69,25 @@ def test_a_unit_has_few_rights(path: Path) -> None:
         assert int(service["TimeoutStopSec"]) > Settings.model_fields["drain_seconds"].default + 30
 
 
+def test_keys_are_made_by_the_user_of_the_units() -> None:
+    """A key has the mode 0600: the guide makes keys as the user of the units, between upgrade and start."""
+    (commands,) = re.findall(
+        r"^## systemd\n+```sh\n(.*?)^```", (ROOT / "docs" / "deploy.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    lines = commands.splitlines()
+    (run,) = (line for line in lines if line.startswith("run="))
+    for path in UNITS:
+        service = unit(path)["Service"]
+        assert f"--uid={service['User']} " in run
+        if "migrate" not in path.name:
+            assert f"--property=EnvironmentFile={service['EnvironmentFile']}" in run
+    steps = [
+        next(n for n, line in enumerate(lines) if word in line) for word in ("migrate", "keys new", "doctor", "--now")
+    ]
+    assert steps == sorted(steps)
+    assert "$run /opt/portability/.venv/bin/portability keys new" in lines[steps[1]]
+
+
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     """`systemd-analyze verify` has nothing to say, but that the program is not installed at that place."""
     analyze = programs.program("systemd-analyze", package="systemd")
