@@ -227,6 +227,16 @@ def test_each_file_of_an_archive_is_described_as_the_format_says() -> None:
     assert "Tables and vCons also have `encoding`" in page
 
 
+def test_what_verification_says_of_an_unreadable_closing_volume_is_on_the_page() -> None:
+    """The frozen results name the volume and then its missing list: a reader of two faults finds the reason."""
+    cases = json.loads((ROOT / "tests" / "golden" / "portability-1" / "cases.json").read_text())
+    (truncated,) = (case for case in cases if case["name"] == "truncated")
+    page = " ".join((DOCS / "archive-format.md").read_text().split())
+
+    assert [fault["code"] for fault in truncated["errors"]] == ["truncated_zip", "missing_closing_volume"]
+    assert "cannot be read has no list, so `missing_closing_volume` follows its fault" in page
+
+
 def _member(path: Path, name: str) -> bytes:
     with zipfile.ZipFile(path) as archive:
         return archive.read(f"{path.stem}/{name}")
