@@ -26,11 +26,11 @@ NOT_A_PROGRAM = ("kubectl ", "pip ")
 
 
 @cache
-def known() -> Mapping[str, click.Command]:
+def known_commands() -> Mapping[str, click.Command]:
     return {context.command_path: context.command for context in cli_reference.commands()}
 
 
-def faults(line: str) -> Sequence[str]:
+def unknown_words(line: str) -> Sequence[str]:
     """The words of a command line that the program does not know."""
     found = BEGIN.search(line.strip())
     if not found or line.strip().startswith(NOT_A_PROGRAM):
@@ -40,16 +40,16 @@ def faults(line: str) -> Sequence[str]:
     except ValueError:
         words = found[1].split()
     path = "portability"
-    while words and f"{path} {words[0]}" in known():
+    while words and f"{path} {words[0]}" in known_commands():
         path = f"{path} {words.pop(0)}"
-    command = known()[path]
+    command = known_commands()[path]
     if isinstance(command, click.Group):
         return [f"{path} {words[0]}"] if words and re.fullmatch("[a-z-]+", words[0]) else []
     options = {"--help", *(name for option in command.params for name in option.opts)}
     return [f"{path} {word}" for word in words if word.startswith("--") and word.partition("=")[0] not in options]
 
 
-def lines(page: Path) -> Iterator[str]:
+def command_lines(page: Path) -> Iterator[str]:
     """Commands in blocks, without what they print, and code in the running text."""
     text = page.read_text()
     for language, block in FENCED.findall(text):
@@ -63,11 +63,11 @@ def lines(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_command_lines_that_pages_show_are_known(page: Path) -> None:
     """A reader can enter what a page shows: no command and no option that the program does not have."""
-    assert [fault for line in lines(page) for fault in faults(line)] == []
+    assert [fault for line in command_lines(page) for fault in unknown_words(line)] == []
 
 
 def test_an_unknown_option_is_noticed() -> None:
     """The test of the pages finds a misspelt option and a command that its group does not have."""
-    assert faults("$ portability list --overdue") == ["portability list --overdue"]
-    assert faults("portability keys make --purpose link") == ["portability keys make"]
-    assert faults("portability audit verify --head FILE --jwks FILE") == []
+    assert unknown_words("$ portability list --overdue") == ["portability list --overdue"]
+    assert unknown_words("portability keys make --purpose link") == ["portability keys make"]
+    assert unknown_words("portability audit verify --head FILE --jwks FILE") == []

@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "feeds.md"
 
 
 @pytest.fixture
-def platform(pg_server: servers.Postgres) -> Iterator[Connection]:
+def noted_calls(pg_server: servers.Postgres) -> Iterator[Connection]:
     """A call with two transcripts, and the outbox of the page."""
     (statements,) = re.findall(r"^```sql\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     engine = create_engine(pg_server.url(pg_server.create_database()))
@@ -32,33 +32,33 @@ def platform(pg_server: servers.Postgres) -> Iterator[Connection]:
     engine.dispose()
 
 
-def entries(connection: Connection) -> list[tuple[str, str]]:
+def noted_changes(connection: Connection) -> list[tuple[str, str]]:
     rows = connection.execute(text("delete from public.outbox returning table_name, row_key"))
     return sorted((row[0], row[1]) for row in rows)
 
 
-def test_a_change_of_a_row_has_entries_of_it_and_of_its_children(platform: Connection) -> None:
+def test_a_change_of_a_row_has_entries_of_it_and_of_its_children(noted_calls: Connection) -> None:
     """An update and a deletion of a call also name the transcripts that go with it."""
-    platform.execute(text("update calls set said = 'b'"))
-    assert entries(platform) == [("calls", "c1"), ("transcripts", "1"), ("transcripts", "2")]
-    platform.execute(text("delete from calls"))
-    assert {("calls", "c1"), ("transcripts", "1"), ("transcripts", "2")} <= set(entries(platform))
+    noted_calls.execute(text("update calls set said = 'b'"))
+    assert noted_changes(noted_calls) == [("calls", "c1"), ("transcripts", "1"), ("transcripts", "2")]
+    noted_calls.execute(text("delete from calls"))
+    assert {("calls", "c1"), ("transcripts", "1"), ("transcripts", "2")} <= set(noted_changes(noted_calls))
 
 
-def test_a_session_with_another_table_of_the_name_loses_no_entry(platform: Connection) -> None:
+def test_a_session_with_another_table_of_the_name_loses_no_entry(noted_calls: Connection) -> None:
     """A temporary table and a schema that the session sees first: the entry goes to the table of the source."""
-    platform.execute(text("create temp table outbox (table_name text, row_key text)"))
-    platform.execute(text("create schema tenant_a"))
-    platform.execute(text("create table tenant_a.outbox (table_name text, row_key text)"))
-    platform.execute(text("set local search_path = tenant_a, public"))
-    platform.execute(text("update public.calls set said = 'c'"))
+    noted_calls.execute(text("create temp table outbox (table_name text, row_key text)"))
+    noted_calls.execute(text("create schema tenant_a"))
+    noted_calls.execute(text("create table tenant_a.outbox (table_name text, row_key text)"))
+    noted_calls.execute(text("set local search_path = tenant_a, public"))
+    noted_calls.execute(text("update public.calls set said = 'c'"))
 
-    assert ("calls", "c1") in entries(platform)
+    assert ("calls", "c1") in noted_changes(noted_calls)
 
 
-def test_a_table_that_is_emptied_has_no_entry(platform: Connection) -> None:
+def test_a_table_that_is_emptied_has_no_entry(noted_calls: Connection) -> None:
     """`TRUNCATE` fires no trigger of rows, and the page says so."""
-    platform.execute(text("truncate calls cascade"))
+    noted_calls.execute(text("truncate calls cascade"))
 
-    assert entries(platform) == []
+    assert noted_changes(noted_calls) == []
     assert "`TRUNCATE` fires none of these triggers" in " ".join(PAGE.read_text().split())
