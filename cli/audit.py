@@ -30,16 +30,20 @@ def audit_group() -> None:
 
 @audit_group.command("show")
 @click.argument("identifier", metavar="[ID]", required=False)
+@click.option("--action", help="Only events of this action, such as approval.break_glass.")
 @click.option("--after", type=click.IntRange(0, ID_MAX), help="Only events after the event with this id.")
 @click.option(
     "--limit", type=click.IntRange(1, LIMIT_MAX), default=1000, show_default=True, help="Maximum number of events."
 )
 @shared
-def show(context: Context, identifier: str | None, after: int | None, limit: int) -> None:
+def show(context: Context, identifier: str | None, action: str | None, after: int | None, limit: int) -> None:
     """Show the events of one export, or all, in order."""
     audit.chain_all(context.engine)
     with reading(context.engine) as connection:
-        events = audit.events(connection, export_id=identifier, after=after, limit=limit)
+        found = audit.events(connection, export_id=identifier, action=action, after=after, limit=limit + 1)
+    events = found[:limit]
+    if len(found) > limit:
+        context.note(f"only the first {limit} events are shown: --after {events[-1]['id']} shows the next")
     document: list[JSON] = [audit.view(event) for event in events]
     rows = [[*(event[name] for name in SHOWN), orjson.dumps(event["detail"]).decode()] for event in events]
     context.result(document, lambda: context.table("Audit log", (*SHOWN, "detail"), rows))

@@ -44,7 +44,7 @@ SKEW_MAX_SECONDS = 60.0
 PUBLIC_HINT = "archives must be private: see docs/storage.md#recommended-bucket-rules"
 REGION_HINT = "transfers of these tenants are refused: see docs/transfers.md#regions"
 PROXY_HINT = "if that is your proxy, set FORWARDED_ALLOW_IPS for `portability web`; see docs/proxy.md"
-BREAK_GLASS_HINT = "`portability audit show` says who and when: approval.break_glass"
+BREAK_GLASS_HINT = "`portability audit show --action approval.break_glass` says who and when"
 ROTATE_HINT = "`portability keys new` makes a new key; see docs/operate.md#keys"
 
 

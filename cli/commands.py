@@ -37,7 +37,7 @@ TOPICS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "cli.feeds:feeds_group",
             "Feeds: the first archive has everything, and each later archive what has changed since.",
         ),
-        "list": ("cli.exports:list_exports", "List exports, the newest first."),
+        "list": ("cli.exports:list_exports", "List exports, the newest first, or by their due dates."),
         "show": ("cli.exports:show", "Show one export: its state, its ledger, its volumes."),
         "retry": ("cli.exports:retry", "Start a failed export again, or fetch what is missing in a ready one."),
         "cancel": ("cli.exports:cancel", "Cancel an open export; a running one ends at its next checkpoint."),

@@ -35,6 +35,10 @@ from portability.trust.signing import Jwks
 ACTOR = "operator:demo"
 MEND_SECONDS = 1.0
 ANSWER_SECONDS = 60.0
+PLATFORM = "platform.sqlite"
+NO_PLATFORM = (
+    "`portability seed` makes sample data; PORTABILITY_SOURCES or PORTABILITY_SOURCE_URL names data of your own"
+)
 
 
 @click.command()
@@ -74,6 +78,8 @@ def up(context: Context, workers: int) -> None:
     prepare(context)
     stop = stop_event()
     folder = context.settings.dir.absolute()
+    if context.settings.has_reference and context.settings.source_url is None and not (folder / PLATFORM).exists():
+        context.note(f"there is no {PLATFORM} in the folder, so no export can be made: {NO_PLATFORM}")
     context.console.print(f"starting Valkey, {workers} workers, clock and pages in {folder}", markup=False)
     with embedded.running(context.settings, workers=workers, is_stopped=stop.is_set) as stack:
         if stop.is_set():

@@ -51,18 +51,19 @@ PROCESSOR_WORDS: Mapping[str, str] = {
 
 @click.command("list")
 @click.option("--state", type=one_of(ExportState), help="Only exports in this state.")
+@click.option("--unanswered", is_flag=True, help="Only requests that have no answer yet, the earliest due date first.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1, max=LIMIT_MAX),
     default=100,
     show_default=True,
-    help="Maximum number, the newest first.",
+    help="Maximum number, the first of the list.",
 )
 @shared
-def list_exports(context: Context, state: str | None, limit: int) -> None:
-    """List exports, the newest first."""
+def list_exports(context: Context, state: str | None, unanswered: bool, limit: int) -> None:
+    """List exports, the newest first, or by their due dates."""
     with reading(context.engine) as connection:
-        rows = exports.recent(connection, state=state, limit=limit)
+        rows = exports.recent(connection, state=state, is_unanswered=unanswered, limit=limit)
     names = (
         *("id", "state", "complete", "outcome_own", "outcome_processor", "profile", "subject_kind", "subject_ref"),
         *("records", "error_code"),

@@ -12,13 +12,13 @@ from sqlalchemy import RowMapping
 from cli.context import Context, shared
 from cli.exports import wake_for
 from cli.permission import AS, permit_any
-from cli.requests import names_of
+from cli.requests import exit_code, names_of
 from cli.waiting import wait_for
 from portability.api import JSON
 from portability.database.engine import reading, writing
 from portability.feeds import archives, cursor, feeds, intake
 from portability.feeds.feeds import FeedTerms
-from portability.requests import acceptance, actors, policy
+from portability.requests import acceptance, actors, exports, policy
 from portability.requests import intake as requests_intake
 from portability.requests.acceptance import Request
 from portability.requests.dates import instant
@@ -54,7 +54,7 @@ def feeds_group() -> None:
 @click.option("--authorisation", "authorisation_id", help="Consent that it serves: it is sent to its recipient.")
 @click.option("--every", "every_days", type=int, metavar="DAYS", help="How often the clock requests the next archive.")
 @click.option("--until", "ends_at", metavar="TIME", help="When it ends by itself: an RFC 3339 time.")
-@click.option("--wait", is_flag=True, help="Wait until its first archive has ended.")
+@click.option("--wait", is_flag=True, help="Wait until its first archive has ended; the exit code is as of `request`.")
 @AS
 @shared
 def begin(
@@ -90,7 +90,7 @@ def begin(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The recipient's last cursor: the archive must follow it.",
 )
-@click.option("--wait", is_flag=True, help="Wait until the archive has ended.")
+@click.option("--wait", is_flag=True, help="Wait until the archive has ended; the exit code is as of `request`.")
 @AS
 @shared
 def request_next(
@@ -162,13 +162,17 @@ def _facts(row: RowMapping) -> Facts:
 
 
 def _follow(context: Context, feed_id: str, export_id: str, *, wait: bool) -> None:
-    """Wake a worker for an archive, and show its feed."""
+    """Wake a worker for an archive, and show its feed; after a wait the exit code is that of the archive."""
     wake_for(context, export_id)
     if wait:
         wait_for(context, [export_id])
     with reading(context.engine) as connection:
         seen = {**feeds.view(connection, feeds.get(connection, feed_id)), "requested": export_id}
+        archive = exports.get(connection, export_id)
+        causes = exports.review(connection, archive)
     context.result(seen, lambda: _show(context, [seen]))
+    if wait and (code := exit_code(archive, causes)):
+        raise SystemExit(code)
 
 
 def _show_report(context: Context, seen: Mapping[str, Any]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from chaos.failovers import MOVES
@@ -21,7 +24,7 @@ from portability.law.regime_tables import parse
 from portability.law.regimes import DEFAULT_REGIMES, applying
 from portability.messages.outbox import MessageKind, MessageState
 from portability.requests.policy import ActorRole
-from portability.requests.states import DatasetState, ExportState, LinkState, TransferState, VolumeState
+from portability.requests.states import EXPORTS, DatasetState, ExportState, LinkState, TransferState, VolumeState
 from portability.setting_values import listening_address
 from portability.settings import Settings
 from portability.storage.s3 import upload
@@ -35,6 +38,7 @@ OPERATE = DOCS / "operate.md"
 PROCESSES = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 STATES = (ExportState, TransferState, VolumeState, LinkState)
 DAY_SECONDS = 86_400
+FROZEN = sorted((ROOT / "tests" / "golden" / "portability-1-frozen").glob("*.zip"))
 NUMBERS = (
     ("links.md", f"valid for {codes.HOLDS_SECONDS // 60} minutes, {codes.ATTEMPTS_MAX} attempts and one use"),
     ("links.md", f"at most {codes.SENT_MAX} codes an hour"),
@@ -183,3 +187,56 @@ def test_each_threat_names_a_test_that_exists() -> None:
         assert named, row["threat"]
         for file, test in named:
             assert f"def {test}" in (ROOT / file).read_text(), row["threat"]
+
+
+def test_the_commands_of_the_readme_start_a_deployment() -> None:
+    """Web and worker refuse the built-in register on servers: the commands name the register of the deployment."""
+    (block,) = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    before, _, _ = block.partition("portability worker")
+    named = set(re.findall(r"^export PORTABILITY_(\w+)=", before, re.MULTILINE))
+
+    assert named == {"DATABASE_URL", "SOURCE_URL", "REDIS_URL", "STORAGE_URL", "BASE_URL", "NOTICE_DIR"}
+
+
+def test_a_failed_export_ends_as_the_pages_say() -> None:
+    """A failed export is retried, with the due date of its request, or cancelled; no one can deny it."""
+    assert set(EXPORTS[ExportState.FAILED].next) == {ExportState.QUEUED, ExportState.CANCELLED}
+    _, _, end = (DOCS / "runbooks" / "ExportsFail.md").read_text().partition("## How it ends")
+    assert "retried" in end
+    assert "cancelled" in end
+    assert "denied" not in end
+    (lost,) = (row for row in table(DOCS / "errors.md", "code") if row["code"] == "object_missing")
+    (sign,) = (row for row in table(OPERATE, "sign") if row["sign"] == "`failed`, `object_missing`")
+    (incident,) = (row for row in table(DOCS / "metrics.md", "kind") if row["kind"] == "object_lost")
+    for advice in (lost["what to do"], sign["what to check"], incident["what to do"]):
+        assert "`portability retry ID`" in advice
+
+
+def test_each_file_of_an_archive_is_described_as_the_format_says() -> None:
+    """Each description has the names that the page states of each payload file; `encoding` is where it says."""
+    page = " ".join((DOCS / "archive-format.md").read_text().split())
+    (sentence,) = re.findall(r"`datapackage.json` describes each payload file: (.*?) and the properties below", page)
+    stated = set(re.findall(r"`([a-z]+)`", sentence))
+    described = [one for path in FROZEN for one in json.loads(_member(path, "datapackage.json"))["resources"]]
+
+    assert stated == {"name", "path", "title", "mediatype", "format", "bytes", "hash"}
+    assert [one["path"] for one in described if not stated <= one.keys()] == []
+    assert {one["mediatype"] for one in described if one.get("encoding") == "utf-8"} == {
+        *("application/jsonl", "text/csv", "application/vcon"),
+    }
+    assert "Tables and vCons also have `encoding`" in page
+
+
+def test_what_verification_says_of_an_unreadable_closing_volume_is_on_the_page() -> None:
+    """The frozen results name the volume and then its missing list: a reader of two faults finds the reason."""
+    cases = json.loads((ROOT / "tests" / "golden" / "portability-1" / "cases.json").read_text())
+    (truncated,) = (case for case in cases if case["name"] == "truncated")
+    page = " ".join((DOCS / "archive-format.md").read_text().split())
+
+    assert [fault["code"] for fault in truncated["errors"]] == ["truncated_zip", "missing_closing_volume"]
+    assert "cannot be read has no list, so `missing_closing_volume` follows its fault" in page
+
+
+def _member(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(f"{path.stem}/{name}")

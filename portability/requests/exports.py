@@ -44,16 +44,24 @@ def get(connection: Connection, identifier: str) -> RowMapping:
     return row
 
 
-def recent(connection: Connection, *, state: str | None = None, limit: int = 100) -> Sequence[RowMapping]:
-    """Return the newest exports first, with the current number of records as `records`."""
+def recent(
+    connection: Connection, *, state: str | None = None, is_unanswered: bool = False, limit: int = 100
+) -> Sequence[RowMapping]:
+    """Return the newest exports first, with the current number of records as `records`.
+
+    Only those without an answer (is_unanswered): the earliest due date first.
+    """
     # PostgreSQL sums bigint to numeric: back to an integer.
     total = cast(func.coalesce(func.sum(LEDGER.c.records), 0), BigInteger)
     counted = select(total).where(LEDGER.c.export_id == EXPORT.c.id)
     query = select(EXPORT, counted.scalar_subquery().label("records"))
-    query = query.order_by(EXPORT.c.created_at.desc(), EXPORT.c.id).limit(limit)
+    if is_unanswered:
+        query = query.where(unanswered()).order_by(EXPORT.c.due_at, EXPORT.c.id)
+    else:
+        query = query.order_by(EXPORT.c.created_at.desc(), EXPORT.c.id)
     if state is not None:
         query = query.where(EXPORT.c.state == state)
-    return connection.execute(query).mappings().all()
+    return connection.execute(query.limit(limit)).mappings().all()
 
 
 def stored_volumes(connection: Connection, identifier: str) -> Sequence[RowMapping]:

@@ -214,6 +214,7 @@ def events(
     connection: Connection,
     *,
     export_id: str | None = None,
+    action: str | None = None,
     since: datetime | None = None,
     after: int | None = None,
     limit: int | None = None,
@@ -223,8 +224,10 @@ def events(
     The last events may not be in the chain yet: they have None as `id`, `prev_hash` and `hash`.
     """
     # First: an event that is chained between the two statements is found twice, and not lost.
-    recorded = connection.execute(_matching(RECORDED, export_id, since).order_by(UNCHAINED.c.id)).mappings().all()
-    found = chained(connection, export_id=export_id, since=since, after=after, limit=limit)
+    recorded = (
+        connection.execute(_matching(RECORDED, export_id, action, since).order_by(UNCHAINED.c.id)).mappings().all()
+    )
+    found = chained(connection, export_id=export_id, action=action, since=since, after=after, limit=limit)
     known = {event["entry"] for event in found}
     latest = [event for event in recorded if event["entry"] not in known]
     return [*found, *latest][:limit]
@@ -234,21 +237,23 @@ def chained(
     connection: Connection,
     *,
     export_id: str | None = None,
+    action: str | None = None,
     since: datetime | None = None,
     after: int | None = None,
     limit: int | None = None,
 ) -> Sequence[RowMapping]:
     """Return the same without events that are not in the chain yet."""
-    query = _matching(select(EVENT), export_id, since).order_by(EVENT.c.id)
+    query = _matching(select(EVENT), export_id, action, since).order_by(EVENT.c.id)
     if after is not None:
         query = query.where(EVENT.c.id > after)
     return connection.execute(query if limit is None else query.limit(limit)).mappings().all()
 
 
-def _matching(query: Select[Any], export_id: str | None, since: datetime | None) -> Select[Any]:
+def _matching(query: Select[Any], export_id: str | None, action: str | None, since: datetime | None) -> Select[Any]:
     columns = query.selected_columns
-    if export_id is not None:
-        query = query.where(columns.export_id == export_id)
+    for column, value in ((columns.export_id, export_id), (columns.action, action)):
+        if value is not None:
+            query = query.where(column == value)
     return query if since is None else query.where(columns.at >= since)
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 import crm_database
 import factories
 import pytest
+from archives import export_json
 from factories import World
+from gap_sources import retry_gaps
+from repository import ROOT
 from sqlalchemy import select
 
 from exporters.sql.mapped.exporter import MappedExporter
@@ -158,3 +161,28 @@ def test_a_text_that_is_lost_is_named(crm_world: World) -> None:
         row = connection.execute(select(models.export).where(models.export.c.id == export)).mappings().one()
     with pytest.raises(BadMap, match=r"the text of the map crm.toml of crm is lost"):
         as_planned(later.place, row)
+
+
+@pytest.mark.slow
+def test_a_retry_does_not_deliver_what_a_later_map_declares(crm_world: World) -> None:
+    """The gap stays with the map of the export, and a new request has the key. The page and the runbook say so."""
+    made = with_changed_map(crm_world, 'role = "processor"', 'role = "controller"')
+    url = f"sqlite:///{made.folder / 'crm.db'}"
+    crm_database.CrmDatabase(url, url).run("update deals set custom = '{\"b\": 1}'")
+
+    def undecided(export: str) -> set[str]:
+        return {gap["what"] for gap in export_json(made.fetch(export))["gaps"] if "custom" in gap["what"]}
+
+    export = made.request("contact:con_1", tenant="org_a", include=["crm"])
+    made.advance_all()
+    assert undecided(export) == {"deals/custom/b"}
+    made = with_changed_map(made, 'keys = ["/a"]', 'keys = ["/a", "/b"]')
+    retry_gaps(made, export)
+    assert undecided(export) == {"deals/custom/b"}
+    export = made.request("contact:con_1", tenant="org_a", include=["crm"])
+    made.advance_all()
+    assert undecided(export) == set()
+
+    runbook = (ROOT / "docs" / "runbooks" / "CoverageUndecided.md").read_text()
+    assert "make a new request" in runbook
+    assert "`retry --gaps` does not close" in (ROOT / "docs" / "other-people.md").read_text()

@@ -69,6 +69,25 @@ def test_a_unit_has_few_rights(path: Path) -> None:
         assert int(service["TimeoutStopSec"]) > Settings.model_fields["drain_seconds"].default + 30
 
 
+def test_keys_are_made_by_the_user_of_the_units() -> None:
+    """A key has the mode 0600: the guide makes keys as the user of the units, between upgrade and start."""
+    (commands,) = re.findall(
+        r"^## systemd\n+```sh\n(.*?)^```", (ROOT / "docs" / "deploy.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    lines = commands.splitlines()
+    (run,) = (line for line in lines if line.startswith("run="))
+    for path in UNITS:
+        service = unit(path)["Service"]
+        assert f"--uid={service['User']} " in run
+        if "migrate" not in path.name:
+            assert f"--property=EnvironmentFile={service['EnvironmentFile']}" in run
+    steps = [
+        next(n for n, line in enumerate(lines) if word in line) for word in ("migrate", "keys new", "doctor", "--now")
+    ]
+    assert steps == sorted(steps)
+    assert "$run /opt/portability/.venv/bin/portability keys new" in lines[steps[1]]
+
+
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     """`systemd-analyze verify` has nothing to say, but that the program is not installed at that place."""
     analyze = programs.program("systemd-analyze", package="systemd")
@@ -96,6 +115,24 @@ def test_compose_starts_the_processes_of_the_procfile(composed: Mapping[str, Any
         volume.partition(":")[0] for service in composed["services"].values() for volume in service.get("volumes", ())
     ]
     assert {name for name in named if not name.startswith("./")} == set(composed["volumes"])
+
+
+def test_compose_runs_the_image_that_the_guide_builds(composed: Mapping[str, Any]) -> None:
+    """Docker keeps `portability` and `localhost/portability` apart: compose has the name of each build command."""
+    texts = (DEPLOY / "Containerfile").read_text(), (ROOT / "docs" / "deploy.md").read_text()
+    tags = [tag for text in texts for tag in re.findall(r"-f deploy/Containerfile -t (\S+) ", text)]
+    default = composed["services"]["web"]["image"].partition(":-")[2].removesuffix(":latest}")
+    assert (len(tags), set(tags)) == (3, {default})
+
+
+def test_the_image_s_user_may_write_to_the_volumes_of_compose(composed: Mapping[str, Any]) -> None:
+    """A new volume belongs to root where the image has no such folder: it has each folder, but /tmp, for its user."""
+    ours = [service for service in composed["services"].values() if "portability" in service["image"]]
+    mounted = {volume for service in ours for volume in service["volumes"] if not volume.startswith("./")}
+    folders = {volume.split(":")[1] for volume in mounted} - {"/tmp"}
+    text = (DEPLOY / "Containerfile").read_text()
+    assert folders == {"/var/lib/portability"}
+    assert {*re.findall(r"^RUN install -d -m 0700 -o 10001 -g 10001 (\S+)$", text, re.MULTILINE)} == folders
 
 
 def built(overlay: str) -> Sequence[Mapping[str, Any]]:
@@ -166,6 +203,14 @@ def test_pods_are_restricted(manifests: Sequence[Mapping[str, Any]]) -> None:
         assert writable == ["tmp"]
     (namespace,) = of_kind(manifests, "Namespace").values()
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_the_upgrade_waits_for_nothing_that_needs_it(manifests: Sequence[Mapping[str, Any]]) -> None:
+    """Keys are made in the upgraded database: a job that mounts their secret never begins on a new cluster."""
+    found = pods(manifests)
+    assert [volume["name"] for volume in found["portability-migrate"]["volumes"]] == ["tmp"]
+    mounted = {name for name, pod in found.items() if "keys" in {volume["name"] for volume in pod["volumes"]}}
+    assert mounted == {"portability-web", "portability-worker", "portability-clock"}
 
 
 def test_a_pod_has_time_to_drain(manifests: Sequence[Mapping[str, Any]]) -> None:

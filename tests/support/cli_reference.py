@@ -23,11 +23,11 @@ in JSON for machines. Names of commands, options and JSON fields are relied upon
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | it failed, or an archive does not verify |
+| 1 | it failed, or an archive does not verify; `--wait`: the export failed, was cancelled, or waits for a person |
 | 2 | bad input; nothing was changed |
-| 3 | `request --wait`: the archive is ready and not complete: it has gaps, or companies decide over some of the data |
-| 4 | `request --wait`: no source knows the subject |
-| 5 | `request --wait`: the archive is ready, and companies decide over all of the data |
+| 3 | `--wait`: the archive is ready and not complete: it has gaps, or companies decide over some of the data |
+| 4 | `--wait`: no source knows the subject |
+| 5 | `--wait`: the archive is ready, and companies decide over all of the data |
 
 An error is one line on standard error, `error: what, on which thing [code]  hint: what to do`; with `--json` it is
 `{"error": {"code", "message", "hint"}}` on standard output, also where an option or a command is unknown. The exit code

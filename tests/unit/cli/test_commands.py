@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -13,6 +15,7 @@ import pytest
 from click.testing import Result
 from factories import World
 from prometheus_client.parser import text_string_to_metric_families
+from repository import ROOT
 
 from cli.commands import COMMANDS, TOPICS
 from demo import extra
@@ -71,6 +74,23 @@ def test_a_command_without_its_extra_changes_nothing(
     assert sorted(made.folder.iterdir()) == before
 
 
+def test_a_stack_without_platform_data_says_so(run: Run, made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every request waits for a database that no one has made: the line names the command that makes one."""
+    ended = threading.Event()
+    ended.set()
+    monkeypatch.setattr("cli.demo.stop_event", lambda: ended)
+    monkeypatch.setattr("cli.demo.embedded.running", lambda *_settings, **_options: nullcontext())
+    file = made.folder / "platform.sqlite"
+    file.unlink(missing_ok=True)
+
+    assert "`portability seed` makes sample data" in run("up").stderr
+    file.touch()
+    assert run("up").stderr == ""
+    file.unlink()
+    monkeypatch.setenv("PORTABILITY_SOURCE_URL", "sqlite:////nowhere/platform.sqlite")
+    assert run("up").stderr == ""
+
+
 def test_a_request_is_stored_where_no_worker_can_be_woken(run: Run) -> None:
     """Redis is down: the row is written, a note says so, and the exit code is 0: nothing is lost."""
     done = run("request", "--profile", "access", "--subject", "user:usr_1", "--json")
@@ -94,6 +114,14 @@ def test_the_actor_is_in_the_audit_log(run: Run, made: World) -> None:
     run("request", "--profile", "access", "--subject", "user:usr_1", "--as", "staff:jane", "--reason", "by telephone")
     with reading(made.engine) as connection:
         assert [event["actor"] for event in audit.events(connection)][-1] == "staff:jane"
+
+
+def test_the_readme_shows_what_the_command_prints(run: Run, made: World) -> None:
+    """The line under the state of an export: profile, kind of subject, due date, and the law that has set it."""
+    shown = run("show", made.request("user:usr_1", profile="portability")).stdout.splitlines()[1]
+    (sample,) = re.findall(r"^portability, .* due .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert re.sub(r"\d", "0", shown) == re.sub(r"\d", "0", sample)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""`portability deadlines` and `extend`: what an officer sees and records."""
+"""`portability deadlines`, `extend` and `list --unanswered`: what an officer sees and records."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from factories import World
+from repository import ROOT
 
 Run = Callable[..., Result]
 OWN = """
@@ -93,3 +94,26 @@ def test_the_customer_s_extension_of_a_switch_is_recorded(run: Run, made: World)
     assert by_customer.exit_code == 0, by_customer.stderr
     view = made.view(identifier)
     assert (view["due_at"], view["retrieval_ends_at"]) == ("2999-06-01T00:00:00Z", "2999-07-01T00:00:00Z")
+
+
+def test_requests_without_an_answer_are_listed_by_their_due_date(run: Run) -> None:
+    """The request that is due first comes first, however late it was recorded; an answered request is not listed."""
+    asked = ("request", "--profile", "access", "--json", "--subject")
+    received = {"user:usr_1": "2026-03-02", "user:usr_2": "2026-01-12", "user:usr_3": "2026-02-10"}
+    made_of = {who: json.loads(run(*asked, who, "--received-at", day).stdout)["id"] for who, day in received.items()}
+    run("cancel", made_of["user:usr_3"], "--as", "operator:olga")
+
+    listed = [row["id"] for row in json.loads(run("list", "--unanswered", "--json").stdout)]
+    first = [row["id"] for row in json.loads(run("list", "--unanswered", "--limit", "1", "--json").stdout)]
+
+    assert listed == [made_of["user:usr_2"], made_of["user:usr_1"]]
+    assert first == listed[:1]
+
+
+@pytest.mark.parametrize("name", ["DeadlineNear", "ExportOverdue", "ExportStuck", "QueueDeep"])
+def test_a_runbook_about_due_dates_leads_to_the_requests(name: str) -> None:
+    """`portability deadlines` lists laws: a person who is called for a deadline needs the list of requests."""
+    page = (ROOT / "docs" / "runbooks" / f"{name}.md").read_text()
+
+    assert "portability list --unanswered" in page
+    assert "portability deadlines" not in page

@@ -10,10 +10,11 @@ from typing import Any
 import feeding
 import pytest
 from click.testing import Result
-from factories import World, things
+from factories import MadeUpExporter, World, things
 from feeding import KeyedMadeUpExporter
 from sqlalchemy import select
 
+from portability.api import Gap
 from portability.database import models
 from portability.database.engine import reading
 
@@ -94,3 +95,24 @@ def test_a_company_leaves(run: Run, made: World) -> None:
     assert report["cursor"] in shown.stdout
     assert "things" in shown.stdout
     assert run("feeds", "report", "feed_x").exit_code == 2
+
+
+def test_the_exit_code_after_a_wait_is_that_of_the_archive(
+    run: Run, made: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a cut-over a script must learn that the archive has a gap, or has failed: 0 is a whole archive."""
+    made.with_all_keys()
+    source = MadeUpExporter(things(3))
+    made.place.exporters.update({"made": source})  # type: ignore[attr-defined]  # a dict
+    monkeypatch.setattr("cli.feeds.wait_for", lambda _context, _exports: made.advance_all())
+    begun = run("feeds", "begin", *ASKED, "--wait", "--json")
+    assert begun.exit_code == 0, begun.output
+    feed = answer_of(run("feeds", "list", "--json"))[0]["id"]
+
+    source.gaps = {0: (Gap("things/thing_0", "missing"),)}
+    assert run("feeds", "next", feed, "--wait", "--json").exit_code == 3
+    assert answer_of(run("feeds", "list", "--json"))[0]["number"] == 2
+
+    monkeypatch.setattr("cli.feeds.wait_for", lambda _context, exports: run("cancel", *exports))
+    assert run("feeds", "next", feed, "--wait", "--json").exit_code == 1
+    assert run("feeds", "next", feed, "--json").exit_code == 0

@@ -159,6 +159,18 @@ def test_the_audit_log_is_shown_and_verified(run: Run, made: World, ready_export
     assert "no outside head was given" in stated
 
 
+def test_a_part_of_the_audit_log_is_named_as_a_part(run: Run, made: World) -> None:
+    """It says that there are more events, and where the next begin; the events of an action are found."""
+    first, second = made.request("user:usr_1"), made.request("user:usr_2")
+    done = run("audit", "show", "--limit", "1", "--json")
+    (event,) = json.loads(done.stdout)
+    assert f"only the first 1 events are shown: --after {event['id']} shows the next" in " ".join(done.stderr.split())
+    of_action = run("audit", "show", "--action", "request.accepted", "--limit", "2", "--json")
+    assert [event["export_id"] for event in json.loads(of_action.stdout)] == [first, second]
+    assert of_action.stderr == ""
+    assert answer(run("audit", "show", second, "--action", "approval.break_glass", "--json")) == []
+
+
 def test_an_invalid_stored_head_is_reported(run: Run, ready_export: str, tmp_path: Path) -> None:
     """Neither a token, nor a key set."""
     assert ready_export

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from click.testing import CliRunner, Result
+from repository import ROOT
 
 from cli.main import main
 
@@ -215,3 +216,27 @@ def test_bad_input_of_propose_is_one_line(run: Run, arguments: tuple[str, ...], 
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
     assert "secret" not in done.stderr
+
+
+def test_a_table_that_only_a_look_up_reads_needs_a_decision(run: Run, shop: Path, tmp_path: Path) -> None:
+    """Its other columns may be personal: it is undecided until `[tables]` names it, as docs/coverage.md says."""
+    alter_shop(shop, "create table logins (id integer primary key, address text, user_id integer)")
+    look_up = """
+[[identity]]
+table = "logins"
+from = "email"
+column = "address"
+value = "user_id"
+gives = "user_id"
+verified = true
+"""
+    (tmp_path / "shop.toml").write_text(MAP + look_up)
+    (source,) = json_of(run("source", "check", "--json"))["sources"]
+    assert [(one["kind"], one["table"]) for one in source["findings"]] == [("undecided_table", "logins")]
+
+    (tmp_path / "shop.toml").write_text(MAP.replace("{ settings", '{ logins = "logins", settings') + look_up)
+    (source,) = json_of(run("source", "check", "--json"))["sources"]
+    assert source["undecided"] == 0
+
+    page = " ".join((ROOT / "docs" / "coverage.md").read_text().split())
+    assert "neither that of a dataset nor internal in `[tables]`, also if a look-up or a way reads it" in page
