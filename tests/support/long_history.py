@@ -146,6 +146,7 @@ def _read_desk(made: World, _queue: WakeUps) -> None:
         request_log.by_due_date(connection, Scope())
         request_log.counts(connection, Scope())
         exports.recent(connection)
+        exports.recent(connection, is_unanswered=True)
         audit.events(connection, export_id="7old")
 
 
