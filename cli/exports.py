@@ -29,7 +29,7 @@ from portability.queue import connect, open_queue, redis_url, wake
 from portability.requests import actors, approvals, exports, retries
 from portability.requests.outcome import OwnOutcome, ProcessorOutcome
 from portability.requests.policy import Action
-from portability.requests.states import DatasetState, ExportState
+from portability.requests.states import DISCARDED, HAD_ARCHIVE, DatasetState, ExportState
 from portability.trust import audit
 
 GAPS_SHOWN = 20
@@ -63,7 +63,10 @@ PROCESSOR_WORDS: Mapping[str, str] = {
 def list_exports(context: Context, state: str | None, unanswered: bool, limit: int) -> None:
     """List exports, the newest first, or by their due dates."""
     with reading(context.engine) as connection:
-        rows = exports.recent(connection, state=state, is_unanswered=unanswered, limit=limit)
+        found = exports.recent(connection, state=state, is_unanswered=unanswered, limit=limit + 1)
+    rows = found[:limit]
+    if len(found) > limit:
+        context.note(f"only the first {limit} exports are listed: --limit shows more")
     names = (
         *("id", "state", "complete", "outcome_own", "outcome_processor", "profile", "subject_kind", "subject_ref"),
         *("records", "error_code"),
@@ -266,6 +269,9 @@ def _alarm(row: RowMapping) -> str:
 
 
 def _whole(row: RowMapping) -> str:
+    """Return the state, with the outcome if there is or was an archive."""
+    if row["state"] in DISCARDED - HAD_ARCHIVE:
+        return str(row["state"])
     if not row["outcome_own"]:  # an archive of a release before outcomes
         return f"{row['state']}, with gaps" if row["complete"] is False else str(row["state"])
     return f"{row['state']}, {OWN_WORDS[row['outcome_own']]}{PROCESSOR_WORDS[row['outcome_processor']]}"

@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, Dialect, Engine, func, inspect, make_
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from exporters.reference import schema
+from portability.database import causes
 from portability.database.engine import open_engine
 from receiver.binding.target import ImportTarget
 from receiver.faults import WrongTarget
@@ -185,7 +186,7 @@ def _faults_named(engine: Engine) -> Iterator[None]:
         yield
     except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:  # the driver's own error, from COPY
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise BadTarget(f"the database of --into failed: {type(cause).__name__}") from error
+        raise BadTarget(f"the database of --into failed: {causes.found(cause).seen}") from error
 
 
 def _check_columns(engine: Engine) -> None:

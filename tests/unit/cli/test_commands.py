@@ -16,10 +16,12 @@ from click.testing import Result
 from factories import World
 from prometheus_client.parser import text_string_to_metric_families
 from repository import ROOT
+from sqlalchemy import update
 
 from cli.commands import COMMANDS, TOPICS
 from demo import extra
-from portability.database.engine import reading
+from portability.database import models
+from portability.database.engine import reading, writing
 from portability.requests.states import ExportState
 from portability.trust import audit
 
@@ -255,6 +257,38 @@ def test_a_deadline_is_moved_by_those_who_may(run: Run, made: World) -> None:
     assert run("resume", identifier, "--as", "officer:olga").exit_code == 0
     # Under UU PDP, which decides here, nothing is extended.
     assert "uu_pdp" in run("extend", identifier, "--reason", "much audio", "--as", "officer:olga").stderr
+
+
+def test_a_list_that_is_cut_says_so(run: Run, made: World) -> None:
+    """In a line of its own, so that the JSON stays whole; a list of exactly the limit is not cut."""
+    for number in range(3):
+        made.request(f"user:usr_{number}")
+    cut, whole = (run("list", "--limit", limit, "--json") for limit in ("2", "3"))
+
+    assert [len(json.loads(listed.stdout)) for listed in (cut, whole)] == [2, 3]
+    assert [listed.stderr.strip() for listed in (cut, whole)] == [
+        "only the first 2 exports are listed: --limit shows more",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        ("ready", "ready, complete with remarks"),
+        ("expired", "expired, complete with remarks"),
+        ("failed", "failed"),
+        ("cancelled", "cancelled"),
+    ],
+)
+def test_an_outcome_is_that_of_an_archive(run: Run, made: World, state: str, shown: str) -> None:
+    """A request without an archive is not "complete": the outcome was computed before it failed."""
+    identifier, table = made.request(), models.export
+    with writing(made.engine) as connection:
+        values = {"state": state, "outcome_own": "with_remarks", "outcome_processor": "none"}
+        connection.execute(update(table).where(table.c.id == identifier).values(values))
+
+    assert run("show", identifier).stdout.splitlines()[0] == f"export {identifier}: {shown}"
 
 
 @pytest.mark.parametrize("state", [*ExportState, "READY"])

@@ -183,6 +183,21 @@ def test_a_database_that_is_not_there_is_an_error(tmp_path: Path, command: list[
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key"]
 
 
+def test_a_database_that_refuses_is_named_with_its_reason(tmp_path: Path) -> None:
+    """Before: `failed: OperationalError`, whatever the reason."""
+    target = tmp_path / "target.db"
+    with closing(sqlite3.connect(target)) as owner:
+        owner.execute("pragma journal_mode = wal")
+        owner.execute("create table t (x)")
+    target.with_name("target.db-shm").unlink(missing_ok=True)
+    target.with_name("target.db-shm").mkdir()
+    result = CliRunner().invoke(main, ["imports", "list", "--into", f"sqlite:///{target}", "--json"])
+
+    assert json.loads(result.stdout)["error"]["message"] == (
+        "the database of --into failed: OperationalError SQLITE_READONLY"
+    )
+
+
 @pytest.mark.parametrize(
     "command", [["list"], ["undo", "0" * 16, "--journal-key", "KEY"], ["forget", "--as-tenant", "ten_here"]]
 )
