@@ -275,7 +275,7 @@ def _with_proved_email(
     if EMAIL not in book.addresses or not keys:
         return
     t, email = book.table, book.addresses[EMAIL]
-    proved = (names_any(t.c[book.tenant], [tenant]), t.c[email.since].is_not(None))
+    proved = (names_any(t.c[book.tenant], [tenant]), is_set(t.c[email.since]))
     columns = (written(t.c[book.key]), written(t.c[email.address]))
     mine = connection.execute(select(*columns).where(*proved, names_any(t.c[book.key], [*own])))
     own_forms = {normal(EMAIL, address) for _key, address in mine if address}
