@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, Text, and_, literal, or_, select
 
-from exporters.sql.address_matches import may_contain
+from exporters.sql.address_candidates import may_contain
 from exporters.sql.addresses import same_name
 from exporters.sql.belonging import AccountBook, AddressBook, Belonging, BySoleAddress, shared, sole
 from exporters.sql.columns import folded
