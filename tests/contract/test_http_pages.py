@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from http_sources import Asked, StandIn, ids_of, open_source, person, records_of, stand_in
 
+from portability.api.errors import SourceRefused
+
 MAIL = """
 title = "Mail"
 role = "controller"
@@ -71,3 +73,22 @@ def test_a_header_that_names_no_next_page_ends_the_list(mails: StandIn, link: st
 
     assert read_mails(mails, HEADER) == ["a"]
     assert mails.paths() == ["/mails"]
+
+
+@pytest.mark.parametrize(
+    ("page", "answer"),
+    [
+        ('kind = "cursor", next = "next", more = "more"', {"mails": [mail("a")], "more": True}),
+        ('kind = "cursor", next = "next", more = "more"', {"mails": [mail("a")], "more": True, "next": ""}),
+        ('kind = "link", next = "next", more = "more"', {"mails": [mail("a")], "more": "true", "next": None}),
+        ('kind = "link", header = true, more = "more"', {"mails": [mail("a")], "more": 1}),
+        ('kind = "key", key = "number", start = 0, more = "more"', {"mails": [mail("a")], "more": True}),
+        ('kind = "key", key = "number", start = 0, until_empty = true', {"mails": [mail("a"), mail("b", number=None)]}),
+    ],
+)
+def test_a_list_that_goes_on_without_a_place_is_refused(mails: StandIn, page: str, answer: dict[str, Any]) -> None:
+    """A source that says that more pages follow, and names none: the records there would be missing without a word."""
+    mails.on("/mails")(lambda _asked: answer)
+
+    with pytest.raises(SourceRefused, match="mails: more pages follow, and the answer does not name the next"):
+        read_mails(mails, page)
