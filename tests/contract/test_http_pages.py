@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from http_sources import Asked, StandIn, ids_of, open_source, person, records_of, stand_in
 
+from exporters.http import listing
 from portability.api.errors import SourceRefused
 
 MAIL = """
@@ -92,3 +93,45 @@ def test_a_list_that_goes_on_without_a_place_is_refused(mails: StandIn, page: st
 
     with pytest.raises(SourceRefused, match="mails: more pages follow, and the answer does not name the next"):
         read_mails(mails, page)
+
+
+@pytest.mark.parametrize(
+    ("page", "pages"),
+    [
+        (
+            'kind = "key", key = "number", start = 0, until_empty = true',
+            {"0": [1, 2, 3], "3": [3, 4, 5], "5": [5, 6, 1], "1": []},
+        ),
+        ('kind = "cursor", next = "next"', {"": [1, 2, 3], "b": [3, 4, 5], "c": [5, 6, 1]}),
+        ('kind = "link", next = "next"', {"": [1, 2, 3], "b": [3, 4, 5], "c": [5, 6, 1]}),
+    ],
+)
+def test_a_record_that_comes_again_comes_once(mails: StandIn, page: str, pages: dict[str, list[int]]) -> None:
+    """Bounds are inclusive in some interfaces, and a record that is changed moves to the end of a list by change."""
+    following = dict(zip(pages, [*pages][1:], strict=False))
+
+    def answer(asked: Asked) -> Any:
+        place = asked.query.get("after", "")
+        token = following.get(place)
+        is_link = "link" in page and token
+        found = [mail(f"m{number}", number=number) for number in pages[place]]
+        return {"mails": found, "next": f"/mails?after={token}" if is_link else token}
+
+    mails.on("/mails")(answer)
+
+    assert read_mails(mails, page) == ["m1", "m2", "m3", "m4", "m5", "m6"]
+
+
+def test_a_long_list_with_a_cursor_has_no_limit_of_keys(mails: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a list repeats only what pages share: it is compared with the last keys, and read to its end."""
+    monkeypatch.setattr(listing, "KEYS_MOST", 3)
+    pages = {"": [1, 2, 3], "b": [3, 4, 5], "c": [5, 6, 7]}
+    following = {"": "b", "b": "c"}
+
+    def answer(asked: Asked) -> Any:
+        place = asked.query.get("after", "")
+        return {"mails": [mail(f"m{number}") for number in pages[place]], "next": following.get(place)}
+
+    mails.on("/mails")(answer)
+
+    assert read_mails(mails, 'kind = "cursor", next = "next"') == ["m1", "m2", "m3", "m4", "m5", "m6", "m7"]
