@@ -453,6 +453,37 @@ def test_digits_of_a_time_are_cut_behind_six(shop: StandIn, form: str, written: 
 
 
 @pytest.mark.parametrize(
+    ("form", "written", "expected"),
+    [
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 +0100", "2026-11-24T07:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 EST", "2026-11-24T13:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 -0000", "2026-11-24T08:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00", "2026-11-24T01:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30", "2026-11-24T01:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 CET", None),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 +01:00", None),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 UTC+1", None),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30 PM +0000", None),
+        ("pattern:%Y-%m-%d %H:%M %Z", "2026-11-24 08:30 UTC", "2026-11-24T08:30:00.000000Z"),
+        ("pattern:%Y-%m-%d %H:%M %Z", "2026-11-24 08:30 gmt", "2026-11-24T08:30:00.000000Z"),
+        ("pattern:%Y-%m-%d %H:%M %Z", "2026-11-24 08:30 CET", None),
+        ("pattern:%Y-%m-%d %H:%M %z", "2026-11-24 08:30 +0100", "2026-11-24T07:30:00.000000Z"),
+    ],
+)
+def test_a_zone_that_a_time_states_is_read_or_the_time_is_a_gap(
+    shop: StandIn, form: str, written: str, expected: str | None
+) -> None:
+    """The zone of the source, here 7 hours ahead of UTC, is for times that state none: no time is hours away."""
+    sells(shop, {"id": "a", "owner": 7, "at": written})
+    text = SHOP.replace("[[identity]]", f'[times]\nformat = "{form}"\nzone = "Asia/Jakarta"\n\n[[identity]]')
+    exporter = open_source(f'{text}at = {{ type = "datetime", text = "When." }}\n', shop.url)
+    (batch,) = batches_of(exporter, "orders", resolved(exporter, person()))
+
+    assert batch.records[0]["at"] == expected
+    assert [one.fields for one in batch.gaps] == ([] if expected else [("at",)])
+
+
+@pytest.mark.parametrize(
     ("expression", "written", "expected"),
     [
         ("to_number(amount)", "7.5", "7.5"),
