@@ -113,7 +113,11 @@ def _numbers(joined: str, count: int) -> Cells:
 
 def _booleans(joined: str, count: int) -> Cells:
     cells = apart(joined, count)
-    return Cells(list(map(eq, cells, ["true"] * count)), cells)
+    if set(cells) <= {"true", "false"}:
+        return Cells(list(map(eq, cells, ["true"] * count)), cells)
+    # A column of integers may be declared as a truth.
+    values = converted(FieldType.BOOLEAN, list(map(int, cells)))
+    return Cells(values, list(map(_json, values)))
 
 
 def _times(joined: str, count: int) -> Cells:
