@@ -27,6 +27,7 @@ USER = sample_subject(SubjectKind.USER, "usr_1")
         ("integer", "0", "boolean", False),
         ("smallint", "1", "boolean", True),
         ("integer", "5", "boolean", None),
+        ("char(6)", "a", "string", {"postgresql": "a     ", "mysql": "a", "sqlite": "a"}),
     ],
 )
 @pytest.mark.parametrize("has_nulls", [False, True])
