@@ -6,8 +6,10 @@ whose values contain the separator, or that JSON cannot represent, is refused an
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from operator import eq
 from typing import cast
@@ -132,6 +134,7 @@ def _whole_seconds(joined: str, count: int) -> Sequence[str] | None:
         return None
     if any(whole[at :: len(_TIME)] != mark * count for at, mark in enumerate(_TIME) if mark != "_"):
         return None
+    deque(map(datetime.fromisoformat, apart(joined, count)), maxlen=0)  # a column of texts may have other letters
     return joined.replace(" ", "T").replace("+00", ".000000Z").split(SEPARATOR)
 
 

@@ -27,6 +27,9 @@ USER = sample_subject(SubjectKind.USER, "usr_1")
         ("integer", "0", "boolean", False),
         ("smallint", "1", "boolean", True),
         ("integer", "5", "boolean", None),
+        ("varchar(40)", "2026-02-28 08:30:00+00", "datetime", "2026-02-28T08:30:00.000000Z"),
+        ("varchar(40)", "2026-02-30 08:30:00+00", "datetime", None),
+        ("varchar(40)", "abcd-ef-gh ij:kl:mn+00", "datetime", None),
         ("char(6)", "a", "string", {"postgresql": "a     ", "mysql": "a", "sqlite": "a"}),
     ],
 )
