@@ -91,7 +91,7 @@ def records(
         for tenant, group in groupby(same, itemgetter(0)):
             found = list(group)
             is_one = all(same_name(one[2], other[2]) for one, other in combinations(found, 2))
-            yield from ((tenant, row[1], is_one and not use.is_shared) for row in found if row[3])
+            yield from ((tenant, row[1], is_one and not use.is_shared) for row in found if row[3] and tenant)
 
 
 def _use(connection: Connection, users: AddressUsers, kind: str, address: str) -> AddressUse:
