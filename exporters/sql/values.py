@@ -25,7 +25,9 @@ Converter: TypeAlias = Callable[[object], JSON]
 
 NOT_JSON = (TypeError, ValueError, RecursionError)
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}).([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(?:Z|\+00(?::00)?)?")
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}).([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6})[0-9]*)?(?:Z|\+00(?::00)?)?"
+)
 DEPTH_MAX = 200
 """Maximum nesting of a JSON value; formats accept no more."""
 

@@ -109,6 +109,7 @@ def test_what_json_cannot_carry_is_refused(kind: FieldType, value: object) -> No
         (FieldType.BOOLEAN, False, False),
         (FieldType.BOOLEAN, 1, True),
         (FieldType.DATETIME, "2026-11-24 08:30:00.5+00", "2026-11-24T08:30:00.500000Z"),
+        (FieldType.DATETIME, "2026-11-24T08:30:00.123456789Z", "2026-11-24T08:30:00.123456Z"),
         (FieldType.OBJECT, '{"a": [null, 1180591620717411303424, "b"]}', {"a": [None, 2**70, "b"]}),
         (FieldType.OBJECT, r'{"a": 1180591620717411303424, "b": "caf\u00e9"}', {"a": 2**70, "b": "café"}),
         (FieldType.OBJECT, '{"a": 0.1}', {"a": 0.1}),
