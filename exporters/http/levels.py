@@ -73,7 +73,10 @@ class ReadingContext:
         headers = form.headers
         # A page that the source itself has named exists: such a status says that its token has expired.
         none_on = () if is_place else (*form.none_on, *self.none_on)
-        return HttpCall(what, url, method, params, body, headers, rates, repeatable, none_on, is_place)
+        return HttpCall(
+            *(what, url, method, params, body, headers, rates, repeatable, none_on, is_place),
+            is_whole=form.page is None,
+        )
 
 
 class RequestLevel:

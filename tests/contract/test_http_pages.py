@@ -135,3 +135,14 @@ def test_a_long_list_with_a_cursor_has_no_limit_of_keys(mails: StandIn, monkeypa
     mails.on("/mails")(answer)
 
     assert read_mails(mails, 'kind = "cursor", next = "next"') == ["m1", "m2", "m3", "m4", "m5", "m6", "m7"]
+
+
+def test_a_part_of_a_list_is_refused_where_no_page_follows(mails: StandIn) -> None:
+    """PostgREST answers 206 if its limit has cut the list: without `page` the rest would be missing without a word."""
+    pages = {"": [mail("a")], "1": [mail("b")], "2": []}
+    mails.on("/mails")(lambda asked: (206, {}, {"mails": pages[asked.query.get("after", "").replace("0", "")]}))
+
+    assert read_mails(mails, 'kind = "offset", until_empty = true') == ["a", "b"]
+    alone = MAIL.replace(', after = "{after}"', "").replace("page = { PAGE }\n", "")
+    with pytest.raises(SourceRefused, match=r"^mails: the answer is a part of the list \(206\)$"):
+        records_of(open_source(alone, mails.url), "mails", person())
