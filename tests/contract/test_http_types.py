@@ -126,6 +126,20 @@ def test_an_owner_that_can_be_no_id_is_a_refusal(shop: StandIn, owner: Any) -> N
         orders_of(shop)
 
 
+def test_an_owner_that_no_item_has_is_a_refusal(shop: StandIn) -> None:
+    """A source that has renamed the owner would leave out all orders without a word. An owner of null is no one."""
+    sells(shop, {"id": "a", "owner_id": 7}, {"id": "b", "owner_id": 7})
+
+    with pytest.raises(SourceRefused, match="orders: an answer .*: no item has what `verify` names: owner"):
+        orders_of(shop)
+    sells(shop, {"id": "a", "owner": None}, {"id": "b"})
+    assert orders_of(shop) == []
+    sells(shop)
+    assert orders_of(shop) == []
+    sells(shop, {"id": "a", "by": 7}, {"id": "b", "owner_id": 7})
+    assert orders_of(shop, SHOP.replace('"owner" = "customer"', '"owner || by" = "customer"')) == ["a"]
+
+
 @pytest.mark.parametrize(("stated", "expected"), [(7, "7"), ("7", "7"), (7.0, "7"), ("A", "A"), (2**63, f"{2**63}")])
 def test_a_person_is_found_by_an_id_of_any_notation(shop: StandIn, stated: Any, expected: str) -> None:
     """An identifier that is written with a point is the same identifier."""
