@@ -220,8 +220,10 @@ def lacking(expression: str, items: Sequence[JSON]) -> bool:
 
     An item that has the name with null has it. Expressions such as `a || b` begin with no name.
     """
-    name, *_ = (*_leading(_compiled(expression).parsed), None)
-    return name is not None and bool(items) and not any(isinstance(one, Mapping) and name in one for one in items)
+    names = _leading(_compiled(expression).parsed)
+    if not names or not items:
+        return False
+    return not any(isinstance(one, Mapping) and names[0] in one for one in items)
 
 
 def _leading(node: Mapping[str, Any]) -> Sequence[str]:

@@ -96,7 +96,7 @@ class SourceFile:
     def _begin(self, response: httpx.Response, offset: int) -> int:
         """Return the first byte of an answer: without ranges, that of the file.
 
-        Raises: SourceUnavailable; SourceRefused for a page where the file is none.
+        Raises: SourceUnavailable; SourceRefused for a page instead of the file.
         """
         if response.status_code not in WITH_CONTENT:
             raise SourceUnavailable(f"{self.what}: the source answers {response.status_code}, without the file")

@@ -93,7 +93,9 @@ def _linked(page: HttpPage) -> str | None:
     """Return the URL with the relation `next` of the header `Link` (RFC 8288, section 3)."""
     for url, parameters in _LINK.findall(page.headers.get("Link", "")):
         stated = ((name.lower(), quoted or plain) for name, quoted, plain in _PARAMETER.findall(parameters))
-        relations = next((value for name, value in stated if name == "rel"), "")  # later ones do not count
+        relations = next(
+            (value for name, value in stated if name == "rel"), ""
+        )  # another `rel` behind it does not count
         if "next" in relations.lower().split():
             return str(url)
     return None

@@ -34,7 +34,7 @@ NO_DAY = "0000-00-00"
 ZEROS = "0:.TZ+ -"
 """The letters of a time of zeros, and of the number 0."""
 NO_WORDS = ("false", "f", "no", "n", "off", "null", "none")
-"""Texts that are no time, as `exporters.http.truth` has them."""
+"""Texts that set no time, as `exporters.http.truth` has them."""
 
 RIGHTS = text(
     "select n.nspname, t.relname, a.attname, pg_catalog.pg_table_is_visible(t.oid) from pg_catalog.pg_class t"

@@ -130,7 +130,7 @@ def test_an_owner_that_no_item_has_is_a_refusal(shop: StandIn) -> None:
     """A source that has renamed the owner would leave out all orders without a word. An owner of null is no one."""
     sells(shop, {"id": "a", "owner_id": 7}, {"id": "b", "owner_id": 7})
 
-    with pytest.raises(SourceRefused, match="orders: an answer .*: no item has what `verify` names: owner"):
+    with pytest.raises(SourceRefused, match=r"^orders: an answer .*: no item has what `verify` names: owner"):
         orders_of(shop)
     sells(shop, {"id": "a", "owner": None}, {"id": "b"})
     assert orders_of(shop) == []

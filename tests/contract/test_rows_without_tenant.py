@@ -48,7 +48,7 @@ fields.id = { text = "Id." }
 def test_a_found_row_without_tenant_leads_nowhere(
     request: pytest.FixtureRequest, database: str, tmp_path: Path
 ) -> None:
-    """NULL and an empty text are no tenant: neither that of a company called None, nor the whole platform."""
+    """NULL and an empty text name neither a company that is called None, nor the whole platform."""
     owner, reader = owner_and_reader(request, database, tmp_path)
     engine = create_engine(owner)
     with engine.begin() as connection:
