@@ -54,6 +54,10 @@ def _bad_rates(form: HttpSourceForm) -> Iterator[MapFault]:
 def _bad_identity(form: HttpSourceForm, identity: IdentityForm, path: Path) -> Iterator[MapFault]:
     known = {*form.values, identity.asked, "tenant"}
     yield from _bad_request(form, identity, known, path)
+    for key in ("page", "window"):
+        if getattr(identity, key) is not None:
+            hint = "ask for as many hits as `most` allows, or raise the size of a page in `params`"
+            yield MapFault((*path, key), f"a look-up is one answer: it has no `{key}`", hint)
     if identity.confirm is not None:
         yield from _bad_texts([("confirm", identity.confirm, True)], known | {"value"}, path)
     for name in identity.verify.values():
@@ -122,8 +126,10 @@ def _bad_batch(node: NodeForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:
         return
     if node.each is None and not isinstance(nodes.get(node.parent or ""), LinksForm):
         yield MapFault((*path, "batch"), "a batch needs ids: links as `parent`, or `each`")
-    if node.page is not None:
-        yield MapFault((*path, "page"), "a batch is one answer: it has no pages")
+    for number, request in enumerate(node.union or (node,)):
+        if request.page is not None:
+            at = (*path, "union", number) if node.union else path
+            yield MapFault((*at, "page"), "a batch is one answer: it has no pages")
 
 
 def _bad_conditions(node: NodeForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:

@@ -69,6 +69,8 @@ class HttpCall:
     """Whether it asks for a later page by a token of the source."""
     most_bytes: int | None = None
     """Default: `limits.page_bytes`."""
+    is_whole: bool = False
+    """Whether no other call asks for the rest: an answer that is a part of a list is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,9 @@ class SourceClient:
         try:
             if response.status_code in call.none_on:
                 return None
+            if response.status_code == httpx.codes.PARTIAL_CONTENT and call.is_whole:
+                hint = "declare `page` in the map, so that the rest is read"
+                raise SourceRefused(f"{call.what}: the answer is a part of the list (206)", hint=hint)
             return response.headers, b"".join(bodies.blocks(response, limit, ends_at, call.what))
         except httpx.TransportError as error:
             raise PassingFault(f"the connection broke: {type(error).__name__}") from None

@@ -215,6 +215,17 @@ def items_at(expression: str, answer: JSON) -> list[Any]:
     return find_all(expression, answer)
 
 
+def lacking(expression: str, items: Sequence[JSON]) -> bool:
+    """Return whether none of the items has the name with which an expression begins; False without items.
+
+    An item that has the name with null has it. Expressions such as `a || b` begin with no name.
+    """
+    names = _leading(_compiled(expression).parsed)
+    if not names or not items:
+        return False
+    return not any(isinstance(one, Mapping) and names[0] in one for one in items)
+
+
 def _leading(node: Mapping[str, Any]) -> Sequence[str]:
     """Return the names with which an expression begins: `a` and `b` of `a.b[0].c`."""
     match node["type"]:

@@ -13,11 +13,14 @@ from exporters.http.expressions import find, from_base64
 from exporters.http.forms import HttpFileForm, RequestForm
 from exporters.http.templates import Names
 from exporters.http.truth import says_yes
-from exporters.maps.media_types import SHA256, file_name, known_type
+from exporters.maps.media_types import OPAQUE, SHA256, file_name, known_type
 from portability.api import File
 from portability.api.errors import SourceRefused, SourceUnavailable
 
 BLOCK_BYTES = 1 << 20
+WITH_CONTENT = frozenset({200, 203, 206})
+"""The statuses of an answer that has the file; 202 and 204 mean that it is not there."""
+PAGES = frozenset({"text/html", "application/xhtml+xml"})
 BASE64_SHARE = 1.5
 """Bytes of a JSON answer for each byte of the file, with room for the other members."""
 
@@ -91,7 +94,18 @@ class SourceFile:
                     yield block[max(0, len(block) - (at - offset)) :]
 
     def _begin(self, response: httpx.Response, offset: int) -> int:
-        """Return the first byte of an answer: without ranges, that of the file. Raises SourceUnavailable."""
+        """Return the first byte of an answer: without ranges, that of the file.
+
+        Raises: SourceUnavailable; SourceRefused for a page instead of the file.
+        """
+        if response.status_code not in WITH_CONTENT:
+            raise SourceUnavailable(f"{self.what}: the source answers {response.status_code}, without the file")
+        answered = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if answered in PAGES and self._media_type != OPAQUE:
+            raise SourceRefused(
+                f"{self.what}: the source answers with a page ({answered}), and the file is {self._media_type}",
+                hint="it may be a page to sign in: check that the account of the source may read files",
+            )
         etag = response.headers.get("ETag")
         if self._etag is not None and etag is not None and etag != self._etag:
             raise SourceUnavailable(f"{self.what}: the file has changed while it was read")
@@ -101,6 +115,11 @@ class SourceFile:
         if not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             raise SourceUnavailable(f"{self.what}: the source gives another range than it was asked for")
         return offset
+
+    @property
+    def _media_type(self) -> str:
+        """Return the type that the item states; OPAQUE if it is not known."""
+        return known_type(self.form.fixed_media_type or _stated(self.form.media_type, self.item))
 
     def _too_large(self) -> SourceRefused:
         hint = "raise `most_bytes` of the file in the map"

@@ -10,7 +10,7 @@ from typing import Any
 
 from exporters.http import matching, paging, templates, times
 from exporters.http.client import HttpCall, SourceClient
-from exporters.http.expressions import find, find_all, items_at
+from exporters.http.expressions import find, find_all, items_at, lacking
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask, Hooks
@@ -73,7 +73,10 @@ class ReadingContext:
         headers = form.headers
         # A page that the source itself has named exists: such a status says that its token has expired.
         none_on = () if is_place else (*form.none_on, *self.none_on)
-        return HttpCall(what, url, method, params, body, headers, rates, repeatable, none_on, is_place)
+        return HttpCall(
+            *(what, url, method, params, body, headers, rates, repeatable, none_on, is_place),
+            is_whole=form.page is None,
+        )
 
 
 class RequestLevel:
@@ -201,6 +204,9 @@ class RequestLevel:
         return frozenset(wanted)
 
     def _verified(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
+        for expression in self._form.verify:
+            if lacking(expression, values):
+                raise ValueError(f"no item has what `verify` names: {expression}")
         return matching.verified(self._form.verify, part.names, values)
 
     def _kept(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:

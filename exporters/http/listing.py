@@ -91,7 +91,8 @@ class Listing:
         self._has_groups = len({part.id[:2] for part in parts}) > 1
         forms = [part.form for part in parts]
         shifts = any(form.window or (form.page and form.page.kind in paging.SHIFTING) for form in forms)
-        self._may_repeat = self._has_groups or shifts
+        self._repeats_anywhere = self._has_groups or shifts
+        self._may_repeat = self._repeats_anywhere or any(form.page for form in forms)
 
     def pages(self, start: Place | None = None, *, enters: bool = False) -> Iterator[ListPage]:
         """Yield the pages from a place on; `enters`: the last item before the place is given again.
@@ -108,9 +109,9 @@ class Listing:
                 items = [item for item in page.items if item.is_wanted and self._is_new(item, seen)]
                 yield replace(page, items=items, after=page.after or behind)
 
-    def _keys_before(self, start: Place | None) -> set[str]:
+    def _keys_before(self, start: Place | None) -> dict[str, None]:
         """Return the keys of the items before a place, which a later part may give again."""
-        seen: set[str] = set()
+        seen: dict[str, None] = {}
         if start is None or not self._has_groups:
             return seen
         for part in self._parts:
@@ -125,14 +126,16 @@ class Listing:
                     self._is_new(item, seen)
         return seen
 
-    def _is_new(self, item: ListItem, seen: set[str]) -> bool:
+    def _is_new(self, item: ListItem, seen: dict[str, None]) -> bool:
         if not self._may_repeat:
             return True
         if item.key in seen:
             return False
         if len(seen) >= KEYS_MOST:
-            raise SourceRefused(f"{self._what}: more than {KEYS_MOST} records in a list that may repeat them")
-        seen.add(item.key)
+            if self._repeats_anywhere:
+                raise SourceRefused(f"{self._what}: more than {KEYS_MOST} records in a list that may repeat them")
+            del seen[next(iter(seen))]  # pages that follow each other repeat few records
+        seen[item.key] = None
         return True
 
     def _read(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:

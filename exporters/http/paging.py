@@ -6,6 +6,7 @@ number of items nor a total says that a list has ended, unless the map does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ SHIFTING = frozenset({"number", "offset"})
 """Kinds whose pages move when records are added or deleted."""
 TOKENS = frozenset({"cursor", "link"})
 """Kinds whose places are tokens of the source, which expire."""
+_LINK = re.compile(r'<([^>]*)>((?:[^",]|"(?:[^"\\]|\\.)*")*)')
+"""A URL and its parameters; both may contain commas."""
+_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
 
 
 def first(form: PageForm | None) -> JSON:
@@ -54,6 +58,9 @@ def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequenc
         case _:
             found = find(form.next or "", page.value)
     if found in (None, ""):
+        if form.more is not None or form.kind == "key":
+            hint = "check `page` of the map, or ask the maker of the source"
+            raise SourceRefused(f"{what}: more pages follow, and the answer does not name the next", hint=hint)
         return None
     if isinstance(found, bool) or not isinstance(found, str | int):
         raise SourceRefused(f"{what}: the place of the next page is neither text nor integer")
@@ -83,9 +90,12 @@ def size(total: Any) -> int | None:  # noqa: ANN401  # any JSON value
 
 
 def _linked(page: HttpPage) -> str | None:
-    """Return the URL with `rel="next"` of the header `Link` (RFC 8288)."""
-    for part in page.headers.get("Link", "").split(","):
-        url, *parameters = part.split(";")
-        if any(parameter.strip().replace('"', "") == "rel=next" for parameter in parameters):
-            return str(url.strip().strip("<>"))
+    """Return the URL with the relation `next` of the header `Link` (RFC 8288, section 3)."""
+    for url, parameters in _LINK.findall(page.headers.get("Link", "")):
+        stated = ((name.lower(), quoted or plain) for name, quoted, plain in _PARAMETER.findall(parameters))
+        relations = next(
+            (value for name, value in stated if name == "rel"), ""
+        )  # another `rel` behind it does not count
+        if "next" in relations.lower().split():
+            return str(url)
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time as clock
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from email.utils import parsedate_to_datetime
@@ -17,6 +19,7 @@ FORMATS = ("rfc3339", "epoch_seconds", "epoch_ms", "rfc2822")
 MILLISECONDS = 1000
 MICROSECONDS = 1_000_000
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_CLOCK_AT_END = re.compile(r"\s[0-9]{1,2}(?::[0-9]{2}){1,2}\s*\Z")
 _SIZE_MOST = 20
 """Digits of an epoch before its point: no time has more, and `1e999999999` would fill the memory."""
 
@@ -83,10 +86,33 @@ def _parsed(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # as
         case "rfc3339":
             found = datetime.fromisoformat(value)
         case "rfc2822":
-            found = parsedate_to_datetime(value)
+            found = _of_mail(value)
         case _:
-            found = datetime.strptime(value, form.removeprefix(PATTERN))  # noqa: DTZ007  # the zone is set below
+            found = _by_pattern(value, form.removeprefix(PATTERN))
     return found if found.tzinfo is not None else found.replace(tzinfo=ZoneInfo(zone))
+
+
+def _of_mail(value: str) -> datetime:
+    """Return a time of RFC 5322, without zone only if the text ends with the clock. Raises ValueError.
+
+    The library leaves out what it does not know: `+01:00`, `CET`, and the `PM` of a time with it.
+    """
+    found = parsedate_to_datetime(value)
+    if found.tzinfo is not None or _CLOCK_AT_END.search(value):
+        return found
+    if value.rstrip().endswith("-0000"):  # UTC, at a place that is not known (section 3.3)
+        return found.replace(tzinfo=UTC)
+    raise ValueError
+
+
+def _by_pattern(value: str, pattern: str) -> datetime:
+    """Return a time in the form of a pattern. Raises ValueError, also for a zone that only this machine knows."""
+    found = datetime.strptime(value, pattern)  # noqa: DTZ007  # the zone follows, or is that of the source
+    if "%Z" not in pattern or found.tzinfo is not None:
+        return found
+    if clock.strptime(value, pattern).tm_zone.upper() in {"UTC", "GMT"}:
+        return found.replace(tzinfo=UTC)
+    raise ValueError
 
 
 def _since_1970(count: Decimal, factor: int) -> datetime:

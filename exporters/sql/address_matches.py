@@ -15,23 +15,20 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, Text, cast, literal, null, or_, select, union_all
 
+from exporters.sql.address_candidates import may_contain, member_may_be, member_may_have
 from exporters.sql.addresses import Owner, had_it_together, is_of_one, same_name
 from exporters.sql.belonging import AddressBook, Belonging, ByAddress, ByMember
-from exporters.sql.columns import folded
 from exporters.sql.identifiers import at_tenants, names_any, written
 from exporters.sql.marks import is_set
 from exporters.sql.values import exact
 from portability.api import Identity, Subject, SubjectKind
 from portability.people.addresses import EMAIL, is_national, normal
-from portability.people.folding import fold
 from portability.people.resolution import shared
 
 Searched: TypeAlias = tuple[Table, ByAddress | ByMember]
 """A table, and the rule by which its rows lead to a person."""
 DEPTH_MAX = 100
 """Depth limit of JSON values that are searched."""
-_LAST_DIGITS = 7
-"""Digits of a number by which candidates are searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +209,8 @@ def _may_lead(
     if isinstance(rule, ByAddress):
         return or_(*(may_contain(t.c[rule.address], one.kind, one.address) for one in searched))
     text = cast(t.c[rule.members], Text)
-    named: list[ColumnElement[bool]] = [text.contains(key, autoescape=True) for key in own]
-    return or_(*named, *(may_contain(text, one.kind, one.address) for one in searched))
+    named: list[ColumnElement[bool]] = [member_may_be(text, key) for key in own]
+    return or_(*named, *(member_may_have(text, one.kind, one.address) for one in searched))
 
 
 def _by_address(
@@ -275,23 +272,13 @@ def _with_proved_email(
     if EMAIL not in book.addresses or not keys:
         return
     t, email = book.table, book.addresses[EMAIL]
-    proved = (names_any(t.c[book.tenant], [tenant]), t.c[email.since].is_not(None))
+    proved = (names_any(t.c[book.tenant], [tenant]), is_set(t.c[email.since]))
     columns = (written(t.c[book.key]), written(t.c[email.address]))
     mine = connection.execute(select(*columns).where(*proved, names_any(t.c[book.key], [*own])))
     own_forms = {normal(EMAIL, address) for _key, address in mine if address}
     for key, address in connection.execute(select(*columns).where(*proved, names_any(t.c[book.key], [*keys]))):
         if address and normal(EMAIL, address) not in own_forms:
             yield key
-
-
-def may_contain(column: ColumnElement[Any], kind: str, address: str) -> ColumnElement[bool]:
-    """Return a condition for all texts that may contain the address in some notation, and a few others."""
-    if kind == EMAIL:
-        mailbox, _, _ = address.strip().rpartition("@")
-        return folded(column).contains(fold(mailbox) if mailbox.isascii() else "@", autoescape=True)
-    digits = [letter for letter in address if letter.isascii() and letter.isdigit()]
-    # The last digits in their order, with anything between them: every notation has these.
-    return written(column).like("%" + "%".join(digits[-_LAST_DIGITS:]) + "%")
 
 
 def _words(members: object) -> Iterator[str]:

@@ -20,6 +20,11 @@ from portability.api import JSON, FieldType
 _ZONE = "+00"
 _TO_SECONDS, _TO_MICROSECONDS = 22, 29
 """Lengths of `2026-11-24 08:30:00+00` and of `2026-11-24 08:30:00.123456+00`."""
+_MARKS: Mapping[int, Sequence[tuple[int, str]]] = {
+    _TO_SECONDS: tuple((at, mark) for at, mark in enumerate("____-__-__ __:__:__+00") if mark != "_"),
+    _TO_MICROSECONDS: tuple((at, mark) for at, mark in enumerate("____-__-__ __:__:__.______+00") if mark != "_"),
+}
+"""By length, what all have at the same places: the library reads other forms, too."""
 _DECIMALS = re.compile(rf"(?:{DECIMAL.pattern}\n)*+")
 
 _PLAIN: Mapping[FieldType, frozenset[type]] = {
@@ -65,8 +70,11 @@ def _times(column: Sequence[str]) -> Sequence[JSON] | None:
     if lengths - {_TO_SECONDS, _TO_MICROSECONDS} or len(lengths) > 1:
         column = [value if len(value) == _TO_MICROSECONDS else _padded(value) for value in column]
     whole = "\n".join(column) + "\n"
-    is_plain = whole.count(" ") == whole.count(f"{_ZONE}\n") == len(column) and "W" not in whole
-    if not is_plain:
+    length = len(column[0])
+    marks = _MARKS.get(length, ())
+    if not marks or set(map(len, column)) != {length}:
+        return None
+    if any(whole[at :: length + 1] != mark * len(column) for at, mark in marks):
         return None
     deque(map(datetime.fromisoformat, column), maxlen=0)  # checks the calendar, and that all others are digits
     fraction = ".000000" if lengths == {_TO_SECONDS} else ""

@@ -6,8 +6,10 @@ whose values contain the separator, or that JSON cannot represent, is refused an
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from operator import eq
 from typing import cast
@@ -113,7 +115,11 @@ def _numbers(joined: str, count: int) -> Cells:
 
 def _booleans(joined: str, count: int) -> Cells:
     cells = apart(joined, count)
-    return Cells(list(map(eq, cells, ["true"] * count)), cells)
+    if set(cells) <= {"true", "false"}:
+        return Cells(list(map(eq, cells, ["true"] * count)), cells)
+    # A column of integers may be declared as a truth.
+    values = converted(FieldType.BOOLEAN, list(map(int, cells)))
+    return Cells(values, list(map(_json, values)))
 
 
 def _times(joined: str, count: int) -> Cells:
@@ -128,6 +134,7 @@ def _whole_seconds(joined: str, count: int) -> Sequence[str] | None:
         return None
     if any(whole[at :: len(_TIME)] != mark * count for at, mark in enumerate(_TIME) if mark != "_"):
         return None
+    deque(map(datetime.fromisoformat, apart(joined, count)), maxlen=0)  # a column of texts may have other letters
     return joined.replace(" ", "T").replace("+00", ".000000Z").split(SEPARATOR)
 
 

@@ -22,10 +22,10 @@ def in_period(source: TableSource, selection: Selection) -> Iterator[ColumnEleme
     A row that was changed in the period since `since` belongs to it too, if the source says when rows were changed.
     """
     if source.created is not None and selection.since is not None:
-        is_new = moment_of(source.created) >= selection.since
+        is_new = _or_unknown(source.created, moment_of(source.created) >= selection.since)
         yield is_new if source.changed is None else or_(is_new, moment_of(source.changed) >= selection.since)
     if source.created is not None and selection.until is not None:
-        yield moment_of(source.created) < selection.until
+        yield _or_unknown(source.created, moment_of(source.created) < selection.until)
     yield from existing(source, selection)
 
 
@@ -34,17 +34,22 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
 
     A creation time later than now is a wrong time of the source: the row cannot have been created since then, so it
     belongs to the export. A row that is a part of a newer row is left out with it, so a row is never there without its
-    parent. A parent that is missing has no creation time, and leaves nothing out.
+    parent. A row without a creation time belongs to it, too; a parent that is missing or has none leaves nothing out.
     """
     if selection.began_at is None or source.created is None or selection.keys is not None:
         # A change that a source has stated does not come again, so nothing of it is left out.
         return
     present = datetime.now(UTC) + CLOCK_TOLERANCE
     own = moment_of(source.created)
-    yield not_(and_(own > selection.began_at, own <= present))
+    yield _or_unknown(source.created, not_(and_(own > selection.began_at, own <= present)))
     if source.created_of_parent is not None:
         created = moment_of(source.created_of_parent)
         yield or_(created.is_(None), created <= selection.began_at, created > present)
+
+
+def _or_unknown(created: Column[Any], condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return a condition that rows without a time of creation fulfil, too: nothing says that they are newer."""
+    return or_(created.is_(None), condition) if created.nullable else condition
 
 
 def in_future(created: Column[Any]) -> ColumnElement[bool]:

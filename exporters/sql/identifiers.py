@@ -79,7 +79,7 @@ def fitting(column: ColumnElement[Any], values: Sequence[str]) -> Sequence[Any]:
     """
     kind = plain_type(column.type)
     if isinstance(kind, Integer | Numeric | Float):
-        numbers = [int(value) for value in values if value.lstrip("-").isascii() and str(_integer(value)) == value]
+        numbers = [number for value in values if (number := _integer(value)) is not None]
         if isinstance(kind, Numeric):
             return [Decimal(number) for number in numbers]
         if isinstance(kind, Float):
@@ -190,10 +190,12 @@ def plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 
 def _integer(text: str) -> int | None:
+    """Return an integer that is written in the notation of a database; None for another text."""
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
         return None
+    return number if str(number) == text else None
 
 
 def _uuid(text: str) -> str | None:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Integer,
     Text,
     bindparam,
+    case,
     cast,
     func,
     literal,
@@ -30,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import NamedColumn
 
 from exporters.sql.cells import SEPARATOR, Cells, NotJoined, cells, lines
+from exporters.sql.columns import FixedText
 from exporters.sql.faults import reading
 from exporters.sql.identifiers import plain_type
 from exporters.sql.marks import MarkedRows, Marks
@@ -115,7 +117,9 @@ def query(
 
 
 def _joined(of: NamedColumn[Any], column: ColumnElement[Any], null: str) -> ColumnElement[str]:
-    text = as_text(column)
+    text: ColumnElement[str] = as_text(column)
+    if isinstance(of.type, FixedText):
+        text = case((column.is_not(None), func.concat(column)))  # a conversion would remove the blanks at its end
     return func.string_agg(func.coalesce(text, null) if getattr(of, "nullable", True) else text, SEPARATOR)
 
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, Text, and_, literal, or_, select
 
-from exporters.sql.address_matches import may_contain
+from exporters.sql.address_candidates import may_contain
 from exporters.sql.addresses import same_name
 from exporters.sql.belonging import AccountBook, AddressBook, Belonging, BySoleAddress, shared, sole
 from exporters.sql.columns import folded
 from exporters.sql.identifiers import written
+from exporters.sql.marks import is_set
 from portability.api import ADDRESS_KINDS, Identity, Subject
 from portability.people.addresses import EMAIL, normal
 from portability.people.folding import fold
@@ -84,13 +85,13 @@ def records(
             continue
         t, columns = book.table, book.addresses[kind]
         named = (written(t.c[book.tenant]), written(t.c[book.key]), t.c[book.name])
-        asked = select(*named, t.c[columns.since], t.c[columns.address])
+        asked = select(*named, is_set(t.c[columns.since]), t.c[columns.address])
         rows = asked.where(may_be(t.c[columns.address], kind, address)).order_by(t.c[book.tenant], t.c[book.key])
         same = (row for row in connection.execute(rows).all() if _is_same(kind, row[-1], address))
         for tenant, group in groupby(same, itemgetter(0)):
             found = list(group)
             is_one = all(same_name(one[2], other[2]) for one, other in combinations(found, 2))
-            yield from ((tenant, row[1], is_one and not use.is_shared) for row in found if row[3] is not None)
+            yield from ((tenant, row[1], is_one and not use.is_shared) for row in found if row[3] and tenant)
 
 
 def _use(connection: Connection, users: AddressUsers, kind: str, address: str) -> AddressUse:
@@ -116,7 +117,7 @@ def _accounts(connection: Connection, book: AccountBook | None, kind: str, addre
     if book is None or kind not in book.addresses:
         return
     t, columns = book.table, book.addresses[kind]
-    asked = (written(t.c[book.key]), written(t.c[columns.address]), t.c[columns.since].is_not(None))
+    asked = (written(t.c[book.key]), written(t.c[columns.address]), is_set(t.c[columns.since]))
     for key, found, is_proved in connection.execute(
         select(*asked).where(may_be(t.c[columns.address], kind, address)).order_by(t.c[book.key])
     ):

@@ -354,6 +354,40 @@ def test_a_file_is_bounded_and_its_version_watched(stand: StandIn) -> None:
         list(file.open(0))
 
 
+@pytest.mark.parametrize("status", [201, 202, 204, 205])
+def test_an_answer_without_the_file_is_no_empty_file(stand: StandIn, status: int) -> None:
+    """A source that has not prepared the file yet says so by its status; its few bytes are not the file."""
+    stand.on("/tickets")(lambda asked: {"items": [ticket(1)] if asked.query["after"] == "0" else []})
+    stand.on("/files/1")(lambda _asked: (status, {}, b""))
+    exporter = open_source(FILES.replace("RESUME", "restart"), stand.url)
+    (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
+
+    with pytest.raises(SourceUnavailable, match=f"^tickets/1: the source answers {status}, without the file$"):
+        list(batch.files[0].open(0))
+
+
+@pytest.mark.parametrize("answered", ["text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"])
+def test_a_page_to_sign_in_is_no_file(stand: StandIn, answered: str) -> None:
+    """A source whose session has ended answers 200 with a page. It is the file only where the file may be a page."""
+    page = b"<!doctype html><title>Sign in</title>"
+    types = {1: "application/pdf", 2: "text/html", 3: None}
+    stand.on("/tickets")(
+        lambda asked: {
+            "items": [ticket(n, type=one) for n, one in types.items()] if asked.query["after"] == "0" else []
+        }
+    )
+    stand.on("/files/*")(lambda _asked: (200, {"Content-Type": answered}, page))
+    exporter = open_source(FILES.replace("RESUME", "restart"), stand.url)
+    (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
+    first, *others = batch.files
+
+    with pytest.raises(
+        SourceRefused, match=r"^tickets/1: the source answers with a page .* the file is application/pdf"
+    ):
+        list(first.open(0))
+    assert [b"".join(one.open(0)) for one in others] == [page, page]
+
+
 def test_a_file_may_be_base64_within_json(stand: StandIn) -> None:
     """Fact 9: some sources give files only as base64 within JSON."""
     stand.on("/files/1")(lambda _asked: {"Content": base64.b64encode(CONTENT).decode()})

@@ -126,6 +126,20 @@ def test_an_owner_that_can_be_no_id_is_a_refusal(shop: StandIn, owner: Any) -> N
         orders_of(shop)
 
 
+def test_an_owner_that_no_item_has_is_a_refusal(shop: StandIn) -> None:
+    """A source that has renamed the owner would leave out all orders without a word. An owner of null is no one."""
+    sells(shop, {"id": "a", "owner_id": 7}, {"id": "b", "owner_id": 7})
+
+    with pytest.raises(SourceRefused, match=r"^orders: an answer .*: no item has what `verify` names: owner"):
+        orders_of(shop)
+    sells(shop, {"id": "a", "owner": None}, {"id": "b"})
+    assert orders_of(shop) == []
+    sells(shop)
+    assert orders_of(shop) == []
+    sells(shop, {"id": "a", "by": 7}, {"id": "b", "owner_id": 7})
+    assert orders_of(shop, SHOP.replace('"owner" = "customer"', '"owner || by" = "customer"')) == ["a"]
+
+
 @pytest.mark.parametrize(("stated", "expected"), [(7, "7"), ("7", "7"), (7.0, "7"), ("A", "A"), (2**63, f"{2**63}")])
 def test_a_person_is_found_by_an_id_of_any_notation(shop: StandIn, stated: Any, expected: str) -> None:
     """An identifier that is written with a point is the same identifier."""
@@ -450,6 +464,37 @@ def test_a_value_that_does_not_fit_is_a_gap(shop: StandIn, field: str, written: 
 def test_digits_of_a_time_are_cut_behind_six(shop: StandIn, form: str, written: str, expected: str) -> None:
     """A time is not rounded to a second in which it was not."""
     assert order_with(shop, written, f'type = "datetime", time = "{form}"').records[0]["value"] == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "written", "expected"),
+    [
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 +0100", "2026-11-24T07:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 EST", "2026-11-24T13:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 -0000", "2026-11-24T08:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00", "2026-11-24T01:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30", "2026-11-24T01:30:00.000000Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 CET", None),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 +01:00", None),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30:00 UTC+1", None),
+        ("rfc2822", "Tue, 24 Nov 2026 08:30 PM +0000", None),
+        ("pattern:%Y-%m-%d %H:%M %Z", "2026-11-24 08:30 UTC", "2026-11-24T08:30:00.000000Z"),
+        ("pattern:%Y-%m-%d %H:%M %Z", "2026-11-24 08:30 gmt", "2026-11-24T08:30:00.000000Z"),
+        ("pattern:%Y-%m-%d %H:%M %Z", "2026-11-24 08:30 CET", None),
+        ("pattern:%Y-%m-%d %H:%M %z", "2026-11-24 08:30 +0100", "2026-11-24T07:30:00.000000Z"),
+    ],
+)
+def test_a_zone_that_a_time_states_is_read_or_the_time_is_a_gap(
+    shop: StandIn, form: str, written: str, expected: str | None
+) -> None:
+    """The zone of the source, here 7 hours ahead of UTC, is for times that state none: no time is hours away."""
+    sells(shop, {"id": "a", "owner": 7, "at": written})
+    text = SHOP.replace("[[identity]]", f'[times]\nformat = "{form}"\nzone = "Asia/Jakarta"\n\n[[identity]]')
+    exporter = open_source(f'{text}at = {{ type = "datetime", text = "When." }}\n', shop.url)
+    (batch,) = batches_of(exporter, "orders", resolved(exporter, person()))
+
+    assert batch.records[0]["at"] == expected
+    assert [one.fields for one in batch.gaps] == ([] if expected else [("at",)])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from sqlalchemy import Table
+from sqlalchemy import String, Table
+from sqlalchemy.types import NullType
 
 from exporters.sql.belonging import (
     AccountBook,
@@ -23,6 +24,7 @@ from exporters.sql.belonging import (
     Within,
     sole,
 )
+from exporters.sql.identifiers import plain_type
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.people_forms import AddressForm
 from exporters.sql.mapped.way_forms import (
@@ -70,7 +72,7 @@ def belonging_of(stated: SqlDatasetForm, tables: Tables, exporter: str = "") -> 
     return Belonging(
         tables[stated.table],
         stated.tenant,
-        tuple(_rule(stated, way, tables, exporter) for way in stated.rows),
+        tuple(_rule(stated, one, tables, exporter) for way in stated.rows for one in _apart(stated, way, tables)),
         tuple(_by_column(stated, way, tables, exporter) for way in stated.staff),
         key,
         tuple(more),
@@ -117,6 +119,18 @@ def _kinds(way: WayForm) -> Iterator[str]:
         yield from way.identities
     else:
         yield sole(way.identity) if isinstance(way, SoleAddressRowsForm) else way.gives
+
+
+def _apart(dataset: SqlDatasetForm, way: WayForm, tables: Tables) -> Iterator[WayForm]:
+    """Yield a way, or two if its column may have an e-mail address or an id: each is compared in its own form."""
+    others = tuple(one for one in way.identities if one != EMAIL) if isinstance(way, RowsForm) else ()
+    if not isinstance(way, RowsForm) or not others or EMAIL not in way.identities:
+        yield way
+        return
+    table = way.through[-1].table if way.through else dataset.table
+    if isinstance(plain_type(tables[table].c[way.column].type), String | NullType):
+        yield way.model_copy(update={"identities": (EMAIL,)})
+    yield way.model_copy(update={"identities": others})
 
 
 def _rule(dataset: SqlDatasetForm, stated: WayForm, tables: Tables, exporter: str) -> Rule:

@@ -51,6 +51,7 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
         if dataset.table in catalogue:
             yield from _order(place, dataset, catalogue[dataset.table], kind)
         yield from _join(place, dataset, catalogue)
+        yield from _part(form, place, dataset, catalogue)
     yield from _pairs(form, catalogue)
     if kind == MYSQL:
         yield from _members(form)
@@ -148,6 +149,19 @@ def _join(place: int, dataset: SqlDatasetForm, catalogue: Catalogue) -> Iterator
     if not catalogue[step.table].identifies([step.here]):
         yield MapFault(at, f"several rows of {step.table} may have the same {step.here}: rows would come twice")
     yield from _pair(catalogue, at, (dataset.table, step.key), (step.table, step.here))
+
+
+def _part(form: SqlSourceForm, place: int, dataset: SqlDatasetForm, catalogue: Catalogue) -> Iterator[MapFault]:
+    """Yield the fault of a row that may be a part of several rows: it is read together with each of them."""
+    way, by_name = dataset.part_of, {one.name: one for one in form.dataset}
+    if way is not None and way.dataset in by_name:
+        parent = by_name[way.dataset]
+        names = {way.key, *([parent.tenant] if dataset.tenant and parent.tenant else [])}
+        found = catalogue.get(parent.table)
+        if found is not None and names <= found.columns.keys() and not found.identifies(names):
+            path = ("dataset", place, "rows", dataset.rows.index(way), "column")
+            message = f"several rows of {parent.table} may have the same {way.key}: their parts would come twice"
+            yield MapFault(path, message, "a `part` names the other row by a column that is unique")
 
 
 def _members(form: SqlSourceForm) -> Iterator[MapFault]:

@@ -67,7 +67,8 @@ class LookUp:
 
     def _values(self, connection: Connection, known: Identity) -> Sequence[tuple[str, str, str | None, bool]]:
         """Return (kind, value, tenant, whether it is proved) of the rows that contain an identity."""
-        rows = [*self._rows(connection, known)]
+        # A row that names no tenant is at none of them, and its identities are valid nowhere.
+        rows = [row for row in self._rows(connection, known) if self.tenant is None or row[0]]
         for place, one in enumerate(self.found):
             _check_texts(one.column, [row[2 * place] for _, row in rows])
         return [
@@ -103,7 +104,7 @@ class LookUp:
             if _is_same(known, value):
                 if self.tenant is not None:
                     _check_texts(self.tenant, [at_tenant])
-                yield None if self.tenant is None else str(at_tenant), others
+                yield at_tenant, others
 
     def _conditions(self, known: Identity) -> list[ColumnElement[bool]] | None:
         """Return the conditions for rows that may contain an identity; None: no row can."""
@@ -163,7 +164,7 @@ def staff_identities(
         for tenant, column in rules:
             if named := fitting(column, [account]):
                 rows = select(written(tenant)).where(is_among(column, named)).distinct().order_by(written(tenant))
-                for found in connection.scalars(rows):
+                for found in filter(None, connection.scalars(rows)):
                     yield Identity(source, STAFF_IDENTITY, account, verified=True, tenant=found)
 
 

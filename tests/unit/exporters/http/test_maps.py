@@ -72,6 +72,21 @@ FAULTS = {
     "unknown filter": ('{ user = "{desk_user}"', '{ user = "{desk_user|raw}"', "test.toml:27:1: unknown filter 'raw'"),
     "in a grammar": ('email = "{email}"', 'email = "is:{email}"', "test.toml:11:1: {email} stands within a text"),
     "fold quotes nothing": ('email = "{email}"', 'email = "is:{email|fold}"', "{email} stands within a text"),
+    "look-up in pages": (
+        'gives = "desk_user"',
+        'page = { kind = "link", next = "next" }\ngives = "desk_user"',
+        "test.toml:13:1: a look-up is one answer: it has no `page` (ask for as many hits as `most` allows",
+    ),
+    "look-up in windows": (
+        'gives = "desk_user"',
+        'window = { at = "at", start = "2020-01-01", days = 31 }\ngives = "desk_user"',
+        "test.toml:13:1: a look-up is one answer: it has no `window`",
+    ),
+    "batch in pages": (
+        'post = "/notes"\nbody = { ids = "{ids|objects:id}" }',
+        'union = [{ get = "/notes", params = { ids = "{ids}" }, page = { kind = "link", next = "next" } }]',
+        "a batch is one answer: it has no pages",
+    ),
     "never the next page": (', after = "{after}"', "", "test.toml:29:1: no parameter or body contains {after}"),
     "no end": ('kind = "cursor", next = "next"', 'kind = "number"', "a page of the kind number needs an end"),
     "no next": (', next = "next"', "", "a page of the kind cursor needs `next`"),

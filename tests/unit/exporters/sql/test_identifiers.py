@@ -18,10 +18,11 @@ ID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
     [
         (Text(), ["7", " 7", ""], ["7", " 7", ""]),
         (BigInteger(), ["7", "007", " 7", "seven", "-7", "7.0", "\N{ARABIC-INDIC DIGIT SEVEN}", "1_0"], [7, -7]),
+        (BigInteger(), ["None", "True", "nan", "-0", "+7", "", "1" * 5000], []),
         (Uuid(as_uuid=False), [ID, ID.upper(), f"{{{ID}}}", "x"], [ID]),
         (Enum("open", "done", name="state"), ["open", "OPEN"], ["open"]),
     ],
-    ids=["text", "number", "UUID", "enumeration"],
+    ids=["text", "number", "no number", "UUID", "enumeration"],
 )
 def test_what_a_column_can_contain(kind: TypeEngine[object], values: list[str], expected: list[object]) -> None:
     """A number or UUID in another notation is another identity: it is not asked for."""

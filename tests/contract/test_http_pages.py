@@ -1,0 +1,148 @@
+"""Pages of lists as interfaces name them: a list ends by the map's rule, and a record that comes again comes once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from http_sources import Asked, StandIn, ids_of, open_source, person, records_of, stand_in
+
+from exporters.http import listing
+from portability.api.errors import SourceRefused
+
+MAIL = """
+title = "Mail"
+role = "controller"
+kinds = ["user", "email"]
+[[dataset]]
+name = "mails"
+title = "Mails"
+description = "What you sent."
+provenance = "provided"
+for_each = "email"
+get = "/mails"
+params = { owner = "{email}", after = "{after}" }
+items = "mails"
+verify = { "owner" = "email" }
+page = { PAGE }
+fields.id = { text = "Identifier." }
+"""
+HEADER = 'kind = "link", header = true'
+
+
+@pytest.fixture
+def mails() -> Iterator[StandIn]:
+    with stand_in() as server:
+        yield server
+
+
+def mail(name: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "owner": "ann@example.test", **more}
+
+
+def read_mails(mails: StandIn, page: str) -> list[Any]:
+    return ids_of(records_of(open_source(MAIL.replace("PAGE", page), mails.url), "mails", person()))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '</mails?fields=id,owner;x&after=2>; rel="next"',
+        "</mails?after=9>; rel=prev, </mails?after=2>; rel=next",
+        '</mails?after=2>; rel="last next"',
+        '</mails?after=2>; rel="Next"',
+        '</mails?after=2>; Rel = "next"; title="a, b; c"',
+        '</mails?after=9>; title="x; rel=next"; rel="prev" , </mails?after=2>;rel="next"',
+    ],
+)
+def test_the_next_page_is_found_in_each_form_of_the_header(mails: StandIn, link: str) -> None:
+    """RFC 8288: a URL may have commas, relations are several words in any case, and parameters have blanks."""
+    pages = {"": (200, {"Link": link}, {"mails": [mail("a")]}), "2": (200, {}, {"mails": [mail("b")]})}
+    mails.on("/mails")(lambda asked: pages[asked.query.get("after", "")])
+
+    assert read_mails(mails, HEADER) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    ['</mails?after=9>; rel="prev"', '</mails?after=9>; rel="nextish"', '</mails?after=9>; title="next"'],
+)
+def test_a_header_that_names_no_next_page_ends_the_list(mails: StandIn, link: str) -> None:
+    """Only the relation `next` is the next page."""
+    mails.on("/mails")(lambda _asked: (200, {"Link": link}, {"mails": [mail("a")]}))
+
+    assert read_mails(mails, HEADER) == ["a"]
+    assert mails.paths() == ["/mails"]
+
+
+@pytest.mark.parametrize(
+    ("page", "answer"),
+    [
+        ('kind = "cursor", next = "next", more = "more"', {"mails": [mail("a")], "more": True}),
+        ('kind = "cursor", next = "next", more = "more"', {"mails": [mail("a")], "more": True, "next": ""}),
+        ('kind = "link", next = "next", more = "more"', {"mails": [mail("a")], "more": "true", "next": None}),
+        ('kind = "link", header = true, more = "more"', {"mails": [mail("a")], "more": 1}),
+        ('kind = "key", key = "number", start = 0, more = "more"', {"mails": [mail("a")], "more": True}),
+        ('kind = "key", key = "number", start = 0, until_empty = true', {"mails": [mail("a"), mail("b", number=None)]}),
+    ],
+)
+def test_a_list_that_goes_on_without_a_place_is_refused(mails: StandIn, page: str, answer: dict[str, Any]) -> None:
+    """A source that says that more pages follow, and names none: the records there would be missing without a word."""
+    mails.on("/mails")(lambda _asked: answer)
+
+    with pytest.raises(SourceRefused, match="mails: more pages follow, and the answer does not name the next"):
+        read_mails(mails, page)
+
+
+@pytest.mark.parametrize(
+    ("page", "pages"),
+    [
+        (
+            'kind = "key", key = "number", start = 0, until_empty = true',
+            {"0": [1, 2, 3], "3": [3, 4, 5], "5": [5, 6, 1], "1": []},
+        ),
+        ('kind = "cursor", next = "next"', {"": [1, 2, 3], "b": [3, 4, 5], "c": [5, 6, 1]}),
+        ('kind = "link", next = "next"', {"": [1, 2, 3], "b": [3, 4, 5], "c": [5, 6, 1]}),
+    ],
+)
+def test_a_record_that_comes_again_comes_once(mails: StandIn, page: str, pages: dict[str, list[int]]) -> None:
+    """Bounds are inclusive in some interfaces, and a record that is changed moves to the end of a list by change."""
+    following = dict(zip(pages, [*pages][1:], strict=False))
+
+    def answer(asked: Asked) -> Any:
+        place = asked.query.get("after", "")
+        token = following.get(place)
+        is_link = "link" in page and token
+        found = [mail(f"m{number}", number=number) for number in pages[place]]
+        return {"mails": found, "next": f"/mails?after={token}" if is_link else token}
+
+    mails.on("/mails")(answer)
+
+    assert read_mails(mails, page) == ["m1", "m2", "m3", "m4", "m5", "m6"]
+
+
+def test_a_long_list_with_a_cursor_has_no_limit_of_keys(mails: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a list repeats only what pages share: it is compared with the last keys, and read to its end."""
+    monkeypatch.setattr(listing, "KEYS_MOST", 3)
+    pages = {"": [1, 2, 3], "b": [3, 4, 5], "c": [5, 6, 7]}
+    following = {"": "b", "b": "c"}
+
+    def answer(asked: Asked) -> Any:
+        place = asked.query.get("after", "")
+        return {"mails": [mail(f"m{number}") for number in pages[place]], "next": following.get(place)}
+
+    mails.on("/mails")(answer)
+
+    assert read_mails(mails, 'kind = "cursor", next = "next"') == ["m1", "m2", "m3", "m4", "m5", "m6", "m7"]
+
+
+def test_a_part_of_a_list_is_refused_where_no_page_follows(mails: StandIn) -> None:
+    """PostgREST answers 206 if its limit has cut the list: without `page` the rest would be missing without a word."""
+    pages = {"": [mail("a")], "1": [mail("b")], "2": []}
+    mails.on("/mails")(lambda asked: (206, {}, {"mails": pages[asked.query.get("after", "").replace("0", "")]}))
+
+    assert read_mails(mails, 'kind = "offset", until_empty = true') == ["a", "b"]
+    alone = MAIL.replace(', after = "{after}"', "").replace("page = { PAGE }\n", "")
+    with pytest.raises(SourceRefused, match=r"^mails: the answer is a part of the list \(206\)$"):
+        records_of(open_source(alone, mails.url), "mails", person())
