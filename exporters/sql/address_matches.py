@@ -282,11 +282,15 @@ def _with_proved_email(
 
 
 def _words(members: object) -> Iterator[str]:
-    """Yield all texts in a JSON value; a text that is not JSON has none."""
+    """Yield all texts in a JSON value, and the numbers of a list of ids; a text that is not JSON has none.
+
+    Any other number may be an amount or a duration, which is the id of a stranger.
+    """
     try:
         value = json.loads(members) if isinstance(members, str) else members
     except (ValueError, RecursionError):
         return
+    yield from (str(one) for one in (value if isinstance(value, list) else ()) if type(one) is int)
     waiting: list[tuple[object, int]] = [(value, 0)]
     while waiting:
         one, depth = waiting.pop()

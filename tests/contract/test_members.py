@@ -1,7 +1,11 @@
-"""Members of a JSON value are found in every form in which a program may write their letters (RFC 8259 section 7)."""
+"""Members of a JSON value are found in every form in which a program may write their letters (RFC 8259 section 7).
+
+A list of ids may have numbers.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -52,12 +56,41 @@ MEETINGS = {
     "of another": r'["ann\u002Ba/b\u0026d@mail.example", "crm/\u00e4+2", "crm/ä1"]',
 }
 
+NUMBERS = {
+    "a list": "[12, 15]",
+    "a text": '["12"]',
+    "in a list of others": '[{"id": 15}, 12]',
+    "an amount": '{"minutes": 12}',
+    "an amount in a list": '[{"minutes": 12}]',
+    "a list of amounts": '{"scores": [12]}',
+    "a longer number": "[120, 112, 12.0, true]",
+}
+KINDS = [("sqlite", "text"), ("postgresql", "text"), ("postgresql", "json"), ("postgresql", "jsonb")]
 
-@pytest.mark.parametrize(("database", "kind"), [("sqlite", "text"), ("postgresql", "text"), ("postgresql", "json")])
+
+@pytest.mark.parametrize(("database", "kind"), KINDS)
 def test_members_are_found_in_every_form(
     request: pytest.FixtureRequest, database: str, kind: str, tmp_path: Path
 ) -> None:
     """A plus, an ampersand and a slash as PHP and .NET write them name the same person; other texts name no one."""
+    assert _found(request, (database, kind), tmp_path, "crm/ä+1", MEETINGS) == [
+        *("dotnet", "key dotnet", "key php", "key plain", "php", "plain")
+    ]
+
+
+@pytest.mark.parametrize(("database", "kind"), KINDS)
+def test_a_list_of_ids_may_have_numbers(
+    request: pytest.FixtureRequest, database: str, kind: str, tmp_path: Path
+) -> None:
+    """Elsewhere a number may be an amount, and would lead to the person who happens to have it as an id."""
+    assert _found(request, (database, kind), tmp_path, "12", NUMBERS) == ["a list", "a text", "in a list of others"]
+
+
+def _found(
+    request: pytest.FixtureRequest, column: tuple[str, str], tmp_path: Path, key: str, meetings: Mapping[str, str]
+) -> list[str]:
+    """Return the meetings that lead to a contact with this key."""
+    database, kind = column
     owner, reader = owner_and_reader(request, database, tmp_path)
     engine = create_engine(owner)
     with engine.begin() as connection:
@@ -67,21 +100,18 @@ def test_members_are_found_in_every_form(
         connection.exec_driver_sql(
             f"create table meetings (id varchar(20) primary key, org text, people {kind}, at timestamp)"
         )
-        connection.exec_driver_sql(
-            "insert into contacts values ('crm/ä+1', 'org_1', 'Ann', 'ann+a/b&c@mail.example', '2026-01-01 10:00:00')"
-        )
-        rows = [{"id": name, "people": people} for name, people in MEETINGS.items()]
+        ann = "(:key, 'org_1', 'Ann', 'ann+a/b&c@mail.example', '2026-01-01 10:00:00')"
+        connection.execute(text(f"insert into contacts values {ann}"), {"key": key})  # noqa: S608  # own values
+        rows = [{"id": name, "people": people} for name, people in meetings.items()]
         new = f"(:id, 'org_1', cast(:people as {kind}), '2026-01-02 10:00:00')"
         connection.execute(text(f"insert into meetings values {new}"), rows)  # noqa: S608  # own values
     engine.dispose()
-    ann = sample_subject(
+    contact = sample_subject(
         SubjectKind.CONTACT,
-        "crm/ä+1",
-        Identity("requests", "contact_id", "crm/ä+1", verified=True, tenant="org_1"),
+        key,
+        Identity("requests", "contact_id", key, verified=True, tenant="org_1"),
         tenant="org_1",
     )
     with mapped_sources() as opened:
-        found = opened(reader, MAP).identities(ann)
-    assert sorted(one.value for one in found if one.kind == "meeting_id" and one.verified) == [
-        *("dotnet", "key dotnet", "key php", "key plain", "php", "plain")
-    ]
+        found = opened(reader, MAP).identities(contact)
+    return sorted(one.value for one in found if one.kind == "meeting_id" and one.verified)
