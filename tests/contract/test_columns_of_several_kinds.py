@@ -5,28 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from source_accounts import mapped_sources, owner_and_reader
+from source_accounts import ROWS, mapped_sources, owner_and_reader
 from sqlalchemy import create_engine, text
 
 from portability.api import Identity, Selection, SubjectKind
 from portability.testing import sample_subject
 
-MAP = """
-title = "Shop"
-role = "controller"
-kinds = ["user"]
-[[dataset]]
-name = "orders"
-title = "Orders"
-description = "Your orders."
-provenance = "provided"
-table = "orders"
-rows = [
+SEVERAL = """rows = [
   { column = "who", identities = ["user_id", "email"] },
   { through = [{ table = "buyers", here = "order_id" }], column = "name", identities = ["email", "user_id"] },
-]
-fields.id = { type = "integer", text = "Id." }
-"""
+]"""
+MAP = ROWS.replace('rows = [{ column = "who", identities = ["user_id"] }]', SEVERAL)
 WHO: list[str | None] = [
     "Ann@Mail.example",
     "ann@mail.example",

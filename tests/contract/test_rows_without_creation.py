@@ -6,34 +6,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from source_accounts import mapped_sources, owner_and_reader
+from source_accounts import ROWS, mapped_sources, owner_and_reader
 from sqlalchemy import create_engine
 
 from portability.api import Selection, SubjectKind
 from portability.testing import sample_subject
 
-MAP = """
-title = "Shop"
-role = "controller"
-kinds = ["user"]
-[[dataset]]
-name = "orders"
-title = "Orders"
-description = "Your orders."
-provenance = "provided"
-table = "orders"
-rows = [{ column = "who", identities = ["user_id"] }]
+MAP = f"""{ROWS}
 created = "made"
-fields.id = { type = "integer", text = "Id." }
 [[dataset]]
 name = "items"
 title = "Items"
 description = "Items of your orders."
 provenance = "provided"
 table = "items"
-rows = [{ column = "order_id", dataset = "orders", part = true }]
+rows = [{{ column = "order_id", dataset = "orders", part = true }}]
 created = "made"
-fields.id = { type = "integer", text = "Id." }
+fields.id = {{ type = "integer", text = "Id." }}
 """
 BEGAN = datetime(2026, 2, 1, tzinfo=UTC)
 SINCE = datetime(2026, 1, 25, tzinfo=UTC)
