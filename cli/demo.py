@@ -78,7 +78,8 @@ def up(context: Context, workers: int) -> None:
     prepare(context)
     stop = stop_event()
     folder = context.settings.dir.absolute()
-    if context.settings.has_reference and context.settings.source_url is None and not (folder / PLATFORM).exists():
+    is_embedded = context.settings.has_reference and not context.settings.source_url
+    if is_embedded and not (folder / PLATFORM).exists():
         context.note(f"there is no {PLATFORM} in the folder, so no export can be made: {NO_PLATFORM}")
     context.console.print(f"starting Valkey, {workers} workers, clock and pages in {folder}", markup=False)
     with embedded.running(context.settings, workers=workers, is_stopped=stop.is_set) as stack:

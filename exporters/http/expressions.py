@@ -221,9 +221,7 @@ def lacking(expression: str, items: Sequence[JSON]) -> bool:
     An item that has the name with null has it. Expressions such as `a || b` begin with no name.
     """
     names = _leading(_compiled(expression).parsed)
-    if not names or not items:
-        return False
-    return not any(isinstance(one, Mapping) and names[0] in one for one in items)
+    return bool(names and items) and not any(isinstance(one, Mapping) and names[0] in one for one in items)
 
 
 def _leading(node: Mapping[str, Any]) -> Sequence[str]:

@@ -75,7 +75,7 @@ class ReadingContext:
         none_on = () if is_place else (*form.none_on, *self.none_on)
         return HttpCall(
             *(what, url, method, params, body, headers, rates, repeatable, none_on, is_place),
-            is_whole=form.page is None,
+            is_whole=not form.page,
         )
 
 

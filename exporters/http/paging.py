@@ -58,7 +58,7 @@ def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequenc
         case _:
             found = find(form.next or "", page.value)
     if found in (None, ""):
-        if form.more is not None or form.kind == "key":
+        if form.more or form.kind == "key":
             hint = "check `page` of the map, or ask the maker of the source"
             raise SourceRefused(f"{what}: more pages follow, and the answer does not name the next", hint=hint)
         return None

@@ -98,7 +98,7 @@ def _of_mail(value: str) -> datetime:
     The library leaves out what it does not know: `+01:00`, `CET`, and the `PM` of a time with it.
     """
     found = parsedate_to_datetime(value)
-    if found.tzinfo is not None or _CLOCK_AT_END.search(value):
+    if found.tzinfo or _CLOCK_AT_END.search(value):
         return found
     if value.rstrip().endswith("-0000"):  # UTC, at a place that is not known (section 3.3)
         return found.replace(tzinfo=UTC)
@@ -108,7 +108,7 @@ def _of_mail(value: str) -> datetime:
 def _by_pattern(value: str, pattern: str) -> datetime:
     """Return a time in the form of a pattern. Raises ValueError, also for a zone that only this machine knows."""
     found = datetime.strptime(value, pattern)  # noqa: DTZ007  # the zone follows, or is that of the source
-    if "%Z" not in pattern or found.tzinfo is not None:
+    if found.tzinfo or "%Z" not in pattern:
         return found
     if clock.strptime(value, pattern).tm_zone.upper() in {"UTC", "GMT"}:
         return found.replace(tzinfo=UTC)

@@ -71,10 +71,8 @@ def _times(column: Sequence[str]) -> Sequence[JSON] | None:
         column = [value if len(value) == _TO_MICROSECONDS else _padded(value) for value in column]
     whole = "\n".join(column) + "\n"
     length = len(column[0])
-    marks = _MARKS.get(length, ())
-    if not marks or set(map(len, column)) != {length}:
-        return None
-    if any(whole[at :: length + 1] != mark * len(column) for at, mark in marks):
+    marks = _MARKS.get(length, ()) if set(map(len, column)) == {length} else ()
+    if not marks or any(whole[at :: length + 1] != mark * len(column) for at, mark in marks):
         return None
     deque(map(datetime.fromisoformat, column), maxlen=0)  # checks the calendar, and that all others are digits
     fraction = ".000000" if lengths == {_TO_SECONDS} else ""

@@ -152,8 +152,7 @@ def _datetime(value: object) -> JSON:
     if not isinstance(value, str):
         raise TypeError("not a time")
     # `2026-11-24 08:30:00.5+00`, in a session with time zone UTC; the other forms are those of texts.
-    found = _TIME.fullmatch(value)
-    if found is None:
+    if not (found := _TIME.fullmatch(value)):
         raise ValueError("not a time in UTC")
     datetime.fromisoformat(value)
     return f"{found[1]}T{found[2]}.{found[3] or '':0<6}Z"

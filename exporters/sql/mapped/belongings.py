@@ -123,14 +123,13 @@ def _kinds(way: WayForm) -> Iterator[str]:
 
 def _apart(dataset: SqlDatasetForm, way: WayForm, tables: Tables) -> Iterator[WayForm]:
     """Yield a way, or two if its column may have an e-mail address or an id: each is compared in its own form."""
-    others = tuple(one for one in way.identities if one != EMAIL) if isinstance(way, RowsForm) else ()
-    if not isinstance(way, RowsForm) or not others or EMAIL not in way.identities:
+    if isinstance(way, RowsForm) and {EMAIL} < {*way.identities}:
+        table = way.through[-1].table if way.through else dataset.table
+        if isinstance(plain_type(tables[table].c[way.column].type), String | NullType):
+            yield way.model_copy(update={"identities": (EMAIL,)})
+        yield way.model_copy(update={"identities": tuple(one for one in way.identities if one != EMAIL)})
+    else:
         yield way
-        return
-    table = way.through[-1].table if way.through else dataset.table
-    if isinstance(plain_type(tables[table].c[way.column].type), String | NullType):
-        yield way.model_copy(update={"identities": (EMAIL,)})
-    yield way.model_copy(update={"identities": others})
 
 
 def _rule(dataset: SqlDatasetForm, stated: WayForm, tables: Tables, exporter: str) -> Rule:

@@ -68,7 +68,8 @@ class LookUp:
     def _values(self, connection: Connection, known: Identity) -> Sequence[tuple[str, str, str | None, bool]]:
         """Return (kind, value, tenant, whether it is proved) of the rows that contain an identity."""
         # A row that names no tenant is at none of them, and its identities are valid nowhere.
-        rows = [row for row in self._rows(connection, known) if self.tenant is None or row[0]]
+        has_tenants = self.tenant is not None
+        rows = [row for row in self._rows(connection, known) if row[0] or not has_tenants]
         for place, one in enumerate(self.found):
             _check_texts(one.column, [row[2 * place] for _, row in rows])
         return [
