@@ -1,0 +1,62 @@
+"""A change whose time is not known may be of any time: a feed reads it, however the database writes an unset time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from source_accounts import ROWS, mapped_sources, owner_and_reader
+from sqlalchemy import create_engine
+
+from exporters.sql.mapped.exporter import MappedExporter
+from portability.api import RecordKey, SubjectKind
+from portability.testing import sample_subject
+
+ANN = sample_subject(SubjectKind.USER, "ann")
+SINCE = {"at": "2026-03-01T12:00:00.000000Z"}
+BY_TIME = 'changed = "at"\n[changes]\ndatasets = ["orders"]\n'
+TIMES = {"sqlite": "datetime", "mysql": "datetime", "postgresql": "timestamptz"}
+LATE, EARLY = "'2026-03-01 13:00:00'", "'2026-03-01 01:00:00'"
+UNKNOWN = {
+    "sqlite": ["null", "''", "'0'", "0", "'0000-00-00 00:00:00'", "1772366400", "'1772366400'", "'never'"],
+    "mysql": ["null", "0", "'0000-00-00 00:00:00'"],
+    "postgresql": ["null"],
+}
+"""Among them are the seconds since 1970 of LATE, which SQLite takes for no time."""
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[str, str], MappedExporter]]:
+    with mapped_sources() as open_source:
+        yield open_source
+
+
+def run(url: str, statements: Sequence[str]) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def changed_since(exporter: MappedExporter) -> set[RecordKey] | None:
+    keys = exporter.changed(ANN, exporter.datasets[0], SINCE, 100)
+    return None if keys is None else set(keys)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])
+def test_a_row_whose_last_change_is_not_known_may_have_changed(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    opened: Callable[[str, str], MappedExporter],
+    database: str,
+) -> None:
+    """NULL, a day of zeros, and a text or number that is no time; an earlier time says that nothing has changed."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    times = [LATE, EARLY, *UNKNOWN[database]]
+    rows = [f"insert into orders values ({number}, 'ann', {time})" for number, time in enumerate(times)]  # noqa: S608  # the test's own values
+    columns = f"id integer not null primary key, who varchar(40), at {TIMES[database]}"
+    run(owner, [f"create table orders ({columns})", *rows])
+    unknown = {(number,) for number in range(2, len(times))}
+    assert changed_since(opened(reader, ROWS + BY_TIME)) == {(0,)} | unknown
