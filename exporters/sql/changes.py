@@ -130,9 +130,11 @@ class SqlChanges:
                 # The database was restored from a backup, or was replaced.
                 return None
             kind = BigInteger() if isinstance(outbox.transaction.type, Integer) else Xid8()
-            return outbox.transaction >= cast(str(position), kind)
+            return or_(outbox.transaction >= cast(str(position), kind), outbox.transaction.is_(None))
         moment = self._moment(since)
-        return None if moment is None or outbox.at is None else moment_of(outbox.at) >= moment
+        if moment is not None and outbox.at is not None:
+            return _may_be_since(outbox.at, moment, connection.dialect.name)
+        return None
 
     def _by_time(
         self,

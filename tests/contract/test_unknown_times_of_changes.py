@@ -17,6 +17,8 @@ ANN = sample_subject(SubjectKind.USER, "ann")
 SINCE = {"at": "2026-03-01T12:00:00.000000Z"}
 BY_TIME = 'changed = "at"\n[changes]\ndatasets = ["orders"]\n'
 TIMES = {"sqlite": "datetime", "mysql": "datetime", "postgresql": "timestamptz"}
+OUTBOX = '[changes]\ndatasets = ["orders"]\noutbox = {{ table = "outbox", {0} = "{0}" }}\n'
+ORDERS = "create table orders (id integer not null primary key, who varchar(40))"
 LATE, EARLY = "'2026-03-01 13:00:00'", "'2026-03-01 01:00:00'"
 UNKNOWN = {
     "sqlite": ["null", "''", "'0'", "0", "'0000-00-00 00:00:00'", "1772366400", "'1772366400'", "'never'"],
@@ -60,3 +62,33 @@ def test_a_row_whose_last_change_is_not_known_may_have_changed(
     run(owner, [f"create table orders ({columns})", *rows])
     unknown = {(number,) for number in range(2, len(times))}
     assert changed_since(opened(reader, ROWS + BY_TIME)) == {(0,)} | unknown
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])
+def test_an_entry_whose_time_is_not_known_may_be_new(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    opened: Callable[[str, str], MappedExporter],
+    database: str,
+) -> None:
+    """The outbox has other entries with an earlier time, which are past."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    times = [LATE, EARLY, *UNKNOWN[database]]
+    entries = [f"insert into outbox values ('orders', '{number}', {time})" for number, time in enumerate(times)]  # noqa: S608  # the test's own values
+    columns = f"table_name varchar(40), row_key varchar(40), at {TIMES[database]}"
+    run(owner, [ORDERS, f"create table outbox ({columns})", *entries])
+    unknown = {(number,) for number in range(2, len(times))}
+    assert changed_since(opened(reader, ROWS + OUTBOX.format("at"))) == {(0,)} | unknown
+
+
+@pytest.mark.parametrize("kind", ["xid8", "bigint"])
+def test_an_entry_without_its_transaction_may_be_new(
+    request: pytest.FixtureRequest, tmp_path: Path, opened: Callable[[str, str], MappedExporter], kind: str
+) -> None:
+    """Such as one of a time before the column was added."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    outbox = f"create table outbox (table_name text, row_key text, transaction {kind})"
+    run(owner, [ORDERS, outbox, "insert into outbox values ('orders', '1', null), ('orders', '2', '1')"])
+    exporter = opened(reader, ROWS + OUTBOX.format("transaction"))
+    keys = exporter.changed(ANN, exporter.datasets[0], exporter.horizon(), 100)
+    assert set(keys or ()) == {(1,)}
