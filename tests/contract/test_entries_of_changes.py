@@ -1,4 +1,4 @@
-"""A change whose time is not known may be of any time: a feed reads it, however the database writes an unset time."""
+"""Which changes a feed reads: also those whose time is not known, and entries that name a table with its schema."""
 
 from __future__ import annotations
 
@@ -92,3 +92,16 @@ def test_an_entry_without_its_transaction_may_be_new(
     exporter = opened(reader, ROWS + OUTBOX.format("transaction"))
     keys = exporter.changed(ANN, exporter.datasets[0], exporter.horizon(), 100)
     assert set(keys or ()) == {(1,)}
+
+
+def test_an_entry_may_name_the_schema_of_a_table(
+    request: pytest.FixtureRequest, tmp_path: Path, opened: Callable[[str, str], MappedExporter]
+) -> None:
+    """Whether the map names it or not: `regclass` writes it wherever the function of the trigger has no search path."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    entries = "('orders', '1', null), ('public.orders', '2', null), ('shop.orders', '3', null)"
+    outbox = "create table outbox (table_name text, row_key text, at timestamptz)"
+    run(owner, [ORDERS, outbox, f"insert into outbox values {entries}"])  # noqa: S608  # the test's own values
+    for table in ("orders", "public.orders"):
+        text = ROWS.replace('table = "orders"', f'table = "{table}"') + OUTBOX.format("at")
+        assert changed_since(opened(reader, text)) == {(1,), (2,)}, table
