@@ -15,6 +15,7 @@ from sqlalchemy.types import TypeEngine
 from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
 from exporters.sql.columns import SourceTime
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
+from exporters.sql.stored_names import stored_names
 from portability.api.errors import BadMap
 
 WRITABLE_POSTGRESQL = text(
@@ -112,9 +113,19 @@ def read_catalogue(connection: Connection, names: Collection[str]) -> Catalogue:
         return {
             name: found
             for schema, tables in by_schema.items()
-            for table, found in _read_schema(connection, inspector, schema, list(tables))
+            for table, found in _read_named(connection, inspector, schema, list(tables))
             for name in tables[table]
         }
+
+
+def _read_named(
+    connection: Connection, inspector: Inspector, schema: str | None, tables: list[str]
+) -> Iterator[tuple[str, FoundTable]]:
+    """Yield the tables by the names that the map has for them."""
+    stored = stored_names(connection, schema, tables)
+    if stored:
+        found = dict(_read_schema(connection, inspector, schema, sorted({*stored.values()})))
+        yield from ((name, found[one]) for name, one in stored.items() if one in found)
 
 
 def _read_schema(
