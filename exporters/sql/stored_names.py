@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import OperationalError
+
+DESCRIBED = text("select count(*) from pragma_table_xinfo(:table, :schema)")
 
 
 def described_tables(connection: Connection, schema: str | None = None) -> Sequence[str] | None:
-    """Return the tables and views of a schema that the database can describe; None: the library lists them itself."""
+    """Return the tables and views of a schema that the database can describe; None: the library lists them itself.
+
+    A view of SQLite that names a table which no longer exists is not among them.
+    """
     if connection.dialect.name == "postgresql":
         return None
     inspector = inspect(connection)
     if schema is not None and not _same(connection, schema, inspector.get_schema_names()):
         return ()
-    return [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+    names = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+    if connection.dialect.name == "sqlite":
+        return [name for name in names if _is_described(connection, schema or "main", name)]
+    return names
 
 
 def stored_names(connection: Connection, schema: str | None, wanted: Collection[str]) -> Mapping[str, str]:
@@ -37,3 +46,13 @@ def _ignores_case(connection: Connection) -> bool:
     if connection.dialect.name == "sqlite":
         return True
     return bool(connection.scalar(text("select @@lower_case_table_names")))
+
+
+def _is_described(connection: Connection, schema: str, name: str) -> bool:
+    try:
+        connection.execute(DESCRIBED, {"table": name, "schema": schema})
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorname", None) == "SQLITE_ERROR":
+            return False
+        raise
+    return True

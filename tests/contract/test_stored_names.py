@@ -11,6 +11,7 @@ from source_accounts import ROWS, mapped_sources, owner_and_reader
 from sqlalchemy import create_engine
 
 from exporters.sql.mapped.exporter import MappedExporter
+from exporters.sql.proposal.propose import propose
 from portability.api import CoverageKind, Selection, SubjectKind
 from portability.api.errors import SourceRefused
 from portability.testing import sample_subject
@@ -112,3 +113,19 @@ def test_mariadb_may_ignore_letter_case(opened: Callable[[str, str], MappedExpor
             assert numbers_of(exporter) == [1]
             named = {(CoverageKind.UNDECIDED_COLUMN, table, "who"), (UNSIGNED, table, "")}
             assert found_by(exporter) == {*named, (CoverageKind.UNDECIDED_TABLE, other, "")}
+
+
+def test_a_view_of_a_table_that_is_gone_hides_no_other(
+    tmp_path: Path, opened: Callable[[str, str], MappedExporter]
+) -> None:
+    """SQLite keeps such a view and refuses to describe it: the other tables are checked and proposed."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    run_all(url, [*ORDERS, "create table notes (id integer)", "create view old as select * from gone"])
+    exporter = opened(url, map_of("orders"))
+    notes = (CoverageKind.UNDECIDED_TABLE, "notes", "")
+    assert found_by(exporter) == {(CoverageKind.UNDECIDED_COLUMN, "orders", "who"), (UNSIGNED, "orders", ""), notes}
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        assert set(propose(connection, "orders").catalogue.tables) == {"orders", "notes"}
+    engine.dispose()
+    assert (CoverageKind.MISSING_TABLE, "old", "") in found_by(opened(url, map_of("old")))
