@@ -247,7 +247,7 @@ def _schema(
             name,
             {one["name"]: _column(one) for one in described},
             key,
-            tuple(_reference(one, meant) for one in references.get(place) or ()),
+            tuple(_reference(one, meant) for one in references.get(place) or () if _is_whole(one)),
             tuple(dict.fromkeys(index for index in (key, *listed, *uniques) if index)),
             tuple(frozenset(one) for one in dict.fromkeys((key, *uniques, *identifying)) if one),
             comments.get(place, ""),
@@ -279,6 +279,11 @@ def _comments(inspector: Inspector, every: Mapping[str, Any]) -> dict[TableKey, 
 
 def _column(described: ReflectedColumn) -> CatalogueColumn:
     return CatalogueColumn(described["name"], described["type"], described["nullable"], described.get("comment") or "")
+
+
+def _is_whole(described: Any) -> bool:  # noqa: ANN401  # the library's dictionary
+    """Return whether each column names one of the other table: SQLite allows a key to a table that does not exist."""
+    return len(described["constrained_columns"]) == len(described["referred_columns"])
 
 
 def _reference(described: Any, meant: Mapping[str, str]) -> Reference:  # noqa: ANN401  # the library's dictionary

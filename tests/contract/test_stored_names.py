@@ -129,3 +129,16 @@ def test_a_view_of_a_table_that_is_gone_hides_no_other(
         assert set(propose(connection, "orders").catalogue.tables) == {"orders", "notes"}
     engine.dispose()
     assert (CoverageKind.MISSING_TABLE, "old", "") in found_by(opened(url, map_of("old")))
+
+
+def test_a_foreign_key_to_no_table_leads_nowhere(tmp_path: Path) -> None:
+    """SQLite allows it, and one with another number of columns: the draft has the tables, without these ways."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    pairs = "create table pairs (a integer, b integer, primary key (a, b))"
+    notes = "create table notes (id integer primary key, a integer references gone, b integer references pairs)"
+    run_all(url, [*ORDERS, pairs, notes, "create table lines (id integer primary key, nr integer references orders)"])
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = propose(connection, "orders")
+    engine.dispose()
+    assert (found.certain, found.apart) == (["orders", "lines"], ["notes", "pairs"])
