@@ -7,6 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import OperationalError
 
+LISTED = text(
+    "select table_name from information_schema.tables where table_schema = coalesce(:schema, database())"
+    " and table_type <> 'SEQUENCE'"
+)
+"""Of MariaDB. The library leaves out what some versions call SYSTEM VERSIONED instead of BASE TABLE."""
 DESCRIBED = text("select count(*) from pragma_table_xinfo(:table, :schema)")
 
 
@@ -20,10 +25,10 @@ def described_tables(connection: Connection, schema: str | None = None) -> Seque
     inspector = inspect(connection)
     if schema is not None and not _same(connection, schema, inspector.get_schema_names()):
         return ()
+    if connection.dialect.name != "sqlite":
+        return list(connection.scalars(LISTED, {"schema": schema}))
     names = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
-    if connection.dialect.name == "sqlite":
-        return [name for name in names if _is_described(connection, schema or "main", name)]
-    return names
+    return [name for name in names if _is_described(connection, schema or "main", name)]
 
 
 def stored_names(connection: Connection, schema: str | None, wanted: Collection[str]) -> Mapping[str, str]:
