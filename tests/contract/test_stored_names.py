@@ -24,7 +24,7 @@ UNSIGNED = CoverageKind.UNSIGNED
 
 
 @pytest.fixture
-def opened() -> Iterator[Callable[[str, str], MappedExporter]]:
+def open_named() -> Iterator[Callable[[str, str], MappedExporter]]:
     with mapped_sources() as open_source:
         yield open_source
 
@@ -55,20 +55,20 @@ def found_by(exporter: MappedExporter) -> set[tuple[CoverageKind, str, str]]:
 
 @pytest.mark.parametrize("name", ["Orders", "main.orders", "main.ORDERS"])
 def test_sqlite_finds_a_table_by_other_names(
-    tmp_path: Path, opened: Callable[[str, str], MappedExporter], name: str
+    tmp_path: Path, open_named: Callable[[str, str], MappedExporter], name: str
 ) -> None:
     """It ignores the case of letters, and its file is the schema `main`: the check names the table as the map does."""
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     run_all(url, ORDERS)
-    exporter = opened(url, map_of(name))
+    exporter = open_named(url, map_of(name))
     assert numbers_of(exporter) == [1]
     assert found_by(exporter) == {(CoverageKind.UNDECIDED_COLUMN, name, "who"), (UNSIGNED, name, "")}
 
 
 def test_mariadb_finds_a_table_by_its_database(
-    request: pytest.FixtureRequest, tmp_path: Path, opened: Callable[[str, str], MappedExporter]
+    request: pytest.FixtureRequest, tmp_path: Path, open_named: Callable[[str, str], MappedExporter]
 ) -> None:
-    """Its own database, and another one, of which the check sees this table only."""
+    """Its own database, and another database, of which the check sees this table only."""
     owner, reader = owner_and_reader(request, "mysql", tmp_path)
     database = run_all(owner, ORDERS)
     other = f"{database}_other"
@@ -80,7 +80,7 @@ def test_mariadb_finds_a_table_by_its_database(
         (f"{database}.orders", [1], set()),
         (f"{other}.orders", [7], {(CoverageKind.UNDECIDED_TABLE, "orders", "")}),
     ):
-        exporter = opened(reader, map_of(name))
+        exporter = open_named(reader, map_of(name))
         assert numbers_of(exporter) == numbers
         named = {(CoverageKind.UNDECIDED_COLUMN, name, "who"), (UNSIGNED, name, "")}
         assert found_by(exporter) == named | undecided
@@ -89,12 +89,12 @@ def test_mariadb_finds_a_table_by_its_database(
 
 @pytest.mark.parametrize("database", ["sqlite", "mysql"])
 def test_a_schema_that_does_not_exist_is_named(
-    request: pytest.FixtureRequest, tmp_path: Path, opened: Callable[[str, str], MappedExporter], database: str
+    request: pytest.FixtureRequest, tmp_path: Path, open_named: Callable[[str, str], MappedExporter], database: str
 ) -> None:
     """As a fault of the line of the map: the others of the source are still checked."""
     owner, reader = owner_and_reader(request, database, tmp_path)
     run_all(owner, ORDERS)
-    exporter = opened(reader, map_of("nowhere.orders"))
+    exporter = open_named(reader, map_of("nowhere.orders"))
     with pytest.raises(SourceRefused, match=r"shop\.toml:10:1: unknown table 'nowhere\.orders'"):
         numbers_of(exporter)
     missing = (CoverageKind.MISSING_TABLE, "nowhere.orders", "")
@@ -102,33 +102,33 @@ def test_a_schema_that_does_not_exist_is_named(
 
 
 @pytest.mark.system
-def test_mariadb_may_ignore_letter_case(opened: Callable[[str, str], MappedExporter]) -> None:
+def test_mariadb_may_ignore_letter_case(open_named: Callable[[str, str], MappedExporter]) -> None:
     """As on Windows and macOS: a table and a view are found in other letters, and a view stays a view."""
     with servers.mariadb("--lower-case-table-names=1") as server:
         name = server.create_database()
         run_all(server.url(name), [*ORDERS, "create view seen as select * from orders"])
         reader = server.url(name, name, password="reader")
         for table, other in (("Orders", "seen"), ("Seen", "orders")):
-            exporter = opened(reader, map_of(table))
+            exporter = open_named(reader, map_of(table))
             assert numbers_of(exporter) == [1]
             named = {(CoverageKind.UNDECIDED_COLUMN, table, "who"), (UNSIGNED, table, "")}
             assert found_by(exporter) == {*named, (CoverageKind.UNDECIDED_TABLE, other, "")}
 
 
 def test_a_view_of_a_table_that_is_gone_hides_no_other(
-    tmp_path: Path, opened: Callable[[str, str], MappedExporter]
+    tmp_path: Path, open_named: Callable[[str, str], MappedExporter]
 ) -> None:
     """SQLite keeps such a view and refuses to describe it: the other tables are checked and proposed."""
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     run_all(url, [*ORDERS, "create table notes (id integer)", "create view old as select * from gone"])
-    exporter = opened(url, map_of("orders"))
+    exporter = open_named(url, map_of("orders"))
     notes = (CoverageKind.UNDECIDED_TABLE, "notes", "")
     assert found_by(exporter) == {(CoverageKind.UNDECIDED_COLUMN, "orders", "who"), (UNSIGNED, "orders", ""), notes}
     engine = create_engine(url)
     with engine.connect() as connection:
         assert set(propose(connection, "orders").catalogue.tables) == {"orders", "notes"}
     engine.dispose()
-    assert (CoverageKind.MISSING_TABLE, "old", "") in found_by(opened(url, map_of("old")))
+    assert (CoverageKind.MISSING_TABLE, "old", "") in found_by(open_named(url, map_of("old")))
 
 
 def test_a_foreign_key_to_no_table_leads_nowhere(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class MariaDB:
 
 @contextmanager
 def mariadb(*options: str) -> Iterator[MariaDB]:
-    """`options` are further ones of the server. Raises ServerMissing."""
+    """`options` are added to those of the server. Raises ServerMissing."""
     found = {name: shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin") for name in PROGRAMS}
     if None in found.values():
         raise ServerMissing("no MariaDB on this machine: `apt-get install mariadb-server`, or `make programs`")
