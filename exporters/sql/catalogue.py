@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, inspect, text, types
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine.interfaces import ReflectedColumn, TableKey
-from sqlalchemy.engine.reflection import Inspector, ObjectKind
+from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, LooseText, Single
+from exporters.sql.stored_names import described_tables, stored_names
 from exporters.sql.values import field_type
 from portability.api import FieldType
 from portability.database.engine import UtcTime
@@ -103,6 +104,8 @@ def read(connection: Connection, schemas: Iterable[str] = (), stated: Collection
     with unwarned():
         for schema in dict.fromkeys([*own, *(name for name in schemas if name != default)]):
             tables |= _schema(connection, inspector, schema, meant)
+        for name in sorted({*stated} - tables.keys()):
+            tables |= _stated(connection, inspector, name, tables, stated)
     for name in _partitions(connection, meant) & tables.keys():
         tables[name] = replace(tables[name], is_partition=True)
     return Catalogue(dict(sorted(tables.items())))
@@ -194,10 +197,40 @@ def _declared(connection: Connection, place: TableKey, found: ReflectedColumn) -
     return found if NUMBERS_SQLITE.search(name) else {**found, "type": LooseText()}
 
 
+def _stated(
+    connection: Connection,
+    inspector: Inspector,
+    name: str,
+    tables: dict[str, CatalogueTable],
+    stated: Collection[str],
+) -> Mapping[str, CatalogueTable]:
+    """Return a table that a map writes in other letters or with its database; its other name is removed."""
+    schema, _, table = name.rpartition(".")
+    if connection.dialect.name == "postgresql":
+        return {}
+    if schema in {"", "main" if connection.dialect.name == "sqlite" else inspector.default_schema_name}:
+        stored = stored_names(connection, None, [table]).get(table, "")
+        found = {stored: tables[stored] if stored in stated else tables.pop(stored)} if stored in tables else {}
+    else:
+        names = list(stored_names(connection, schema, [table]).values())
+        found = _schema(connection, inspector, schema, {}, names)
+    named = [replace(one, name=name) for one in found.values()]
+    return {one.name: one for one in named}
+
+
 def _schema(
-    connection: Connection, inspector: Inspector, schema: str | None, meant: Mapping[str, str]
+    connection: Connection,
+    inspector: Inspector,
+    schema: str | None,
+    meant: Mapping[str, str],
+    names: Sequence[str] | None = None,
 ) -> dict[str, CatalogueTable]:
     every: dict[str, Any] = {"schema": schema, "kind": ObjectKind.ANY}
+    chosen = described_tables(connection, schema) if names is None else names
+    if chosen is not None:
+        every |= {"filter_names": chosen, "scope": ObjectScope.ANY}
+        if not chosen:
+            return {}  # the library takes an empty list for all
     columns = multi_columns(connection, inspector, **every)
     keys, references = inspector.get_multi_pk_constraint(**every), inspector.get_multi_foreign_keys(**every)
     indexes, unique = inspector.get_multi_indexes(**every), inspector.get_multi_unique_constraints(**every)
@@ -214,7 +247,7 @@ def _schema(
             name,
             {one["name"]: _column(one) for one in described},
             key,
-            tuple(_reference(one, meant) for one in references.get(place) or ()),
+            tuple(_reference(one, meant) for one in references.get(place) or () if _is_whole(one)),
             tuple(dict.fromkeys(index for index in (key, *listed, *uniques) if index)),
             tuple(frozenset(one) for one in dict.fromkeys((key, *uniques, *identifying)) if one),
             comments.get(place, ""),
@@ -246,6 +279,11 @@ def _comments(inspector: Inspector, every: Mapping[str, Any]) -> dict[TableKey, 
 
 def _column(described: ReflectedColumn) -> CatalogueColumn:
     return CatalogueColumn(described["name"], described["type"], described["nullable"], described.get("comment") or "")
+
+
+def _is_whole(described: Any) -> bool:  # noqa: ANN401  # the library's dictionary
+    """Return whether each column names one of the other table: SQLite allows a key to a table that does not exist."""
+    return len(described["constrained_columns"]) == len(described["referred_columns"])
 
 
 def _reference(described: Any, meant: Mapping[str, str]) -> Reference:  # noqa: ANN401  # the library's dictionary

@@ -24,6 +24,9 @@ from sqlalchemy import (
     String,
     Uuid,
     cast,
+    func,
+    literal_column,
+    not_,
     or_,
     select,
     text,
@@ -32,8 +35,9 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import UserDefinedType
 
 from exporters.sql.by_keys import KeyColumn, delivered_keys, key_columns, selected_keys
-from exporters.sql.columns import FixedText, moment_of
+from exporters.sql.columns import FixedText, SourceTime, moment_of
 from exporters.sql.identifiers import fitting, names_any, plain_type
+from exporters.sql.marks import has_time
 from exporters.sql.rows import rows_of
 from exporters.sql.source import TableSource
 from exporters.sql.values import NOT_JSON, WITHOUT_CHARACTERS
@@ -126,9 +130,11 @@ class SqlChanges:
                 # The database was restored from a backup, or was replaced.
                 return None
             kind = BigInteger() if isinstance(outbox.transaction.type, Integer) else Xid8()
-            return outbox.transaction >= cast(str(position), kind)
+            return or_(outbox.transaction >= cast(str(position), kind), outbox.transaction.is_(None))
         moment = self._moment(since)
-        return None if moment is None or outbox.at is None else moment_of(outbox.at) >= moment
+        if moment is not None and outbox.at is not None:
+            return _may_be_since(outbox.at, moment, connection.dialect.name)
+        return None
 
     def _by_time(
         self,
@@ -144,9 +150,8 @@ class SqlChanges:
             return None
         if rows is None:
             return ()
-        late = moment_of(source.changed)
-        is_late = or_(late >= moment, late.is_(None))
-        query = select(*selected_keys(columns)).select_from(source.origin).where(rows, is_late)
+        late = _may_be_since(source.changed, moment, connection.dialect.name)
+        query = select(*selected_keys(columns)).select_from(source.origin).where(rows, late)
         given = connection.execute(query.limit(limit + 1)).all()
         if len(given) > limit:
             return None
@@ -160,6 +165,16 @@ class SqlChanges:
             return datetime.fromisoformat(since[TIME]) - self.overlap
         except (KeyError, TypeError, ValueError):
             return None
+
+
+def _may_be_since(column: Column[Any], moment: datetime, database: str) -> ColumnElement[bool]:
+    """Return the condition that a time is not before a moment, as far as it is known: unset times may be any."""
+    unknown: list[ColumnElement[bool]] = [column.is_(None)]
+    if isinstance(column.type, SourceTime):
+        unknown += [func.julianday(column).is_(None), not_(has_time(column))]
+    elif database == "mysql":
+        unknown.append(column == literal_column("0"))  # a day of zeros, in a form that an index serves
+    return or_(moment_of(column) >= moment, *unknown)
 
 
 def _entries(outbox: OutboxColumns, source: TableSource, subject: Subject) -> Select[tuple[Any]]:

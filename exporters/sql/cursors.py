@@ -32,7 +32,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import NullType, TypeDecorator
 
 from exporters.sql.columns import SourceTime
 from exporters.sql.identifiers import plain_type
@@ -165,7 +165,8 @@ class as_stored(FunctionElement[Any]):  # noqa: N801  # named like an SQL functi
 
     def __init__(self, column: Column[Any], key: StoredKey) -> None:
         self.column_type = column.type
-        plain = literal(bytes(key.value), LargeBinary) if isinstance(key.value, bytes) else literal(key.value)
+        kind = column.type if isinstance(column.type, NullType) and isinstance(key.value, str) else None
+        plain = literal(bytes(key.value), LargeBinary) if isinstance(key.value, bytes) else literal(key.value, kind)
         super().__init__(cast(plain, Text) if isinstance(key.value, UndecodedText) else plain)
 
 
@@ -176,5 +177,7 @@ def _as_stored_plain(element: as_stored, compiler: SQLCompiler, **options: Any) 
 
 @compiles(as_stored, "postgresql")
 def _as_stored_postgresql(element: as_stored, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
-    kind = compiler.dialect.type_compiler_instance.process(element.column_type)
-    return f"CAST({compiler.process(element.clauses, **options)} AS {kind})"
+    value = compiler.process(element.clauses, **options)
+    if isinstance(element.column_type, NullType):
+        return str(value)  # a type without a name here: the server reads the text by the type of the column
+    return f"CAST({value} AS {compiler.dialect.type_compiler_instance.process(element.column_type)})"

@@ -19,8 +19,8 @@ from portability.database import sessions
 from portability.database.engine import READING
 
 # Classes of PostgreSQL's SQLSTATE (appendix A): connection, resources, operator intervention, system, rollback; and the
-# time limits of a transaction.
-PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "55", "25P03", "25P04")
+# time limits of a transaction. Of class 55, what another session holds.
+PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "55006", "55P03", "25P03", "25P04")
 ABOUT_VALUES = frozenset({"22P02", "22003", "22P05"})
 """An id in a form that the database cannot read, such as a text as a UUID; a number that is too large; letters that the
 encoding of the database does not have."""
@@ -30,13 +30,16 @@ NOT_UTF8 = "Could not decode to UTF-8"
 PASSING_MYSQL = frozenset(
     {"1040", "1053", "1205", "1213", "1317", "1927", "1969", "2002", "2003", "2006", "2013", "2014", "3024"}
 )
-HINTS_SQLITE = {
+GONE = "a table or column has changed since the map was checked: portability source check"
+HINTS = {
+    "55000": "a materialised view without data? REFRESH MATERIALIZED VIEW fills it",
+    **dict.fromkeys(("42703", "42P01", "1054", "1146"), GONE),
     "SQLITE_BUSY": "another program has locked the file",
     "SQLITE_CANTOPEN": "the file does not exist, or the account of the process may not open it or the files beside it",
     "SQLITE_NOTADB": "the file contains something else than a database of SQLite",
     "SQLITE_READONLY": "SQLite must write beside a file in WAL mode, or that was not closed: docs/maps.md#accounts",
 }
-"""By the beginning of the name of the error."""
+"""By the beginning of the code or name of the error."""
 PASSING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
@@ -147,7 +150,7 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
 
 
 def _hint(code: str) -> str | None:
-    return next((hint for name, hint in HINTS_SQLITE.items() if code.startswith(name)), None)
+    return next((hint for name, hint in HINTS.items() if code.startswith(name)), None)
 
 
 def _code(error: BaseException | None) -> str:

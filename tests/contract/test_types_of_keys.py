@@ -54,8 +54,8 @@ CASES = [
 ]
 STATED = [case for case in CASES if case[2] in {"string", "integer"}]
 """Those that entries can name."""
-UNSURE = frozenset({"decimal", "double", "time", "date", "clock", "address", "interval", "bits"})
-"""Values whose texts depend on the session that writes them."""
+UNSURE = frozenset({"decimal", "double", "time", "date", "clock", "address", "interval", "bits", "place", "label"})
+"""Values whose texts depend on the session that writes them, or whose types are not known."""
 WHO = ("usr_ann", "usr_ann", "usr_ann", "usr_bob")
 
 

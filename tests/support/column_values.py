@@ -39,6 +39,8 @@ LITERALS: Mapping[str, Callable[[int], str]] = {
     "bytea": lambda n: rf"'\x{random_bytes(n)[:8].hex()}'",
     "bytes": lambda n: f"x'{random_bytes(n)[:8].hex()}'",
     "year": lambda n: str(1901 + n),
+    "place": lambda n: f"'{n * 7 % COUNT:X}/{n:X}'",
+    "label": lambda n: f"'{'Ab'[n % 2]}{n * 7 % COUNT}.n{n}'",
     "listed": lambda n: f"'{hashlib.sha1(str(n).encode(), usedforsecurity=False).hexdigest()[:8]}'",
 }
 WORDS = ", ".join(map(LITERALS["listed"], range(COUNT)))
@@ -63,6 +65,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "listed": "listed",
         "numbered": "integer",
         "oid": "positive",
+        "pg_lsn": "place",
+        "ltree": "label",
     },
     "mysql": {
         "smallint": "integer",
@@ -104,6 +108,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 TYPES_OF: Mapping[str, Sequence[str]] = {
     "postgresql": (
         f"create type listed as enum ({WORDS})",
+        "create extension if not exists ltree",
         "create domain numbered as smallint check (value < 1000)",
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +16,15 @@ from sqlalchemy.types import TypeEngine
 from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
 from exporters.sql.columns import SourceTime
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
+from exporters.sql.stored_names import stored_names
 from portability.api.errors import BadMap
 
 WRITABLE_POSTGRESQL = text(
     "select c.relname from unnest(cast(:schemas as text[]), cast(:tables as text[])) as w(schema, name)"
     " join pg_catalog.pg_namespace n on n.nspname = w.schema"
     " join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name"
-    " where pg_catalog.has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')"
+    " where (pg_catalog.has_table_privilege(c.oid, 'DELETE, TRUNCATE')"
+    " or pg_catalog.has_any_column_privilege(c.oid, 'INSERT, UPDATE'))"
     " and pg_catalog.current_setting('default_transaction_read_only') = 'off' limit 1"
 )
 HIDING = text(
@@ -49,12 +52,9 @@ INVALID = text(
     " where t.relname = any(:tables) and n.nspname = :schema and not i.indisvalid"
 )
 """Indexes that PostgreSQL could not build: one that is called unique may have several rows of one key."""
-WRITABLE_MYSQL = text(
-    "select privilege_type from (select privilege_type from information_schema.user_privileges"
-    " union all select privilege_type from information_schema.schema_privileges"
-    " union all select privilege_type from information_schema.table_privileges) as granted"
-    " where privilege_type in ('INSERT', 'UPDATE', 'DELETE') limit 1"
-)
+GRANTS_MYSQL = text("show grants")
+"""Of the account, and on MariaDB of its active roles and of everyone, also on single columns."""
+WRITES_MYSQL = re.compile(r"GRANT .*?\b(INSERT|UPDATE|DELETE|ALL PRIVILEGES)\b.* ON ")
 INHERITED = text(
     "select distinct p.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent"
     " join pg_catalog.pg_namespace n on n.oid = p.relnamespace"
@@ -112,9 +112,19 @@ def read_catalogue(connection: Connection, names: Collection[str]) -> Catalogue:
         return {
             name: found
             for schema, tables in by_schema.items()
-            for table, found in _read_schema(connection, inspector, schema, list(tables))
+            for table, found in _read_named(connection, inspector, schema, list(tables))
             for name in tables[table]
         }
+
+
+def _read_named(
+    connection: Connection, inspector: Inspector, schema: str | None, tables: list[str]
+) -> Iterator[tuple[str, FoundTable]]:
+    """Yield the tables by the names that the map has for them."""
+    stored = stored_names(connection, schema, tables)
+    if stored:
+        found = dict(_read_schema(connection, inspector, schema, sorted({*stored.values()})))
+        yield from ((name, found[one]) for name, one in stored.items() if one in found)
 
 
 def _read_schema(
@@ -170,7 +180,8 @@ def check_read_only(connection: Connection, catalogue: Catalogue) -> None:
     elif connection.dialect.name == SQLITE:
         found = None if connection.exec_driver_sql("PRAGMA query_only").scalar() else "the file"
     else:
-        found = connection.scalar(WRITABLE_MYSQL)
+        grants = map(WRITES_MYSQL.match, connection.scalars(GRANTS_MYSQL))
+        found = next((grant[1] for grant in grants if grant), None)
     if found is not None:
         raise BadMap(
             f"the account of the source may write ({found})",

@@ -68,13 +68,14 @@ def _columns(outbox: OutboxForm, stated: ChangesForm, form: SqlSourceForm, table
         table.c[outbox.dataset],
         table.c[outbox.key],
         **{name: None if column is None else table.c[column] for name, column in found.items()},
-        names=_names(outbox, stated, form),
+        names=_names(outbox, stated, form, tables),
     )
 
 
-def _names(outbox: OutboxForm, stated: ChangesForm, form: SqlSourceForm) -> Mapping[str, frozenset[str]]:
-    tables = {one.name: one.table for one in form.dataset}
+def _names(
+    outbox: OutboxForm, stated: ChangesForm, form: SqlSourceForm, tables: Tables
+) -> Mapping[str, frozenset[str]]:
+    of_dataset = {one.name: tables[one.table] for one in form.dataset if one.name in stated.datasets}
     return {
-        name: frozenset(outbox.names.get(name) or (tables[name], tables[name].rpartition(".")[2]))
-        for name in stated.datasets
+        name: frozenset(outbox.names.get(name) or (table.name, table.fullname)) for name, table in of_dataset.items()
     }

@@ -44,8 +44,8 @@ class MariaDB:
 
 
 @contextmanager
-def mariadb() -> Iterator[MariaDB]:
-    """Raises ServerMissing."""
+def mariadb(*options: str) -> Iterator[MariaDB]:
+    """`options` are added to those of the server. Raises ServerMissing."""
     found = {name: shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin") for name in PROGRAMS}
     if None in found.values():
         raise ServerMissing("no MariaDB on this machine: `apt-get install mariadb-server`, or `make programs`")
@@ -70,6 +70,7 @@ def mariadb() -> Iterator[MariaDB]:
             "--innodb-flush-log-at-trx-commit=0",
             "--skip-log-bin",
             "--performance-schema=off",
+            *options,
         ]
 
         def answers() -> bool:

@@ -1,0 +1,56 @@
+"""What a database says when a table is not as its map expects: no outage, and the hint says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from source_accounts import ROWS, mapped_source, owner_and_reader
+from sqlalchemy import create_engine
+
+from portability.api import CoverageKind, Selection, SubjectKind
+from portability.api.errors import SourceRefused
+from portability.testing import sample_subject
+
+ORDERS = "create table orders (id integer not null primary key, who varchar(40))"
+ANN = sample_subject(SubjectKind.USER, "ann")
+
+
+def run_on(url: str, *statements: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def test_a_materialised_view_without_data_is_refused(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """The export has a gap and does not wait for it, and the check of the source names it beside its other findings."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    run_on(owner, ORDERS, "insert into orders values (1, 'ann')", "create table notes (id integer)")
+    run_on(owner, "create materialized view seen as select * from orders with no data")
+    exporter, engine = mapped_source(reader, ROWS.replace('table = "orders"', 'table = "seen"'))
+    with pytest.raises(SourceRefused, match="55000") as refused:
+        list(exporter.export(ANN, exporter.datasets[0], Selection()))
+    assert refused.value.hint == "a materialised view without data? REFRESH MATERIALIZED VIEW fills it"
+    found = {(one.kind, one.table) for one in exporter.check().findings}
+    assert {(CoverageKind.QUERY_REFUSED, "seen"), (CoverageKind.UNDECIDED_TABLE, "notes")} <= found
+    run_on(owner, "refresh materialized view seen")
+    batches = exporter.export(ANN, exporter.datasets[0], Selection())
+    assert [record["id"] for batch in batches for record in batch.records] == [1]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql"])
+@pytest.mark.parametrize("change", ["alter table orders rename column id to number", "drop table orders"])
+def test_what_is_gone_is_no_right(request: pytest.FixtureRequest, tmp_path: Path, database: str, change: str) -> None:
+    """A worker has read the catalogue before: the hint leads to the check, not to the rights of the account."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    run_on(owner, ORDERS)
+    exporter, engine = mapped_source(reader, ROWS)
+    exporter.prepare()
+    run_on(owner, change)
+    with pytest.raises(SourceRefused) as refused:
+        list(exporter.export(ANN, exporter.datasets[0], Selection()))
+    engine.dispose()
+    assert refused.value.hint == "a table or column has changed since the map was checked: portability source check"

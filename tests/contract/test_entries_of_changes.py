@@ -1,0 +1,107 @@
+"""Which changes a feed reads: also those whose time is not known, and entries that name a table with its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from source_accounts import ROWS, mapped_sources, owner_and_reader
+from sqlalchemy import create_engine
+
+from exporters.sql.mapped.exporter import MappedExporter
+from portability.api import RecordKey, SubjectKind
+from portability.testing import sample_subject
+
+ANN = sample_subject(SubjectKind.USER, "ann")
+SINCE = {"at": "2026-03-01T12:00:00.000000Z"}
+BY_TIME = 'changed = "at"\n[changes]\ndatasets = ["orders"]\n'
+TIMES = {"sqlite": "datetime", "mysql": "datetime", "postgresql": "timestamptz"}
+OUTBOX = '[changes]\ndatasets = ["orders"]\noutbox = {{ table = "outbox", {0} = "{0}" }}\n'
+ORDERS = "create table orders (id integer not null primary key, who varchar(40))"
+LATE, EARLY = "'2026-03-01 13:00:00'", "'2026-03-01 01:00:00'"
+UNKNOWN = {
+    "sqlite": ["null", "''", "'0'", "0", "'0000-00-00 00:00:00'", "1772366400", "'1772366400'", "'never'"],
+    "mysql": ["null", "0", "'0000-00-00 00:00:00'"],
+    "postgresql": ["null"],
+}
+"""Among them are the seconds since 1970 of LATE, which SQLite cannot read as a time."""
+
+
+@pytest.fixture
+def open_entries() -> Iterator[Callable[[str, str], MappedExporter]]:
+    with mapped_sources() as open_source:
+        yield open_source
+
+
+def write_all(url: str, statements: Sequence[str]) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def changed_since(exporter: MappedExporter) -> set[RecordKey] | None:
+    keys = exporter.changed(ANN, exporter.datasets[0], SINCE, 100)
+    return None if keys is None else set(keys)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])
+def test_a_row_whose_last_change_is_not_known_may_have_changed(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    open_entries: Callable[[str, str], MappedExporter],
+    database: str,
+) -> None:
+    """NULL, a day of zeros, and what cannot be read as a time; an earlier time says that nothing has changed."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    times = [LATE, EARLY, *UNKNOWN[database]]
+    rows = [f"insert into orders values ({number}, 'ann', {time})" for number, time in enumerate(times)]  # noqa: S608  # the test's own values
+    columns = f"id integer not null primary key, who varchar(40), at {TIMES[database]}"
+    write_all(owner, [f"create table orders ({columns})", *rows])
+    unknown = {(number,) for number in range(2, len(times))}
+    assert changed_since(open_entries(reader, ROWS + BY_TIME)) == {(0,)} | unknown
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])
+def test_an_entry_whose_time_is_not_known_may_be_new(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    open_entries: Callable[[str, str], MappedExporter],
+    database: str,
+) -> None:
+    """The outbox has other entries with an earlier time, which are past."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    times = [LATE, EARLY, *UNKNOWN[database]]
+    entries = [f"insert into outbox values ('orders', '{number}', {time})" for number, time in enumerate(times)]  # noqa: S608  # the test's own values
+    columns = f"table_name varchar(40), row_key varchar(40), at {TIMES[database]}"
+    write_all(owner, [ORDERS, f"create table outbox ({columns})", *entries])
+    unknown = {(number,) for number in range(2, len(times))}
+    assert changed_since(open_entries(reader, ROWS + OUTBOX.format("at"))) == {(0,)} | unknown
+
+
+@pytest.mark.parametrize("kind", ["xid8", "bigint"])
+def test_an_entry_without_its_transaction_may_be_new(
+    request: pytest.FixtureRequest, tmp_path: Path, open_entries: Callable[[str, str], MappedExporter], kind: str
+) -> None:
+    """Such as one of a time before the column was added."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    outbox = f"create table outbox (table_name text, row_key text, transaction {kind})"
+    write_all(owner, [ORDERS, outbox, "insert into outbox values ('orders', '1', null), ('orders', '2', '1')"])
+    exporter = open_entries(reader, ROWS + OUTBOX.format("transaction"))
+    keys = exporter.changed(ANN, exporter.datasets[0], exporter.horizon(), 100)
+    assert set(keys or ()) == {(1,)}
+
+
+def test_an_entry_may_name_the_schema_of_a_table(
+    request: pytest.FixtureRequest, tmp_path: Path, open_entries: Callable[[str, str], MappedExporter]
+) -> None:
+    """Whether the map names it or not: `regclass` writes it wherever the function of the trigger has no search path."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    entries = "('orders', '1', null), ('public.orders', '2', null), ('shop.orders', '3', null)"
+    outbox = "create table outbox (table_name text, row_key text, at timestamptz)"
+    write_all(owner, [ORDERS, outbox, f"insert into outbox values {entries}"])  # noqa: S608  # the test's own values
+    for table in ("orders", "public.orders"):
+        text = ROWS.replace('table = "orders"', f'table = "{table}"') + OUTBOX.format("at")
+        assert changed_since(open_entries(reader, text)) == {(1,), (2,)}, table
