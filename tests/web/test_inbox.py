@@ -198,6 +198,37 @@ def test_a_forged_webhook_is_refused(both: Inbox, more: dict[str, Any]) -> None:
     assert len(both.listed()) == before
 
 
+@pytest.mark.parametrize("signature", ["v1", "v1,abc", "v1,a,b", "whsec", "v1,\xe9"])
+def test_a_malformed_signature_is_a_forged_webhook(both: Inbox, signature: str) -> None:
+    """Anyone can send one in the name of a recorded sender: it is refused as any other wrong signature."""
+    sent = both.webhook(offer(both))
+    sent["headers"]["webhook-signature"] = signature.encode("latin-1")
+
+    answer = post(both, **sent)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "forged_webhook")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"expires_at": "0001-01-01T00:00:00+14:00"},
+        {"expires_at": "9999-12-31T23:59:59-01:00"},
+        {"expires_at": "tomorrow"},
+        {"url": "http://[::1"},
+    ],
+    ids=["before the first year", "after the last year", "no time", "no address"],
+)
+def test_an_offer_with_an_impossible_time_or_address_is_refused(both: Inbox, wrong: dict[str, str]) -> None:
+    """The sender hears what is wrong, and nothing is stored."""
+    before = len(both.listed())
+
+    answer = post(both, **both.webhook(offer(both, transfer="trf_impossible", **wrong), id="msg_impossible"))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "wrong_offer")
+    assert len(both.listed()) == before
+
+
 def test_a_webhook_of_an_unknown_sender_is_refused(both: Inbox) -> None:
     """With the same answer as a forged webhook: it does not say which senders are known."""
     unknown = post(both, **both.webhook({**offer(both), "issuer": "https://unknown.example"}))
