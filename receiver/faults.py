@@ -13,15 +13,28 @@ PortabilityError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from archive.verify.faults import ArchiveFault
 from portability.api.errors import BadInput, PortabilityError
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalReceipt:
+    """What the receipt of a refusal needs beside the code."""
+
+    statement: str
+    """transfer.jwt as it was received."""
+    receipt_url: str
+    volumes: int
 
 
 class TransferRefused(PortabilityError):
     """A transfer or archive is refused."""
 
     code = "transfer_refused"
+    receipt: RefusalReceipt | None = None
+    """None: the sender gets no receipt, because nothing in its statement can be believed."""
 
 
 class BadStatement(TransferRefused):

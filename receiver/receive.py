@@ -22,7 +22,14 @@ import httpx
 
 from portability.api.errors import BadInput, PortabilityError
 from portability.trust.signing import Jwks, SigningKey
-from receiver.faults import ArchiveTooLarge, BadStatement, SenderRefused, TransferRefused, WrongAudience
+from receiver.faults import (
+    ArchiveTooLarge,
+    BadStatement,
+    RefusalReceipt,
+    SenderRefused,
+    TransferRefused,
+    WrongAudience,
+)
 from receiver.fetch import papers, receipt, statement
 from receiver.fetch.decryption import unseal
 from receiver.fetch.download import FetchPatience, Progress, fetch, is_as_announced
@@ -50,8 +57,7 @@ class ReceivingParty:
     jwks: Jwks | None = None
     """The issuer's keys; None: those that the sender publishes."""
     receipt_key: SigningKey | None = None
-    confirms: bool = True
-    """Whether a complete transfer is receipted at once; a refusal always is."""
+    """None: no receipt is sent; a refusal has what the caller needs to send it (`TransferRefused.receipt`)."""
     transfer: str | None = None
     """The required id of the transfer; None: that of the link."""
     most_bytes: int | None = None
@@ -160,6 +166,7 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
         claims = {"iss": said.issuer, "export": said.export, "sub": said.subject, "profile": said.profile}
         unpacked, volumes = job.take(said.parcels, jwks, claims, said.nonce)
     except TransferRefused as fault:
+        fault.receipt = RefusalReceipt(found.token, found.links.receipt_url, len(said.parcels))
         if recipient.receipt_key is not None:
             # A statement for another recipient does not make this side that recipient.
             own = replace(said, audience=recipient.audience or said.audience)
@@ -174,7 +181,7 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
 def _receipted(job: _Job, found: TransferPapers, said: Statement) -> bool:
     """Send the receipt if there is a key and none was sent; returns whether the sender has one."""
     path, key = job.target / RECEIPT, job.recipient.receipt_key
-    if key is not None and job.recipient.confirms and not path.exists():
+    if key is not None and not path.exists():
         proof = papers.possession(job.target, said.parcels, said.nonce)
         receipt_text = receipt.signed(said, key, volumes=said.volumes, possession=proof)
         job.sender.post_receipt(found.links, receipt_text)

@@ -26,6 +26,8 @@ from portability.inbox import offers
 from portability.transfers import sending
 from portability.trust import keys
 from portability.trust.signing import TRANSFER_TYPE, sign
+from receiver.faults import SenderUnavailable
+from receiver.fetch.sender import Sender, TransferLinks
 from receiver.importer.database import opened
 from receiver.inbox import service
 from receiver.inbox.quarantine import folder_of
@@ -281,6 +283,30 @@ def test_data_that_is_encrypted_to_another_key_is_refused(both: Inbox) -> None:
     assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("refused", "wrong_key")
     assert (both.sent(sent_id)["state"], both.sent(sent_id)["error_code"]) == ("refused", "wrong_key")
     assert not (both.service.quarantine / identifier).exists()
+
+
+def test_the_receipt_of_a_refusal_is_repeated_until_the_sender_has_it(
+    both: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try has the code of the refusal, and not that of the try before."""
+    sent_id, identifier = both.offered()
+    post_receipt, tries = Sender.post_receipt, []
+
+    def cut_twice(sender: Sender, links: TransferLinks, text: str) -> None:
+        if links.id == sent_id:
+            tries.append(text)
+            if len(tries) <= 2:
+                raise SenderUnavailable("the connection was cut")
+        post_receipt(sender, links, text)
+
+    monkeypatch.setattr(Sender, "post_receipt", cut_twice)
+    both.work(identities=[pyrage.x25519.Identity.generate()])
+
+    assert len(tries) == 3
+    assert (both.sent(sent_id)["state"], both.sent(sent_id)["error_code"]) == ("refused", "wrong_key")
+    assert (both.shown(identifier)["receipt"], both.shown(identifier)["error_code"]) == ("sent", "wrong_key")
+    with both.receiver.browser(*OFFICER) as visitor:
+        assert "Not verified yet" in visitor.client.get(f"/staff/inbox/{identifier}").text
 
 
 def test_more_than_the_limit_is_not_fetched(both: Inbox) -> None:
