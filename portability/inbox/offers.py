@@ -34,6 +34,8 @@ OFFERED, CHALLENGE, NOTICE = "transfer.offered", "recipient.challenge", "transfe
 NAME = re.compile(r"[!-~]{1,200}")
 RETRY_SECONDS = 3600
 WITHDRAWING = frozenset({NoticeKind.WITHDRAWN, NoticeKind.ERASED})
+WEIGHTS = [NoticeKind.EXPIRED, NoticeKind.RECTIFIED, NoticeKind.WITHDRAWN, NoticeKind.ERASED]
+"""Kinds of notices, the one that asks most of this side last."""
 
 
 class ForgedWebhook(BadInput):
@@ -122,6 +124,8 @@ def store(connection: Connection, settings: Settings, webhook: SignedWebhook) ->
 def note(connection: Connection, webhook: SignedWebhook) -> None:
     """Record a sender's notice about a transfer: what is withdrawn before it is imported is not imported.
 
+    Notices come repeatedly and in any order: one that asks less of this side does not replace another.
+
     A notice about a transfer that was received by other means is in the audit log only. Raises WrongOffer.
     """
     kind, sent_id = webhook.type.removeprefix(NOTICE), webhook.data.get("transfer")
@@ -132,8 +136,10 @@ def note(connection: Connection, webhook: SignedWebhook) -> None:
     actor = f"sender:{webhook.sender['id']}"
     detail: audit.Detail = {"sender": webhook.sender["id"], "kind": kind}
     if row is not None:
-        noted = update(TABLE).where(TABLE.c.id == row["id"]).values(notice=kind, noticed_at=now())
-        connection.execute(noted)
+        lesser = WEIGHTS[: WEIGHTS.index(NoticeKind(kind)) + 1]
+        is_less = func.coalesce(TABLE.c.notice, NoticeKind.EXPIRED).in_(lesser)
+        noted = update(TABLE).where(TABLE.c.id == row["id"], is_less)
+        connection.execute(noted.values(notice=kind, noticed_at=now()))
         detail = {"received": row["id"], **detail}
         if kind in WITHDRAWING and row["state"] in WITHDRAWABLE:
             transition(connection, row, ReceivedState.WITHDRAWN, actor=actor)

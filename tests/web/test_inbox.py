@@ -392,6 +392,19 @@ def test_a_consent_that_is_withdrawn_after_the_import_is_shown(both: Inbox) -> N
     both.work()
 
 
+def test_a_notice_that_asks_less_does_not_hide_a_withdrawal(both: Inbox) -> None:
+    """Notices come in any order and repeatedly; the page and the API keep the one that asks most of the officer."""
+    sent_id, identifier = both.imported()
+    about = {"transfer": sent_id, "issuer": both.sender.world.place.settings.iss, "audience": "localhost"}
+    seen = []
+    for number, kind in enumerate(["rectified", "withdrawn", "rectified", "expired", "erased", "withdrawn"]):
+        sent = both.webhook({**about, "notice": f"ntc_{number}"}, f"transfer.{kind}", id=f"msg_notice_{number}")
+        assert post(both, **sent).status_code == 200
+        seen.append(both.shown(identifier)["notice"])
+
+    assert seen == ["rectified", "withdrawn", "withdrawn", "withdrawn", "erased", "erased"]
+
+
 def test_keys_and_webhook_are_proven_by_the_inbox(both: Inbox) -> None:
     """The sender's challenge is answered with the key that decrypts and the key that signs receipts."""
     answer = both.sender.call("POST", f"/v1/recipients/{both.recipient}/prove", *OFFICER)
