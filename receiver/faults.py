@@ -3,7 +3,7 @@
 PortabilityError
   TransferRefused      this side refuses, and the receipt states the code
     BadStatement  StatementExpired  WrongList  WrongAudience  WrongKey  TransferChanged
-    ArchiveRefused  ArchiveTooLarge
+    ArchiveRefused  ArchiveTooLarge  NoRoom
   SenderRefused  SenderUnavailable  ImportConflict
   WrongMetadata  ProviderRefused  CopyPending
   BadInput
@@ -91,10 +91,18 @@ class ArchiveRefused(TransferRefused):
 
 
 class ArchiveTooLarge(TransferRefused):
-    """The archive unpacks to more than the free space, or than its size allows. Nothing of it was unpacked."""
+    """The archive unpacks to more than the limit, or than its size allows. Nothing of it was unpacked."""
 
     code = "archive_too_large"
-    default_hint = "free some space or use another folder; if you trust the sender, raise the limit with --most-bytes"
+    default_hint = "if you trust the sender, raise the limit with --most-bytes"
+
+
+class NoRoom(ArchiveTooLarge):
+    """The disk of this side has too little free space. The sender hears nothing, and what was received is kept."""
+
+    code = "no_room"
+    retryable = True
+    default_hint = "free some space, and run the same command again; or use another folder"
 
 
 class SenderRefused(PortabilityError):

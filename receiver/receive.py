@@ -25,6 +25,7 @@ from portability.trust.signing import Jwks, SigningKey
 from receiver.faults import (
     ArchiveTooLarge,
     BadStatement,
+    NoRoom,
     RefusalReceipt,
     SenderRefused,
     TransferRefused,
@@ -99,8 +100,9 @@ def receive(
         job.sweep()
         try:
             return _received(job)
-        except TransferRefused:
-            job.discard()
+        except TransferRefused as fault:
+            if not fault.retryable:
+                job.discard()
             raise
 
 
@@ -122,13 +124,13 @@ def _received(job: _Job) -> Received:
 
 @contextmanager
 def _full_named() -> Iterator[None]:
-    """Convert a full disk into ArchiveTooLarge; the sender is not informed of it."""
+    """Convert a full disk into NoRoom."""
     try:
         yield
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        raise ArchiveTooLarge("no space is left on the disk") from None
+        raise NoRoom("no space is left on the disk") from None
 
 
 @contextmanager
@@ -165,6 +167,8 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
         said = papers.complete(job.target, job.sender, found.links, said)
         claims = {"iss": said.issuer, "export": said.export, "sub": said.subject, "profile": said.profile}
         unpacked, volumes = job.take(said.parcels, jwks, claims, said.nonce)
+    except NoRoom:
+        raise  # it can be received later
     except TransferRefused as fault:
         fault.receipt = RefusalReceipt(found.token, found.links.receipt_url, len(said.parcels))
         if recipient.receipt_key is not None:
@@ -249,7 +253,7 @@ class _Job:
         largest = sorted((parcel.sent.size for parcel in parcels), reverse=True)[:PARALLEL]
         wanted = packed + sum(largest) - there
         if wanted > (room := shutil.disk_usage(self.target).free - SPARE_BYTES):
-            raise ArchiveTooLarge(f"the volumes have {wanted} bytes, but only {max(room, 0)} bytes are free")
+            raise NoRoom(f"the volumes have {wanted} bytes, but only {max(room, 0)} bytes are free")
 
     def _volumes(self, parcels: Sequence[Parcel], folder: Path, nonce: bytes | None) -> tuple[Path, ...]:
         progress = self.began("fetching", sum(parcel.sent.size for parcel in parcels))

@@ -36,7 +36,7 @@ from receiver.fetch.sender import Sender, TransferLinks
 from receiver.importer.archive_import import ImportOptions, import_archive
 from receiver.importer.contents import Contents, bags
 from receiver.importer.database import opened
-from receiver.importer.faults import BadTarget
+from receiver.importer.faults import BadArchive, BadTarget, NotImportable
 from receiver.importer.hooks import installed_hooks
 from receiver.importer.report import ImportReport
 from receiver.importer.undo import undo
@@ -106,7 +106,10 @@ def quarantined(service: ReceivingService) -> frozenset[str]:
 def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
     """Fetch, decrypt, verify and unpack what a link offers; the receipt of a refusal is queued.
 
-    Raises: SenderUnavailable, RemoteUnavailable, Stopped, OSError; WrongState if it was overtaken.
+    Only what was received is refused: after a fault of this side, such as a full disk, the step is repeated.
+
+    Raises: SenderUnavailable, RemoteUnavailable, AddressRefused, NoRoom, BadInput, Stopped, OSError; WrongState if it
+    was overtaken.
     """
     settings, url = service.settings, offers.link_of(service.settings.keys, row)
     folder = folder_of(service.quarantine, row["id"])
@@ -124,7 +127,7 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
         columns = _described(folder, found, party)
     except SenderRefused:
         _end(service, row, ReceivedState.EXPIRED)
-    except (TransferRefused, PortabilityError) as fault:
+    except (TransferRefused, BadArchive, NotImportable) as fault:
         if fault.retryable:
             raise
         _end(service, row, ReceivedState.REFUSED, detail={"code": fault.code}, columns=_refused(fault))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -307,6 +309,38 @@ def test_the_receipt_of_a_refusal_is_repeated_until_the_sender_has_it(
     assert (both.shown(identifier)["receipt"], both.shown(identifier)["error_code"]) == ("sent", "wrong_key")
     with both.receiver.browser(*OFFICER) as visitor:
         assert "Not verified yet" in visitor.client.get(f"/staff/inbox/{identifier}").text
+
+
+def test_a_full_disk_here_refuses_nothing(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender hears nothing, the page names the code, and with free space the next try fetches it."""
+    sent_id, identifier = both.offered()
+    with monkeypatch.context() as full:
+        full.setattr("receiver.receive.SPARE_BYTES", 1 << 60)
+        assert service.advance(both.service)
+    assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("offered", "no_room")
+    assert both.sent(sent_id)["state"] == "offered"
+
+    both.work()
+
+    assert both.shown(identifier)["state"] == "fetched"
+    both.call("refuse", identifier, reason="other")
+    both.work()
+
+
+def test_a_run_that_has_not_ended_refuses_nothing(both: Inbox) -> None:
+    """A process that was paused for longer than its lease still has the folder when another takes the transfer."""
+    _, identifier = both.offered()
+    handle = os.open(folder_of(both.service.quarantine, identifier), os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    assert service.advance(both.service)
+    os.close(handle)
+    assert both.shown(identifier)["state"] == "offered"
+
+    both.work()
+
+    assert both.shown(identifier)["state"] == "fetched"
+    both.call("refuse", identifier, reason="other")
+    both.work()
 
 
 def test_more_than_the_limit_is_not_fetched(both: Inbox) -> None:
