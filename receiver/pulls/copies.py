@@ -132,11 +132,11 @@ def fetch(
     Raises: CopyPending after `patience_seconds`, ProviderRefused, and what `receive` raises.
     """
     give_up_at = time.monotonic() + patience_seconds
-    while (state := access.current(only_changes=only_changes)).get("state") in PENDING:
+    while str((state := access.current(only_changes=only_changes)).get("state")) in PENDING:
         if time.monotonic() >= give_up_at:
             raise CopyPending(f"the copy {access.record.copy} is not ready: its state is {state['state']}")
         pause(POLL_SECONDS)
-    if state.get("state") not in READY:
+    if str(state.get("state")) not in READY:
         access.save(None)
         raise ProviderRefused(f"the copy has ended: {asking.named(state.get('error_code'))}")
     if has_gone(state):
