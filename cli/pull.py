@@ -101,7 +101,7 @@ def begin(
         records.save(side.folder, record)
         if server:
             click.echo(f"{record.id}: the person opens {address}", err=True)
-            _show(context, side.consented(record.id, server.answer(ANSWER_SECONDS)))
+            _show(context, side.consented(record.id, server.answer(ANSWER_SECONDS, record.state)))
         else:
             _asked(context, record, address)
 

@@ -3,7 +3,7 @@
 PortabilityError
   TransferRefused      this side refuses, and the receipt states the code
     BadStatement  StatementExpired  WrongList  WrongAudience  WrongKey  TransferChanged
-    ArchiveRefused  ArchiveTooLarge
+    ArchiveRefused  ArchiveTooLarge  NoRoom
   SenderRefused  SenderUnavailable  ImportConflict
   WrongMetadata  ProviderRefused  CopyPending
   BadInput
@@ -13,15 +13,28 @@ PortabilityError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from archive.verify.faults import ArchiveFault
 from portability.api.errors import BadInput, PortabilityError
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalReceipt:
+    """What the receipt of a refusal needs beside the code."""
+
+    statement: str
+    """transfer.jwt as it was received."""
+    receipt_url: str
+    volumes: int
 
 
 class TransferRefused(PortabilityError):
     """A transfer or archive is refused."""
 
     code = "transfer_refused"
+    receipt: RefusalReceipt | None = None
+    """None: the sender gets no receipt, because nothing in its statement can be believed."""
 
 
 class BadStatement(TransferRefused):
@@ -78,10 +91,18 @@ class ArchiveRefused(TransferRefused):
 
 
 class ArchiveTooLarge(TransferRefused):
-    """The archive unpacks to more than the free space, or than its size allows. Nothing of it was unpacked."""
+    """The archive unpacks to more than the limit, or than its size allows. Nothing of it was unpacked."""
 
     code = "archive_too_large"
-    default_hint = "free some space or use another folder; if you trust the sender, raise the limit with --most-bytes"
+    default_hint = "if you trust the sender, raise the limit with --most-bytes"
+
+
+class NoRoom(ArchiveTooLarge):
+    """The disk of this side has too little free space. The sender hears nothing, and what was received is kept."""
+
+    code = "no_room"
+    retryable = True
+    default_hint = "free some space, and run the same command again; or use another folder"
 
 
 class SenderRefused(PortabilityError):

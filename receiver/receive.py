@@ -22,7 +22,15 @@ import httpx
 
 from portability.api.errors import BadInput, PortabilityError
 from portability.trust.signing import Jwks, SigningKey
-from receiver.faults import ArchiveTooLarge, BadStatement, SenderRefused, TransferRefused, WrongAudience
+from receiver.faults import (
+    ArchiveTooLarge,
+    BadStatement,
+    NoRoom,
+    RefusalReceipt,
+    SenderRefused,
+    TransferRefused,
+    WrongAudience,
+)
 from receiver.fetch import papers, receipt, statement
 from receiver.fetch.decryption import unseal
 from receiver.fetch.download import FetchPatience, Progress, fetch, is_as_announced
@@ -50,8 +58,7 @@ class ReceivingParty:
     jwks: Jwks | None = None
     """The issuer's keys; None: those that the sender publishes."""
     receipt_key: SigningKey | None = None
-    confirms: bool = True
-    """Whether a complete transfer is receipted at once; a refusal always is."""
+    """None: no receipt is sent; a refusal has what the caller needs to send it (`TransferRefused.receipt`)."""
     transfer: str | None = None
     """The required id of the transfer; None: that of the link."""
     most_bytes: int | None = None
@@ -93,8 +100,9 @@ def receive(
         job.sweep()
         try:
             return _received(job)
-        except TransferRefused:
-            job.discard()
+        except TransferRefused as fault:
+            if not fault.retryable:
+                job.discard()
             raise
 
 
@@ -116,13 +124,13 @@ def _received(job: _Job) -> Received:
 
 @contextmanager
 def _full_named() -> Iterator[None]:
-    """Convert a full disk into ArchiveTooLarge; the sender is not informed of it."""
+    """Convert a full disk into NoRoom."""
     try:
         yield
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        raise ArchiveTooLarge("no space is left on the disk") from None
+        raise NoRoom("no space is left on the disk") from None
 
 
 @contextmanager
@@ -159,7 +167,10 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
         said = papers.complete(job.target, job.sender, found.links, said)
         claims = {"iss": said.issuer, "export": said.export, "sub": said.subject, "profile": said.profile}
         unpacked, volumes = job.take(said.parcels, jwks, claims, said.nonce)
+    except NoRoom:
+        raise  # it can be received later
     except TransferRefused as fault:
+        fault.receipt = RefusalReceipt(found.token, found.links.receipt_url, len(said.parcels))
         if recipient.receipt_key is not None:
             # A statement for another recipient does not make this side that recipient.
             own = replace(said, audience=recipient.audience or said.audience)
@@ -174,7 +185,7 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
 def _receipted(job: _Job, found: TransferPapers, said: Statement) -> bool:
     """Send the receipt if there is a key and none was sent; returns whether the sender has one."""
     path, key = job.target / RECEIPT, job.recipient.receipt_key
-    if key is not None and job.recipient.confirms and not path.exists():
+    if key is not None and not path.exists():
         proof = papers.possession(job.target, said.parcels, said.nonce)
         receipt_text = receipt.signed(said, key, volumes=said.volumes, possession=proof)
         job.sender.post_receipt(found.links, receipt_text)
@@ -242,7 +253,7 @@ class _Job:
         largest = sorted((parcel.sent.size for parcel in parcels), reverse=True)[:PARALLEL]
         wanted = packed + sum(largest) - there
         if wanted > (room := shutil.disk_usage(self.target).free - SPARE_BYTES):
-            raise ArchiveTooLarge(f"the volumes have {wanted} bytes, but only {max(room, 0)} bytes are free")
+            raise NoRoom(f"the volumes have {wanted} bytes, but only {max(room, 0)} bytes are free")
 
     def _volumes(self, parcels: Sequence[Parcel], folder: Path, nonce: bytes | None) -> tuple[Path, ...]:
         progress = self.began("fetching", sum(parcel.sent.size for parcel in parcels))

@@ -34,6 +34,8 @@ OFFERED, CHALLENGE, NOTICE = "transfer.offered", "recipient.challenge", "transfe
 NAME = re.compile(r"[!-~]{1,200}")
 RETRY_SECONDS = 3600
 WITHDRAWING = frozenset({NoticeKind.WITHDRAWN, NoticeKind.ERASED})
+WEIGHTS = [NoticeKind.EXPIRED, NoticeKind.RECTIFIED, NoticeKind.WITHDRAWN, NoticeKind.ERASED]
+"""Kinds of notices, the one that asks most of this side last."""
 
 
 class ForgedWebhook(BadInput):
@@ -73,15 +75,16 @@ def verified(connection: Connection, keys_folder: Path, headers: Mapping[str, st
     refused = ForgedWebhook("no recorded sender has signed this webhook")
     try:
         document = orjson.loads(body)
-        data, kind = document["data"], document["type"]
-        sender = senders.of_issuer(connection, data["issuer"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        data, kind, issuer = document["data"], document["type"], document["data"]["issuer"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
         raise refused from None
-    if sender is None or not isinstance(kind, str):
+    is_named = isinstance(kind, str) and isinstance(issuer, str)
+    sender = senders.of_issuer(connection, issuer) if is_named else None
+    if sender is None:
         raise refused
     try:
         Webhook(senders.secret_of(keys_folder, sender)).verify(body, dict(headers))
-    except WebhookVerificationError:
+    except (WebhookVerificationError, ValueError):  # ValueError: a signature that is not `version,base64`
         raise refused from None
     return SignedWebhook(sender, headers["webhook-id"], kind, data, body)
 
@@ -93,9 +96,9 @@ def store(connection: Connection, settings: Settings, webhook: SignedWebhook) ->
     """
     data, sender = webhook.data, webhook.sender
     sent_id, url, ends_at = data.get("transfer"), data.get("url"), _moment(data.get("expires_at"))
-    if not all(isinstance(text, str) and NAME.fullmatch(text) for text in (sent_id, webhook.id)):
+    if not (_is_name(sent_id) and _is_name(webhook.id)):
         raise WrongOffer("`transfer` or `webhook-id` is not an id of 1 to 200 printable characters")
-    if not isinstance(url, str) or senders.origin_of(url) != senders.origin_of(sender["jwks_url"]):
+    if not (isinstance(url, str) and _is_on(url, sender["jwks_url"])):
         raise WrongOffer("`url` is not on the origin of the sender's key set")
     SafeHttpClient.of(settings).target(url)
     same = or_(TABLE.c.webhook_id == webhook.id, TABLE.c.sent_id == sent_id)
@@ -121,18 +124,22 @@ def store(connection: Connection, settings: Settings, webhook: SignedWebhook) ->
 def note(connection: Connection, webhook: SignedWebhook) -> None:
     """Record a sender's notice about a transfer: what is withdrawn before it is imported is not imported.
 
+    Notices come repeatedly and in any order: one that asks less of this side does not replace another.
+
     A notice about a transfer that was received by other means is in the audit log only. Raises WrongOffer.
     """
     kind, sent_id = webhook.type.removeprefix(NOTICE), webhook.data.get("transfer")
-    if kind not in {*NoticeKind} or not isinstance(sent_id, str):
+    if kind not in {*NoticeKind} or not _is_name(sent_id):
         raise WrongOffer("the webhook is neither an offer, nor a challenge, nor a notice")
     matching = (TABLE.c.sender_id == webhook.sender["id"], TABLE.c.sent_id == sent_id)
     row = connection.execute(select(TABLE).where(*matching).with_for_update()).mappings().first()
     actor = f"sender:{webhook.sender['id']}"
     detail: audit.Detail = {"sender": webhook.sender["id"], "kind": kind}
     if row is not None:
-        noted = update(TABLE).where(TABLE.c.id == row["id"]).values(notice=kind, noticed_at=now())
-        connection.execute(noted)
+        lesser = WEIGHTS[: WEIGHTS.index(NoticeKind(kind)) + 1]
+        is_less = func.coalesce(TABLE.c.notice, NoticeKind.EXPIRED).in_(lesser)
+        noted = update(TABLE).where(TABLE.c.id == row["id"], is_less)
+        connection.execute(noted.values(notice=kind, noticed_at=now()))
         detail = {"received": row["id"], **detail}
         if kind in WITHDRAWING and row["state"] in WITHDRAWABLE:
             transition(connection, row, ReceivedState.WITHDRAWN, actor=actor)
@@ -144,11 +151,24 @@ def link_of(keys_folder: Path, row: Mapping[Any, Any]) -> str:
     return cipher(keys_folder, row["kid"], PURPOSE).decrypt(row["sealed"]).decode()
 
 
+def _is_name(text: object) -> bool:
+    return isinstance(text, str) and bool(NAME.fullmatch(text))
+
+
+def _is_on(url: str, jwks_url: str) -> bool:
+    """Return whether a text is a URL on the origin of a key set."""
+    try:
+        return senders.origin_of(url) == senders.origin_of(jwks_url)
+    except ValueError:  # not a URL, such as `http://[::1`
+        return False
+
+
 def _moment(text: object) -> datetime:
+    """Return a time of RFC 3339 in UTC. Raises WrongOffer for another text, or a time that UTC cannot express."""
     try:
         moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901  # refused below, because it has no time zone
-    if moment.tzinfo is None:
-        raise WrongOffer("`expires_at` is not a time of RFC 3339")
-    return moment.astimezone(UTC)
+        if moment.tzinfo:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise WrongOffer("`expires_at` is not a time of RFC 3339")

@@ -105,7 +105,7 @@ RECEIVED: Mapping[ReceivedState, ReceivedMeaning] = {
     _S.UNDOING: ReceivedMeaning(next={_S.UNDONE: "received.undone", _S.IMPORTED: None}, is_work=True),
     _S.UNDONE: ReceivedMeaning(next={}, is_ended=True, message=MessageKind.RECEIVED_UNDONE),
     _S.DECLINED: ReceivedMeaning(next={}, is_ended=True, receipt=True),
-    _S.REFUSED: ReceivedMeaning(next={}, is_ended=True),
+    _S.REFUSED: ReceivedMeaning(next={}, is_ended=True, receipt=True),
     _S.WITHDRAWN: ReceivedMeaning(next={}, is_ended=True),
     _S.EXPIRED: ReceivedMeaning(next={}, is_ended=True, receipt=True),
 }

@@ -45,7 +45,8 @@ def transition(
     before, meaning = ReceivedState(row["state"]), RECEIVED[to]
     if to not in RECEIVED[before].next:
         raise WrongState(f"received transfer {row['id']} is {before}: it cannot become {to}")
-    values = {"state": to, **RELEASED, "not_before": now(), **_entering(row, to), **(columns or {})}
+    changed = dict(columns or {})
+    values = {"state": to, **RELEASED, "not_before": now(), **_entering({**row, **changed}, to), **changed}
     same = (TABLE.c.id == row["id"], TABLE.c.state == before, TABLE.c.token.is_not_distinct_from(row["token"]))
     if not connection.execute(update(TABLE).where(*same).values(**values)).rowcount:
         raise WrongState(f"received transfer {row['id']} has changed since it was read")

@@ -42,7 +42,9 @@ def renew(engine: Engine, row: Mapping[Any, Any], lease_seconds: float) -> bool:
 def postpone(engine: Engine, row: Mapping[Any, Any], code: str, backoff_seconds: float) -> None:
     """Release a claim and try again later: the wait doubles, up to an hour."""
     wait_seconds = leases.backoff_seconds(backoff_seconds, row["attempts"], BACKOFF_MAX_SECONDS)
-    later = {"lease_until": None, "token": None, "not_before": now(wait_seconds), "error_code": code}
+    # The code of a refusal stays: its receipt states it.
+    known = row["error_code"] if row["state"] == ReceivedState.REFUSED else code
+    later = {"lease_until": None, "token": None, "not_before": now(wait_seconds), "error_code": known}
     with writing(engine) as connection:
         connection.execute(update(TABLE).where(*_same(row)).values(**later))
 

@@ -242,7 +242,7 @@ def _public_key(kid: str, member: Mapping[str, JSON]) -> PublicKey:
     try:
         key = ECKey.import_key({**public, "use": "sig", "alg": ALGORITHM})
         return PublicKey(key, _moment(member.get("retired_at")), _moment(member.get("revoked_at")))
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, OverflowError) as error:  # OverflowError: a time that UTC cannot express
         raise BadInput(f"cannot read the key {kid!r} of the JWK Set: {type(error).__name__}") from None
 
 

@@ -170,13 +170,16 @@ class Contents:
         self._folders[volume], self._export_id, self.issuer = folder, claims["export"], claims["iss"]
         hashes = _parsed(bag.MANIFEST, _tag_file(folder, bag.MANIFEST, tags))
         package = _json(bag.DATA_PACKAGE, _tag_file(folder, bag.DATA_PACKAGE, tags))
-        rows = [_row(volume, claims["revision"], resource, hashes) for resource in package.get("resources", [])]
+        resources = package.get("resources", [])
+        if not isinstance(resources, list):
+            raise BadArchive(f"{folder.name}: {bag.DATA_PACKAGE} has no list of files")
+        rows = [_row(volume, claims["revision"], resource, hashes) for resource in resources]
         self._scratch.executemany(f"INSERT OR IGNORE INTO member VALUES ({','.join('?' * 13)})", rows)  # noqa: S608 - question marks
         if len({row[2] for row in rows}) != len(hashes):
             raise BadArchive(f"{folder.name}: {bag.DATA_PACKAGE} describes other files than the manifest")
         self._counts[volume] = _counts(folder, tags, rows)
         if bag.EXPORT in tags and claims["revision"] > self.export.get("revision", 0):
-            self.export = _json(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags))
+            self.export = _closing(_json(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags)))
             if bag.CHANGES in tags:
                 document = _json(bag.CHANGES, _tag_file(folder, bag.CHANGES, tags))
                 self.changes = FeedChanges.parse(document, folder, tags)
@@ -188,15 +191,15 @@ class Contents:
             raise NotImportable(f"the archive has format {self.export.get('format')!r}; expected {FORMAT}")
         if (profile := self.export.get("profile")) not in PROFILES:
             raise NotImportable(f"an export with profile {profile!r} cannot be imported: it is a copy to read")
-        lines = self.export.get("volumes")
-        listed = {line.get("number") for line in lines} if isinstance(lines, list) else set()
+        lines = self.export.get("volumes", [])
+        listed = {line["number"] for line in lines}
         if missing := sorted(listed - self._folders.keys()):
             raise BadArchive(f"volumes are missing: {', '.join(map(str, missing))}")
         if unlisted := sorted(self._folders.keys() - listed):
             raise BadArchive(
                 f"there are volumes that the closing volume does not list: {', '.join(map(str, unlisted))}"
             )
-        names = {line.get("number"): str(line.get("name")) for line in lines} if isinstance(lines, list) else {}
+        names = {line["number"]: str(line.get("name")) for line in lines}
         present = {names[number]: found for number, found in self._counts.items()}
         for difference in counting.of_archive(self.export, present):
             raise BadArchive(f"its volumes contain other numbers than {bag.EXPORT}: {difference}")
@@ -241,6 +244,18 @@ def _unsigned(token: str) -> Mapping[str, Any]:
         return _json(bag.SIGNATURE, urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, binascii.Error, ValueError):
         raise BadArchive(f"{bag.SIGNATURE} is not a signature") from None
+
+
+def _closing(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return export.json, once what is read of it has the right types. Raises BadArchive."""
+    lines = document.get("volumes", [])
+    is_listed = isinstance(lines, list) and all(
+        isinstance(line, dict) and type(line.get("number")) is int for line in lines
+    )
+    is_named = all(isinstance(document.get(name), str | None) for name in ("profile", "subject_kind"))
+    if not (is_listed and is_named and type(document.get("revision", 1)) is int):
+        raise BadArchive(f"{bag.EXPORT} lacks a property, or has one of another type")
+    return document
 
 
 def _row(volume: int, revision: int, resource: Any, hashes: Mapping[str, str]) -> tuple[Any, ...]:  # noqa: ANN401  # JSON of a stranger

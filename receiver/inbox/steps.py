@@ -36,7 +36,7 @@ from receiver.fetch.sender import Sender, TransferLinks
 from receiver.importer.archive_import import ImportOptions, import_archive
 from receiver.importer.contents import Contents, bags
 from receiver.importer.database import opened
-from receiver.importer.faults import BadTarget
+from receiver.importer.faults import BadArchive, BadTarget, NotImportable
 from receiver.importer.hooks import installed_hooks
 from receiver.importer.report import ImportReport
 from receiver.importer.undo import undo
@@ -104,9 +104,12 @@ def quarantined(service: ReceivingService) -> frozenset[str]:
 
 
 def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
-    """Fetch, decrypt, verify and unpack what a link offers; the sender hears at once of a refusal.
+    """Fetch, decrypt, verify and unpack what a link offers; the receipt of a refusal is queued.
 
-    Raises: SenderUnavailable, RemoteUnavailable, NoSigningKey, Stopped, OSError; WrongState if it was overtaken.
+    Only what was received is refused: after a fault of this side, such as a full disk, the step is repeated.
+
+    Raises: SenderUnavailable, RemoteUnavailable, AddressRefused, NoRoom, BadInput, Stopped, OSError; WrongState if it
+    was overtaken.
     """
     settings, url = service.settings, offers.link_of(service.settings.keys, row)
     folder = folder_of(service.quarantine, row["id"])
@@ -115,8 +118,6 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
         audience=service.audience,
         issuer=row["sender_issuer"],
         jwks=key_sets.fetch(service.client, row["sender_jwks_url"]),
-        receipt_key=service.receipt_key(),
-        confirms=False,
         transfer=row["sent_id"],
         most_bytes=settings.inbox_bytes,
     )
@@ -126,10 +127,10 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
         columns = _described(folder, found, party)
     except SenderRefused:
         _end(service, row, ReceivedState.EXPIRED)
-    except (TransferRefused, PortabilityError) as fault:
+    except (TransferRefused, BadArchive, NotImportable) as fault:
         if fault.retryable:
             raise
-        _end(service, row, ReceivedState.REFUSED, detail={"code": fault.code}, columns={"error_code": fault.code})
+        _end(service, row, ReceivedState.REFUSED, detail={"code": fault.code}, columns=_refused(fault))
     else:
         detail = {"volumes": columns["volumes"], "files": columns["files"]}
         _end(service, row, ReceivedState.FETCHED, detail=detail, columns=columns)
@@ -190,7 +191,11 @@ def undo_import(service: ReceivingService, row: RowMapping, _ended: Event) -> No
 def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
     """Send the receipt of what was decided. Raises SenderRefused, SenderUnavailable, NoSigningKey."""
     said = StoredStatement(service.audience, row["sender_issuer"], row["sent_id"], row["statement"])
-    codes = {ReceivedState.DECLINED: row["reason"], ReceivedState.EXPIRED: NOT_DECIDED}
+    codes = {
+        ReceivedState.DECLINED: row["reason"],
+        ReceivedState.EXPIRED: NOT_DECIDED,
+        ReceivedState.REFUSED: row["error_code"],
+    }
     code = codes.get(ReceivedState(row["state"]))
     proof = None if code else row["possession"]
     token = receipt.signed(said, service.receipt_key(), volumes=row["volumes"], possession=proof, code=code)
@@ -246,6 +251,15 @@ def _described(folder: Path, found: Received, party: ReceivingParty) -> dict[str
         "bytes": found.unpacked.bytes,
         "fetched_at": datetime.now(UTC),
     }
+
+
+def _refused(fault: PortabilityError) -> dict[str, Any]:
+    """Return the columns of a refusal, with what its receipt names."""
+    known: dict[str, Any] = {"error_code": fault.code}
+    if isinstance(fault, TransferRefused) and fault.receipt:
+        said = fault.receipt
+        known |= {"statement": said.statement, "receipt_url": said.receipt_url, "volumes": said.volumes}
+    return known
 
 
 def _send_back(service: ReceivingService, row: RowMapping, fault: PortabilityError) -> None:

@@ -171,7 +171,9 @@ def _granted(client: SafeHttpClient, us: PullingProvider, record: PullRecord, se
 def _allowed(record: PullRecord, found: Mapping[str, Any]) -> list[str]:
     """Return what the person has allowed: a part of what was asked for. Raises SenderUnavailable."""
     match found.get("authorization_details"):
-        case [{"type": "portability", "datasets": [*names]}] if names and set(names) <= set(record.datasets):
+        case [{"type": "portability", "datasets": [*names]}] if names and all(
+            name in record.datasets for name in names
+        ):
             return sorted(names)
     raise SenderUnavailable("the provider's answer allows what was not asked for")
 

@@ -26,7 +26,9 @@ EARLY_SECONDS = 60
 """How long before its end an access token is renewed."""
 POLL_SECONDS = 5.0
 PENDING = frozenset({"review", "preparing", "encrypting"})
-READY = frozenset({"ready", "delivered"})
+DELIVERED = "delivered"
+READY = frozenset({"ready", DELIVERED})
+NOT_FOUND = 404
 COPY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -67,22 +69,38 @@ class PullAccess:
 
     def current(self, *, only_changes: bool = False) -> Mapping[str, Any]:
         """Start a copy, or return that which is under way. Raises ProviderRefused, SenderUnavailable."""
-        if self.record.copy is None:
-            url = f"{self.base}?changes=true" if only_changes else self.base
-            answer = self.client.post(url, b"", headers=self.headers("POST", self.base))
-            found = asking.checked(answer.status, answer.body, 200, 201)
-            identifier = found.get("id")
-            if not isinstance(identifier, str) or not COPY.fullmatch(identifier):
-                raise SenderUnavailable("the provider's answer names no copy")
-            self.save(identifier)
+        if self.record.copy and (found := self._followed()):
             return found
+        url = f"{self.base}?changes=true" if only_changes else self.base
+        answer = self.client.post(url, b"", headers=self.headers("POST", self.base))
+        found = asking.checked(answer.status, answer.body, 200, 201)
+        identifier = found.get("id")
+        if not isinstance(identifier, str) or not COPY.fullmatch(identifier):
+            raise SenderUnavailable("the provider's answer names no copy")
+        self.save(identifier)
+        return found
+
+    def _followed(self) -> Mapping[str, Any]:
+        """Return the copy that an earlier run has begun; empty: it is over, and the next can be started."""
         answer = self.client.get(self.url, headers=self.headers("GET", self.url))
-        return asking.checked(answer.status, answer.body, 200)
+        if answer.status == NOT_FOUND:  # the provider has lost it with its last commits, or has deleted its record
+            self.save(None)
+            return {}
+        found = asking.checked(answer.status, answer.body, 200)
+        if has_gone(found):  # an earlier run was killed after the receipt
+            self.save(None, fetched=1)
+            return {}
+        return found
 
     @property
     def url(self) -> str:
         """Return the address of the copy that is being fetched."""
         return f"{self.base}/{self.record.copy}"
+
+
+def has_gone(copy: Mapping[str, Any]) -> bool:
+    """Return whether a copy was delivered, and its time is over: its volumes are deleted."""
+    return copy.get("state") == DELIVERED and not copy.get("volumes")
 
 
 class BoundRequests(httpx.Auth):
@@ -114,13 +132,16 @@ def fetch(
     Raises: CopyPending after `patience_seconds`, ProviderRefused, and what `receive` raises.
     """
     give_up_at = time.monotonic() + patience_seconds
-    while (state := access.current(only_changes=only_changes)).get("state") in PENDING:
+    while str((state := access.current(only_changes=only_changes)).get("state")) in PENDING:
         if time.monotonic() >= give_up_at:
             raise CopyPending(f"the copy {access.record.copy} is not ready: its state is {state['state']}")
         pause(POLL_SECONDS)
-    if state.get("state") not in READY:
+    if str(state.get("state")) not in READY:
         access.save(None)
         raise ProviderRefused(f"the copy has ended: {asking.named(state.get('error_code'))}")
+    if has_gone(state):
+        access.save(None)
+        raise ProviderRefused("the copy was delivered before, and its volumes are deleted", hint="ask the person again")
     client = checked_client(access.client, access.url)
     client.auth = BoundRequests(access)
     received = receive(access.url, target, party, began=began, client=client)

@@ -20,7 +20,7 @@ from archive.verify.volumes import CheckedVolume, Progress, check_volume
 from archive.verify.zip_entries import CentralDirectory, Tape, read_directory, read_entry, skip_gap
 from portability.api.errors import BadInput
 from portability.trust.signing import Jwks
-from receiver.faults import ArchiveRefused, ArchiveTooLarge
+from receiver.faults import ArchiveRefused, ArchiveTooLarge, NoRoom
 
 DEFLATE_RATIO = 1_032
 """Deflate expands 2 bits to at most 258 bytes (RFC 1951 section 3.2.5)."""
@@ -113,10 +113,12 @@ def _check_size(zips: Sequence[Path], target: Path, most_bytes: int | None) -> N
     packed_bytes = sum(path.stat().st_size for path in zips)
     own_bound = min(max(RATIO * packed_bytes, SMALL_BYTES), MOST_BYTES)
     room_bytes = shutil.disk_usage(target).free - SPARE_BYTES
-    bound_bytes = min(room_bytes, most_bytes or own_bound)
-    if total_bytes > bound_bytes:
-        limit = max(bound_bytes, 0)
-        raise ArchiveTooLarge(f"{packed_bytes} bytes unpack to {total_bytes} bytes, but the limit is {limit}")
+    allowed_bytes = most_bytes or own_bound
+    unpacked = f"{packed_bytes} bytes unpack to {total_bytes} bytes, but the limit is"
+    if total_bytes > allowed_bytes:
+        raise ArchiveTooLarge(f"{unpacked} {allowed_bytes}")
+    if total_bytes > room_bytes:
+        raise NoRoom(f"{unpacked} {max(room_bytes, 0)}, the free space")
 
 
 def _check_entries(name: str, directory: CentralDirectory) -> None:

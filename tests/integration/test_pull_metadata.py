@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +14,12 @@ from stating import publish, stated
 from transferring import Provider, providing
 
 from portability.api.errors import PortabilityError
-from portability.safe_http import SafeHttpClient
-from receiver.pulls import asking, metadata
+from portability.safe_http import RemoteUnavailable, SafeHttpClient
+from portability.transfers import key_sets
+from receiver.pulls import asking, copies, metadata
 from receiver.pulls.asking import PullingProvider, WantedData
 from receiver.pulls.copies import BoundRequests
+from receiver.receive import ReceivingParty
 
 LOOPBACK = SafeHttpClient(loopback=True)
 RESOURCE, SERVER = "/.well-known/oauth-protected-resource", "/.well-known/oauth-authorization-server"
@@ -127,6 +130,11 @@ WRONG_TOKENS: dict[str, tuple[int, dict[str, Any], str]] = {
         "sender_unavailable",
     ),
     "nothing": (200, {"authorization_details": []}, "sender_unavailable"),
+    "a list for a name": (
+        200,
+        {"authorization_details": [{"type": "portability", "datasets": [["account"]]}]},
+        "sender_unavailable",
+    ),
     "an error": (400, {"error": "invalid_grant"}, "provider_refused"),
     "an outage": (503, {}, "sender_unavailable"),
 }
@@ -152,6 +160,37 @@ def test_wrong_tokens_are_refused(third: Provider, name: str) -> None:
     with pytest.raises(PortabilityError) as refused:
         asking.consent(LOOPBACK, us, record, answer)
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("state", [["ready"], {"ready": 1}, None, 7])
+def test_a_copy_whose_state_is_no_text_has_ended(tmp_path: Path, state: object) -> None:
+    """The answer of another provider ends in an error, whatever it holds."""
+
+    class Access:
+        def current(self, *, only_changes: bool) -> dict[str, object]:
+            return {"id": "pul_1", "state": state, "only_changes": only_changes}
+
+        def save(self, copy: str | None) -> None:
+            assert not copy
+
+    with pytest.raises(PortabilityError) as refused:
+        copies.fetch(Access(), tmp_path, ReceivingParty(), patience_seconds=0)  # type: ignore[arg-type]  # what it uses
+    assert refused.value.code == "provider_refused"
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00", "never", 7])
+def test_a_key_set_with_an_impossible_time_is_no_key_set(third: Provider, time: object) -> None:
+    """Its provider is asked later: a person may mend the key set."""
+    usual = third.server.reply
+
+    def reply(heard: Heard) -> Reply:
+        status, headers, body = usual(heard)
+        keys = [{**key, "retired_at": time} for key in orjson.loads(body)["keys"]]
+        return status, headers, orjson.dumps({"keys": keys})
+
+    third.server.reply = reply
+    with pytest.raises(RemoteUnavailable):
+        key_sets.fetch(LOOPBACK, f"{third.server.url}/jwks.json")
 
 
 def test_a_refresh_token_stays_where_the_server_sends_no_other(third: Provider) -> None:

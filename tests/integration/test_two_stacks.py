@@ -21,7 +21,7 @@ from inboxes import HERE, LOOPBACK, profile
 from joserfc.jwk import ECKey
 from pulling import worked
 from served import OWNER, Served
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, delete, select
 from two_stacks import TwoStacks, two_stacks
 from workers import until
 
@@ -178,6 +178,57 @@ def test_an_interrupted_download_continues(stacks: TwoStacks, tmp_path: Path) ->
     with reading(stacks.there.world.engine) as connection:
         (sent,) = connection.scalars(newest)
     assert (sent["bytes"], sent["requests"], sent["complete"]) == (volume["bytes"], 2, True)
+
+
+def kept_copy(stacks: TwoStacks, request: str, copy: str) -> None:
+    """Have a run end before it notes that the copy was fetched."""
+    path = stacks.pulls / f"{request}.json"
+    path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "copy": copy}))
+
+
+def gone(stacks: TwoStacks, copy: str) -> None:
+    """Delete the volumes of a copy, as the clock does after its time."""
+    with writing(stacks.there.world.engine) as connection:
+        sent = select(models.pull.c.transfer_id).where(models.pull.c.id == copy).scalar_subquery()
+        connection.execute(delete(models.transfer_copy).where(models.transfer_copy.c.transfer_id == sent))
+
+
+def newest_copy(stacks: TwoStacks) -> str:
+    with reading(stacks.there.world.engine) as connection:
+        return str(connection.scalar(select(models.pull.c.id).order_by(models.pull.c.created_at.desc()).limit(1)))
+
+
+def test_a_copy_that_the_provider_does_not_know_any_more_is_begun_anew(stacks: TwoStacks, tmp_path: Path) -> None:
+    """After a failover it has lost the row of a copy under way: the next run starts another."""
+    request = stacks.consented("account", until=in_a_month())
+    stacks.ready(request)
+    with writing(stacks.there.world.engine) as connection:
+        connection.execute(delete(models.pull).where(models.pull.c.id == newest_copy(stacks)))
+
+    assert fetch_of(stacks, request, tmp_path / "in")["fetched"] == 1
+
+
+def test_a_copy_whose_volumes_are_deleted_is_over(stacks: TwoStacks, tmp_path: Path) -> None:
+    """A run was killed after the receipt, and the next comes after the time of the copy: it fetches another."""
+    request = stacks.consented("account", until=in_a_month())
+    fetch_of(stacks, request, tmp_path / "one")
+    first = newest_copy(stacks)
+    kept_copy(stacks, request, first)
+    gone(stacks, first)
+
+    fetch_of(stacks, request, tmp_path / "two")
+
+    assert newest_copy(stacks) != first
+
+
+def test_the_only_copy_whose_volumes_are_deleted_is_named(stacks: TwoStacks, tmp_path: Path) -> None:
+    """A consent to one copy brings no other: the error does not say that the command continues."""
+    request = stacks.consented("account")
+    fetch_of(stacks, request, tmp_path / "one")
+    kept_copy(stacks, request, newest_copy(stacks))
+    gone(stacks, newest_copy(stacks))
+
+    assert stacks.json("pull", "fetch", request, "--to", str(tmp_path / "two")) == "provider_refused"
 
 
 def test_one_copy_has_no_changes(stacks: TwoStacks, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,6 +28,8 @@ from portability.inbox import offers
 from portability.transfers import sending
 from portability.trust import keys
 from portability.trust.signing import TRANSFER_TYPE, sign
+from receiver.faults import SenderUnavailable
+from receiver.fetch.sender import Sender, TransferLinks
 from receiver.importer.database import opened
 from receiver.inbox import service
 from receiver.inbox.quarantine import folder_of
@@ -198,6 +202,37 @@ def test_a_forged_webhook_is_refused(both: Inbox, more: dict[str, Any]) -> None:
     assert len(both.listed()) == before
 
 
+@pytest.mark.parametrize("signature", ["v1", "v1,abc", "v1,a,b", "whsec", "v1,\xe9"])
+def test_a_malformed_signature_is_a_forged_webhook(both: Inbox, signature: str) -> None:
+    """Anyone can send one in the name of a recorded sender: it is refused as any other wrong signature."""
+    sent = both.webhook(offer(both))
+    sent["headers"]["webhook-signature"] = signature.encode("latin-1")
+
+    answer = post(both, **sent)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "forged_webhook")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"expires_at": "0001-01-01T00:00:00+14:00"},
+        {"expires_at": "9999-12-31T23:59:59-01:00"},
+        {"expires_at": "tomorrow"},
+        {"url": "http://[::1"},
+    ],
+    ids=["before the first year", "after the last year", "no time", "no address"],
+)
+def test_an_offer_with_an_impossible_time_or_address_is_refused(both: Inbox, wrong: dict[str, str]) -> None:
+    """The sender hears what is wrong, and nothing is stored."""
+    before = len(both.listed())
+
+    answer = post(both, **both.webhook(offer(both, transfer="trf_impossible", **wrong), id="msg_impossible"))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "wrong_offer")
+    assert len(both.listed()) == before
+
+
 def test_a_webhook_of_an_unknown_sender_is_refused(both: Inbox) -> None:
     """With the same answer as a forged webhook: it does not say which senders are known."""
     unknown = post(both, **both.webhook({**offer(both), "issuer": "https://unknown.example"}))
@@ -250,6 +285,62 @@ def test_data_that_is_encrypted_to_another_key_is_refused(both: Inbox) -> None:
     assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("refused", "wrong_key")
     assert (both.sent(sent_id)["state"], both.sent(sent_id)["error_code"]) == ("refused", "wrong_key")
     assert not (both.service.quarantine / identifier).exists()
+
+
+def test_the_receipt_of_a_refusal_is_repeated_until_the_sender_has_it(
+    both: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try has the code of the refusal, and not that of the try before."""
+    sent_id, identifier = both.offered()
+    post_receipt, tries = Sender.post_receipt, []
+
+    def cut_twice(sender: Sender, links: TransferLinks, text: str) -> None:
+        if links.id == sent_id:
+            tries.append(text)
+            if len(tries) <= 2:
+                raise SenderUnavailable("the connection was cut")
+        post_receipt(sender, links, text)
+
+    monkeypatch.setattr(Sender, "post_receipt", cut_twice)
+    both.work(identities=[pyrage.x25519.Identity.generate()])
+
+    assert len(tries) == 3
+    assert (both.sent(sent_id)["state"], both.sent(sent_id)["error_code"]) == ("refused", "wrong_key")
+    assert (both.shown(identifier)["receipt"], both.shown(identifier)["error_code"]) == ("sent", "wrong_key")
+    with both.receiver.browser(*OFFICER) as visitor:
+        assert "Not verified yet" in visitor.client.get(f"/staff/inbox/{identifier}").text
+
+
+def test_a_full_disk_here_refuses_nothing(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender hears nothing, the page names the code, and with free space the next try fetches it."""
+    sent_id, identifier = both.offered()
+    with monkeypatch.context() as full:
+        full.setattr("receiver.receive.SPARE_BYTES", 1 << 60)
+        assert service.advance(both.service)
+    assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("offered", "no_room")
+    assert both.sent(sent_id)["state"] == "offered"
+
+    both.work()
+
+    assert both.shown(identifier)["state"] == "fetched"
+    both.call("refuse", identifier, reason="other")
+    both.work()
+
+
+def test_a_run_that_has_not_ended_refuses_nothing(both: Inbox) -> None:
+    """A process that was paused for longer than its lease still has the folder when another takes the transfer."""
+    _, identifier = both.offered()
+    handle = os.open(folder_of(both.service.quarantine, identifier), os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    assert service.advance(both.service)
+    os.close(handle)
+    assert both.shown(identifier)["state"] == "offered"
+
+    both.work()
+
+    assert both.shown(identifier)["state"] == "fetched"
+    both.call("refuse", identifier, reason="other")
+    both.work()
 
 
 def test_more_than_the_limit_is_not_fetched(both: Inbox) -> None:
@@ -333,6 +424,19 @@ def test_a_consent_that_is_withdrawn_after_the_import_is_shown(both: Inbox) -> N
     assert (shown["state"], shown["notice"]) == ("imported", "withdrawn")
     both.call("undo", identifier)
     both.work()
+
+
+def test_a_notice_that_asks_less_does_not_hide_a_withdrawal(both: Inbox) -> None:
+    """Notices come in any order and repeatedly; the page and the API keep the one that asks most of the officer."""
+    sent_id, identifier = both.imported()
+    about = {"transfer": sent_id, "issuer": both.sender.world.place.settings.iss, "audience": "localhost"}
+    seen = []
+    for number, kind in enumerate(["rectified", "withdrawn", "rectified", "expired", "erased", "withdrawn"]):
+        sent = both.webhook({**about, "notice": f"ntc_{number}"}, f"transfer.{kind}", id=f"msg_notice_{number}")
+        assert post(both, **sent).status_code == 200
+        seen.append(both.shown(identifier)["notice"])
+
+    assert seen == ["rectified", "withdrawn", "withdrawn", "withdrawn", "erased", "erased"]
 
 
 def test_keys_and_webhook_are_proven_by_the_inbox(both: Inbox) -> None:

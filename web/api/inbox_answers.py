@@ -87,7 +87,7 @@ class ReceivedAnswer(BaseModel):
     import_id: ImportId | None
     reason: DeclineReason | None
     error_code: texts.ErrorName | None
-    notice: NoticeKind | None = Field(description="The sender's newest notice about it")
+    notice: NoticeKind | None = Field(description="The sender's notice about it; of several the one that asks most")
     receipt: ReceiptState | None
     report: ReportAnswer | None = Field(description="What an import changes or has changed")
     offer_ends_at: Moment
