@@ -17,7 +17,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import NoSigningKey, UnknownKey, WrongState
 from portability.trust import audit, external_keys
@@ -31,6 +31,8 @@ SIGNING_ONLY = ("archive", "transfer", "receipt", "audit")
 """Purposes whose keys can be in a key store. Keys for links also encrypt, which needs the private half."""
 RETIRES_SECONDS = SKEW_SECONDS
 """How long signatures of a retired key verify: of workers that have taken it before, and whose clocks are ahead."""
+CHANGES = "signing keys"
+"""The named lock of changes of keys: two that begin at once would each see the predecessor alone."""
 SUFFIXES = (".pem", external_keys.SUFFIX)
 """Of files in the keys folder: private keys, and references to keys in key stores."""
 PUBLISHED = frozenset({"archive", "transfer", "receipt", "audit"})
@@ -41,6 +43,7 @@ def new(connection: Connection, folder: Path, *, purpose: str = "archive", actor
     """Make an ES256 key that signs from now on, retire its predecessor, and return the kid. Raises BadInput."""
     if purpose not in PURPOSES:
         raise BadInput(f"unknown purpose of a key: {purpose!r}", hint=f"known purposes: {', '.join(PURPOSES)}")
+    named_locks.lock(connection, CHANGES)
     _retire_active(connection, purpose)
     kid = add(connection, folder, purpose=purpose)
     audit.record(connection, "key.created", actor=actor, detail={"kid": kid})
@@ -55,6 +58,7 @@ def register(connection: Connection, folder: Path, uri: str, *, purpose: str = "
     if purpose not in SIGNING_ONLY:
         hint = f"purposes that can be in a key store: {', '.join(SIGNING_ONLY)}"
         raise BadInput(f"the key for {purpose} also encrypts, and is a file", hint=hint)
+    named_locks.lock(connection, CHANGES)
     moment = datetime.now(UTC)
     kid = _new_kid(purpose, moment)
     key = external_keys.found(kid, uri)
@@ -182,6 +186,7 @@ def _retire_active(connection: Connection, purpose: str) -> None:
 
 
 def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
+    named_locks.lock(connection, CHANGES)
     rows = [row for row in listed(connection) if row["kid"] == kid]
     if not rows:
         raise UnknownKey(f"unknown key {kid!r}")
