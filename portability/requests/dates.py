@@ -13,7 +13,7 @@ def end_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime
     end = moment(text, what)
     if text is None or end is None or len(text) != len("2026-11-24"):
         return end
-    return (end.replace(tzinfo=place.zone) + timedelta(days=1)).astimezone(UTC)
+    return _midnight(end, what, place, days_later=1)
 
 
 def start_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime | None:
@@ -21,7 +21,15 @@ def start_of_day(text: str | None, what: str, place: BusinessCalendar) -> dateti
     begin = moment(text, what)
     if text is None or begin is None or len(text) != len("2026-11-24"):
         return begin
-    return begin.replace(tzinfo=place.zone).astimezone(UTC)
+    return _midnight(begin, what, place)
+
+
+def _midnight(day: datetime, what: str, place: BusinessCalendar, *, days_later: int = 0) -> datetime:
+    try:
+        return (day.replace(tzinfo=place.zone) + timedelta(days=days_later)).astimezone(UTC)
+    except OverflowError:
+        hint = "use a day of the years 2 to 9998"
+        raise BadDate(f"{what} is a day that begins or ends beyond the dates of the calendar", hint=hint) from None
 
 
 def moment(text: str | None, what: str) -> datetime | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from portability.errors import BadDate, BadSubject, UnknownExporter, UnknownForm
 from portability.law.deadlines import BusinessCalendar
 from portability.law.profiles import Profile
 from portability.requests.acceptance import check
-from portability.requests.dates import end_of_day
+from portability.requests.dates import end_of_day, start_of_day
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -103,6 +104,15 @@ def test_today_has_begun_where_the_day_is_that_of_the_place() -> None:
         assert received_at.astimezone(place.zone).date() == today
         with pytest.raises(BadDate, match="in the future"):
             check(**asked(received_at=(today + timedelta(days=1)).isoformat()), place=place)
+
+
+@pytest.mark.parametrize(("read", "text", "hours"), [(end_of_day, "9999-12-31", 0), (start_of_day, "0001-01-01", 7)])
+def test_a_day_beyond_the_calendar_is_refused(read: Callable[..., datetime], text: str, hours: int) -> None:
+    """A day whose begin or end is in no year of the calendar is wrong input, with the years that there are."""
+    place = BusinessCalendar(timezone(timedelta(hours=hours)))
+    with pytest.raises(BadDate, match=r"^until is a day that begins or ends beyond") as refused:
+        read(text, "until", place)
+    assert "2 to 9998" in (refused.value.hint or "")
 
 
 def test_names_are_kept_once_and_formats_in_the_order_given() -> None:
