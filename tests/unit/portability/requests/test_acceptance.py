@@ -65,13 +65,20 @@ def test_a_refused_subject_is_not_repeated(subject: str) -> None:
     assert subject.split(":")[1] not in f"{raised.value} {raised.value.hint}"
 
 
-def test_a_date_is_its_midnight_in_utc_and_a_time_keeps_its_moment() -> None:
+def test_a_date_is_its_midnight_in_the_place_and_a_time_keeps_its_moment() -> None:
     """Dates and times of any zone become aware UTC."""
     wanted = check(**asked(since="2026-11-24", until="2026-11-24T10:00:00+07:00"))
     assert wanted.since == datetime(2026, 11, 24, tzinfo=UTC)
     assert wanted.until == datetime(2026, 11, 24, 10, tzinfo=timezone(timedelta(hours=7)))
     assert wanted.until is not None
     assert wanted.until.tzinfo is UTC
+
+
+def test_a_period_has_the_days_of_the_place() -> None:
+    """What was recorded on the morning of the first day in Jakarta is asked for, and on the day of the end is not."""
+    wanted = check(**asked(since="2026-11-24", until="2026-11-26"), place=BusinessCalendar(ZoneInfo("Asia/Jakarta")))
+    assert wanted.since == datetime(2026, 11, 23, 17, tzinfo=UTC)
+    assert wanted.until == datetime(2026, 11, 25, 17, tzinfo=UTC)
 
 
 def test_the_time_of_receipt_is_now_unless_it_was_earlier() -> None:
