@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from portability.api.times import rfc3339
 from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import NoSigningKey, UnknownKey, WrongState
-from portability.trust import audit, external_keys
+from portability.trust import audit, external_keys, key_files
 from portability.trust.external_keys import ExternalKey
 from portability.trust.signing import SKEW_SECONDS, Jwks, PublicKey, SigningKey
 
@@ -63,7 +62,7 @@ def register(connection: Connection, folder: Path, uri: str, *, purpose: str = "
     kid = _new_kid(purpose, moment)
     key = external_keys.found(kid, uri)
     _retire_active(connection, purpose)
-    _write(folder / f"{kid}{external_keys.SUFFIX}", external_keys.written(key))
+    key_files.make(folder / f"{kid}{external_keys.SUFFIX}", external_keys.written(key), for_owner_of_folder=True)
     row = {"kid": kid, "purpose": purpose, "public_jwk": key.public.as_dict(private=False), "created_at": moment}
     connection.execute(insert(TABLE).values(row))
     audit.record(connection, "key.created", actor=actor, detail={"kid": kid})
@@ -75,7 +74,7 @@ def add(connection: Connection, folder: Path, *, purpose: str = "archive") -> st
     moment = datetime.now(UTC)
     kid = _new_kid(purpose, moment)
     key = ECKey.generate_key("P-256", {"kid": kid, "use": "sig", "alg": "ES256"})
-    _write(folder / f"{kid}.pem", key.as_pem(private=True))
+    key_files.make(folder / f"{kid}.pem", key.as_pem(private=True), for_owner_of_folder=True)
     row = {"kid": kid, "purpose": purpose, "public_jwk": key.as_dict(private=False), "created_at": moment}
     connection.execute(insert(TABLE).values(row))
     return kid
@@ -201,16 +200,6 @@ def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
 def _read_private(path: Path) -> ECKey:
     # A kid is never reused and its file never changes.
     return ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        folder = path.parent.stat()
-        if os.geteuid() == 0 and folder.st_uid != 0:
-            # Root makes it for the account of the processes, which owns the folder.
-            os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
 
 
 def check_files(folder: Path) -> None:
