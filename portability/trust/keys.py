@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
@@ -130,6 +131,9 @@ def _named(kid: str) -> Iterator[None]:
     except OSError as error:
         hint = "copy the folder PORTABILITY_KEYS_DIR to every machine that signs"
         raise NoSigningKey(f"cannot read the private key {kid}: {type(error).__name__}", hint=hint) from None
+    except (JoseError, TypeError, ValueError) as error:
+        hint = "copy it to PORTABILITY_KEYS_DIR again, whole, or remove it if `portability keys list` does not have it"
+        raise NoSigningKey(f"the file of the private key {kid} has no key: {type(error).__name__}", hint=hint) from None
 
 
 def own(connection: Connection, folder: Path, *, purpose: str) -> Jwks:
@@ -199,7 +203,10 @@ def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
 @lru_cache(maxsize=64)
 def _read_private(path: Path) -> ECKey:
     # A kid is never reused and its file never changes.
-    return ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
+    key = ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
+    if key.is_private and key.curve_name == "P-256":
+        return key
+    raise ValueError("a public key, or a key of another curve")
 
 
 def check_files(folder: Path) -> None:
