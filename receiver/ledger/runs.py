@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from receiver.faults import OlderRevision
+from receiver.faults import OlderRevision, UnknownImport
 from receiver.ledger.tables import CHANGE, FEED, ID, KEY, RUN, exist
 
-RUNNING, DONE, EXPIRED = "running", "done", "expired"
+RUNNING, DONE, EXPIRED, UNDOING = "running", "done", "expired", "undoing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,21 @@ def subject_of(connection: Connection, target: str, issuer: str) -> str | None:
 def state_of(connection: Connection, identifier: str) -> str | None:
     """Return the state of a run; None: there is no such run."""
     return connection.scalar(select(RUN.c.state).where(RUN.c.id == identifier)) if exist(connection) else None
+
+
+def check_kept(connection: Connection, identifier: str) -> None:
+    """Check that a run is not undone meanwhile, nor its target forgotten: what it adds would belong to no import.
+
+    Raises: UnknownImport.
+    """
+    if state_of(connection, identifier) in {None, UNDOING}:
+        hint = "import the archive again if it is still wanted"
+        raise UnknownImport(f"import {identifier} was undone, or its target forgotten, while it ran", hint=hint)
+
+
+def begin_undo(connection: Connection, identifier: str) -> None:
+    """Stop the import of a run, if it still runs, at its next batch."""
+    connection.execute(update(RUN).where(RUN.c.id == identifier).values(state=UNDOING))
 
 
 def end(connection: Connection, identifier: str) -> None:

@@ -8,13 +8,16 @@ from typing import Any, Literal
 
 import pytest
 from handmade import CREATED, table, unpacked_archive
-from importing import import_as, undone
+from importing import KEY, import_as, undone
 from sqlalchemy import Engine, create_engine
 
 from exporters.reference import schema
 from receiver.binding.target import ImportTarget
+from receiver.faults import UnknownImport
+from receiver.importer.database import opened
 from receiver.importer.report import ImportReport
-from receiver.importer.undo import UndoReport
+from receiver.importer.undo import UndoReport, undo
+from receiver.ledger import runs
 from receiver.ledger.merge import OnConflict
 
 
@@ -54,6 +57,28 @@ def execute(engine: Engine, *statements: str) -> None:
 def selected(engine: Engine, query: str) -> Sequence[tuple[Any, ...]]:
     with engine.connect() as connection:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+def test_an_import_that_is_undone_while_it_runs_ends(tmp_path: Path, receiving: Engine, empty_url: str) -> None:
+    """It writes no row after the undo has begun: the run and its journal are gone, so nothing could remove the row."""
+    archive = unpacked_archive(
+        tmp_path,
+        [table("contacts", bare_contact("a"), exporter="crm"), table("deals", bare_deal("b"), exporter="crm")],
+    )
+    reports: list[UndoReport] = []
+
+    def undo_after_contacts(_size: int) -> None:
+        if not reports and selected(receiving, "SELECT id FROM contacts"):
+            with opened(empty_url, make=False) as engine:
+                with engine.connect() as connection:
+                    (run,) = runs.listed(connection)
+                reports.append(undo(engine, run.id, KEY))
+
+    with pytest.raises(UnknownImport, match="was undone"):
+        import_as(archive, empty_url, ImportTarget(tenant="ten_a"), started=lambda _size: undo_after_contacts)
+
+    assert [report.removed for report in reports] == [1]
+    assert selected(receiving, "SELECT id FROM contacts UNION SELECT id FROM deals") == []
 
 
 @pytest.mark.parametrize(
