@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,25 @@ def execute(engine: Engine, *statements: str) -> None:
 def selected(engine: Engine, query: str) -> Sequence[tuple[Any, ...]]:
     with engine.connect() as connection:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_a_machine_with_a_wrong_clock_deletes_no_journal(
+    tmp_path: Path, receiving: Engine, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine whose clock is 40 days ahead lists imports that can be undone for 30 days, and keeps them."""
+
+    class FastClock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # a plain datetime is returned
+            return datetime.now(tz) + timedelta(days=40)
+
+    report = import_records(tmp_path, empty_url, "contacts", bare_contact("a"))
+    monkeypatch.setattr(runs, "datetime", FastClock)
+    with opened(empty_url, make=False) as engine, engine.begin() as connection:
+        assert [run.state for run in runs.listed(connection)] == ["done"]
+    undone(empty_url, report)
+    assert selected(receiving, "SELECT id FROM contacts") == []
 
 
 def test_an_import_that_is_undone_while_it_runs_ends(tmp_path: Path, receiving: Engine, empty_url: str) -> None:
