@@ -42,6 +42,7 @@ ID_MAX = 2**63 - 1
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """The beginning of the error of Python's tempfile."""
+TOO_MANY = frozenset({errno.EMFILE, errno.ENFILE})
 UNUSABLE = frozenset({errno.EIO, errno.EROFS})
 """Errors of the operating system without the name of a file: the caller's output, such as standard output."""
 
@@ -193,6 +194,9 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
             fail(error, as_json=as_json)
         except OSError as error:
             fail(_of_system(error), as_json=as_json)
+        except MemoryError:
+            hint = "raise the limit of the process (ulimit -v, or that of its container), or run it on a larger machine"
+            fail(BadInput("the command has too little memory", hint=hint), as_json=as_json)
 
     return run
 
@@ -201,6 +205,9 @@ def _of_system(error: OSError) -> PortabilityError:
     """Return an error of the operating system about the caller's folders and output. Raises what is anything else."""
     is_named = error.filename is not None
     seen = f"cannot use {error.filename}" if is_named else "cannot write"
+    if error.errno in TOO_MANY:
+        # The file that is named is any file, often one of this program.
+        return BadInput("the command may open too few files", hint="raise the limit of open files: ulimit -n")
     if error.errno in FULL:
         return StorageFull(f"{seen}: {error.strerror}")
     if isinstance(error, FileNotFoundError) and not is_named:

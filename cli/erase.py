@@ -15,7 +15,7 @@ from portability.api.errors import StorageError
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey
 from portability.people import subject_locks
-from portability.requests.dates import moment
+from portability.requests.dates import end_of_day
 from portability.requests.policy import Action
 from portability.retention import erasure_holds, erasures
 from portability.retention import legal_holds as standing
@@ -109,14 +109,14 @@ def holds() -> None:
 @click.option("--subject", required=True, help="user:ID, contact:ID, tenant:ID, email:ADDRESS or phone:NUMBER.")
 @click.option("--tenant", help="The contact's tenant.")
 @click.option("--reason", required=True, help="The case and its reference; not a person's name.")
-@click.option("--until", help="When it ends automatically: a date or an RFC 3339 time; default: when it is released.")
+@click.option("--until", help="Its last day, or an RFC 3339 time, when it ends; default: when it is released.")
 @AS
 @shared
 def add(
     context: Context, subject: str, tenant: str | None, reason: str, until: str | None, claimed: str | None
 ) -> None:
     """Put a subject under legal hold: it is neither erased nor purged until the hold ends."""
-    actor, end = permit_any(context, claimed, Action.HOLD), moment(until, "until")
+    actor, end = permit_any(context, claimed, Action.HOLD), end_of_day(until, "until", context.settings.place)
     with writing(context.engine) as connection:
         hold_id = standing.add(connection, subject=subject, tenant=tenant, reason=reason, actor=str(actor), until=end)
     context.result({"id": hold_id}, lambda: context.console.print(hold_id, markup=False))

@@ -170,6 +170,19 @@ def _fetch(storage: Storage, volume: RowMapping, target: Path, advance: Callable
         advance(volume["bytes"])
         return path
     partial = path.with_suffix(".zip.part")
+    # What an earlier run has left may have been damaged on this disk: all is read again before storage is blamed.
+    for is_continued in (True, False) if partial.exists() else (False,):
+        found = _completed(storage, volume, partial, advance)
+        if found == volume["sha256"]:
+            return partial.replace(path)
+        partial.unlink()
+        if is_continued:
+            advance(-volume["bytes"])
+    raise ObjectChanged(f"{path.name}: the bytes from storage have another SHA-256 than those that were stored")
+
+
+def _completed(storage: Storage, volume: RowMapping, partial: Path, advance: Callable[[int], None]) -> str:
+    """Copy the rest of a volume into a partial file; returns the SHA-256 of the whole file."""
     digest = hashlib.sha256()
     with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         while block := file.read(BLOCK_BYTES):
@@ -179,10 +192,7 @@ def _fetch(storage: Storage, volume: RowMapping, target: Path, advance: Callable
             digest.update(block)
             file.write(block)
             advance(len(block))
-    if digest.hexdigest() != volume["sha256"]:
-        partial.unlink()
-        raise ObjectChanged(f"{path.name}: the bytes from storage have another SHA-256 than those that were stored")
-    return partial.replace(path)
+    return digest.hexdigest()
 
 
 def _sha256(path: Path) -> str:

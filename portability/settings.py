@@ -134,7 +134,9 @@ class SendingSettings(BaseSettings):
         None, description="File with more laws, and with the deployment's figures where a law states none"
     )
     tenants_file: Path | None = Field(None, description="File with names and contacts of tenants, and duties to inform")
-    time_zone: kinds.TimeZone = Field("UTC", description="Time zone in which the days of deadlines begin and end")
+    time_zone: kinds.TimeZone = Field(
+        "UTC", description="Time zone in which days begin and end: of deadlines, and of dates that a request names"
+    )
     holidays: kinds.Dates = Field("", description="Days on which no deadline of the GDPR ends, besides the weekend")
     archive_ttl_seconds: int = Field(7 * DAY, description="How long a person's archive is kept", ge=DAY)
     tenant_archive_ttl_seconds: int = Field(

@@ -26,7 +26,7 @@ from portability.messages import outbox
 from portability.people import subject_locks, subjects
 from portability.plugins import check_exporter_names
 from portability.requests import slices
-from portability.requests.dates import moment, start_of_day
+from portability.requests.dates import start_of_day
 from portability.requests.forms import check_formats
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import ONGOING, ExportState
@@ -96,7 +96,7 @@ def check(
     chosen = _profile(profile)
     kind, identifier, owner = subjects.parse(subject, tenant)
     _check_kind(chosen, kind)
-    begin, end = _period(since, until)
+    begin, end = _period(since, until, place)
     country = _residence(residence)
     received, laws = _received(received_at, place), applying(regimes, chosen, SubjectFacts(kind, country, owner))
     notice = _notice(notice_ends_at, laws, received, place)
@@ -290,8 +290,8 @@ def _channel(name: str) -> str:
     return name
 
 
-def _period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
-    begin, end = moment(since, "since"), moment(until, "until")
+def _period(since: str | None, until: str | None, place: BusinessCalendar) -> tuple[datetime | None, datetime | None]:
+    begin, end = start_of_day(since, "since", place), start_of_day(until, "until", place)
     if begin is not None and end is not None and begin >= end:
         raise BadDate("since must be before until")
     return begin, end

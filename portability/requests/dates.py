@@ -11,13 +11,21 @@ from portability.law.deadlines import BusinessCalendar
 def end_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime | None:
     """Parse an end of a caller: a time, or a date whose whole day of the place belongs to it. Raises BadDate."""
     end = moment(text, what)
-    return (end.replace(tzinfo=place.zone) + timedelta(days=1)).astimezone(UTC) if end and _is_date(text) else end
+    return _midnight(end, what, place, days_later=1) if end and _is_date(text) else end
 
 
 def start_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime | None:
     """Parse a beginning of a caller: a time, or a date, whose day begins as in the place. Raises BadDate."""
     begin = moment(text, what)
-    return begin.replace(tzinfo=place.zone).astimezone(UTC) if begin and _is_date(text) else begin
+    return _midnight(begin, what, place) if begin and _is_date(text) else begin
+
+
+def _midnight(day: datetime, what: str, place: BusinessCalendar, *, days_later: int = 0) -> datetime:
+    try:
+        return (day.replace(tzinfo=place.zone) + timedelta(days=days_later)).astimezone(UTC)
+    except OverflowError:
+        hint = "use a day of the years 2 to 9998"
+        raise BadDate(f"{what} is a day that begins or ends beyond the dates of the calendar", hint=hint) from None
 
 
 def moment(text: str | None, what: str) -> datetime | None:

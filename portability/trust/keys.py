@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,16 +10,17 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import NoSigningKey, UnknownKey, WrongState
-from portability.trust import audit, external_keys
+from portability.trust import audit, external_keys, key_files
 from portability.trust.external_keys import ExternalKey
 from portability.trust.signing import SKEW_SECONDS, Jwks, PublicKey, SigningKey
 
@@ -31,6 +31,8 @@ SIGNING_ONLY = ("archive", "transfer", "receipt", "audit")
 """Purposes whose keys can be in a key store. Keys for links also encrypt, which needs the private half."""
 RETIRES_SECONDS = SKEW_SECONDS
 """How long signatures of a retired key verify: of workers that have taken it before, and whose clocks are ahead."""
+CHANGES = "signing keys"
+"""The named lock of changes of keys: two that begin at once would each see the predecessor alone."""
 SUFFIXES = (".pem", external_keys.SUFFIX)
 """Of files in the keys folder: private keys, and references to keys in key stores."""
 PUBLISHED = frozenset({"archive", "transfer", "receipt", "audit"})
@@ -41,6 +43,7 @@ def new(connection: Connection, folder: Path, *, purpose: str = "archive", actor
     """Make an ES256 key that signs from now on, retire its predecessor, and return the kid. Raises BadInput."""
     if purpose not in PURPOSES:
         raise BadInput(f"unknown purpose of a key: {purpose!r}", hint=f"known purposes: {', '.join(PURPOSES)}")
+    named_locks.lock(connection, CHANGES)
     _retire_active(connection, purpose)
     kid = add(connection, folder, purpose=purpose)
     audit.record(connection, "key.created", actor=actor, detail={"kid": kid})
@@ -55,11 +58,12 @@ def register(connection: Connection, folder: Path, uri: str, *, purpose: str = "
     if purpose not in SIGNING_ONLY:
         hint = f"purposes that can be in a key store: {', '.join(SIGNING_ONLY)}"
         raise BadInput(f"the key for {purpose} also encrypts, and is a file", hint=hint)
+    named_locks.lock(connection, CHANGES)
     moment = datetime.now(UTC)
     kid = _new_kid(purpose, moment)
     key = external_keys.found(kid, uri)
     _retire_active(connection, purpose)
-    _write(folder / f"{kid}{external_keys.SUFFIX}", external_keys.written(key))
+    key_files.make(folder / f"{kid}{external_keys.SUFFIX}", external_keys.written(key), for_owner_of_folder=True)
     row = {"kid": kid, "purpose": purpose, "public_jwk": key.public.as_dict(private=False), "created_at": moment}
     connection.execute(insert(TABLE).values(row))
     audit.record(connection, "key.created", actor=actor, detail={"kid": kid})
@@ -71,7 +75,7 @@ def add(connection: Connection, folder: Path, *, purpose: str = "archive") -> st
     moment = datetime.now(UTC)
     kid = _new_kid(purpose, moment)
     key = ECKey.generate_key("P-256", {"kid": kid, "use": "sig", "alg": "ES256"})
-    _write(folder / f"{kid}.pem", key.as_pem(private=True))
+    key_files.make(folder / f"{kid}.pem", key.as_pem(private=True), for_owner_of_folder=True)
     row = {"kid": kid, "purpose": purpose, "public_jwk": key.as_dict(private=False), "created_at": moment}
     connection.execute(insert(TABLE).values(row))
     return kid
@@ -127,6 +131,9 @@ def _named(kid: str) -> Iterator[None]:
     except OSError as error:
         hint = "copy the folder PORTABILITY_KEYS_DIR to every machine that signs"
         raise NoSigningKey(f"cannot read the private key {kid}: {type(error).__name__}", hint=hint) from None
+    except (JoseError, TypeError, ValueError) as error:
+        hint = "copy it to PORTABILITY_KEYS_DIR again, whole, or remove it if `portability keys list` does not have it"
+        raise NoSigningKey(f"the file of the private key {kid} has no key: {type(error).__name__}", hint=hint) from None
 
 
 def own(connection: Connection, folder: Path, *, purpose: str) -> Jwks:
@@ -182,6 +189,7 @@ def _retire_active(connection: Connection, purpose: str) -> None:
 
 
 def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
+    named_locks.lock(connection, CHANGES)
     rows = [row for row in listed(connection) if row["kid"] == kid]
     if not rows:
         raise UnknownKey(f"unknown key {kid!r}")
@@ -195,17 +203,10 @@ def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
 @lru_cache(maxsize=64)
 def _read_private(path: Path) -> ECKey:
     # A kid is never reused and its file never changes.
-    return ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        folder = path.parent.stat()
-        if os.geteuid() == 0 and folder.st_uid != 0:
-            # Root makes it for the account of the processes, which owns the folder.
-            os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
+    key = ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
+    if key.is_private and key.curve_name == "P-256":
+        return key
+    raise ValueError("a public key, or a key of another curve")
 
 
 def check_files(folder: Path) -> None:

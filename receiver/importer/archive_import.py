@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,6 +115,7 @@ class _Import:
         if write is None:
             report.is_repeated = True
             return report
+        self._batch = write.batch
         if not options.dry_run:
             report.import_id = write.scope.run
         job = ImportJob(self._contents, write, self._dialect, options.storage, options.dry_run, progress)
@@ -194,7 +197,8 @@ class _Import:
         differences, plain = Differences(options.difference), plain_tables(connection)
         narrow = other_types(connection)
         newer = runs.newer(connection, target.name, source)
-        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, differences, plain, narrow, newer)
+        batch = partial(_batch_of_run, self._batch, run)
+        return WriteJob(target, scope, cipher, options.on_conflict, batch, differences, plain, narrow, newer)
 
     def _is_repeated(self, connection: Connection) -> bool:
         changes = self._contents.changes
@@ -203,6 +207,14 @@ class _Import:
         scope = MapScope(self._target.name, self._contents.issuer, "")
         place = (changes.feed, changes.number, self._report.export, changes.after_export)
         return feeds.is_imported(connection, scope, *place)
+
+
+@contextmanager
+def _batch_of_run(batch: Batch, run: str) -> Iterator[Connection]:
+    """Open the transaction of a batch of a run. Raises UnknownImport if the run is undone."""
+    with batch() as connection:
+        runs.check_kept(connection, run)
+        yield connection
 
 
 def left(exporter: str, dataset: str, table: Table | None, media_types: frozenset[str]) -> Iterator[Left]:

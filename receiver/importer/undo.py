@@ -96,6 +96,7 @@ def undo(
             feeds.check_last(connection, import_id)
             report = UndoReport(import_id, target, dry_run=dry_run)
             key.cipher(connection, target)  # another key is an error before anything is changed
+            runs.begin_undo(connection, import_id)
         work = _Undo(batch, report, key, storage)
         while work.step():
             progress(BATCH)

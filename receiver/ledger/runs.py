@@ -5,15 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from receiver.faults import OlderRevision
+from portability.database.engine import now
+from receiver.faults import OlderRevision, UnknownImport
 from receiver.ledger.tables import CHANGE, FEED, ID, KEY, RUN, exist
 
-RUNNING, DONE, EXPIRED = "running", "done", "expired"
+RUNNING, DONE, EXPIRED, UNDOING = "running", "done", "expired", "undoing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,11 @@ def begin(connection: Connection, target: str, source: Source, journal_days: int
     query = select(RUN.c.id).where(RUN.c.target == target, *same, RUN.c.state == RUNNING)
     if not identifier and (unfinished := connection.scalar(query.limit(1))) is not None:
         return str(unfinished)
-    identifier, present = identifier or secrets.token_hex(8), datetime.now(UTC)
+    identifier = identifier or secrets.token_hex(8)
     values = {"issuer": source.issuer, "export": source.export, "revision": source.revision, "subject": source.subject}
     values["read_at"] = source.read_at
-    until = present + timedelta(days=journal_days)
-    connection.execute(
-        insert(RUN).values(id=identifier, target=target, state=RUNNING, began_at=present, keep_until=until, **values)
-    )
+    times = {"began_at": now(), "keep_until": now(timedelta(days=journal_days).total_seconds())}
+    connection.execute(insert(RUN).values(id=identifier, target=target, state=RUNNING, **times, **values))
     return identifier
 
 
@@ -77,15 +76,33 @@ def state_of(connection: Connection, identifier: str) -> str | None:
     return connection.scalar(select(RUN.c.state).where(RUN.c.id == identifier)) if exist(connection) else None
 
 
+def check_kept(connection: Connection, identifier: str) -> None:
+    """Check that a run is not undone meanwhile, nor its target forgotten: what it adds would belong to no import.
+
+    Raises: UnknownImport.
+    """
+    if state_of(connection, identifier) in {None, UNDOING}:
+        hint = "import the archive again if it is still wanted"
+        raise UnknownImport(f"import {identifier} was undone, or its target forgotten, while it ran", hint=hint)
+
+
+def begin_undo(connection: Connection, identifier: str) -> None:
+    """Stop the import of a run, if it still runs, at its next batch."""
+    connection.execute(update(RUN).where(RUN.c.id == identifier).values(state=UNDOING))
+
+
 def end(connection: Connection, identifier: str) -> None:
     """Note that a run has imported everything."""
     change = update(RUN).where(RUN.c.id == identifier)
-    connection.execute(change.values(state=DONE, ended_at=datetime.now(UTC)))
+    connection.execute(change.values(state=DONE, ended_at=now()))
 
 
 def sweep(connection: Connection) -> None:
-    """Delete journals whose time is over; their imports can no longer be undone."""
-    over = select(RUN.c.id).where(RUN.c.keep_until <= datetime.now(UTC))
+    """Delete journals whose time is over; their imports can no longer be undone.
+
+    The clock of the database decides: that of a machine may be days ahead, and no journal comes back.
+    """
+    over = select(RUN.c.id).where(RUN.c.keep_until <= now())
     connection.execute(delete(CHANGE).where(CHANGE.c.run.in_(over)))
     connection.execute(update(RUN).where(RUN.c.id.in_(over)).values(state=EXPIRED))
 

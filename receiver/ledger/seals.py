@@ -11,6 +11,7 @@ import os
 import zlib
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from math import isfinite
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, insert, select
 
 from portability.api.errors import BadInput
+from portability.trust import key_files
 from receiver.faults import UnknownImport
 from receiver.ledger.tables import KEY
 
@@ -87,14 +89,8 @@ class JournalKey:
     def at(cls, path: Path, *, make: bool) -> JournalKey:
         """Read the key file; with `make` a missing file is made, readable by its owner only. Raises BadInput."""
         if make and not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            except FileExistsError:
-                pass  # another import made it meanwhile
-            else:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(Fernet.generate_key())
+            with suppress(FileExistsError):  # another import made it meanwhile
+                key_files.make(path, Fernet.generate_key())
         try:
             return cls(path.read_bytes().strip())
         except OSError as error:

@@ -40,7 +40,7 @@ RUN = Table(
     Column("export", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("subject", Text, nullable=False, comment="the issuer's pseudonym of the subject"),
-    Column("state", String(16), nullable=False, comment="running, done or expired"),
+    Column("state", String(16), nullable=False, comment="running, done, undoing or expired"),
     Column("began_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     Column("keep_until", UtcTime, nullable=False, comment="the journal is deleted then"),

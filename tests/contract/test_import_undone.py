@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from handmade import CREATED, table, unpacked_archive
-from importing import import_as, undone
+from importing import KEY, import_as, undone
 from sqlalchemy import Engine, create_engine
 
 from exporters.reference import schema
 from receiver.binding.target import ImportTarget
+from receiver.faults import UnknownImport
+from receiver.importer.database import opened
 from receiver.importer.report import ImportReport
-from receiver.importer.undo import UndoReport
+from receiver.importer.undo import UndoReport, undo
+from receiver.ledger import runs
 from receiver.ledger.merge import OnConflict
 
 
@@ -54,6 +58,47 @@ def execute(engine: Engine, *statements: str) -> None:
 def selected(engine: Engine, query: str) -> Sequence[tuple[Any, ...]]:
     with engine.connect() as connection:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_a_machine_with_a_wrong_clock_deletes_no_journal(
+    tmp_path: Path, receiving: Engine, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine whose clock is 40 days ahead lists imports that can be undone for 30 days, and keeps them."""
+
+    class FastClock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # a plain datetime is returned
+            return datetime.now(tz) + timedelta(days=40)
+
+    report = import_records(tmp_path, empty_url, "contacts", bare_contact("a"))
+    monkeypatch.setattr(runs, "datetime", FastClock)
+    with opened(empty_url, make=False) as engine, engine.begin() as connection:
+        assert [run.state for run in runs.listed(connection)] == ["done"]
+    undone(empty_url, report)
+    assert selected(receiving, "SELECT id FROM contacts") == []
+
+
+def test_an_import_that_is_undone_while_it_runs_ends(tmp_path: Path, receiving: Engine, empty_url: str) -> None:
+    """It writes no row after the undo has begun: the run and its journal are gone, so nothing could remove the row."""
+    archive = unpacked_archive(
+        tmp_path,
+        [table("contacts", bare_contact("a"), exporter="crm"), table("deals", bare_deal("b"), exporter="crm")],
+    )
+    reports: list[UndoReport] = []
+
+    def undo_after_contacts(_size: int) -> None:
+        if not reports and selected(receiving, "SELECT id FROM contacts"):
+            with opened(empty_url, make=False) as engine:
+                with engine.connect() as connection:
+                    (run,) = runs.listed(connection)
+                reports.append(undo(engine, run.id, KEY))
+
+    with pytest.raises(UnknownImport, match="was undone"):
+        import_as(archive, empty_url, ImportTarget(tenant="ten_a"), started=lambda _size: undo_after_contacts)
+
+    assert [report.removed for report in reports] == [1]
+    assert selected(receiving, "SELECT id FROM contacts UNION SELECT id FROM deals") == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
@@ -161,6 +162,17 @@ def test_the_audit_page_checks_the_chain(served: Served) -> None:
         page = visitor.client.get("/staff/audit", params={"check": "1"}).text
     assert "The chain is unbroken" in page
     assert "request.accepted" in page
+
+
+def test_the_last_day_of_a_period_belongs_to_it(served: Served) -> None:
+    """A person who asks from a day until the same day on the page gets the data of that whole day."""
+    with served.browser("usr_day") as visitor:
+        asked = visitor.send("/me/exports", page="/me", profile="access", since="2026-11-24", until="2026-11-24")
+        assert asked.status_code == 303
+    with reading(served.world.engine) as connection:
+        row = exports.get(connection, asked.headers["location"].rpartition("/")[2])
+    assert row["since"] == datetime(2026, 11, 24, tzinfo=UTC)
+    assert row["until"] == datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def test_the_page_of_a_person_shows_and_acts(served: Served) -> None:

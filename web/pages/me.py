@@ -12,18 +12,20 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
 from portability.api import SubjectKind
+from portability.api.times import rfc3339
 from portability.delivery import limits, links
 from portability.inbox import received
 from portability.law import tenants
 from portability.law.profiles import Profile
 from portability.messages import outbox
 from portability.requests import estimates, exports, forms, intake, request_log, retries
+from portability.requests.dates import end_of_day
 from portability.requests.policy import Action, ActorRole
 from portability.requests.states import ONGOING, DatasetState, ExportState
 from portability.schedules import intake as schedule_intake
 from web import asking, rendering
 from web.auth import LoggedIn, OurForm
-from web.context import CurrentContext
+from web.context import AppContext, CurrentContext
 from web.logins import Login
 from web.pages import copy_status, download, my_schedule, my_transfers
 from web.scopes import own_scope
@@ -102,7 +104,7 @@ def ask(request: Request, place: CurrentContext, login: LoggedIn, asked: Annotat
         include=None if whole or not asked.include else asked.include,
         formats=_formats(asked),
         since=asked.since or None,
-        until=asked.until or None,
+        until=_whole_days(place, asked.until),
         tell_tenants=bool(asked.tell_tenants),
         channel="page",
     )
@@ -112,6 +114,11 @@ def ask(request: Request, place: CurrentContext, login: LoggedIn, asked: Annotat
     if not is_new:
         rendering.flash(request, "asked_already")
     return rendering.see_other(f"/me/exports/{identifier}")
+
+
+def _whole_days(place: AppContext, until: str) -> str | None:
+    """Return the end of the last day of a period that a person names in the form: that day belongs to it."""
+    return rfc3339(end_of_day(until or None, "until", place.settings.place))
 
 
 def _formats(asked: MyRequestForm) -> list[str] | None:

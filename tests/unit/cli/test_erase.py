@@ -81,7 +81,7 @@ def test_holds(run: Run, made: World) -> None:
     for arguments in (("--dry-run",), ()):
         refused(run("erase", *JANE, *WHY, *arguments), "on_legal_hold", hold, "Art. 17")
     (listed,) = answer(run("holds", "list", "--json"))
-    assert (listed["id"], listed["stands"], listed["until"]) == (hold, True, "2126-01-01T00:00:00Z")
+    assert (listed["id"], listed["stands"], listed["until"]) == (hold, True, "2126-01-02T00:00:00Z")
     assert listed["subject"].startswith("sub_")
     assert hold in run("holds", "list").stdout
     assert "usr_jane" not in run("holds", "list").stdout
@@ -157,3 +157,14 @@ def test_a_company_s_notice(run: Run) -> None:
     due = [datetime.fromisoformat(one["due_at"]) for one in (plain, extended)]
     assert due[1] - due[0] == timedelta(days=15)
     refused(run(*asked[:-1], "--notice-ends-at", "2126-01-01"), "bad_date", "longer than the law allows")
+
+
+def test_a_hold_lasts_to_the_end_of_its_last_day_where_the_deployment_is(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 January ends in New York at 5 o'clock of UTC on the next day; a time is kept as it is."""
+    monkeypatch.setenv("PORTABILITY_TIME_ZONE", "America/New_York")
+    for until in ("2126-01-01", "2126-01-01T12:00:00Z"):
+        assert run("holds", "add", *JANE, *WHY, "--until", until).exit_code == 0
+    listed = answer(run("holds", "list", "--json"))
+    assert [hold["until"] for hold in listed] == ["2126-01-02T05:00:00Z", "2126-01-01T12:00:00Z"]

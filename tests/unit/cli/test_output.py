@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -10,8 +11,12 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 from repository import ROOT
+
+from cli.context import Context, shared
 
 pytestmark = pytest.mark.slow
 
@@ -103,3 +108,26 @@ def test_a_file_that_cannot_be_made_is_named(tmp_path: Path, to: str) -> None:
     assert (code, errors) == (2, "")
     assert json.loads(output)["error"]["code"] == "bad_input"
     assert to in json.loads(output)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "said", "hint"),
+    [
+        (MemoryError(), "too little memory", "ulimit -v"),
+        (OSError(errno.EMFILE, "Too many open files", "/opt/portability/journal.py"), "too few files", "ulimit -n"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "too few files", "ulimit -n"),
+    ],
+)
+def test_a_limit_of_the_process_is_one_line(raised: Exception, said: str, hint: str) -> None:
+    """It names the limit and how to raise it, and no file that was opened at that moment by chance."""
+
+    @click.command()
+    @shared
+    def reaching(_context: Context) -> None:
+        raise raised
+
+    done = CliRunner().invoke(reaching, [])
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert said in done.stderr
+    assert hint in done.stderr
+    assert "journal.py" not in done.stderr

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from portability.errors import BadDate, BadSubject, UnknownExporter, UnknownForm
 from portability.law.deadlines import BusinessCalendar
 from portability.law.profiles import Profile
 from portability.requests.acceptance import check
-from portability.requests.dates import end_of_day
+from portability.requests.dates import end_of_day, start_of_day
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -64,13 +65,20 @@ def test_a_refused_subject_is_not_repeated(subject: str) -> None:
     assert subject.split(":")[1] not in f"{raised.value} {raised.value.hint}"
 
 
-def test_a_date_is_its_midnight_in_utc_and_a_time_keeps_its_moment() -> None:
+def test_a_date_is_its_midnight_in_the_place_and_a_time_keeps_its_moment() -> None:
     """Dates and times of any zone become aware UTC."""
     wanted = check(**asked(since="2026-11-24", until="2026-11-24T10:00:00+07:00"))
     assert wanted.since == datetime(2026, 11, 24, tzinfo=UTC)
     assert wanted.until == datetime(2026, 11, 24, 10, tzinfo=timezone(timedelta(hours=7)))
     assert wanted.until is not None
     assert wanted.until.tzinfo is UTC
+
+
+def test_a_period_has_the_days_of_the_place() -> None:
+    """What was recorded on the morning of the first day in Jakarta is asked for, and on the day of the end is not."""
+    wanted = check(**asked(since="2026-11-24", until="2026-11-26"), place=BusinessCalendar(ZoneInfo("Asia/Jakarta")))
+    assert wanted.since == datetime(2026, 11, 23, 17, tzinfo=UTC)
+    assert wanted.until == datetime(2026, 11, 25, 17, tzinfo=UTC)
 
 
 def test_the_time_of_receipt_is_now_unless_it_was_earlier() -> None:
@@ -103,6 +111,15 @@ def test_today_has_begun_where_the_day_is_that_of_the_place() -> None:
         assert received_at.astimezone(place.zone).date() == today
         with pytest.raises(BadDate, match="in the future"):
             check(**asked(received_at=(today + timedelta(days=1)).isoformat()), place=place)
+
+
+@pytest.mark.parametrize(("read", "text", "hours"), [(end_of_day, "9999-12-31", 0), (start_of_day, "0001-01-01", 7)])
+def test_a_day_beyond_the_calendar_is_refused(read: Callable[..., datetime], text: str, hours: int) -> None:
+    """A day whose begin or end is in no year of the calendar is wrong input, with the years that there are."""
+    place = BusinessCalendar(timezone(timedelta(hours=hours)))
+    with pytest.raises(BadDate, match=r"^until is a day that begins or ends beyond") as refused:
+        read(text, "until", place)
+    assert "2 to 9998" in (refused.value.hint or "")
 
 
 def test_names_are_kept_once_and_formats_in_the_order_given() -> None:

@@ -6,6 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from factories import World
 from sqlalchemy import update
 
@@ -88,6 +95,22 @@ def test_a_missing_private_half_is_no_signing_key(made: World) -> None:
     with pytest.raises(NoSigningKey, match=pem.stem) as raised:
         signing_kid(made)
     assert "PORTABILITY_KEYS_DIR" in raised.value.hint
+
+
+def test_a_file_without_a_key_is_no_signing_key(made: World) -> None:
+    """A file that was copied in part, has a password, or has the public half alone is named with its kid."""
+    (pem,) = made.place.settings.keys.iterdir()
+    whole = pem.read_bytes()
+    private = load_pem_private_key(whole, None)
+    locked = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for content in (b"", whole[:100], locked, public):
+        pem.write_bytes(content)
+        with pytest.raises(NoSigningKey, match=f"{pem.stem} has no key") as raised:
+            signing_kid(made)
+        assert "PORTABILITY_KEYS_DIR" in raised.value.hint
+    pem.write_bytes(whole)
+    assert signing_kid(made) == pem.stem
 
 
 @pytest.mark.parametrize("end", [keys.retire, keys.revoke])

@@ -1,0 +1,25 @@
+"""Files with private keys: readable by their owner alone, and whole or absent, also after a full disk or a kill."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def make(path: Path, content: bytes, *, for_owner_of_folder: bool = False) -> None:
+    """Write a new file of mode 0600; what root makes can belong to the owner of the folder. Raises FileExistsError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if for_owner_of_folder and os.geteuid() == 0:
+                owner = path.parent.stat()
+                os.fchown(handle, owner.st_uid, owner.st_gid)
+            file.write(content)
+            file.flush()
+            # The database keeps the key's row from its commit on: a power cut must not leave an empty file beside it.
+            os.fsync(handle)
+        os.link(unfinished, path)
+    finally:
+        Path(unfinished).unlink()
