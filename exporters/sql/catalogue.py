@@ -226,7 +226,7 @@ def _schema(
     names: Sequence[str] | None = None,
 ) -> dict[str, CatalogueTable]:
     every: dict[str, Any] = {"schema": schema, "kind": ObjectKind.ANY}
-    chosen = described_tables(connection, schema) if names is None else names
+    chosen = names if names is not None else described_tables(connection, schema)
     if chosen is not None:
         every |= {"filter_names": chosen, "scope": ObjectScope.ANY}
         if not chosen:

@@ -34,10 +34,10 @@ def described_tables(connection: Connection, schema: str | None = None) -> Seque
 def stored_names(connection: Connection, schema: str | None, wanted: Collection[str]) -> Mapping[str, str]:
     """Return the names that the database has for tables, by those of a map; unknown tables are left out."""
     stored = described_tables(connection, schema)
-    if stored is None:
-        return {name: name for name in wanted}
-    found = {name: _same(connection, name, stored) for name in wanted}
-    return {name: one for name, one in found.items() if one is not None}
+    if stored is not None:
+        found = {name: _same(connection, name, stored) for name in wanted}
+        return {name: one for name, one in found.items() if one is not None}
+    return {name: name for name in wanted}
 
 
 def _same(connection: Connection, name: str, stored: Collection[str]) -> str | None:

@@ -80,7 +80,7 @@ def verified(connection: Connection, keys_folder: Path, headers: Mapping[str, st
         raise refused from None
     is_named = isinstance(kind, str) and isinstance(issuer, str)
     sender = senders.of_issuer(connection, issuer) if is_named else None
-    if sender is None:
+    if not sender:
         raise refused
     try:
         Webhook(senders.secret_of(keys_folder, sender)).verify(body, dict(headers))

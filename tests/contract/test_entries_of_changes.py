@@ -44,7 +44,7 @@ def write_all(url: str, statements: Sequence[str]) -> None:
 
 def changed_since(exporter: MappedExporter) -> set[RecordKey] | None:
     keys = exporter.changed(ANN, exporter.datasets[0], SINCE, 100)
-    return None if keys is None else set(keys)
+    return set(keys) if keys is not None else None
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])

@@ -262,7 +262,7 @@ def test_a_clock_requests_nothing_by_a_row_of_the_past(feed: Feed, meanwhile: st
                 feeds.erase(connection, FEED.c.id == feed.id)
     before = exports_of(feed)
     with writing(made.engine) as connection:
-        assert intake.take_due(connection, made.place.settings, seen) is None
+        assert not intake.take_due(connection, made.place.settings, seen)
     assert exports_of(feed) == before
 
 
