@@ -313,6 +313,7 @@ def test_the_receipt_of_a_refusal_is_repeated_until_the_sender_has_it(
 
 def test_a_full_disk_here_refuses_nothing(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sender hears nothing, the page names the code, and with free space the next try fetches it."""
+    both.work()  # the transfers of other tests
     sent_id, identifier = both.offered()
     with monkeypatch.context() as full:
         full.setattr("receiver.receive.SPARE_BYTES", 1 << 60)
@@ -329,6 +330,7 @@ def test_a_full_disk_here_refuses_nothing(both: Inbox, monkeypatch: pytest.Monke
 
 def test_a_run_that_has_not_ended_refuses_nothing(both: Inbox) -> None:
     """A process that was paused for longer than its lease still has the folder when another takes the transfer."""
+    both.work()  # the transfers of other tests
     _, identifier = both.offered()
     handle = os.open(folder_of(both.service.quarantine, identifier), os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(handle, fcntl.LOCK_EX)
