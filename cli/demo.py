@@ -28,6 +28,7 @@ from portability.processes import stop_event
 from portability.requests import acceptance, exports, instructions
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import ExportState
+from portability.setting_values import PLATFORM
 from portability.storage import open_storage
 from portability.trust import keys
 from portability.trust.signing import Jwks
@@ -35,7 +36,6 @@ from portability.trust.signing import Jwks
 ACTOR = "operator:demo"
 MEND_SECONDS = 1.0
 ANSWER_SECONDS = 60.0
-PLATFORM = "platform.sqlite"
 NO_PLATFORM = (
     "`portability seed` makes sample data; PORTABILITY_SOURCES or PORTABILITY_SOURCE_URL names data of your own"
 )

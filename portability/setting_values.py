@@ -33,6 +33,8 @@ from portability.plugins import STORAGES, find
 LARGEST = {"seconds": 36_525 * 86_400, "days": 36_525, "months": 1200, "bytes": 1 << 50}
 """The largest number of each unit, by the end of a name: databases and calendars cannot express every number."""
 COUNT_MAX = 2**31 - 1
+PLATFORM = "platform.sqlite"
+"""The database of the embedded platform, in the state folder."""
 WAIT_SECONDS_MAX = 14 * 86_400
 """The longest wait, a setting with fractions of a second: timers of PostgreSQL and of sockets end at 24 days."""
 BRAND_NAME_MAX = 60

@@ -222,7 +222,7 @@ class SendingSettings(BaseSettings):
 
     @property
     def source(self) -> str:
-        return self.source_url or kinds.sqlite_url(self.dir.absolute() / "platform.sqlite")
+        return self.source_url or kinds.sqlite_url(self.dir.absolute() / kinds.PLATFORM)
 
     @property
     def has_reference(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from portability.database.sqlite_files import DISK_FAULTS
+
 
 class FailureCause(NamedTuple):
     """What an error says, without any value of a row or account, and what to do; None: what the error class says."""
@@ -16,7 +18,7 @@ class FailureCause(NamedTuple):
 _DISK = FailureCause("", "check the disk of the database: is it full, and may this user write the file and its folder?")
 _LIMIT = FailureCause("", "a time limit of the server or role has ended it: docs/errors.md")
 _BY_KIND = {
-    re.compile("SQLITE_(FULL|IOERR|READONLY|CANTOPEN)|DiskFull"): _DISK,
+    re.compile(f"{DISK_FAULTS}|DiskFull"): _DISK,
     re.compile("LockNotAvailable|QueryCanceled|IdleInTransactionSessionTimeout|TransactionTimeout"): _LIMIT,
 }
 """By the type of the driver's error, and the code of SQLite."""

@@ -10,6 +10,8 @@ from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+DISK_FAULTS = "SQLITE_(FULL|IOERR|CANTOPEN|READONLY)"
+"""Names of errors about the file or its disk, as a pattern (sqlite.org/rescode.html)."""
 _FILE = "portability_file"
 
 

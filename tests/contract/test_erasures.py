@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,6 @@ from portability.requests import (
     request_log,
     retries,
 )
-from portability.requests.dates import moment
 from portability.requests.policy import Actor
 from portability.requests.states import ONGOING
 from portability.retention import erasures, legal_holds, recalls
@@ -136,7 +136,7 @@ def lived(made: World, whom: Whom, asked: dict[str, Any]) -> list[str]:
 
 
 def _far() -> Any:
-    return moment("2126-01-01", "expires-at")
+    return datetime(2126, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("kind", WHOM)
@@ -257,7 +257,7 @@ def test_a_hold_and_an_erasure_exclude_each_other(made: World) -> None:
 
 def test_a_hold_ends_by_itself(made: World) -> None:
     """At its end, not before; an end in the past and a missing reason are refused."""
-    past = moment("2020-01-01", "until")
+    past = datetime(2020, 1, 1, tzinfo=UTC)
     with writing(made.engine) as connection:
         with pytest.raises(BadDate, match="in the future"):
             legal_holds.add(connection, subject="user:usr_jane", tenant=None, reason="x", actor=TEST, until=past)

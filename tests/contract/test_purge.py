@@ -17,7 +17,6 @@ from portability.database import deployment, models
 from portability.database.engine import now, reading, writing
 from portability.people import subjects
 from portability.requests import approvals, exports, instructions, mandates, request_log
-from portability.requests.dates import moment
 from portability.requests.policy import Actor
 from portability.requests.request_log import Scope
 from portability.requests.states import ExportState
@@ -125,7 +124,7 @@ def test_what_is_still_needed_is_kept(made: World) -> None:
 
 def test_powers_and_orders_that_ended_go_too(made: World) -> None:
     """They name people: as long after their end."""
-    far = moment("2126-01-01", "expires-at")
+    far = datetime(2126, 1, 1, tzinfo=UTC)
     assert far is not None
     with writing(made.engine) as connection:
         for subject in ("user:usr_1", "user:usr_2"):

@@ -35,6 +35,7 @@ router = APIRouter(prefix="/staff", include_in_schema=False)
 CHANNELS = ("email", "letter", "phone", "page")
 Text = Annotated[str, Form(max_length=1000, pattern=TEXT)]
 Address = Annotated[str, Form(max_length=250, pattern=TEXT)]
+Long = Annotated[str, Field(max_length=1000, pattern=TEXT)]
 Short = Annotated[str, Field(max_length=250, pattern=r"^[!-~]*$")]
 
 
@@ -44,7 +45,7 @@ class StaffRequestForm(BaseModel):
     csrf: str = ""
     kind: Short
     id: Short
-    reason: Annotated[str, Field(max_length=1000, pattern=TEXT)] = ""
+    reason: Long = ""
     tenant: Short = ""
     profile: Short = "access"
     channel: Short = "email"
@@ -56,10 +57,10 @@ class RequestButtonForm(BaseModel):
     """The fields of the buttons of a request."""
 
     csrf: str = ""
-    reason: Annotated[str, Field(max_length=1000, pattern=TEXT)] = ""
-    basis: Annotated[str, Field(max_length=1000, pattern=TEXT)] = "other"
+    reason: Long = ""
+    basis: Long = "other"
     confirmed: Short = ""
-    seen: Annotated[str, Field(max_length=1000, pattern=TEXT)] = ""
+    seen: Long = ""
     """The ids of the questions that the page showed; empty: it showed none."""
 
 

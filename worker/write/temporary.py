@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import re
 import sqlite3
+import tempfile
+from pathlib import Path
 
+from portability.database import sqlite_files
 from portability.errors import VolumeFault
 
-DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.ENOENT})
-"""Of the operating system. ENOENT: there is no folder for temporary files."""
-SQLITE_FAULTS = re.compile("SQLITE_(FULL|IOERR|CANTOPEN|READONLY)")
-"""Of the unnamed databases in which a worker compares and sorts."""
+DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+FOLDER_FAULTS = frozenset({errno.EACCES, errno.ENOENT})
+"""About the folder for temporary files alone: elsewhere they are faults of this program."""
+NO_FOLDER = "No usable temporary directory"
+"""The beginning of the error of Python's tempfile."""
 
 
 class NoTemporaryRoom(VolumeFault):
@@ -23,7 +27,16 @@ class NoTemporaryRoom(VolumeFault):
 
 def disk_fault(error: BaseException) -> str | None:
     """Return what is wrong with the disk of temporary files, if an error is about it."""
-    if isinstance(error, OSError) and error.errno in DISK_FAULTS:
-        return error.strerror
+    if isinstance(error, OSError):
+        is_about_it = error.errno in DISK_FAULTS or (error.errno in FOLDER_FAULTS and _is_about_folder(error))
+        return error.strerror if is_about_it else None
+    # Of the unnamed databases in which a worker compares and sorts.
     name = getattr(error, "sqlite_errorname", "") if isinstance(error, sqlite3.Error) else ""
-    return name if SQLITE_FAULTS.match(name) else None
+    return name if re.match(sqlite_files.DISK_FAULTS, name) else None
+
+
+def _is_about_folder(error: OSError) -> bool:
+    if tempfile.tempdir and error.filename:
+        named = Path(error.filename)
+        return Path(tempfile.tempdir) in {named, named.parent}
+    return str(error.strerror).startswith(NO_FOLDER)
