@@ -169,6 +169,8 @@ def test_the_lag_of_a_replica(pg_server: servers.Postgres) -> None:
             while standby.execute("select to_regclass('replayed')").fetchone() == (None,):
                 pass
             standby.execute("select pg_wal_replay_pause()")
+            while standby.execute("select pg_get_wal_replay_pause_state()").fetchone() != ("paused",):
+                pass  # it is requested, and may still replay what comes next
             connection.execute("create table more (id integer)")
         waited = _lag_of(database)
         assert "crm: the replica is" in waited
