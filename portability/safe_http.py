@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -94,6 +95,12 @@ def resolve(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+@cache
+def trusted_certificates() -> ssl.SSLContext:
+    """Return the certificates that this machine trusts, for HTTP; loading them takes as long as several requests."""
+    return ssl.create_default_context()
+
+
 @dataclass(frozen=True, slots=True)
 class SafeHttpClient:
     """A client with limits on its targets, time and answers. Thread-safe."""
@@ -169,7 +176,7 @@ class SafeHttpClient:
         sent = {"User-Agent": "portability", "Accept-Encoding": "identity", **headers}
         if content:
             sent["Content-Length"] = str(len(content))
-        context = self.trust or ssl.create_default_context()
+        context = self.trust or trusted_certificates()
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self.seconds)
         try:
             with (

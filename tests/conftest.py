@@ -22,6 +22,7 @@ from examples import USUAL
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from judges.programs import missing
+from memory_folder import keep_files_in_memory
 from migrated import copying, migrate, own_migrations
 from pymysql.err import MySQLError
 from reused import ReusedDatabases
@@ -54,6 +55,12 @@ settings.register_profile("fast", settings.get_profile("default"), max_examples=
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("system", settings.get_profile("default"), max_examples=10 * USUAL)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the folder of temporary files before the first is made."""
+    if "not system" in config.option.markexpr:  # the others write gigabytes
+        keep_files_in_memory()
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
-from portability.safe_http import CheckedNetwork, SafeHttpClient
+from portability.safe_http import CheckedNetwork, SafeHttpClient, trusted_certificates
 from receiver.fetch.sender import LIMITS, open_client
 
 
@@ -16,10 +15,11 @@ class CheckedTransport(httpx.HTTPTransport):
     """The transport of httpx on checked connections."""
 
     def __init__(self, client: SafeHttpClient, *, plain: bool) -> None:
-        super().__init__()
+        trust = client.trust or trusted_certificates()
+        super().__init__(verify=trust)
         # httpx has no argument for the network of its pool; this is the pool that it makes itself, on another network.
         self._pool = httpcore.ConnectionPool(
-            ssl_context=client.trust or ssl.create_default_context(),
+            ssl_context=trust,
             max_connections=LIMITS.max_connections,
             network_backend=CheckedNetwork(client, plain=plain),
         )

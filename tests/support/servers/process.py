@@ -63,8 +63,8 @@ def unprivileged() -> Account:
 
 @contextmanager
 def folder_of(name: str, owner: Account | None = None) -> Iterator[Path]:
-    """A short path under /tmp: a unix socket's may have 107 bytes only."""
-    folder = Path(tempfile.mkdtemp(prefix=f"t-{name}-", dir="/tmp"))
+    """A short path if that of TMPDIR is: a unix socket's may have 107 bytes only."""
+    folder = Path(tempfile.mkdtemp(prefix=f"t-{name}-"))
     if owner:
         os.chown(folder, owner.uid, owner.gid)
     try:
