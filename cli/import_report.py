@@ -57,7 +57,8 @@ def _print_rest(context: Context, report: ImportReport) -> None:
     absent = sum(len(one.absent_columns) for one in report.datasets)
     say(f"{absent} columns are never in an archive: secrets and technical data; see docs/source-schema.md")
     if not report.complete:
-        say(f"[bold]the archive states that it is not complete[/]: {report.gaps} gaps")
+        why = f"{report.gaps} gaps" if report.gaps else "it has no gaps; outcome in its export.json says what is absent"
+        say(f"[bold]the archive states that it is not complete[/]: {why}")
     if report.import_id:
         say(f"imported; to undo it: portability imports undo {report.import_id} --into URL", soft_wrap=True)
     else:
