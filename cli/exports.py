@@ -217,7 +217,19 @@ def show_export(context: Context, identifier: str) -> None:
         gaps = exports.gaps(connection, identifier)
         volumes = exports.stored_volumes(connection, identifier)
         causes = exports.review(connection, row)
-    context.result(document, lambda: _print_report(context, row, causes, lines, gaps, volumes))
+        alone = [
+            {"reason": each["reason"], "by": each["decided_by"], "at": rfc3339(each["decided_at"])}
+            for each in approvals.alone(connection, identifier)
+        ]
+
+    def human() -> None:
+        _print_report(context, row, causes, lines, gaps, volumes)
+        for each in alone:
+            context.console.print(
+                "approved without a second person by {by} at {at}: {reason}".format_map(each), markup=False
+            )
+
+    context.result({**document, "approved_alone": [*alone]}, human)
 
 
 def _print_report(

@@ -209,8 +209,8 @@ def _print(context: Context, row: RowMapping, found: Sequence[JSON]) -> None:
         cells = [[f"{line['exporter']}/{line['dataset']}", *(line[name] for name in names)] for line in lines]
         context.table("What changes", ("dataset", *names), cells)
     if undone := received.undone(row):
-        names = ("removed", "restored", "files", "conflicts")
-        context.table("Result of undoing", names, [[undone[name] for name in names]])
+        figures = [name for name in received.UNDONE if name != "kept"]
+        context.table("Result of undoing", figures, [[undone[name] for name in figures]])
         kept = [[one["table"], one["id"], one["action"], ", ".join(one["fields"])] for one in undone["kept"]]
         if kept:
             context.table("Changed after the import", ("table", "id", "action", "fields"), kept)

@@ -102,6 +102,9 @@ def test_an_operator_breaks_the_glass(run: Run, made: World) -> None:
     assert "[not_allowed]" in run("approve", identifier, "--break-glass", "ill", "--as", "officer:olga").stderr
     approved = answer(run("approve", identifier, "--break-glass", "the only officer is ill", "--json"))
     assert approved["state"] == "queued"
+    (alone,) = answer(run("show", identifier, "--json"))["approved_alone"]
+    assert alone["reason"] == "the only officer is ill"
+    assert "without a second person by operator:" in run("show", identifier).stdout
     checks = {check["check"]: check for check in json.loads(run("doctor", "--json").stdout)["checks"]}
     assert checks["approvals"]["result"] == "exports that one person approved alone in the last week: 1"
 
