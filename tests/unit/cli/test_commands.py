@@ -108,7 +108,9 @@ def test_waiting_for_a_worker_that_cannot_come_fails_at_once(run: Run) -> None:
     done = run("request", "--profile", "access", "--subject", "user:usr_1", "--wait")
     assert done.exit_code == 1
     assert "[queue_unavailable]" in done.stderr
-    assert len(json.loads(run("list", "--json").stdout)) == 1
+    (stored,) = json.loads(run("list", "--json").stdout)
+    assert f"request {stored['id']} is stored" in done.stderr
+    assert f"`portability show {stored['id']}`" in done.stderr
 
 
 def test_the_actor_is_in_the_audit_log(run: Run, made: World) -> None:
