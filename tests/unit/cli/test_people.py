@@ -140,6 +140,14 @@ def test_a_mandate_ends_at_a_time(run: Run, moment: str) -> None:
     assert "[bad_date]" in run("mandates", "add", *given, "--expires-at", moment).stderr
 
 
+def test_the_last_day_of_a_mandate_belongs_to_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date is its whole day in the time zone of the deployment, as the hint of a refused time says."""
+    monkeypatch.setenv("PORTABILITY_TIME_ZONE", "Asia/Jakarta")
+    given = ("--agent", "subject:usr_9", "--subject", "user:usr_1", "--profile", "access", "--issuer", "letter 12")
+    answer(run("mandates", "add", *given, "--expires-at", "2126-03-31", "--json"))
+    assert answer(run("mandates", "list", "--json"))[0]["expires_at"] == "2126-03-31T17:00:00Z"
+
+
 def test_the_audit_log_is_shown_and_verified(run: Run, made: World, ready_export: str, tmp_path: Path) -> None:
     """A kept head verifies a log that has grown; a change of its past is exit code 1, with the fault."""
     shown = answer(run("audit", "show", ready_export, "--json"))
