@@ -144,9 +144,9 @@ class Context:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table for people; None is an empty cell."""
-        from cli.terminal import table  # noqa: PLC0415  # as in _load_settings
+        from cli.terminal import print_table, table  # noqa: PLC0415  # as in _load_settings
 
-        self.console.print(table(title, columns, rows))
+        print_table(self.console, table(title, columns, rows))
 
     def listing(
         self, title: str, rows: Sequence[Mapping[Any, Any]], names: Sequence[str], times: Sequence[str]

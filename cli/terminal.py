@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
+
+UNLIMITED = 10_000
+"""Columns: more than any table has."""
+WORD_CHARS = 30
+"""A longer word, such as a hash, may be broken."""
 
 
 def open_console(*, stderr: bool) -> Console:
@@ -21,12 +28,24 @@ def open_console(*, stderr: bool) -> Console:
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """Make a table; None is an empty cell."""
     made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    cells = [[*map(_cell, row)] for row in rows]
     for number, column in enumerate(columns):
-        # The first column is used for copying into the next command: it is never shortened.
-        made.add_column(column, no_wrap=number == 0, overflow="fold")
-    for row in rows:
-        made.add_row(*map(_cell, row))
+        words = " ".join([column, *(row[number].plain for row in cells)]).split()
+        # A word stays whole, as far as it is no hash. The first column is used for copying: it is never shortened.
+        least = min(max(map(cell_len, words)), WORD_CHARS)
+        made.add_column(column, no_wrap=number == 0, overflow="fold", min_width=least)
+    for row in cells:
+        made.add_row(*row)
     return made
+
+
+def print_table(console: Console, made: Table) -> None:
+    """Print a table: a row is one line in a pipe, and words are whole on a terminal without room for the table."""
+    width = console.width
+    if not console.is_terminal:
+        console.width = max(width, Measurement.get(console, console.options.update(max_width=UNLIMITED), made).maximum)
+    console.print(made, crop=False)
+    console.width = width
 
 
 def _cell(value: object) -> Text:
