@@ -29,7 +29,8 @@ def run() -> None:
         sys.exit(2)
     except click.UsageError as error:
         hint = f"{error.ctx.command_path} --help" if error.ctx else "portability --help"
-        fail(BadInput(error.format_message().rstrip("."), hint=hint), as_json="--json" in sys.argv)
+        # The message of click about a missing choice has a line for each word.
+        fail(BadInput(" ".join(error.format_message().split()).rstrip("."), hint=hint), as_json="--json" in sys.argv)
     except click.Abort:
         sys.exit(130)
 

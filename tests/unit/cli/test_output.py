@@ -56,6 +56,15 @@ def test_a_full_disk_under_the_output_is_one_line(tmp_path: Path, arguments: tup
         assert len(errors.splitlines()) == 1
 
 
+def test_a_missing_choice_is_one_line(tmp_path: Path) -> None:
+    """The words to choose from are on the line of the error, too: a program reads errors line by line."""
+    code, _, errors = portability("pause", "an_id", folder=tmp_path)
+
+    assert code == 2
+    (line,) = errors.splitlines()
+    assert line.startswith("error: Missing option '--reason'. Choose from: identity, clarification [bad_input]  hint: ")
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_exit_code_stays_where_no_error_can_be_written(tmp_path: Path, as_json: bool) -> None:
     """Standard error, or standard output with `--json`, is on a full disk: bad input is still exit code 2."""
