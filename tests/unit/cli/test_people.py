@@ -182,6 +182,16 @@ def test_a_part_of_the_audit_log_is_named_as_a_part(run: Run, made: World) -> No
     assert answer(run("audit", "show", second, "--action", "approval.break_glass", "--json")) == []
 
 
+def test_a_mistyped_id_is_not_an_export_without_events(run: Run, made: World) -> None:
+    """The reader of an empty list would conclude that nothing was done with it; a misspelt action is said, too."""
+    identifier = made.request("user:usr_1")
+    assert "[unknown_export]" in run("audit", "show", f"{identifier}x").stderr
+    assert answer(run("audit", "show", identifier, "--after", "1000", "--json")) == []
+    misspelt = run("audit", "show", "--action", "export.acepted", "--json")
+    assert (misspelt.exit_code, json.loads(misspelt.stdout)) == (0, [])
+    assert "no event has the action export.acepted" in misspelt.stderr
+
+
 def test_an_invalid_stored_head_is_reported(run: Run, ready_export: str, tmp_path: Path) -> None:
     """Neither a token, nor a key set."""
     assert ready_export
