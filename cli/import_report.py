@@ -67,7 +67,7 @@ def _print_rest(context: Context, report: ImportReport) -> None:
 
 def _print_records(context: Context, report: ImportReport) -> None:
     refused = [
-        [f"{one.exporter}/{one.dataset}", example.line, printable(example.id or ""), example.field, example.reason]
+        [f"{one.exporter}/{one.dataset}", example.line, example.id, example.field, example.reason]
         for one in report.datasets
         for example in one.examples
     ]
@@ -76,7 +76,7 @@ def _print_records(context: Context, report: ImportReport) -> None:
     conflicting = [
         [
             f"{one.exporter}/{one.dataset}",
-            printable(example.id),
+            example.id,
             "deleted here" if example.is_deleted else ", ".join(example.fields),
         ]
         for one in report.datasets

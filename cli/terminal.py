@@ -16,6 +16,8 @@ from rich.text import Text
 
 UNLIMITED = 10_000
 """Columns: more than any table has."""
+KEPT = frozenset("\n\u200c\u200d")
+"""Characters that are not printable and harmless: a new line, and what joins letters or keeps them apart."""
 WORD_CHARS = 30
 """A longer word, such as a hash, may be broken."""
 
@@ -27,7 +29,8 @@ def open_console(*, stderr: bool) -> Console:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """Make a table; None is an empty cell."""
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    # A text has no markup: titles name what strangers have named.
+    made = Table(title=Text(cleaned(title), style="table.title"), title_justify="left", box=box.SIMPLE_HEAD)
     cells = [[*map(_cell, row)] for row in rows]
     for number, column in enumerate(columns):
         words = " ".join([column, *(row[number].plain for row in cells)]).split()
@@ -51,7 +54,7 @@ def print_table(console: Console, made: Table) -> None:
 def _cell(value: object) -> Text:
     if isinstance(value, datetime):
         value = f"{value:%Y-%m-%d %H:%M} UTC"
-    return Text("" if value is None else str(value))
+    return Text("" if value is None else cleaned(str(value)))
 
 
 def bars(console: Console, *columns: str | ProgressColumn) -> Progress:
@@ -60,5 +63,10 @@ def bars(console: Console, *columns: str | ProgressColumn) -> Progress:
 
 
 def printable(text: str) -> str:
-    """Return a safe form of a hostile name for a terminal: no control characters, no markup."""
-    return escape("".join(character if character.isprintable() else "?" for character in text))
+    """Return a safe form of a hostile name for a line with markup; a cell of a table has no markup."""
+    return escape(cleaned(text))
+
+
+def cleaned(text: str) -> str:
+    """Return a text with signs for characters that a terminal obeys, such as escapes and changes of the direction."""
+    return "".join(character if character.isprintable() or character in KEPT else "?" for character in text)

@@ -30,3 +30,12 @@ def test_words_are_whole_on_a_narrow_terminal() -> None:
     """No word is broken into letters, and no column is left out; the terminal wraps what it has no room for."""
     words = printed(width=40, is_terminal=True).split()
     assert {"profile", "portability", "complete", "remarks;", "companies", "delivered"} <= {*words}
+
+
+def test_a_cell_has_the_name_and_obeys_nothing_in_it() -> None:
+    """A stranger's name is shown as it is, brackets too, and neither an escape nor a change of direction is printed."""
+    output = StringIO()
+    names = ["[bold]x.zip", "a\x1b[31mb\x07", "\u202egpj.exe", "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc"]
+    print_table(Console(file=output, width=80, color_system=None), table("[/x]", ("name",), [[name] for name in names]))
+    shown = [line.strip() for line in output.getvalue().splitlines()]
+    assert {"[/x]", "[bold]x.zip", "a?[31mb?", "?gpj.exe", names[3]} <= {*shown}
