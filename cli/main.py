@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -21,6 +22,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the program like click, but report usage errors like all others, as one line or JSON."""
+    _encode_output()
     _check_arguments(sys.argv[1:])
     try:
         sys.exit(main.main(standalone_mode=False) or 0)
@@ -33,6 +35,15 @@ def run() -> None:
         fail(BadInput(" ".join(error.format_message().split()).rstrip("."), hint=hint), as_json="--json" in sys.argv)
     except click.Abort:
         sys.exit(130)
+
+
+def _encode_output() -> None:
+    """Write UTF-8 into pipes and files, whatever the locale is, and signs for letters that a terminal lacks.
+
+    JSON, TOML and CSV for programs are UTF-8, and a name that the locale has no letters for is no error.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="replace")
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
