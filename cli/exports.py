@@ -153,7 +153,7 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
         if not is_approved:
             hint = f"ask a colleague to run `portability approve {identifier}`; then fetch again within a day"
             raise NotAllowed("a copy of a person's archive needs a second person's approval", hint=hint)
-    # Before the person is told of a copy that could not be made.
+    # Before the person gets a message about a copy that could not be made.
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     with writing(context.engine) as connection:
         outbox.queue(connection, MessageKind.FETCHED, identifier, occasion=f"fetch_{secrets.token_hex(8)}")

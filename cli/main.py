@@ -40,7 +40,7 @@ def run() -> None:
 def _encode_output() -> None:
     """Write UTF-8 into pipes and files, whatever the locale is, and signs for letters that a terminal lacks.
 
-    JSON, TOML and CSV for programs are UTF-8, and a name that the locale has no letters for is no error.
+    JSON, TOML and CSV for programs are UTF-8, and a name for which the locale lacks letters ends no command.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="replace")

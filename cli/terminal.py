@@ -34,7 +34,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     cells = [[*map(_cell, row)] for row in rows]
     for number, column in enumerate(columns):
         words = " ".join([column, *(row[number].plain for row in cells)]).split()
-        # A word stays whole, as far as it is no hash. The first column is used for copying: it is never shortened.
+        # A word stays whole unless it is as long as a hash. The first column is used for copying: it is never cut.
         least = min(max(map(cell_len, words)), WORD_CHARS)
         made.add_column(column, no_wrap=number == 0, overflow="fold", min_width=least)
     for row in cells:
