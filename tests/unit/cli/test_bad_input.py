@@ -137,6 +137,14 @@ def test_a_wish_that_the_state_does_not_allow(run: Run, tmp_path: Path) -> None:
         assert "[wrong_state]" in done.stderr
 
 
+def test_a_command_to_a_server_that_is_away_promises_no_retry(run: Run) -> None:
+    """The clock repeats what it sends; the person who runs a command has to run it again."""
+    document = "http://127.0.0.1:1/.well-known/portability"
+    done = run("recipients", "discover", "localhost", "--url", document, "--country", "DE")
+    assert "[outside_unavailable]" in done.stderr
+    assert done.stderr.strip().endswith("run a command again: only the clock repeats its requests")
+
+
 def test_a_claimed_role_is_not_believed_beside_servers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--as` gives roles on the embedded stack; elsewhere they cannot be checked."""
     monkeypatch.setenv("PORTABILITY_REDIS_URL", "redis://localhost/0")
