@@ -13,7 +13,7 @@ from cli.context import ID_MAX, LIMIT_MAX, Context, shared
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.database.engine import reading
-from portability.requests import audit_comparison
+from portability.requests import audit_comparison, exports
 from portability.requests.audit_comparison import Comparison
 from portability.trust import audit, audit_heads
 from portability.trust.audit import Verdict
@@ -41,6 +41,10 @@ def show(context: Context, identifier: str | None, action: str | None, after: in
     audit.chain_all(context.engine)
     with reading(context.engine) as connection:
         found = audit.events(connection, export_id=identifier, action=action, after=after, limit=limit + 1)
+        if identifier and not (found or audit.events(connection, export_id=identifier, limit=1)):
+            exports.get(connection, identifier)  # a mistyped id is an error, and not an export without events
+    if action and not found:
+        context.note(f"no event has the action {action}: docs/audit.md lists the actions")
     events = found[:limit]
     if len(found) > limit:
         context.note(f"only the first {limit} events are shown: --after {events[-1]['id']} shows the next")

@@ -18,7 +18,6 @@ import orjson
 from rich.progress import MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from cli.context import Context, shared
-from cli.terminal import printable
 from portability.api.errors import BadInput
 from portability.inbox.senders import check_secret
 
@@ -183,9 +182,7 @@ def _counted(context: Context) -> Iterator[Callable[[RuleResult], object]]:
 
 
 def _print_report(context: Context, report: ConformanceReport) -> None:
-    rows = [
-        [printable(text) for text in (one.name, one.rule, one.expected, one.seen, one.section)] for one in report.failed
-    ]
+    rows = [(one.name, one.rule, one.expected, one.seen, one.section) for one in report.failed]
     if rows:
         context.table("Broken rules", ("name", "rule", "expected", "seen", "section"), rows)
     verdict = "[bold green]conforms[/]" if report.ok else "[bold red]does not conform[/]"

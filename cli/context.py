@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -138,15 +139,15 @@ class Context:
     def result(self, document: JSON, human: Callable[[], None]) -> None:
         """Print the command's result: JSON for machines, `human` for people."""
         if self.json:
-            print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+            print(_as_json(document))
         else:
             human()
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table for people; None is an empty cell."""
-        from cli.terminal import table  # noqa: PLC0415  # as in _load_settings
+        from cli.terminal import print_table, table  # noqa: PLC0415  # as in _load_settings
 
-        self.console.print(table(title, columns, rows))
+        print_table(self.console, table(title, columns, rows))
 
     def listing(
         self, title: str, rows: Sequence[Mapping[Any, Any]], names: Sequence[str], times: Sequence[str]
@@ -167,6 +168,14 @@ class Context:
         from cli.terminal import open_console  # noqa: PLC0415  # as in _load_settings
 
         open_console(stderr=True).print(text, markup=False)
+
+
+def _as_json(document: JSON) -> str:
+    try:
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:
+        # It names a file whose name has other bytes than UTF-8: JSON has no letter for them.
+        return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="replace").decode()
 
 
 def one_of(words: Iterable[str]) -> click.Choice[str]:
@@ -232,7 +241,7 @@ def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
     with suppress(OSError):  # the output may be what has failed: the exit code says it
         if as_json:
             content = {"code": error.code, "message": str(error), "hint": error.hint or None}
-            print(orjson.dumps({"error": content}, option=orjson.OPT_INDENT_2).decode(), flush=True)
+            print(_as_json({"error": content}), flush=True)
         else:
             hint = f"  hint: {error.hint}" if error.hint else ""
             click.echo(f"error: {error} [{error.code}]{hint}", err=True)

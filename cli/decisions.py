@@ -12,7 +12,7 @@ from portability.api.errors import StorageError
 from portability.database.engine import reading, writing
 from portability.requests import actors, approvals
 from portability.requests import mandates as powers
-from portability.requests.dates import instant
+from portability.requests.dates import end_of_day
 from portability.requests.policy import Action
 from portability.retention import recalls
 from worker.write.withdraw import withdraw_all
@@ -127,7 +127,7 @@ def mandates() -> None:
 @click.option("--tenant", help="The contact's tenant.")
 @click.option("--profile", "profiles", multiple=True, required=True, help="Profile that it covers; can be repeated.")
 @click.option("--issuer", required=True, help="Who granted it, with a reference; not a person's name.")
-@click.option("--expires-at", required=True, help="When it ends: an RFC 3339 time.")
+@click.option("--expires-at", required=True, help="When it ends: its last day, or an RFC 3339 time.")
 @AS
 @shared
 def add(
@@ -150,7 +150,7 @@ def add(
             tenant=tenant,
             profiles=profiles,
             issuer=issuer,
-            expires_at=instant(expires_at, "--expires-at"),
+            expires_at=end_of_day(expires_at, "--expires-at", context.settings.place),
             actor=str(actor),
         )
     context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))

@@ -153,12 +153,13 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
         if not is_approved:
             hint = f"ask a colleague to run `portability approve {identifier}`; then fetch again within a day"
             raise NotAllowed("a copy of a person's archive needs a second person's approval", hint=hint)
+    # Before the person gets a message about a copy that could not be made.
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
     with writing(context.engine) as connection:
         outbox.queue(connection, MessageKind.FETCHED, identifier, occasion=f"fetch_{secrets.token_hex(8)}")
         audit.record(
             connection, "export.fetched", actor=str(actor), export_id=identifier, detail={"volumes": len(volumes)}
         )
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
     with context.bars(*Progress.get_default_columns()) as bars:
         task = bars.add_task("fetching", total=sum(volume["bytes"] for volume in volumes))
         return [_fetch(context.storage, volume, target, lambda n: bars.advance(task, n)) for volume in volumes]
@@ -217,7 +218,19 @@ def show_export(context: Context, identifier: str) -> None:
         gaps = exports.gaps(connection, identifier)
         volumes = exports.stored_volumes(connection, identifier)
         causes = exports.review(connection, row)
-    context.result(document, lambda: _print_report(context, row, causes, lines, gaps, volumes))
+        alone = [
+            {"reason": each["reason"], "by": each["decided_by"], "at": rfc3339(each["decided_at"])}
+            for each in approvals.alone(connection, identifier)
+        ]
+
+    def human() -> None:
+        _print_report(context, row, causes, lines, gaps, volumes)
+        for each in alone:
+            context.console.print(
+                "approved without a second person by {by} at {at}: {reason}".format_map(each), markup=False
+            )
+
+    context.result({**document, "approved_alone": [*alone]}, human)
 
 
 def _print_report(

@@ -21,7 +21,7 @@ from portability.feeds.feeds import FeedTerms
 from portability.requests import acceptance, actors, exports, policy
 from portability.requests import intake as requests_intake
 from portability.requests.acceptance import Request
-from portability.requests.dates import instant
+from portability.requests.dates import end_of_day
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Action, Facts
 from portability.sources import PlatformSources
@@ -53,7 +53,7 @@ def feeds_group() -> None:
 @click.option("--residence", help="The subject's country, such as DE, if known: it selects the laws that apply.")
 @click.option("--authorisation", "authorisation_id", help="Consent that it serves: it is sent to its recipient.")
 @click.option("--every", "every_days", type=int, metavar="DAYS", help="How often the clock requests the next archive.")
-@click.option("--until", "ends_at", metavar="TIME", help="When it ends by itself: an RFC 3339 time.")
+@click.option("--until", "ends_at", metavar="TIME", help="When it ends by itself: its last day, or an RFC 3339 time.")
 @click.option("--wait", is_flag=True, help="Wait until its first archive has ended; the exit code is as of `request`.")
 @AS
 @shared
@@ -69,7 +69,7 @@ def begin(
     """Begin a feed and request its first archive, which contains everything."""
     wanted = _checked(context, {**options, **{name: names_of(options[name]) for name in ("include", "formats")}})
     actor = actors.acting(context.settings, claimed)
-    until = instant(ends_at, "until") if ends_at else None
+    until = end_of_day(ends_at, "until", context.settings.place)
     changed_at = requests_intake.contact_changed_at(context.settings, PlatformSources(context.settings), wanted)
     with writing(context.engine) as connection:
         if authorisation_id is not None:

@@ -57,7 +57,8 @@ def _print_rest(context: Context, report: ImportReport) -> None:
     absent = sum(len(one.absent_columns) for one in report.datasets)
     say(f"{absent} columns are never in an archive: secrets and technical data; see docs/source-schema.md")
     if not report.complete:
-        say(f"[bold]the archive states that it is not complete[/]: {report.gaps} gaps")
+        why = f"{report.gaps} gaps" if report.gaps else "it has no gaps; outcome in its export.json says what is absent"
+        say(f"[bold]the archive states that it is not complete[/]: {why}")
     if report.import_id:
         say(f"imported; to undo it: portability imports undo {report.import_id} --into URL", soft_wrap=True)
     else:
@@ -66,7 +67,7 @@ def _print_rest(context: Context, report: ImportReport) -> None:
 
 def _print_records(context: Context, report: ImportReport) -> None:
     refused = [
-        [f"{one.exporter}/{one.dataset}", example.line, printable(example.id or ""), example.field, example.reason]
+        [f"{one.exporter}/{one.dataset}", example.line, example.id, example.field, example.reason]
         for one in report.datasets
         for example in one.examples
     ]
@@ -75,7 +76,7 @@ def _print_records(context: Context, report: ImportReport) -> None:
     conflicting = [
         [
             f"{one.exporter}/{one.dataset}",
-            printable(example.id),
+            example.id,
             "deleted here" if example.is_deleted else ", ".join(example.fields),
         ]
         for one in report.datasets

@@ -208,5 +208,11 @@ def _print(context: Context, row: RowMapping, found: Sequence[JSON]) -> None:
     if lines:
         cells = [[f"{line['exporter']}/{line['dataset']}", *(line[name] for name in names)] for line in lines]
         context.table("What changes", ("dataset", *names), cells)
+    if undone := received.undone(row):
+        figures = [name for name in received.UNDONE if name != "kept"]
+        context.table("Result of undoing", figures, [[undone[name] for name in figures]])
+        kept = [[one["table"], one["id"], one["action"], ", ".join(one["fields"])] for one in undone["kept"]]
+        if kept:
+            context.table("Changed after the import", ("table", "id", "action", "fields"), kept)
     for record in found:
         context.console.print(str(record), markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -21,6 +22,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the program like click, but report usage errors like all others, as one line or JSON."""
+    _encode_output()
     _check_arguments(sys.argv[1:])
     try:
         sys.exit(main.main(standalone_mode=False) or 0)
@@ -29,9 +31,19 @@ def run() -> None:
         sys.exit(2)
     except click.UsageError as error:
         hint = f"{error.ctx.command_path} --help" if error.ctx else "portability --help"
-        fail(BadInput(error.format_message().rstrip("."), hint=hint), as_json="--json" in sys.argv)
+        # The message of click about a missing choice has a line for each word.
+        fail(BadInput(" ".join(error.format_message().split()).rstrip("."), hint=hint), as_json="--json" in sys.argv)
     except click.Abort:
         sys.exit(130)
+
+
+def _encode_output() -> None:
+    """Write UTF-8 into pipes and files, whatever the locale is, and signs for letters that a terminal lacks.
+
+    JSON, TOML and CSV for programs are UTF-8, and a name for which the locale lacks letters ends no command.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="replace")
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from cli.receive import FILE, bars, document_of, print_report
 from cli.receiving_service import audience_of, receipt_key_of
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
-from portability.requests.dates import instant
+from portability.requests.dates import end_of_day
 from portability.safe_http import SafeHttpClient
 from portability.transfers import key_sets
 from receiver.fetch.decryption import load_identities
@@ -76,7 +76,9 @@ def pull_group() -> None:
 @click.option("--client-id", help="Our domain, as the provider has recorded it; default: INBOX_AUDIENCE.")
 @click.option("--redirect-uri", required=True, help="Where the person comes back to, as the provider has recorded it.")
 @click.option("--dataset", "datasets", multiple=True, required=True, help="What is asked for; again for each.")
-@click.option("--until", metavar="TIME", help="Until when to fetch again: an RFC 3339 time; default: one copy.")
+@click.option(
+    "--until", metavar="TIME", help="Until when to fetch again: the last day, or an RFC 3339 time; default: one copy."
+)
 @click.option("--wait", is_flag=True, help="Wait for the person at a redirect URI on this machine.")
 @as_provider
 @shared
@@ -94,7 +96,7 @@ def begin(
 ) -> None:
     """Ask for a person's data: prints the address that the person opens within nine minutes."""
     side = _Side(context, key_file)
-    wanted = WantedData(datasets, redirect_uri, instant(until, "until") if until else None)
+    wanted = WantedData(datasets, redirect_uri, end_of_day(until, "until", context.settings.place))
     us = side.provider(client_id or audience_of(context.settings))
     with ReturnServer(redirect_uri) if wait else nullcontext() as server:
         record, address = asking.begin(side.client, metadata.found(side.client, domain.lower(), url), us, wanted)

@@ -9,6 +9,7 @@ import click
 from cli.context import Context, one_of, shared
 from cli.permission import AS, permit_any
 from portability.api import JSON
+from portability.api.errors import BadInput
 from portability.database.engine import reading
 from portability.report import figures
 from portability.report.disclosure import ReportPrecision
@@ -29,10 +30,12 @@ def report(
 ) -> None:
     """Report requests, times to answer, refusals, breach clocks, consents, mandates, recipients and failing sources."""
     permit_any(context, claimed, Action.REQUESTS_READ)
+    if table is not None and context.json:
+        raise BadInput("--csv and --json exclude each other")
     precision = ReportPrecision.ROUNDED if rounded else ReportPrecision.EXACT
     with reading(context.engine) as connection:
         found = figures.report(connection, context.settings.place.zone, first, last, precision)
-    if table is not None and not context.json:
+    if table is not None:
         click.echo(found.tables[table].csv(), nl=False)
         return
     context.result(found.to_json(), lambda: _show(context, found))

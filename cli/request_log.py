@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping
 from cli.context import Context, shared
 from cli.permission import AS, permit_any
 from portability.api import JSON
+from portability.api.errors import BadInput
 from portability.database.engine import reading
 from portability.requests import request_log
 from portability.requests.policy import Action
@@ -36,7 +37,9 @@ SHOWN = {
 def list_requests(context: Context, claimed: str | None, *, as_csv: bool) -> None:
     """List all requests with their answers, the newest first (CCPA regulation 7101)."""
     permit_any(context, claimed, Action.REQUESTS_READ)
-    if as_csv and not context.json:
+    if as_csv and context.json:
+        raise BadInput("--csv and --json exclude each other")
+    if as_csv:
         for part in request_log.tables(partial(reading, context.engine), request_log.Scope()):
             click.echo(part, nl=False)
         return

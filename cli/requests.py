@@ -72,7 +72,8 @@ def request(
     identifier, queue_error = ask(context, wanted, actor, mandate_id=mandate_id)
     if wait:
         if queue_error is not None:
-            raise queue_error
+            hint = f"{queue_error.hint}; the request continues then: `portability show {identifier}`"
+            raise QueueUnavailable(f"request {identifier} is stored, and {queue_error}", hint=hint)
         wait_for(context, [identifier])
     elif queue_error is not None:
         context.note(f"request stored; {queue_error}: {queue_error.hint}")

@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
+
+UNLIMITED = 10_000
+"""Columns: more than any table has."""
+KEPT = frozenset("\n\u200c\u200d")
+"""Characters that are not printable and harmless: a new line, and what joins letters or keeps them apart."""
+WORD_CHARS = 30
+"""A longer word, such as a hash, may be broken."""
 
 
 def open_console(*, stderr: bool) -> Console:
@@ -20,19 +29,32 @@ def open_console(*, stderr: bool) -> Console:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """Make a table; None is an empty cell."""
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    # A text has no markup: titles name what strangers have named.
+    made = Table(title=Text(cleaned(title), style="table.title"), title_justify="left", box=box.SIMPLE_HEAD)
+    cells = [[*map(_cell, row)] for row in rows]
     for number, column in enumerate(columns):
-        # The first column is used for copying into the next command: it is never shortened.
-        made.add_column(column, no_wrap=number == 0, overflow="fold")
-    for row in rows:
-        made.add_row(*map(_cell, row))
+        words = " ".join([column, *(row[number].plain for row in cells)]).split()
+        # A word stays whole unless it is as long as a hash. The first column is used for copying: it is never cut.
+        least = min(max(map(cell_len, words)), WORD_CHARS)
+        made.add_column(column, no_wrap=number == 0, overflow="fold", min_width=least)
+    for row in cells:
+        made.add_row(*row)
     return made
+
+
+def print_table(console: Console, made: Table) -> None:
+    """Print a table: a row is one line in a pipe, and words are whole on a terminal without room for the table."""
+    width = console.width
+    if not console.is_terminal:
+        console.width = max(width, Measurement.get(console, console.options.update(max_width=UNLIMITED), made).maximum)
+    console.print(made, crop=False)
+    console.width = width
 
 
 def _cell(value: object) -> Text:
     if isinstance(value, datetime):
         value = f"{value:%Y-%m-%d %H:%M} UTC"
-    return Text("" if value is None else str(value))
+    return Text("" if value is None else cleaned(str(value)))
 
 
 def bars(console: Console, *columns: str | ProgressColumn) -> Progress:
@@ -41,5 +63,10 @@ def bars(console: Console, *columns: str | ProgressColumn) -> Progress:
 
 
 def printable(text: str) -> str:
-    """Return a safe form of a hostile name for a terminal: no control characters, no markup."""
-    return escape("".join(character if character.isprintable() else "?" for character in text))
+    """Return a safe form of a hostile name for a line with markup; a cell of a table has no markup."""
+    return escape(cleaned(text))
+
+
+def cleaned(text: str) -> str:
+    """Return a text with signs for characters that a terminal obeys, such as escapes and changes of the direction."""
+    return "".join(character if character.isprintable() or character in KEPT else "?" for character in text)

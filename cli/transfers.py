@@ -12,7 +12,7 @@ from portability.database.engine import reading, writing
 from portability.messages import recipient_notices
 from portability.people import subjects
 from portability.requests import actors, policy
-from portability.requests.dates import instant
+from portability.requests.dates import end_of_day
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import authorisations as consents
@@ -101,7 +101,7 @@ def authorisations() -> None:
 @click.option("--tenant", help="The contact's tenant.")
 @click.option("--to", "recipient", required=True, help="Id or domain of a recipient.")
 @click.option("--include", required=True, help="What may be sent, separated by commas: calls,chats/messages.")
-@click.option("--until", help="An RFC 3339 time; default: for one transfer.")
+@click.option("--until", help="Its last day, or an RFC 3339 time; default: for one transfer.")
 @click.option("--evidence", help="Where another person's consent is stored: the number of a ticket.")
 @AS
 @shared
@@ -125,7 +125,7 @@ def add(
             tenant=tenant,
             recipient=recipient,
             datasets=include.split(","),
-            until=None if until is None else instant(until, "--until"),
+            until=end_of_day(until, "--until", context.settings.place),
             evidence=evidence,
             actor=actor,
             exporters=exporters,

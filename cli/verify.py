@@ -102,9 +102,7 @@ def _verify(context: Context, paths: tuple[Path, ...], public_keys: JSON, *, par
 def _print_report(context: Context, result: Verification) -> None:
     say = context.console.print
     if result.errors:
-        from cli.terminal import printable  # noqa: PLC0415  # as in _verify
-
-        rows = [[printable(cell or "") for cell in (f.code, f.volume, f.file, f.detail)] for f in result.errors]
+        rows = [(f.code, f.volume, f.file, f.detail) for f in result.errors]
         context.table("Faults", ("code", "volume", "file", "detail"), rows)
     verdict = "[bold green]verified[/]" if result.ok else "[bold red]verification failed[/]"
     say(f"{verdict}: {result.volumes} volumes, {result.files} files, {result.bytes} bytes")

@@ -68,7 +68,7 @@ class RemoteUnavailable(ControlError):
 
     code = "outside_unavailable"
     retryable = True
-    default_hint = "its operator has to check the server; the request is retried"
+    default_hint = "its operator has to check the server; run a command again: only the clock repeats its requests"
 
 
 @dataclass(frozen=True, slots=True)

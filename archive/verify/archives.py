@@ -82,7 +82,9 @@ def _whole(volumes: Sequence[CheckedVolume], *, partial: bool) -> Iterator[Archi
     closings = [one for one in signed if one.volume.closing is not None]
     closing = max(closings, key=lambda one: one.claims.revision, default=None)
     if closing is None and not partial and not any(volume.holds_export for volume in volumes):
-        detail = "the closing volume, which lists all volumes, is not among these files"
+        # The volume that cannot be read may be the closing volume.
+        where = "these files" if len(signed) == len(volumes) else "the files whose content could be verified"
+        detail = f"the closing volume, which lists all volumes, is not among {where}"
         yield ArchiveFault(FaultCode.MISSING_CLOSING_VOLUME, "", None, detail)
     if signed:
         reference = (closing or signed[0]).claims

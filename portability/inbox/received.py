@@ -20,6 +20,8 @@ TABLE, SENDER, DIFFERENCE = models.received_transfer, models.sender, models.rece
 LISTED = 200
 COUNTED = ("new", "changed", "same", "kept", "conflicts", "refused", "quarantined")
 """What is counted of each dataset (docs/importing.md#the-report)."""
+UNDONE = ("removed", "restored", "files", "conflicts", "kept")
+"""What is said of an undoing (docs/importing.md#undoing-an-import)."""
 _SENDER_COLUMNS = ("name", "issuer", "jwks_url")
 
 
@@ -78,8 +80,15 @@ def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
         **{name: row[name] for name in decided},
         "receipt": row["receipt"],
         "report": _counts(row["report"]),
+        "undone": undone(row),
         **{name: rfc3339(row[name]) for name in times},
     }
+
+
+def undone(row: Mapping[Any, Any]) -> Mapping[str, Any] | None:
+    """Return what undoing its import has done, with the first rows that stayed; None: it was not undone."""
+    found = (row["report"] or {}).get("undone")
+    return {name: found[name] for name in UNDONE} if found else None
 
 
 def _counts(report: Mapping[str, Any] | None) -> JSON:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import WrongState
 from portability.safe_http import SafeHttpClient
@@ -76,6 +76,8 @@ def checked(client: SafeHttpClient, *, name: str, issuer: str, jwks_url: str | N
 def add(connection: Connection, keys_folder: Path, entry: SenderEntry, secret: str, *, actor: str) -> str:
     """Record a sender with the secret of its webhooks, and return its id. Raises BadInput, WrongState, NoSigningKey."""
     check_secret(secret)
+    # Of two that are recorded at the same moment the second sees the first one's row.
+    named_locks.lock(connection, f"sender {entry.issuer}")
     if of_issuer(connection, entry.issuer):
         raise WrongState("a sender with this issuer is already recorded", hint="remove that sender first")
     kid = keys.signing(connection, keys_folder, purpose="link").kid or ""

@@ -1,7 +1,8 @@
 """Tokens of providers: random, bound to a key (RFC 9449), valid for minutes and as long as the consent is.
 
 A consent for one copy has an access token only. A recurring consent has a refresh token too, which counts once: the
-second use of one ends the consent, because one of its two users may be a thief (RFC 9700, 4.14.2).
+second use of one ends the consent, because one of its two users may be a thief (RFC 9700, 4.14.2). If
+nothing was done with the answer to its first use, that answer may be lost, and it is answered again.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from portability.pulls.refusals import OAuthFault, PullRefused, PullReplayed
 from portability.transfers import recipients
 from portability.trust import audit
 
-TABLE, CONSENT, REQUEST = models.pull_token, models.authorisation, models.pull_request
+TABLE, CONSENT, REQUEST, COPY = models.pull_token, models.authorisation, models.pull_request, models.pull
 ACCESS_SECONDS = 600
 ONCE_SECONDS = 3600
 """For one copy: without a refresh token it has to last while the copy is made."""
 REFRESH_SECONDS = 30 * 86_400
 """How long a provider may wait before it fetches again."""
+REPEAT_SECONDS = ACCESS_SECONDS
+"""How long the use of a refresh token may be repeated: as long as the access token of its answer would be valid."""
 KEPT_SECONDS = 86_400
 """How long requests and tokens are kept after their end, so that a second use is recognised."""
 
@@ -75,7 +78,7 @@ def refresh(connection: Connection, recipient: Mapping[Any, Any], token: str, jk
         message = "the refresh token is unknown, expired, of another provider or of another key"
         raise PullRefused(OAuthFault.INVALID_GRANT, message, **whose)
     unused = update(TABLE).where(TABLE.c.token_sha256 == row["token_sha256"], TABLE.c.used_at.is_(None))
-    if not connection.execute(unused.values(used_at=now())).rowcount:
+    if not connection.execute(unused.values(used_at=now())).rowcount and not _forget_lost_answer(connection, row):
         raise PullReplayed("the refresh token was used before", authorisation_id=row["authorisation_id"], **whose)
     return _issue(connection, recipient, row["authorisation_id"])
 
@@ -128,6 +131,24 @@ def _found(connection: Connection, token: str, kind: TokenKind) -> RowMapping | 
         select(*of_token, *CONSENT.c).join(CONSENT).where(TABLE.c.token_sha256 == sha256(token), TABLE.c.kind == kind)
     )
     return connection.execute(query).mappings().one_or_none()
+
+
+def _forget_lost_answer(connection: Connection, row: Mapping[Any, Any]) -> bool:
+    """Delete the tokens that a used refresh token was answered with, if nothing was done with them; returns whether.
+
+    Its provider has the key that the token is bound to, so that a thief of tokens alone cannot repeat it.
+    """
+    recent = (TABLE.c.token_sha256 == row["token_sha256"], TABLE.c.used_at > now(-REPEAT_SECONDS))
+    used_at = connection.scalar(select(TABLE.c.used_at).where(*recent).with_for_update())
+    if used_at is None:
+        return False
+    later = (TABLE.c.authorisation_id == row["authorisation_id"], TABLE.c.created_at >= used_at)
+    refreshed = select(TABLE.c.token_sha256).where(*later, TABLE.c.used_at.is_not(None))
+    fetched = select(COPY.c.id).where(COPY.c.authorisation_id == row["authorisation_id"], COPY.c.created_at >= used_at)
+    if any(connection.scalar(used.limit(1)) is not None for used in (refreshed, fetched)):
+        return False
+    connection.execute(delete(TABLE).where(*later))
+    return True
 
 
 def _issue(connection: Connection, recipient: Mapping[Any, Any], consent_id: str) -> GrantedTokens:

@@ -295,6 +295,13 @@ def break_glass_count(connection: Connection) -> int:
     return connection.execute(select(func.count(func.distinct(TABLE.c.export_id))).where(*recent)).scalar_one()
 
 
+def alone(connection: Connection, export_id: str) -> Sequence[RowMapping]:
+    """Return who approved an export without a second person, when, and why, for the second reader."""
+    said = select(TABLE.c.decided_by, TABLE.c.decided_at, TABLE.c.reason).distinct()
+    query = said.where(TABLE.c.export_id == export_id, TABLE.c.basis == BREAK_GLASS).order_by(TABLE.c.decided_at)
+    return connection.execute(query).mappings().all()
+
+
 def _decide(
     connection: Connection,
     export_id: str,

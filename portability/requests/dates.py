@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import overload
 
 from portability.errors import BadDate
 from portability.law.deadlines import BusinessCalendar
@@ -10,6 +11,12 @@ from portability.law.deadlines import BusinessCalendar
 DATE_CHARS = len("2026-11-24")
 
 
+@overload
+def end_of_day(text: str, what: str, place: BusinessCalendar) -> datetime: ...
+@overload
+def end_of_day(text: None, what: str, place: BusinessCalendar) -> None: ...
+@overload
+def end_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime | None: ...
 def end_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime | None:
     """Parse an end of a caller: a time, or a date whose whole day of the place belongs to it. Raises BadDate."""
     return _parsed(text, what, place, days_later=1)

@@ -16,7 +16,7 @@ from portability.errors import BadDate, MandateRefused, UnknownMandate
 from portability.law.profiles import Profile
 from portability.people import subject_locks, subjects
 from portability.requests.acceptance import Request
-from portability.requests.policy import Actor, ActorRole
+from portability.requests.policy import ROLES, Actor, ActorRole
 from portability.trust import audit
 
 TABLE = models.mandate
@@ -41,13 +41,16 @@ def add(
     kind, identifier, owner = subjects.parse(subject, tenant)
     scope = sorted(set(profiles))
     if not scope or not set(scope) <= set(Profile):
-        raise BadInput("a mandate needs at least one profile", hint=f"known profiles: {', '.join(Profile)}")
+        raise BadInput("a mandate needs profiles that are known", hint=f"known profiles: {', '.join(Profile)}")
+    role, _, agent_id = agent.partition(":")
+    if role not in ROLES or not agent_id:
+        # No login would ever be the one that it names.
+        raise BadInput("the agent of a mandate must have the form ROLE:ID", hint=f"roles: {', '.join(ROLES)}")
     if not 0 < len(issuer.strip()) <= ISSUER_MAX:
         raise BadInput("a mandate needs its issuer", hint="name who granted it, and a reference")
     if expires_at <= datetime.now(UTC):
         raise BadDate("the end of a mandate must be in the future")
     # Of the agent, too: an erasure deletes the mandates of both.
-    role, _, agent_id = agent.partition(":")
     agents = [(SubjectKind.USER, agent_id, None)] if role == ActorRole.SUBJECT else []
     subject_locks.exclude_erasure(connection, (kind, identifier, owner), *agents)
     mandate_id = f"man_{secrets.token_hex(10)}"

@@ -195,8 +195,9 @@ def end_transfers(
     live = [(row["id"], row["export_id"]) for row in found if row["state"] in TRANSFERS_LIVE]
     if state is not TransferState.EXPIRED:
         return EndedDelivery(live, links)
-    offered = and_(TRANSFER.c.id.in_([identifier for identifier, _ in live]), TRANSFER.c.offered_at.is_not(None))
-    return EndedDelivery(live, links, recipient_notices.queue(connection, NoticeKind.EXPIRED, offered))
+    # A recipient that has refused it waits for nothing.
+    unanswered = TRANSFER.c.id.in_([row["id"] for row in found if row["state"] == TransferState.OFFERED])
+    return EndedDelivery(live, links, recipient_notices.queue(connection, NoticeKind.EXPIRED, unanswered))
 
 
 def end_links(connection: Connection, which: ColumnElement[bool], *, actor: str) -> Sequence[tuple[str, str]]:

@@ -55,6 +55,8 @@ class ProviderDocument:
     webhook_url: str
     redirect_uris: Sequence[str]
     """Where people return to after a consent that it asks for."""
+    keeps_redirects: bool
+    """Whether it says nothing about them, so that those that are recorded stay."""
     resource: str
     """Where others fetch what its people allow: the address before `/v1/pulls`."""
     formats: Sequence[str]
@@ -126,6 +128,8 @@ def renewed(
     token = _fetched(client, row["domain"], url)
     document = _checked(client, row["domain"], token, key_sets.fetch(client, row["jwks_url"]))
     changed = {name: getattr(document, name) for name in KeyRotation.__dataclass_fields__}
+    if document.keeps_redirects:
+        changed["redirect_uris"] = row["redirect_uris"] or []
     if all((row[name] or []) == value for name, value in changed.items()):
         return None
     if row["rotated_at"] is not None and document.issued_at <= row["rotated_at"]:
@@ -173,6 +177,7 @@ def _checked(client: SafeHttpClient, domain: str, token: str, jwks: Jwks) -> Pro
         jwks_url=jwks_url,
         webhook_url=webhook_url,
         redirect_uris=returns,
+        keeps_redirects="redirect_uris" not in stated,
         resource=_resource(client, domain, stated),
         formats=[str(each) for each in formats],
         keys=list(jwks.keys.values()),

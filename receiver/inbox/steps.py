@@ -39,7 +39,7 @@ from receiver.importer.database import opened
 from receiver.importer.faults import BadArchive, BadTarget, NotImportable
 from receiver.importer.hooks import installed_hooks
 from receiver.importer.report import ImportReport
-from receiver.importer.undo import undo
+from receiver.importer.undo import UndoReport, undo
 from receiver.inbox.quarantine import folder_of
 from receiver.ledger import runs
 from receiver.ledger.merge import OnConflict
@@ -177,15 +177,16 @@ def import_(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
 
 
 def undo_import(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
-    """Undo an import. Raises BadTarget, StorageError, WrongState."""
+    """Undo an import; its report lists the rows that stay. Raises BadTarget, StorageError, WrongState."""
     try:
-        _undo(service, row["import_id"], JournalKey.at(service.journal_key, make=False))
+        undone = _undo(service, row["import_id"], JournalKey.at(service.journal_key, make=False))
     except PortabilityError as fault:
         if fault.retryable or isinstance(fault, REPEATED):
             raise
         _end(service, row, ReceivedState.IMPORTED, columns={"error_code": fault.code, "ended_at": row["ended_at"]})
     else:
-        _end(service, row, ReceivedState.UNDONE)
+        found = undone.as_json() if undone is not None else None
+        _end(service, row, ReceivedState.UNDONE, columns={"report": {**(row["report"] or {}), "undone": found}})
 
 
 def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
@@ -270,12 +271,13 @@ def _send_back(service: ReceivingService, row: RowMapping, fault: PortabilityErr
     _end(service, row, ReceivedState.FETCHED, detail={"code": fault.code}, columns=columns)
 
 
-def _undo(service: ReceivingService, import_id: str, key: JournalKey) -> None:
+def _undo(service: ReceivingService, import_id: str, key: JournalKey) -> UndoReport | None:
+    """Undo an import; None: it was undone before, or nothing was imported."""
     with opened(service.into, make=False) as engine:
         with engine.begin() as connection:
             if runs.state_of(connection, import_id) is None:
-                return  # it was undone before, or nothing was imported
-        undo(engine, import_id, key, storage=service.storage())
+                return None
+        return undo(engine, import_id, key, storage=service.storage())
 
 
 def _run_id(row: Mapping[Any, Any]) -> str:

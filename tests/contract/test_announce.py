@@ -144,13 +144,16 @@ def test_it_is_given_up_at_once_where_it_is_unwanted_and_else_after_a_week(
 
 
 def test_an_address_that_leads_inside_meanwhile_is_not_asked(made: World, other: Provider) -> None:
-    """The guard looks at each try again: what was public when it was recorded may not be so now."""
+    """The guard looks at each try: what was public when it was recorded may not be so now, and may be so again."""
     offered(made, other)
 
     assert webhook_delivery.announce(made.engine, made.place.settings, SafeHttpClient(loopback=False))
 
     assert other.webhooks == []
-    assert [(row["state"], row["reason"]) for row in stored_rows(made)] == [("failed", "address_refused")]
+    assert [(row["state"], row["reason"]) for row in stored_rows(made)] == [("queued", "address_refused")]
+    change(made, not_before=now(-1))
+    assert send(made)
+    assert len(other.webhooks) == 1
 
 
 def test_several_clocks_send_it_once(made: World, other: Provider, control_url: str) -> None:

@@ -205,6 +205,25 @@ def test_undoing_changes_no_row_of_the_platform_by_a_foreign_key(
     assert selected(receiving, "SELECT id, deal FROM task") == [("call back", "b")]
 
 
+def test_a_deferred_key_of_sqlite_fails_no_commit(tmp_path: Path) -> None:
+    """A row that own rows need stays and is listed, as the dry run says; imported rows that refer to each other go."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(url)
+    schema.metadata.create_all(engine)
+    deferred = "REFERENCES deals (id) DEFERRABLE INITIALLY DEFERRED"
+    execute(engine, f"CREATE TABLE task (id text PRIMARY KEY, deal text {deferred})")
+    execute(engine, f"ALTER TABLE deals ADD COLUMN next text {deferred}")
+    report = import_records(tmp_path, url, "deals", *map(bare_deal, "abcd"))
+    execute(engine, "INSERT INTO task VALUES ('call back', 'b')", "UPDATE deals SET next = 'd' WHERE id = 'c'")
+
+    tried, result = undone(url, report, dry_run=True), undone(url, report)
+
+    assert kept_rows(tried) == kept_rows(result) == [("b", (), "new")]
+    assert (tried.removed, result.removed) == (3, 3)
+    assert selected(engine, "SELECT id FROM deals") == [("b",)]
+    engine.dispose()
+
+
 def test_undoing_deletes_imported_rows_that_refer_to_each_other(tmp_path: Path, pg_url: str) -> None:
     """Rows that imports have made do not keep a row, also if their key has ON DELETE CASCADE."""
     engine = create_engine(pg_url)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from factories import World
-from sqlalchemy import select, update
+from simultaneous import in_threads
+from sqlalchemy import Connection, RowMapping, select, update
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
@@ -42,6 +45,32 @@ def stored_offer(made: World) -> str:
         first = offers.store(connection, settings, webhook)
         assert offers.store(connection, settings, webhook) == first
     return first
+
+
+def test_one_sender_is_recorded_for_an_issuer(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that are recorded at the same moment one is refused: the webhooks of the other secret would be forged."""
+    settings, both_looked, known = made.place.settings, threading.Barrier(2), senders.of_issuer
+
+    def looked(connection: Connection, issuer: str) -> RowMapping | None:
+        found = known(connection, issuer)
+        with suppress(threading.BrokenBarrierError):
+            both_looked.wait(1)
+        return found
+
+    def record(number: int) -> str:
+        entry = SenderEntry("A Care", "https://twice.example", f"{ORIGIN}/jwks.json")
+        secret = "whsec_" + "AB"[number] * 43 + "="
+        try:
+            with writing(made.engine) as connection:
+                senders.add(connection, settings.keys, entry, secret, actor=OFFICER)
+        except WrongState as fault:
+            return fault.code
+        return "recorded"
+
+    with writing(made.engine) as connection:
+        keys.ensure(connection, settings.keys, purposes=("link",), actor=OFFICER)
+    monkeypatch.setattr(senders, "of_issuer", looked)
+    assert sorted(in_threads(2, record)) == ["recorded", "wrong_state"]
 
 
 def step(made: World, to: ReceivedState, **columns: object) -> None:

@@ -138,6 +138,8 @@ def test_break_glass(made: World) -> None:
         assert approvals.break_glass_count(connection) == 1
         assert exports.get(connection, identifier)["state"] == "queued"
         events = [event["action"] for event in audit.events(connection, export_id=identifier)]
+        (alone,) = approvals.alone(connection, identifier)
+    assert (alone["decided_by"], alone["reason"]) == (str(root), "the only officer is ill")
     assert events[-2:] == ["approval.break_glass", "export.approved"]
     figure = {metric.name: metric for metric in metrics.collect(made.engine)}["portability_break_glass_approvals"]
     assert [sample.value for sample in figure.samples] == [1.0]

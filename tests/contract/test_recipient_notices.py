@@ -66,10 +66,10 @@ def delivered_transfer(made: World, other: Provider) -> tuple[str, str, str]:
     return export_id, consent, transfer_id
 
 
-def confirm_receipt(made: World, other: Provider, transfer_id: str) -> None:
+def confirm_receipt(made: World, other: Provider, transfer_id: str, **claims: Any) -> None:
     with reading(made.engine) as connection:
         row, recipient = receipts.addressed(connection, transfer_id)
-    client, token = SafeHttpClient(loopback=True), other.receipt(made, transfer_id)
+    client, token = SafeHttpClient(loopback=True), other.receipt(made, transfer_id, **claims)
     checked = receipts.checked(client, token, row, recipient, iss=made.place.settings.iss)
     with writing(made.engine) as connection:
         receipts.record(connection, transfer_id, checked)
@@ -165,6 +165,18 @@ def test_an_offer_that_ends_is_said_to_whoever_had_it(made: World, other: Provid
         sending.expire(connection, actor="clock")
         sending.expire(connection, actor="clock")
     assert [(row["kind"], row["transfer_id"]) for row in notice_rows(made)] == [("expired", transfer_id)]
+
+
+def test_who_has_refused_an_offer_does_not_hear_of_its_end(made: World, other: Provider) -> None:
+    """It has answered by signature, and has nothing to wait for; the transfer ends all the same."""
+    _export_id, _consent, transfer_id = offered_transfer(made, other)
+    confirm_receipt(made, other, transfer_id, status="refused", code="not_wanted", possession=None)
+    assert view(made, transfer_id)["state"] == "refused"
+    with writing(made.engine) as connection:
+        connection.execute(update(models.transfer).values(expires_at=now(-1)))
+        sending.expire(connection, actor="clock")
+    assert view(made, transfer_id)["state"] == "expired"
+    assert kinds(made) == []
 
 
 def test_an_archive_that_ends_ends_its_offers(made: World, other: Provider) -> None:

@@ -86,7 +86,7 @@ def test_a_second_person_approves_it(json_of: Run, third: Provider, monkeypatch:
 
 
 def test_redirect_uris_come_and_change_with_the_document(json_of: Run, third: Provider) -> None:
-    """They are recorded with the recipient; a newer document replaces them, and the same document changes nothing."""
+    """A newer document replaces them, one that says nothing about them keeps them, and an empty list removes them."""
     first, second = third.returns_to, f"{third.server.url}/later"
     publish(third, stated(third, redirect_uris=[first]))
     assert discover(json_of, third)["redirect_uris"] == [first]
@@ -95,6 +95,9 @@ def test_redirect_uris_come_and_change_with_the_document(json_of: Run, third: Pr
     changed = refresh(json_of, third)
     assert (changed["changed"], changed["redirect_uris"]) == (True, [second])
     publish(third, stated(third, iat=int(time.time()) + 2))
+    silent = refresh(json_of, third)
+    assert (silent["changed"], silent["redirect_uris"]) == (False, [second])
+    publish(third, stated(third, iat=int(time.time()) + 3, redirect_uris=[]))
     assert refresh(json_of, third)["redirect_uris"] == []
 
 

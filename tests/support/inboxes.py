@@ -13,7 +13,7 @@ import orjson
 import pyrage
 from factories import MadeUpExporter, dataset
 from served import OWNER, Served, serving
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import create_engine, insert, select, update
 from standardwebhooks import Webhook
 from transferring import encrypted
 
@@ -160,6 +160,13 @@ class Inbox:
             row = connection.execute(select(schema.users).where(schema.users.c.id == identifier)).mappings().one()
         engine.dispose()
         return row
+
+    def set_name(self, name: str) -> None:
+        """Change the account at the receiving platform, as its person would."""
+        engine = create_engine(self.service.into)
+        with engine.begin() as connection:
+            connection.execute(update(schema.users).where(schema.users.c.id == HERE).values(full_name=name))
+        engine.dispose()
 
     def webhook(self, data: Mapping[str, Any], kind: str = "transfer.offered", **more: Any) -> dict[str, Any]:
         """What a sender posts: headers and content; a test may change the secret, the id and the time."""

@@ -13,7 +13,7 @@ from portability.api import Identity
 from portability.database import models
 from portability.database.engine import reading, writing
 from portability.requests import approvals, exports, referrals, request_log, reviews
-from portability.requests.policy import Actor
+from portability.requests.policy import Actor, ActorRole
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,20 @@ def test_a_company_leaves_with_four_eyes(strict: Served) -> None:
         assert visitor.send(f"/staff/exports/{export_id}/approve").status_code == 303
     strict.world.advance_all()
     assert strict.world.view(export_id)["state"] == "ready"
+
+
+def test_the_second_reader_sees_why_one_person_approved_alone(strict: Served) -> None:
+    """The reason is on the page of staff, and the company's administrator does not see it."""
+    export_id = _asked(strict, "adm", "tenant_admin", kind="tenant", id=TENANT, reason="contract ends")
+    with writing(strict.world.engine) as connection:
+        approvals.approve_alone(connection, export_id, reason="<olga> is ill", actor=Actor(ActorRole.OPERATOR, "root"))
+    pages = {}
+    for name, role, tenant in (("olga", "officer", None), ("adm", "tenant_admin", TENANT)):
+        with strict.browser(name, role, **({"tenant": tenant} if tenant else {})) as visitor:
+            pages[role] = visitor.client.get(f"/staff/exports/{export_id}").text
+    assert "&lt;olga&gt; is ill" in pages["officer"]
+    assert "is ill" not in pages["tenant_admin"]
+    strict.world.advance_all()
 
 
 def _hidden(page: str, name: str) -> str:

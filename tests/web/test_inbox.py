@@ -114,6 +114,30 @@ def test_a_value_of_the_archive_replaces_one_here_only_by_choice(both: Inbox) ->
     both.work()
 
 
+def test_undoing_lists_the_rows_that_stay(both: Inbox) -> None:
+    """Who has an import undone sees which rows keep what it brought, because they were changed here since then."""
+    _, identifier = both.offered()
+    both.work()
+    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
+    both.work()
+    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+    both.work()
+    assert both.shown(identifier)["undone"] is None
+    both.set_name("Ann Later")
+
+    both.call("undo", identifier)
+    both.work()
+
+    undone = both.shown(identifier)["undone"]
+    assert (undone["conflicts"], undone["kept"][0]["id"]) == (1, HERE)
+    with both.receiver.browser(*OFFICER) as visitor:
+        page = visitor.client.get(f"/staff/inbox/{identifier}").text
+    assert f"<code>users</code> <code>{HERE}</code> full_name" in page
+    shown = CliRunner(env=both.environment).invoke(main, ["inbox", "show", identifier]).output
+    assert "Changed after the import" in shown
+    both.set_name("Ann Here")
+
+
 def test_the_difference_is_shown_by_record_and_field_before_anything_changes(both: Inbox) -> None:
     """Counts by dataset, the values on both sides, and what becomes of each."""
     _, identifier = both.compared()

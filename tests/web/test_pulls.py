@@ -377,6 +377,31 @@ def test_a_recurring_consent_has_a_refresh_token_that_counts_once(served: Served
     assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=second["refresh_token"]))
 
 
+def test_a_lost_answer_to_a_refresh_token_ends_no_consent(served: Served, b_care: PullClient) -> None:
+    """Who repeats the request gets other tokens instead of those that it has not got; a used answer was not lost."""
+    first = consented(served, b_care, "calls", until=in_a_month()).tokens
+    lost = b_care.fetch("refresh_token", refresh_token=first["refresh_token"])
+    again = b_care.fetch("refresh_token", refresh_token=first["refresh_token"])
+    assert (again["status"], again["refresh_token"] == lost["refresh_token"]) == (200, False)
+    assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=lost["refresh_token"]))
+
+    third = b_care.fetch("refresh_token", refresh_token=again["refresh_token"])
+    assert third["status"] == 200
+    assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=first["refresh_token"]))
+    assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=third["refresh_token"]))
+
+
+def test_a_refresh_token_is_repeated_for_ten_minutes(served: Served, b_care: PullClient) -> None:
+    """Later a second use ends the consent, whatever became of the answer."""
+    first = consented(served, b_care, "calls", until=in_a_month()).tokens
+    second = b_care.fetch("refresh_token", refresh_token=first["refresh_token"])
+    table = models.pull_token
+    with writing(served.world.engine) as connection:
+        connection.execute(update(table).where(table.c.used_at.is_not(None)).values(used_at=now(-601)))
+    assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=first["refresh_token"]))
+    assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=second["refresh_token"]))
+
+
 def test_changes_are_a_feed_of_the_consent(served: Served, b_care: PullClient) -> None:
     """Its archive is sent as the provider's copy, not a second time as the feed's; the feed ends with the consent."""
     consented(served, b_care, "calls", until=in_a_month())

@@ -63,6 +63,25 @@ class ReportAnswer(BaseModel):
     left: list[LeftDataset]
 
 
+class RowThatStays(BaseModel):
+    """A row that was changed here after its import: these columns stay, or the whole row."""
+
+    table: Label
+    id: Label
+    action: Annotated[str, Field(pattern=r"^(new|changed|seen|deleted)$")]
+    fields: list[Label]
+
+
+class UndoneAnswer(BaseModel):
+    """What undoing an import has done."""
+
+    removed: Count
+    restored: Count
+    files: Count
+    conflicts: Count = Field(description="Rows that stay because of later changes")
+    kept: Annotated[list[RowThatStays], Field(max_length=100, description="The first of them")]
+
+
 class ReceivedAnswer(BaseModel):
     """A transfer that another provider has sent."""
 
@@ -90,6 +109,7 @@ class ReceivedAnswer(BaseModel):
     notice: NoticeKind | None = Field(description="The sender's notice about it; of several the one that asks most")
     receipt: ReceiptState | None
     report: ReportAnswer | None = Field(description="What an import changes or has changed")
+    undone: UndoneAnswer | None = Field(description="What undoing the import has done; null: it was not undone")
     offer_ends_at: Moment
     created_at: Moment
     fetched_at: Moment | None

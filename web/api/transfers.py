@@ -15,7 +15,7 @@ from portability.delivery import limits
 from portability.errors import UnknownExport
 from portability.people import subjects
 from portability.requests import exports
-from portability.requests.dates import instant
+from portability.requests.dates import end_of_day
 from portability.requests.policy import Action, Actor, Facts
 from portability.safe_http import SafeHttpClient
 from portability.transfers import authorisations, proofs, receipts, recipients, sending
@@ -127,7 +127,7 @@ def authorise(place: CurrentContext, login: Caller, given: AuthorisationBody) ->
     """Authorise transfers to a recipient, once or until a time."""
     kind, identifier, tenant = subjects.parse(given.subject, given.tenant)
     actor = permit(place, login, Action.AUTHORISE, Facts(kind, identifier, tenant))
-    values = given.model_dump() | {"until": None if given.until is None else instant(given.until, "`until`")}
+    values = given.model_dump() | {"until": end_of_day(given.until, "`until`", place.settings.place)}
     with place.writing() as connection:
         authorisation_id = authorisations.give(
             connection,

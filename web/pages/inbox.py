@@ -77,6 +77,7 @@ def show(
         counted=received.COUNTED,
         lines=[line for line in report.get("datasets", []) if _counts(line)],
         left=report.get("left", []),
+        undone=received.undone(row),
         works=RECEIVED[state].is_work,
         can=can,
         kinds=[row["archive_kind"]] if row["archive_kind"] in KINDS else KINDS,

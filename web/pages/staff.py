@@ -115,6 +115,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
             "events": audit.events(connection, export_id=export_id),
             "links": links.of(connection, export_id),
             "causes": _causes(connection, row),
+            "alone": approvals.alone(connection, export_id),
             "seen": questions.ids(connection, export_id),
             "can": _possible(place, login, connection, row),
             "bases": list(approvals.DenialBasis),

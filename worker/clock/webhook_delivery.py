@@ -29,7 +29,7 @@ ACTOR = "clock"
 GIVE_UP_SECONDS = 7 * 86_400
 """As long as the link in it is valid."""
 TAKEN = range(200, 300)
-GONE = 410
+GONE = "status_410"
 """The recipient wants no more webhooks (Standard Webhooks)."""
 
 
@@ -46,10 +46,9 @@ def announce(engine: Engine, settings: Settings, client: SafeHttpClient) -> bool
     try:
         fault = _send(settings, client, row)
     except PortabilityError as error:
-        _back_off(engine, settings, row, error.code, again=error.retryable)
-        return True
+        fault = error.code
     if fault:
-        _back_off(engine, settings, row, fault, again=fault != f"status_{GONE}")
+        _back_off(engine, settings, row, fault)
     else:
         _settle(engine, row, "sent", None)
         log.info("announce.sent", webhook=row["id"], transfer=row["transfer_id"])
@@ -90,10 +89,10 @@ def _settle(engine: Engine, row: RowMapping, state: str, reason: str | None) -> 
         log.warning("announce.gave_up", webhook=row["id"], code=reason)
 
 
-def _back_off(engine: Engine, settings: Settings, row: RowMapping, code: str, *, again: bool) -> None:
-    """Try again later, or give up."""
+def _back_off(engine: Engine, settings: Settings, row: RowMapping, code: str) -> None:
+    """Try again later, whatever was wrong: the recipient may get another address; or give up."""
     log.warning("announce.failed", webhook=row["id"], code=code, attempt=row["attempts"])
-    if not again or row["age_seconds"] > GIVE_UP_SECONDS:
+    if code == GONE or row["age_seconds"] > GIVE_UP_SECONDS:
         _settle(engine, row, "failed", code)
         return
     outgoing.postpone(engine, settings, TABLE, row, code)

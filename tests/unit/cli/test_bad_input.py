@@ -24,7 +24,7 @@ Run = Callable[..., Result]
 
 ASK = ("request", "--profile", "access", "--subject", "user:usr_1")
 CONSENT = ("authorisations", "add", "--subject", "user:usr_1", "--to", "other.example", "--include", "calls")
-MANDATE = ("mandates", "add", "--agent", "agent:a", "--subject", "user:usr_1", "--profile", "access", "--issuer", "x")
+MANDATE = ("mandates", "add", "--agent", "staff:a", "--subject", "user:usr_1", "--profile", "access", "--issuer", "x")
 BAD = [
     (("request", "--profile", "everything", "--subject", "user:usr_1"), "unknown_profile"),
     (("request", "--profile", "access", "--subject", "jane"), "bad_subject"),
@@ -50,6 +50,10 @@ BAD = [
     ((*CONSENT, "--until", "soon"), "bad_date"),
     ((*CONSENT, "--until", "2126-01-01"), "bad_date"),
     ((*MANDATE, "--expires-at", "2126-01-01T00:00:00"), "bad_date"),
+    ((*MANDATE, "--expires-at", "2126-01-01", "--agent", "jane"), "bad_input"),
+    ((*MANDATE, "--expires-at", "2126-01-01", "--agent", "agent:jane"), "bad_input"),
+    ((*MANDATE, "--expires-at", "2126-01-01", "--profile", "acces"), "bad_input"),
+    (("feeds", "begin", *ASK[1:], "--until", ""), "bad_date"),
     (("keys", "new", "--purpose", "nothing"), "bad_input"),
     (("keys", "retire", "nothing"), "unknown_key"),
     (("keys", "revoke", "nothing"), "unknown_key"),
@@ -131,6 +135,14 @@ def test_a_wish_that_the_state_does_not_allow(run: Run, tmp_path: Path) -> None:
         done = run(*arguments)
         assert done.exit_code == 2
         assert "[wrong_state]" in done.stderr
+
+
+def test_a_command_to_a_server_that_is_away_promises_no_retry(run: Run) -> None:
+    """The clock repeats what it sends; the person who runs a command has to run it again."""
+    document = "http://127.0.0.1:1/.well-known/portability"
+    done = run("recipients", "discover", "localhost", "--url", document, "--country", "DE")
+    assert "[outside_unavailable]" in done.stderr
+    assert done.stderr.strip().endswith("run a command again: only the clock repeats its requests")
 
 
 def test_a_claimed_role_is_not_believed_beside_servers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

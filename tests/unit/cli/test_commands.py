@@ -16,7 +16,7 @@ from click.testing import Result
 from factories import World
 from prometheus_client.parser import text_string_to_metric_families
 from repository import ROOT
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from cli.commands import COMMANDS, TOPICS
 from demo import extra
@@ -108,7 +108,9 @@ def test_waiting_for_a_worker_that_cannot_come_fails_at_once(run: Run) -> None:
     done = run("request", "--profile", "access", "--subject", "user:usr_1", "--wait")
     assert done.exit_code == 1
     assert "[queue_unavailable]" in done.stderr
-    assert len(json.loads(run("list", "--json").stdout)) == 1
+    (stored,) = json.loads(run("list", "--json").stdout)
+    assert f"request {stored['id']} is stored" in done.stderr
+    assert f"`portability show {stored['id']}`" in done.stderr
 
 
 def test_the_actor_is_in_the_audit_log(run: Run, made: World) -> None:
@@ -141,6 +143,21 @@ def test_a_ready_export_is_shown_fetched_and_verified(run: Run, made: World) -> 
     assert json.loads(verified.stdout)["ok"] is True
     with reading(made.engine) as connection:
         assert audit.events(connection, export_id=identifier)[-1]["action"] == "export.fetched"
+
+
+@pytest.mark.slow
+def test_a_copy_that_cannot_be_made_is_told_to_no_one(run: Run, made: World, tmp_path: Path) -> None:
+    """The folder of `--to` is a file: no event says that an operator has a copy, and the person gets no message."""
+    identifier = made.request("user:usr_1")
+    made.advance_all()
+    (tmp_path / "file").touch()
+    done = run("fetch", identifier, "--to", str(tmp_path / "file"))
+    assert (done.exit_code, "File exists [bad_input]" in done.stderr) == (2, True)
+    with reading(made.engine) as connection:
+        actions = {event["action"] for event in audit.events(connection, export_id=identifier)}
+        told = connection.scalars(select(models.notification.c.kind)).all()
+    assert "export.fetched" not in actions
+    assert "fetched" not in told
 
 
 @pytest.mark.slow

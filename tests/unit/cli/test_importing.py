@@ -14,7 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 
+from cli.context import Context
+from cli.import_report import print_report
 from cli.main import main
+from portability.settings import load_settings
+from receiver.importer.report import ImportReport
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +109,15 @@ def test_people_get_a_table(tmp_path: Path) -> None:
     assert heading in (["dataset", "table", "new"], ["dataset", "table", "new", "files"])
     assert "nothing was changed" in result.stdout
     assert not (tmp_path / "target.db").exists()
+
+
+def test_an_archive_without_referred_data_is_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no gap that could be counted: the reader is led to the outcome, which says what is absent."""
+    report = ImportReport("e1", "portability", complete=False, gaps=0, dry_run=True, target="user:usr_1")
+    print_report(Context(load_settings, json=False), report)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "it is not complete: it has no gaps; outcome in its export.json says what is absent" in said
+    assert "0 gaps" not in said
 
 
 @pytest.mark.parametrize(

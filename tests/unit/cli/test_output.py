@@ -56,6 +56,15 @@ def test_a_full_disk_under_the_output_is_one_line(tmp_path: Path, arguments: tup
         assert len(errors.splitlines()) == 1
 
 
+def test_a_missing_choice_is_one_line(tmp_path: Path) -> None:
+    """The words to choose from are on the line of the error, too: a program reads errors line by line."""
+    code, _, errors = portability("pause", "an_id", folder=tmp_path)
+
+    assert code == 2
+    (line,) = errors.splitlines()
+    assert line.startswith("error: Missing option '--reason'. Choose from: identity, clarification [bad_input]  hint: ")
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_exit_code_stays_where_no_error_can_be_written(tmp_path: Path, as_json: bool) -> None:
     """Standard error, or standard output with `--json`, is on a full disk: bad input is still exit code 2."""
@@ -131,3 +140,26 @@ def test_a_limit_of_the_process_is_one_line(raised: Exception, said: str, hint: 
     assert said in done.stderr
     assert hint in done.stderr
     assert "journal.py" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize(("arguments", "shown"), [((), "─"), (("--register", "--json"), "für")])
+def test_a_pipe_gets_utf_8_in_any_locale(tmp_path: Path, encoding: str, arguments: tuple[str, ...], shown: str) -> None:
+    """JSON is UTF-8, and a name that the locale has no letters for ends no command with a traceback."""
+    environment = {**os.environ, "PORTABILITY_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "cli.main", "plugins", *arguments]
+    done = subprocess.run(command, capture_output=True, env={**environment, "PYTHONIOENCODING": encoding}, check=True)
+    assert shown in done.stdout.decode()
+
+
+def test_a_file_name_that_is_not_utf_8_is_named_with_signs(tmp_path: Path) -> None:
+    """As JSON too, in results and in errors: JSON has no letter for such a byte."""
+    (tmp_path / "in").mkdir()
+    odd = tmp_path / "in" / os.fsdecode(b"\xfcni.zip")
+    odd.write_bytes(b"no ZIP")
+    keys = str(ROOT / "tests" / "golden" / "portability-1" / "jwks.json")
+
+    code, text, _ = portability("verify", str(tmp_path / "in"), "--jwks", keys, "--json", folder=tmp_path)
+
+    assert code == 1
+    assert json.loads(text)["errors"][0]["volume"] == "?ni.zip"

@@ -102,6 +102,9 @@ def test_an_operator_breaks_the_glass(run: Run, made: World) -> None:
     assert "[not_allowed]" in run("approve", identifier, "--break-glass", "ill", "--as", "officer:olga").stderr
     approved = answer(run("approve", identifier, "--break-glass", "the only officer is ill", "--json"))
     assert approved["state"] == "queued"
+    (alone,) = answer(run("show", identifier, "--json"))["approved_alone"]
+    assert alone["reason"] == "the only officer is ill"
+    assert "without a second person by operator:" in run("show", identifier).stdout
     checks = {check["check"]: check for check in json.loads(run("doctor", "--json").stdout)["checks"]}
     assert checks["approvals"]["result"] == "exports that one person approved alone in the last week: 1"
 
@@ -137,6 +140,14 @@ def test_a_mandate_ends_at_a_time(run: Run, moment: str) -> None:
     assert "[bad_date]" in run("mandates", "add", *given, "--expires-at", moment).stderr
 
 
+def test_the_last_day_of_a_mandate_belongs_to_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date is its whole day in the time zone of the deployment, as the hint of a refused time says."""
+    monkeypatch.setenv("PORTABILITY_TIME_ZONE", "Asia/Jakarta")
+    given = ("--agent", "subject:usr_9", "--subject", "user:usr_1", "--profile", "access", "--issuer", "letter 12")
+    answer(run("mandates", "add", *given, "--expires-at", "2126-03-31", "--json"))
+    assert answer(run("mandates", "list", "--json"))[0]["expires_at"] == "2126-03-31T17:00:00Z"
+
+
 def test_the_audit_log_is_shown_and_verified(run: Run, made: World, ready_export: str, tmp_path: Path) -> None:
     """A kept head verifies a log that has grown; a change of its past is exit code 1, with the fault."""
     shown = answer(run("audit", "show", ready_export, "--json"))
@@ -169,6 +180,16 @@ def test_a_part_of_the_audit_log_is_named_as_a_part(run: Run, made: World) -> No
     assert [event["export_id"] for event in json.loads(of_action.stdout)] == [first, second]
     assert of_action.stderr == ""
     assert answer(run("audit", "show", second, "--action", "approval.break_glass", "--json")) == []
+
+
+def test_a_mistyped_id_is_not_an_export_without_events(run: Run, made: World) -> None:
+    """The reader of an empty list would conclude that nothing was done with it; a misspelt action is said, too."""
+    identifier = made.request("user:usr_1")
+    assert "[unknown_export]" in run("audit", "show", f"{identifier}x").stderr
+    assert answer(run("audit", "show", identifier, "--after", "1000", "--json")) == []
+    misspelt = run("audit", "show", "--action", "export.acepted", "--json")
+    assert (misspelt.exit_code, json.loads(misspelt.stdout)) == (0, [])
+    assert "no event has the action export.acepted" in misspelt.stderr
 
 
 def test_an_invalid_stored_head_is_reported(run: Run, ready_export: str, tmp_path: Path) -> None:

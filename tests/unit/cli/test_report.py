@@ -49,3 +49,10 @@ def test_who_may_not_read_the_request_log_gets_no_report(run: Run) -> None:
     wrong = run("report", "--first", "2026-13")
     assert wrong.exit_code == 2
     assert "'2026-13'" in wrong.stderr
+
+
+@pytest.mark.parametrize("arguments", [("requests", "--csv"), ("report", "--csv", "refusals")])
+def test_an_answer_has_one_form(run: Run, arguments: tuple[str, ...]) -> None:
+    """Who asks for CSV and JSON gets neither silently: a program would read the one as the other."""
+    done = run(*arguments, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["error"]["message"]) == (2, "--csv and --json exclude each other")

@@ -603,3 +603,18 @@ def test_a_folder_without_files_is_a_bad_name(tmp_path: Path, extra: str) -> Non
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(extra, b"")
     assert FaultCode.BAD_NAME in {fault.code for fault in verify([path], volumes.JWKS).errors}
+
+
+def test_a_damaged_volume_may_be_the_closing_volume(tmp_path: Path) -> None:
+    """Where a file cannot be read, no sentence says that the closing volume is not among the files."""
+    whole = volumes.write_archive(tmp_path, 2)
+    damaged = tmp_path / "damaged.zip"
+    damaged.write_bytes(whole[1].read_bytes()[:-50])
+    said = {
+        name: next(
+            fault.detail for fault in verify(paths, volumes.JWKS).errors if fault.code == "missing_closing_volume"
+        )
+        for name, paths in {"absent": whole[:1], "damaged": [whole[0], damaged]}.items()
+    }
+    assert said["absent"].endswith("is not among these files")
+    assert said["damaged"].endswith("is not among the files whose content could be verified")

@@ -1,0 +1,41 @@
+"""Tables for people, on terminals of any width and in pipes."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+
+from cli.terminal import print_table, table
+
+COLUMNS = ("id", "state", "profile", "due")
+ROWS = [("53iawnnhq4snrovkynixpoqf", "ready, complete with remarks; data of companies delivered", "portability", None)]
+
+
+def printed(*, width: int, is_terminal: bool) -> str:
+    output = StringIO()
+    console = Console(file=output, width=width, force_terminal=is_terminal, color_system=None)
+    print_table(console, table("Exports", COLUMNS, ROWS))
+    assert console.width == width
+    return output.getvalue()
+
+
+def test_a_row_is_one_line_in_a_pipe() -> None:
+    """A program that looks for words finds them, whatever width a terminal has by default."""
+    (row,) = [line.split("  ") for line in printed(width=80, is_terminal=False).splitlines() if "53iaw" in line]
+    assert [cell.strip() for cell in row if cell] == [*ROWS[0][:3]]
+
+
+def test_words_are_whole_on_a_narrow_terminal() -> None:
+    """No word is broken into letters, and no column is left out; the terminal wraps what it has no room for."""
+    words = printed(width=40, is_terminal=True).split()
+    assert {"profile", "portability", "complete", "remarks;", "companies", "delivered"} <= {*words}
+
+
+def test_a_cell_has_the_name_and_obeys_nothing_in_it() -> None:
+    """A stranger's name is shown as it is, brackets too, and neither an escape nor a change of direction is printed."""
+    output = StringIO()
+    names = ["[bold]x.zip", "a\x1b[31mb\x07", "\u202egpj.exe", "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc"]
+    print_table(Console(file=output, width=80, color_system=None), table("[/x]", ("name",), [[name] for name in names]))
+    shown = [line.strip() for line in output.getvalue().splitlines()]
+    assert {"[/x]", "[bold]x.zip", "a?[31mb?", "?gpj.exe", names[3]} <= {*shown}
