@@ -17,7 +17,9 @@ class FailureCause(NamedTuple):
 
 _DISK = FailureCause("", "check the disk of the database: is it full, and may this user write the file and its folder?")
 _LIMIT = FailureCause("", "a time limit of the server or role has ended it: docs/errors.md")
+_SILENT = FailureCause("it does not answer in time", "look at the network and at the server")
 _BY_KIND = {
+    re.compile("ConnectionTimeout"): _SILENT,
     re.compile(f"{DISK_FAULTS}|DiskFull"): _DISK,
     re.compile("LockNotAvailable|QueryCanceled|IdleInTransactionSessionTimeout|TransactionTimeout"): _LIMIT,
 }
@@ -42,7 +44,7 @@ _AT_CONNECT = {
     "could not translate host name|resolve host|Name or service not known": FailureCause(
         "its host has no address", "correct the host in PORTABILITY_DATABASE_URL, or the name service"
     ),
-    "timeout expired|timed out": FailureCause("it does not answer in time", "look at the network and at the server"),
+    "timeout expired|timed out": _SILENT,
 }
 """By the server's or libpq's text: an error while connecting has no code."""
 
