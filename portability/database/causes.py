@@ -35,6 +35,8 @@ _AT_CONNECT = {
     'database "[^"]*" does not exist': FailureCause(
         "there is no such database", "create it, then `portability db upgrade`"
     ),
+    # Of a server whose disk is full: it answers, and each new connection needs a file.
+    "could not write|No space left": FailureCause("it cannot write to its disk", "make room on the disk of its data"),
     "starting up|shutting down|recovery mode|not yet accepting": FailureCause(
         "it starts or stops", "wait until it is up"
     ),
