@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import itsdangerous.timed
 import pytest
 from served import OWNER, Browser, Served
 from sqlalchemy import select
@@ -17,6 +18,7 @@ from wrong_clocks import set_wrong
 from portability.database import models
 from portability.database.engine import reading
 from portability.trust import audit
+from web import cookies
 from web import sessions as page_sessions
 from web.pages import login
 
@@ -169,10 +171,20 @@ def test_a_login_may_end_on_a_machine_whose_clock_is_behind(served: Served, monk
     served.issuer.person = served.issuer.claims(OWNER)
     with httpx.Client(base_url=served.url) as client:
         with monkeypatch.context() as ahead:
-            set_wrong(ahead, login, seconds=20)
+            set_wrong(ahead, login, itsdangerous.timed, cookies, seconds=20)
             begun = client.get("/login", params={"next": "/me"})
         back = client.get(httpx.get(begun.headers["location"]).headers["location"])
         assert (back.status_code, back.headers.get("location")) == (303, "/me")
+
+
+def test_a_cookie_of_a_machine_that_is_ahead_counts(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has just logged in there is logged in here, and a cookie that is too old counts nowhere."""
+    for seconds, status in ((20, 200), (-40 * 86_400, 303)):
+        with monkeypatch.context() as wrong:
+            set_wrong(wrong, itsdangerous.timed, cookies, seconds=seconds)
+            with served.browser(OWNER) as visitor:
+                wrong.undo()
+                assert visitor.client.get("/me").status_code == status
 
 
 def test_a_clock_that_is_ahead_keeps_no_role(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
