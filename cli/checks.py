@@ -25,7 +25,6 @@ from portability.messages import mail
 from portability.messages.mail import MailServer
 from portability.people import sessions
 from portability.people.directory import load_directory
-from portability.queue import connect, redis_url
 from portability.requests import approvals
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -214,8 +213,7 @@ def clocks(context: Context) -> Seen:
     with suppress(DatabaseUnavailable):
         skews["the database"] = _skew(lambda: deployment.clock(context.engine).timestamp())
     with suppress(QueueUnavailable, RedisError):
-        redis = connect(redis_url(context.settings))
-        skews["Redis"] = _skew(lambda: _redis_time(redis.time()))
+        skews["Redis"] = _skew(lambda: _redis_time(context.redis.time()))
     if not skews:
         return Seen("no other clock is available for a comparison")
     name, worst = max(skews.items(), key=lambda pair: abs(pair[1]))

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 import orjson
@@ -23,6 +23,7 @@ from portability.api.times import rfc3339
 from portability.database.noted import noting
 
 if TYPE_CHECKING:
+    from redis import Redis
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn
     from sqlalchemy import Engine
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from portability.api.storages import Storage
     from portability.law.notice import Register
     from portability.settings import Settings
+
+T = TypeVar("T")
 
 EXIT_CODES: dict[type[PortabilityError], int] = {PortabilityError: 1, BadInput: 2}
 """Exit codes by error class; the nearest parent class counts."""
@@ -46,6 +49,20 @@ NO_TEMPORARY_FOLDER = "No usable temporary directory"
 TOO_MANY = frozenset({errno.EMFILE, errno.ENFILE})
 UNUSABLE = frozenset({errno.EIO, errno.EROFS})
 """Errors of the operating system without the name of a file: the caller's output, such as standard output."""
+
+
+class failing_once(cached_property[T]):  # noqa: N801  # named like the property that it is
+    """A cached property that remembers an error, too: no one waits a second time for what did not answer."""
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:  # noqa: ANN401  # as that of the library
+        failed = {} if instance is None else instance.__dict__.setdefault("failed", {})
+        if self.attrname in failed:
+            raise failed[self.attrname]
+        try:
+            return super().__get__(instance, owner)
+        except PortabilityError as error:
+            failed[self.attrname] = error
+            raise
 
 
 @dataclass
@@ -67,7 +84,7 @@ class Context:
 
         return open_console(stderr=self.json)
 
-    @cached_property
+    @failing_once
     def engine(self) -> Engine:
         """Open the control database: migrated automatically on the embedded stack, checked elsewhere."""
         from portability.database import migrations  # noqa: PLC0415  # as in _load_settings
@@ -81,6 +98,21 @@ class Context:
         else:
             migrations.check_current(engine)
         return engine
+
+    @failing_once
+    def redis(self) -> Redis:
+        """Connect to Redis, and ask whether it is there. Raises QueueUnavailable."""
+        from redis.exceptions import RedisError  # noqa: PLC0415  # as in _load_settings
+
+        from portability.errors import QueueUnavailable  # noqa: PLC0415  # as above
+        from portability.queue import connect, redis_url  # noqa: PLC0415  # as above
+
+        connection = connect(redis_url(self.settings))
+        try:
+            connection.ping()
+        except RedisError as error:
+            raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
+        return connection
 
     @cached_property
     def exporters(self) -> Mapping[str, Exporter]:

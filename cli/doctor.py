@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
@@ -21,8 +20,8 @@ from portability.api.errors import PortabilityError, StorageError
 from portability.api.storages import LifecycleStorage
 from portability.database import migrations
 from portability.database.engine import open_engine, reading
-from portability.errors import BadSource, DatabaseUnavailable, QueueUnavailable
-from portability.queue import check_writable, connect, open_queue, redis_url
+from portability.errors import BadSource, DatabaseUnavailable
+from portability.queue import check_writable, open_queue
 from portability.requests.forms import DEFAULT_FORMATS
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -116,12 +115,7 @@ def _recordings(context: Context) -> Seen | None:
 
 
 def _queue(context: Context) -> None:
-    connection = connect(redis_url(context.settings))
-    try:
-        connection.ping()
-    except RedisError as error:
-        raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
-    check_writable(open_queue(connection))
+    check_writable(open_queue(context.redis))
 
 
 def _plugins(context: Context) -> None:

@@ -15,6 +15,7 @@ from cli.permission import AS, permit_any
 from cli.requests import exit_code, names_of
 from cli.waiting import wait_for
 from portability.api import JSON
+from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.feeds import archives, cursor, feeds, intake
 from portability.feeds.feeds import FeedTerms
@@ -154,7 +155,8 @@ def end(context: Context, identifier: str, claimed: str | None) -> None:
 
 def _checked(context: Context, asked: Mapping[str, Any]) -> Request:
     settings = context.settings
-    return acceptance.check(**asked, regimes=settings.laws, place=settings.place, exporters=context.exporters)
+    given = {"regimes": settings.laws, "place": settings.place, "exporters": context.exporters}
+    return acceptance.check(**asked, **given, at=deployment.clock(context.engine))  # type: ignore[arg-type]  # of three types
 
 
 def _facts(row: RowMapping) -> Facts:

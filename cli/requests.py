@@ -12,6 +12,7 @@ from cli.exports import show_export
 from cli.permission import AS
 from cli.waiting import wait_for
 from portability.api.errors import PortabilityError
+from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.errors import QueueUnavailable
 from portability.queue import connect, open_queue, redis_url, wake
@@ -66,7 +67,12 @@ def request(
 ) -> None:
     """Request an export of one subject's data."""
     include, formats = options.pop("include"), options.pop("formats")
-    law = {"regimes": context.settings.laws, "place": context.settings.place, "exporters": context.exporters}
+    law = {
+        "regimes": context.settings.laws,
+        "place": context.settings.place,
+        "exporters": context.exporters,
+        "at": deployment.clock(context.engine),
+    }
     wanted = acceptance.check(include=names_of(include), formats=names_of(formats), **law, **options)  # type: ignore[arg-type]  # click has checked their types
     actor = actors.acting(context.settings, claimed)
     identifier, queue_error = ask(context, wanted, actor, mandate_id=mandate_id)

@@ -15,7 +15,7 @@ from portability.coverage import state
 from portability.database import deployment
 from portability.database.engine import reading
 from portability.errors import QueueUnavailable
-from portability.queue import NotRunning, WakeUps, connect, count_workers, has_clock, open_queue, redis_url
+from portability.queue import NotRunning, WakeUps, count_workers, has_clock, open_queue
 from portability.source_file import OWN_RECORDS
 from portability.sources import PlatformSources, declared_names, open_exporters
 from worker.process.source_check import refusals
@@ -69,7 +69,7 @@ _UNKNOWN = Seen("unknown: Redis does not answer")
 def _asked(context: Context, ask: Callable[[WakeUps], int]) -> int | None:
     """Return the answer of Redis; None if it does not answer, which its own check reports."""
     with suppress(QueueUnavailable, RedisError):
-        return ask(open_queue(connect(redis_url(context.settings))))
+        return ask(open_queue(context.redis))
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from math import ceil
 from typing import Any
@@ -36,6 +37,7 @@ NO_WRITES: Mapping[type[RedisError], str] = {
     OutOfMemoryError: "its memory is full (maxmemory): give it more, or remove what other programs store there",
     ReadOnlyError: "it is a read-only replica: name the primary in PORTABILITY_REDIS_URL",
 }
+UNIX = "unix://"
 VALKEY_URL_FILE = "valkey.url"
 """The socket in the embedded folder, while its Valkey runs."""
 
@@ -96,10 +98,27 @@ def redis_url(settings: Settings) -> str:
     if settings.redis_url is not None:
         return settings.redis_url
     try:
-        return (settings.dir / VALKEY_URL_FILE).read_text().strip()
+        url = (settings.dir / VALKEY_URL_FILE).read_text().strip()
+        is_left = url.startswith(UNIX) and _is_left(url.removeprefix(UNIX).partition("?")[0])
     except OSError:
+        is_left = True
+    if is_left:
         hint = "start `portability up` in another terminal"
-        raise QueueUnavailable(f"no Valkey is running for {settings.dir}", hint=hint) from None
+        raise QueueUnavailable(f"no Valkey is running for {settings.dir}", hint=hint)
+    return url
+
+
+def _is_left(path: str) -> bool:
+    """Return whether no one listens on a socket: a stack that was killed leaves it, and the file that names it."""
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.settimeout(1)
+        try:
+            knock.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False  # it is slow, for example: the client says what is wrong
+    return False
 
 
 def connect(url: str, *, waits: bool = False) -> Redis:
@@ -125,7 +144,8 @@ def wake(queue: WakeUps, export_id: str) -> None:
             description=f"advance {export_id}",
         )
     except RedisError as error:
-        raise QueueUnavailable(f"Redis did not accept a wake-up: {type(error).__name__}") from error
+        seen = f"Redis did not accept a wake-up: {type(error).__name__}"
+        raise QueueUnavailable(seen, hint=NO_WRITES.get(type(error))) from error
 
 
 def check_writable(queue: WakeUps) -> None:
@@ -154,7 +174,8 @@ def beat_clock(queue: WakeUps, every_seconds: float) -> None:
     try:
         queue.connection.set(CLOCK_KEY, "1", ex=max(CLOCK_SECONDS_MIN, ceil(5 * every_seconds)))
     except RedisError as error:
-        raise QueueUnavailable(f"Redis did not store the clock's heartbeat: {type(error).__name__}") from error
+        seen = f"Redis did not store the clock's heartbeat: {type(error).__name__}"
+        raise QueueUnavailable(seen, hint=NO_WRITES.get(type(error))) from error
 
 
 def has_clock(queue: WakeUps) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 from fastapi import FastAPI
 from sqlalchemy import select
 from starlette.datastructures import MutableHeaders
-from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -28,6 +27,7 @@ from web.api import erasure_holds, exports, feeds, inbox, oauth, openapi, public
 from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
 from web.context import AppContext, WebhookAnswers
+from web.cookies import CookieSessions
 from web.head_requests import HeadAsGet
 from web.headers import Guarded
 from web.journal import Shipped
@@ -85,7 +85,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
         kid = keys.signing(connection, settings.keys, purpose="link").kid or ""
     secret = session_secret(keys.private(settings.keys, kid))
     app.add_middleware(
-        SessionMiddleware,
+        CookieSessions,  # type: ignore[arg-type]  # it passes on options, whose names the library wants to see
         secret_key=secret,
         # With this prefix browsers refuse the cookie without Secure, or from a neighbouring host (RFC 6265bis).
         session_cookie="__Host-portability" if secure else "portability",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
+from portability.database import deployment
 from portability.delivery import limits
 from portability.law import deadlines
 from portability.law.regimes import applying
@@ -21,13 +22,14 @@ from web.scopes import actor_for_request, facts_of_request
 
 def wanted(place: AppContext, **asked: Any) -> Request:  # noqa: ANN401  # as `acceptance.check` takes it
     """Check a caller's request and set its due date by the regimes of the deployment. Raises as `acceptance.check`."""
-    return acceptance.check(**asked, regimes=place.settings.laws, place=place.settings.place, exporters=place.exporters)
+    given = {"regimes": place.settings.laws, "place": place.settings.place, "exporters": place.exporters}
+    return acceptance.check(**asked, **given, at=deployment.clock(place.engine))  # type: ignore[arg-type]  # of three types
 
 
 def due_at(place: AppContext, profile: str) -> datetime:
     """Return when a request would be due that is made now."""
     regimes = applying(place.settings.laws, profile)
-    return deadlines.earliest(regimes, deadlines.DeadlineClock(datetime.now(UTC)), place.settings.place)
+    return deadlines.earliest(regimes, deadlines.DeadlineClock(deployment.clock(place.engine)), place.settings.place)
 
 
 def accept(

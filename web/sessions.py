@@ -155,7 +155,8 @@ def with_present_roles(request: Request, place: AppContext, session: PageSession
     Raises: LoginFailed if the provider does not know the login any more; ProviderUnavailable.
     """
     provider = place.provider
-    is_recent = not changes and time.time() - session.roles_read_at < ROLES_SECONDS
+    # A machine whose clock is ahead may have read them: that makes them no younger.
+    is_recent = not changes and abs(time.time() - session.roles_read_at) < ROLES_SECONDS
     has_roles = session.login.roles != ("subject",)
     if is_recent or not (provider and session.access_token and has_roles):
         return session

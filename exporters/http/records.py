@@ -132,7 +132,8 @@ class RecordMaker:
     def _remarks(
         self, items: Sequence[Any], created: Sequence[str | None], selection: Selection
     ) -> dict[RowRemark, list[int]]:
-        now = microseconds(datetime.now(UTC))
+        present = datetime.now(UTC)
+        now = microseconds(max(present, selection.began_at or present))  # the clock of this machine may be behind
         deleted = self.form.deleted
         found = {
             RowRemark.SOFT_DELETED: [

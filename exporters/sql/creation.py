@@ -39,7 +39,7 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
     if selection.began_at is None or source.created is None or selection.keys is not None:
         # A change that a source has stated does not come again, so nothing of it is left out.
         return
-    present = datetime.now(UTC) + CLOCK_TOLERANCE
+    present = _latest_possible(selection)
     own = moment_of(source.created)
     yield _or_unknown(source.created, not_(and_(own > selection.began_at, own <= present)))
     if source.created_of_parent is not None:
@@ -52,6 +52,12 @@ def _or_unknown(created: Column[Any], condition: ColumnElement[bool]) -> ColumnE
     return or_(created.is_(None), condition) if created.nullable else condition
 
 
-def in_future(created: Column[Any]) -> ColumnElement[bool]:
+def in_future(created: Column[Any], selection: Selection) -> ColumnElement[bool]:
     """Return the condition for rows whose own creation time has not come yet."""
-    return moment_of(created) > datetime.now(UTC) + CLOCK_TOLERANCE
+    return moment_of(created) > _latest_possible(selection)
+
+
+def _latest_possible(selection: Selection) -> datetime:
+    """Return the latest time at which a row can have been created; the clock of this machine may be behind."""
+    present = datetime.now(UTC)
+    return max(present, selection.began_at or present) + CLOCK_TOLERANCE

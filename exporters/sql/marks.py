@@ -55,7 +55,7 @@ def remarks_of(source: TableSource, subject: Subject, selection: Selection) -> M
     if source.deleted is not None:
         marks[RowRemark.SOFT_DELETED] = is_set(source.deleted)
     if selection.began_at is not None and source.created is not None:
-        marks[RowRemark.CREATED_IN_FUTURE] = in_future(source.created)
+        marks[RowRemark.CREATED_IN_FUTURE] = in_future(source.created, selection)
     return marks
 
 

@@ -17,7 +17,9 @@ class FailureCause(NamedTuple):
 
 _DISK = FailureCause("", "check the disk of the database: is it full, and may this user write the file and its folder?")
 _LIMIT = FailureCause("", "a time limit of the server or role has ended it: docs/errors.md")
+_SILENT = FailureCause("it does not answer in time", "look at the network and at the server")
 _BY_KIND = {
+    re.compile("ConnectionTimeout"): _SILENT,
     re.compile(f"{DISK_FAULTS}|DiskFull"): _DISK,
     re.compile("LockNotAvailable|QueryCanceled|IdleInTransactionSessionTimeout|TransactionTimeout"): _LIMIT,
 }
@@ -33,6 +35,8 @@ _AT_CONNECT = {
     'database "[^"]*" does not exist': FailureCause(
         "there is no such database", "create it, then `portability db upgrade`"
     ),
+    # Of a server whose disk is full: it answers, and each new connection needs a file.
+    "could not write|No space left": FailureCause("it cannot write to its disk", "make room on the disk of its data"),
     "starting up|shutting down|recovery mode|not yet accepting": FailureCause(
         "it starts or stops", "wait until it is up"
     ),
@@ -42,7 +46,7 @@ _AT_CONNECT = {
     "could not translate host name|resolve host|Name or service not known": FailureCause(
         "its host has no address", "correct the host in PORTABILITY_DATABASE_URL, or the name service"
     ),
-    "timeout expired|timed out": FailureCause("it does not answer in time", "look at the network and at the server"),
+    "timeout expired|timed out": _SILENT,
 }
 """By the server's or libpq's text: an error while connecting has no code."""
 

@@ -132,6 +132,14 @@ WRITABLE_SQLITE = (
 READ_ONLY_SQLITE = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
 READ_ONLY_SQLSTATE = "25006"
 """Of a server that takes no writes: during a failover a pooler may lead to one that is not promoted yet."""
+PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,  # milliseconds; where the system lacks it, it has no effect
+}
+"""Parameters of libpq, in seconds. By itself Linux waits a quarter of an hour for a machine that has lost its power."""
 IDLE_SECONDS = 1.0
 """A connection used within this time is reused without a check; after a longer pause it is checked first."""
 _RETURNED_AT = "portability_returned_at"
@@ -153,8 +161,8 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
         file, target = target.database, target.set(database=existing, query={"mode": "rw", "uri": "true"})
     options = sessions.READ_ONLY if read_only and postgresql else {}
     # By default the encoding of a session is that of the database, which may lack letters or name no encoding at all.
-    encoding = {"client_encoding": "utf8"} if postgresql else {}
-    engine = create_engine(target, hide_parameters=True, execution_options=options, connect_args=encoding)
+    given = {"client_encoding": "utf8", **_patience(target)} if postgresql else {}
+    engine = create_engine(target, hide_parameters=True, execution_options=options, connect_args=given)
     event.listen(engine, "checkin", _note_return)
     event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
     if postgresql:
@@ -171,6 +179,11 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
         elif target.database:
             sqlite_files.make_private(engine, target.database)
     return engine
+
+
+def _patience(target: URL) -> dict[str, int]:
+    """Return how long a server may be silent that is gone without a word, where the URL does not say it."""
+    return {name: value for name, value in PATIENCE.items() if name not in target.query}
 
 
 def _note_return(_connection: object, record: ConnectionPoolEntry) -> None:

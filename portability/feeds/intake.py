@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, update
 
@@ -42,7 +42,7 @@ def begin(
         raise BadInput("a feed has no period: it contains what has changed", hint="remove --since and --until")
     if terms.every_days is not None and not 1 <= terms.every_days <= DAYS_MAX:
         raise BadInput(f"the days between two archives must be between 1 and {DAYS_MAX}")
-    if terms.until is not None and terms.until <= datetime.now(UTC):
+    if terms.until is not None and terms.until <= deployment.clock_of(connection):
         raise BadDate("the end of the feed must be in the future")
     feed_id = feeds.begin(connection, settings, request, terms, actor=actor)
     wanted = replace(request, feed_id=feed_id)
@@ -90,7 +90,9 @@ def take_due(connection: Connection, settings: Settings, feed: RowMapping) -> st
 
 
 def _requested(connection: Connection, settings: Settings, feed: RowMapping) -> str:
-    wanted = acceptance.check(**feeds.asked_again(feed), regimes=settings.laws, place=settings.place, channel="feed")
+    at = deployment.clock_of(connection)
+    asked = {**feeds.asked_again(feed), "channel": "feed"}
+    wanted = acceptance.check(**asked, regimes=settings.laws, place=settings.place, at=at)
     role, _, identifier = feed["created_by"].partition(":")
     issuer = (feed["created_identity"] or "").partition(" ")[0]
     actor = Actor(ActorRole(role), identifier, issuer=issuer)

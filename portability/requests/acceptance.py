@@ -74,7 +74,7 @@ def check(
     subject: str,
     tenant: str | None = None,
     include: Sequence[str] | None = None,
-    formats: Sequence[str] | None = None,
+    formats: Sequence[str] | None = None,  # None: those of the profile
     since: str | None = None,
     until: str | None = None,
     require_complete: bool = False,
@@ -87,18 +87,18 @@ def check(
     regimes: Sequence[Law] = DEFAULT_REGIMES,
     place: BusinessCalendar = UTC_CALENDAR,
     exporters: Collection[str] | None = None,  # names of the deployment's exporters; None: all installed exporters
+    at: datetime | None = None,  # the time of the control database; None: of this machine
 ) -> Request:
     """Check a caller's input and return the request, due by the strictest of the regimes that apply to the subject.
 
-    Without formats it has those of its profile. Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat,
-    MissingExtra, UnknownRegime, BadDate, BadInput.
+    Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat, MissingExtra, UnknownRegime, BadDate, BadInput.
     """
     chosen = _profile(profile)
     kind, identifier, owner = subjects.parse(subject, tenant)
     _check_kind(chosen, kind)
-    begin, end = _period(since, until, place)
-    country = _residence(residence)
-    received, laws = _received(received_at, place), applying(regimes, chosen, SubjectFacts(kind, country, owner))
+    (begin, end), country = _period(since, until, place), _residence(residence)
+    received = _received(received_at, place, at or datetime.now(UTC))
+    laws = applying(regimes, chosen, SubjectFacts(kind, country, owner))
     notice = _notice(notice_ends_at, laws, received, place)
     return Request(
         profile=chosen,
@@ -193,7 +193,7 @@ def _row(request: Request, identifier: str, ref: str, actor: Actor) -> dict[str,
         "residence": request.residence,
         "language": request.language,
         **deadline_columns(request.due),
-        "created_at": datetime.now(UTC),
+        "created_at": now(),
         "state": ExportState.QUEUED,
         "volume_counter": 0,
         "revision": 1,
@@ -297,8 +297,7 @@ def _period(since: str | None, until: str | None, place: BusinessCalendar) -> tu
     return begin, end
 
 
-def _received(text: str | None, place: BusinessCalendar) -> datetime:
-    present = datetime.now(UTC)
+def _received(text: str | None, place: BusinessCalendar, present: datetime) -> datetime:
     received = start_of_day(text, "received-at", place) or present
     if received > present:
         raise BadDate("received-at is in the future")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -94,7 +94,7 @@ def needed(
     actor: Actor,
     request: Request,
     *,
-    contact_changed_at: datetime | None = None,
+    is_new_contact: bool = False,
     abroad: bool = False,
 ) -> tuple[Cause, ...]:
     """Return the causes for which a request needs a second person. Without approvals, only what the settings name.
@@ -104,18 +104,17 @@ def needed(
     looked_at = (Cause.OTHER_PEOPLE,) if _contains_other_people(settings, request) else ()
     if not settings.needs_approvals:
         return looked_at
-    changed = is_recent(settings, contact_changed_at)
     causes = {
         Cause.SWITCH: request.profile is Profile.SWITCH,
-        Cause.CONTACT_CHANGED: changed and actor.role not in {ActorRole.SUBJECT, ActorRole.TENANT_ADMIN},
+        Cause.CONTACT_CHANGED: is_new_contact and actor.role not in {ActorRole.SUBJECT, ActorRole.TENANT_ADMIN},
         Cause.ABROAD: abroad,
     }
     return (*(cause for cause, holds in causes.items() if holds), *looked_at)
 
 
-def is_recent(settings: Settings, changed_at: datetime | None) -> bool:
-    """Return whether contact data changed so recently that another person may have changed it."""
-    since = datetime.now(UTC) - timedelta(seconds=settings.contact_change_seconds)
+def is_recent(settings: Settings, changed_at: datetime | None, at: datetime) -> bool:
+    """Return whether contact data changed so recently, before `at`, that another person may have changed it."""
+    since = at - timedelta(seconds=settings.contact_change_seconds)
     return changed_at is not None and changed_at > since
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from portability.api import Sources, SubjectKind
 from portability.api.errors import SourceError
+from portability.database import deployment
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.people import directory, subject_locks
@@ -62,9 +63,12 @@ def take(
     limits = {} if actor.role in UNBOUNDED else {"per_month": settings.exports_per_month, "open_max": OPEN_MAX}
     export_id, is_new = acceptance.accept(connection, request, actor=actor, mandate_id=mandate_id, **limits)
     if is_new:
-        if approvals.is_recent(settings, contact_changed_at):
+        # Most requests need no clock: it is a statement more.
+        at = contact_changed_at and deployment.clock_of(connection)
+        is_new_contact = at is not None and approvals.is_recent(settings, contact_changed_at, at)
+        if is_new_contact:
             outbox.queue(connection, MessageKind.ADDRESS_CHANGED, export_id)
-        causes = approvals.needed(settings, actor, request, contact_changed_at=contact_changed_at)
+        causes = approvals.needed(settings, actor, request, is_new_contact=is_new_contact)
         noted = note_approvals.needed(connection, settings, request)
         approvals.ask(connection, export_id, (*causes, *noted), actor=actor)
     traces.record("accept", export_id, began_ns, new=is_new)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from portability.api import Contact, SubjectKind
 from portability.api.errors import BadInput
-from portability.database import models
+from portability.database import deployment, models
 from portability.errors import WrongState
 from portability.law.profiles import Profile
 from portability.people import subject_locks
@@ -86,6 +86,7 @@ def take_due(connection: Connection, settings: Settings, due: RowMapping, contac
         place=settings.place,
         channel=CHANNEL,
         exporters=exporter_names(settings),
+        at=deployment.clock_of(connection),
     )
     changed_at = contact.changed_at if contact is not None and settings.needs_approvals else None
     wanted = replace(checked, language=row["language"])

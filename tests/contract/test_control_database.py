@@ -145,6 +145,16 @@ def test_a_connection_that_breaks_at_once_is_unavailable(
     engine.dispose()
 
 
+def test_a_machine_that_is_gone_without_a_word_is_noticed(pg_url: str) -> None:
+    """The operating system watches a connection: half a minute passes, not a quarter of an hour. The URL decides."""
+    for more, idle_seconds in (("", "10"), ("?keepalives_idle=77", "77")):
+        engine = open_engine(pg_url + more)
+        with reading(engine) as connection:
+            seen = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]  # it is open
+        engine.dispose()
+        assert (seen["keepalives_idle"], seen["tcp_user_timeout"]) == (idle_seconds, "30000")
+
+
 @pytest.mark.parametrize(
     "statement", ["UPDATE audit_event SET actor = 'nobody'", "DELETE FROM audit_event", "TRUNCATE audit_event"]
 )

@@ -23,7 +23,9 @@ from http_sources import (
     resolved,
     stand_in,
 )
+from wrong_clocks import set_wrong
 
+from exporters.http import levels, records
 from portability.api import Identity, RowRemark, Selection
 from portability.api.errors import BadMap, SourceRefused, SourceUnavailable
 from portability.testing import check_exporter
@@ -276,7 +278,7 @@ def test_times_are_read_by_declared_format_and_zone(stand: StandIn, form: str, z
     assert [one["created_at"] for one in found] == ["2026-10-01T10:00:00.000000Z"]
 
 
-def test_the_engine_bounds_times_itself(stand: StandIn) -> None:
+def test_the_engine_bounds_times_itself(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fact 8: a filter by time in the source may read another zone. The engine compares, and asks for no time."""
     stand.on("/tickets")(
         lambda asked: {
@@ -299,6 +301,9 @@ def test_the_engine_bounds_times_itself(stand: StandIn) -> None:
     (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()), selection=Selection(began_at=BEGAN_AT))
     assert ids_of(batch.records) == ["1", "2", "3", "5", "6"]
     assert batch.remarks == {RowRemark.CREATED_IN_FUTURE: [3]}
+    set_wrong(monkeypatch, records, levels, days=-300)  # the clock of a worker that is behind
+    (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()), selection=Selection(began_at=BEGAN_AT))
+    assert batch.remarks == {RowRemark.CREATED_IN_FUTURE: [3, 4]}
     assert all(set(asked.query) <= {"query", "owner", "after"} for asked in stand.asked)
 
 

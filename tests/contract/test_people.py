@@ -15,6 +15,7 @@ from factories import MadeUpExporter, World, things, world
 from repository import ROOT
 from simultaneous import in_threads
 from sqlalchemy import func, select, update
+from wrong_clocks import set_wrong
 
 from portability.api.errors import BadInput
 from portability.database import models
@@ -560,6 +561,19 @@ def test_what_needs_a_second_person_waits_for_one(people: People) -> None:
     assert states == ["review", "review", "queued", "queued"]
     with reading(people.world.engine) as connection:
         assert [row["cause"] for row in approvals.waiting(connection)] == ["switch", "contact_changed"]
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+def test_a_wrong_clock_lets_no_change_of_an_address_pass(
+    people: People, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """What is recent is judged by the clock of the database: a machine that is days off makes no change old or new."""
+    set_wrong(monkeypatch, approvals, days=days)
+    deployed: dict[str, Any] = {"settings": {"approvals": "policy"}}
+    just_now, long_ago = datetime.now(UTC), datetime.now(UTC) - timedelta(days=60)
+    changed, _ = people.take(SUE, reason="t", contact_changed_at=just_now, **deployed)
+    unchanged, _ = people.take(SUE, "user:usr_2", reason="t", contact_changed_at=long_ago, **deployed)
+    assert [people.state(export_id) for export_id in (changed, unchanged)] == ["review", "queued"]
 
 
 @pytest.mark.requirement("R27")

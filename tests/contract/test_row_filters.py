@@ -9,8 +9,10 @@ from typing import Any
 import platform_data as platform
 import pytest
 from sqlalchemy import Engine, update
+from wrong_clocks import set_wrong
 
 from exporters.reference import schema
+from exporters.sql import creation
 from portability.api import (
     DeclaringExporter,
     Exporter,
@@ -301,6 +303,19 @@ def test_a_record_with_a_time_in_the_future_is_remarked(filled_platform: Engine,
         wrong = update(schema.calls).where(schema.calls.c.id == "call-con_1-1")
         connection.execute(wrong.values(created_at=datetime.now(UTC) + timedelta(days=300)))
     assert remarked() == [(3, 1)]
+
+
+def test_a_clock_that_is_behind_calls_no_time_impossible(
+    filled_platform: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made before the export began is not of the future, on a worker whose clock is hours behind either."""
+    exporter = platform.exporters(filled_platform)["calls"]
+    (wanted,) = (found for found in exporter.datasets if found.name == "calls")
+    with filled_platform.begin() as connection:
+        connection.execute(update(schema.calls).values(created_at=datetime.now(UTC) - timedelta(hours=1)))
+    set_wrong(monkeypatch, creation, hours=-3)
+    batches = [*exporter.export(platform.CONTACT, wanted, Selection(began_at=datetime.now(UTC)))]
+    assert [(len(batch.records), dict(batch.remarks)) for batch in batches] == [(3, {})]
 
 
 @pytest.mark.requirement("R5")

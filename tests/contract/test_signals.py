@@ -184,10 +184,13 @@ def test_a_redis_that_stores_nothing_is_away(
         settings = made.place.settings.model_copy(update={"redis_url": redis_url})
         with pytest.raises(QueueUnavailable, match="stores nothing") as raised:
             doctor.CHECKS["queue"](Context(lambda: settings, json=False))
+        with pytest.raises(QueueUnavailable) as unsent:
+            wake(queue, "abc234")
     finally:
         client.execute_command(*usual)  # type: ignore[no-untyped-call]  # as above
     assert found["portability_service_up"][("redis",)] == 0
     assert said in str(raised.value.hint)
+    assert said in str(unsent.value.hint)
     found = values(Services(made.engine, lambda: queue, lambda: made.place.storage).collect())
     assert found["portability_service_up"][("redis",)] == 1
 

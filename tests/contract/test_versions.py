@@ -13,6 +13,7 @@ from factories import MadeUpExporter, things, world
 from sqlalchemy import update
 from sweeping import found
 
+from portability.api.errors import StorageRefused
 from portability.api.storages import VersionedStorage
 from portability.database import models
 from portability.database.engine import now, writing
@@ -73,6 +74,23 @@ def test_delete_takes_every_version_along(client: Any, versioned: S3Storage) -> 
 
     assert kept(client, versioned) == [("a/10", False)]
     assert list(versioned.hidden()) == []
+
+
+def test_what_a_lock_keeps_gets_one_marker(client: Any, s3: servers.S3Server) -> None:
+    """A deletion that Object Lock refuses is repeated: the error says why, and the bucket does not grow."""
+    bucket = f"locked-{secrets.token_hex(4)}"
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}}
+    client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=rule)
+    locked = S3Storage(bucket, "", endpoint=s3.endpoint, addressing="path")
+    put(locked, "a/1")
+    for _ in range(4):
+        with pytest.raises(StorageRefused) as refused:
+            locked.delete("a/1")
+        assert "Object Lock" in refused.value.hint
+    page = client.list_object_versions(Bucket=bucket)
+    assert (len(page["Versions"]), len(page["DeleteMarkers"])) == (1, 1)
+    assert list(locked.list()) == []
 
 
 def test_what_is_hidden_is_listed_and_purged(client: Any, versioned: S3Storage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from cli.main import main
 from demo.plan import SeedPlan
 from demo.seed import seed
 from exporters.reference import schema
+from portability import queue
 from portability.database import migrations, models
 from portability.database.engine import open_engine, reading, writing
 from portability.queue import CLOCK_KEY, VALKEY_URL_FILE, connect, has_clock, open_queue
@@ -95,6 +97,18 @@ def test_a_queue_that_is_away_is_reported_once(findings: Findings, tmp_path: Pat
     found = findings()
     assert red(found) == {"queue": "queue_unavailable"}
     assert {found[name]["result"] for name in ("workers", "clock")} == {"unknown: Redis does not answer"}
+
+
+def test_a_silent_redis_is_waited_for_once(findings: Findings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and never answers, like a frozen process: the checks that need it share one wait."""
+    monkeypatch.setattr(queue, "ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        (tmp_path / VALKEY_URL_FILE).write_text(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        assert red(findings()) == {"queue": "queue_unavailable"}
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 @pytest.mark.parametrize("is_migrated", [True, False])

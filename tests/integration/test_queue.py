@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,10 +154,16 @@ def test_redis_that_is_away_is_one_error(tmp_path: Path) -> None:
 
 
 def test_the_embedded_valkey_is_found_while_it_runs(tmp_path: Path) -> None:
-    """The folder contains its server's address; without that file no server is running."""
-    settings = load_settings(dir=tmp_path)
-    with pytest.raises(QueueUnavailable):
+    """The folder contains its server's address: without that file, or where a killed stack left it, no server runs."""
+    settings, path = load_settings(dir=tmp_path), tmp_path / "s"
+    with pytest.raises(QueueUnavailable, match="no Valkey is running"):
         queue_module.redis_url(settings)
-    (tmp_path / queue_module.VALKEY_URL_FILE).write_text("unix:///run/valkey.sock?db=0\n")
-    assert queue_module.redis_url(settings) == "unix:///run/valkey.sock?db=0"
+    (tmp_path / queue_module.VALKEY_URL_FILE).write_text(f"unix://{path}?db=0\n")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        assert queue_module.redis_url(settings) == f"unix://{path}?db=0"
+    with pytest.raises(QueueUnavailable, match="no Valkey is running") as left:
+        queue_module.redis_url(settings)
+    assert "portability up" in left.value.hint
     assert queue_module.redis_url(load_settings(dir=tmp_path, redis_url="redis://host/0")) == "redis://host/0"

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from served import OTHER, OWNER, TENANT, Served
+from wrong_clocks import set_wrong
 
 from portability.database.engine import reading, writing
-from portability.requests import mandates
+from portability.requests import acceptance, exports, mandates
 from portability.trust import keys
+from web import asking
 
 ASK = {"profile": "access", "subject": f"user:{OWNER}"}
 
@@ -26,6 +28,22 @@ def test_a_person_asks_watches_and_cancels(served: Served) -> None:
     again = served.call("GET", address, headers={"If-None-Match": seen.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert [served.call("POST", f"{address}/cancel").json()["state"] for _ in range(2)] == ["cancelled"] * 2
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+def test_a_wrong_clock_of_a_machine_moves_no_due_date(
+    served: Served, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """A request is received, made and due by the clock of the database, whichever machine takes it."""
+    set_wrong(monkeypatch, acceptance, asking, days=days)
+    asked = served.call("POST", "/v1/exports", json=ASK).json()
+    present = datetime.now(UTC)
+    with reading(served.world.engine) as connection:
+        row = exports.get(connection, asked["id"])
+    for name in ("created_at", "received_at"):
+        assert abs(row[name] - present) < timedelta(minutes=5), name
+    assert timedelta(days=1) < row["due_at"] - present < timedelta(days=35)
+    served.call("POST", f"/v1/exports/{asked['id']}/cancel")
 
 
 def test_asking_twice_is_answered_with_the_same_export(served: Served) -> None:

@@ -14,6 +14,7 @@ import pytest
 import servers
 from served import CONTACT, OTHER, OWNER, TENANT, Browser, Served, serving
 from sqlalchemy import func, select
+from wrong_clocks import set_wrong
 
 from portability.database import models
 from portability.database.engine import reading, writing
@@ -21,6 +22,7 @@ from portability.delivery import codes
 from portability.requests import approvals
 from portability.requests.policy import Actor
 from portability.storage.s3.bucket import S3Storage
+from web.pages import otp_session
 
 MIB = 1 << 20
 GB = 10**9
@@ -355,6 +357,20 @@ def _code(served: Served, link_id: str) -> str:
         code = codes.text(connection, served.world.place.settings.keys, connection.execute(newest).scalar_one())
     assert code is not None
     return code
+
+
+def test_a_code_counts_half_an_hour_whatever_clock_confirmed_it(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine whose clock is a day ahead opens the link for a day, by its own clock: the others ask for the code."""
+    link = served.link(served.ready(f"contact:{CONTACT}", tenant=TENANT), audience="code")
+    page = f"/d/{link.token}"
+    with served.browser() as visitor:
+        visitor.send(f"{page}/code", page=page)
+        with monkeypatch.context() as ahead:
+            set_wrong(ahead, otp_session, days=1)
+            visitor.send(f"{page}/code/check", page=page, code=_code(served, link.id))
+        assert visitor.send(f"{page}/volumes/1").status_code == 404
 
 
 def test_a_contact_reads_with_the_code_why_it_was_refused(served: Served) -> None:

@@ -9,13 +9,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import itsdangerous.timed
 import pytest
 from served import OWNER, Browser, Served
 from sqlalchemy import select
+from wrong_clocks import set_wrong
 
 from portability.database import models
 from portability.database.engine import reading
 from portability.trust import audit
+from web import cookies
+from web import sessions as page_sessions
+from web.pages import login
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Version/18.5 Mobile/15E148 Safari/604.1"
@@ -159,6 +164,39 @@ def test_roles_are_those_of_now(served: Served) -> None:
             claims["roles"] = []
         assert visitor.client.post("/v1/recipients", json={}, headers=headers).status_code in {403, 422}
         assert visitor.client.get("/v1/requests").status_code == 403
+
+
+def test_a_login_may_end_on_a_machine_whose_clock_is_behind(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two machines answer one browser, and their clocks differ by seconds: the login succeeds at once."""
+    served.issuer.person = served.issuer.claims(OWNER)
+    with httpx.Client(base_url=served.url) as client:
+        with monkeypatch.context() as ahead:
+            set_wrong(ahead, login, itsdangerous.timed, cookies, seconds=20)
+            begun = client.get("/login", params={"next": "/me"})
+        back = client.get(httpx.get(begun.headers["location"]).headers["location"])
+        assert (back.status_code, back.headers.get("location")) == (303, "/me")
+
+
+def test_a_cookie_of_a_machine_that_is_ahead_counts(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has just logged in there is logged in here, and a cookie that is too old counts nowhere."""
+    for seconds, status in ((20, 200), (-40 * 86_400, 303)):
+        with monkeypatch.context() as wrong:
+            set_wrong(wrong, itsdangerous.timed, cookies, seconds=seconds)
+            with served.browser(OWNER) as visitor:
+                wrong.undo()
+                assert visitor.client.get("/me").status_code == status
+
+
+def test_a_clock_that_is_ahead_keeps_no_role(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a machine has read whose clock is a day ahead is read again by the others, as soon as ever."""
+    with monkeypatch.context() as ahead:
+        set_wrong(ahead, page_sessions, days=1)
+        with served.browser("olga", "officer") as visitor:
+            assert visitor.client.get("/v1/requests").status_code == 200
+            ahead.undo()
+            for claims in served.issuer.sessions.values():
+                claims["roles"] = []
+            assert visitor.client.get("/v1/requests").status_code == 403
 
 
 def test_a_login_that_the_provider_ended_is_over(served: Served) -> None:

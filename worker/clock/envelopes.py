@@ -154,7 +154,7 @@ def _to_person(
     settings, language = desk.settings, locale.nearest([contact.language or ""])
     url = f"{settings.base_url.rstrip('/')}/me" if subject_kind in WITH_ACCOUNT and contact.can_log_in else None
     letter = letters.write(kind, language, facts, url=url, **_looks(settings))
-    is_new_address = approvals.is_recent(settings, contact.changed_at)
+    is_new_address = approvals.is_recent(settings, contact.changed_at, deployment.clock(desk.engine))
     remark = authorisations.ADDRESS_CHANGED if is_new_address else None
     return Envelope(contact.address, language, letter, remark)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 
 import orjson
@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import RowMapping
 
 from portability.api import JSON, ChangingExporter, DeclaredChanges, Exporter, RecordKey
+from portability.database import deployment
 from portability.database.engine import reading
 from portability.feeds import feeds
 from portability.feeds.parts import FeedKey
@@ -71,9 +72,9 @@ def decide(
         return None
     with reading(context.engine) as connection:
         row = feeds.get(connection, export["feed_id"])
+        at = deployment.clock_of(connection)
     key = FeedKey.unsealed(row, context.settings.keys)
     scope = key.hashes([orjson.dumps(_scope(context, lines, export, reviewed), option=orjson.OPT_SORT_KEYS)])[0].hex()
-    at = datetime.now(UTC)
     # First the positions: what changes while the changes are read comes with the next archive.
     horizon = _horizons(lines, patience)
     last = None if row["progress"] is None else FeedProgress.of(row["progress"])

@@ -54,6 +54,8 @@ _STATUS: dict[int, type[StorageError]] = {
     507: StorageFull,
 }
 _UNUSABLE = (NoCredentialsError, PartialCredentialsError, ProfileNotFound, NoRegionError, ParamValidationError)
+_DELETING = {"delete", "purge"}
+_KEPT_HINT = "grant the rights of docs/storage.md, also on versions; Object Lock must not keep objects"
 _NO_CREDENTIALS_HINT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role; see docs/storage.md"
 
 
@@ -65,7 +67,9 @@ def s3_errors(doing: str, what: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        raise _kind(code, status)(f"cannot {doing} {what}: {code or 'no code'} ({status})") from None
+        kind = _kind(code, status)
+        hint = _KEPT_HINT if doing in _DELETING and kind is StorageRefused else None
+        raise kind(f"cannot {doing} {what}: {code or 'no code'} ({status})", hint=hint) from None
     except _UNUSABLE as error:
         refusal = f"cannot {doing} {what}: {type(error).__name__}"
         raise StorageRefused(refusal, hint=_NO_CREDENTIALS_HINT) from None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import PaginatorConfigTypeDef
@@ -33,8 +35,16 @@ def delete(client: S3Client, bucket: str, key: str) -> None:
     if not answer.get("DeleteMarker") and "VersionId" not in answer:
         return
     # Versions that were added meanwhile do not matter: keys are never reused.
-    for version in _of(client, bucket, key):
-        client.delete_object(Bucket=bucket, Key=key, VersionId=version.id)
+    found = _of(client, bucket, key)
+    try:
+        for version in found:
+            client.delete_object(Bucket=bucket, Key=key, VersionId=version.id)
+    except ClientError:
+        # Object Lock, for example. Callers repeat it until it succeeds, and each call adds a marker: one is enough.
+        for version in found:
+            if version.is_marker and not version.is_latest:
+                client.delete_object(Bucket=bucket, Key=key, VersionId=version.id)
+        raise
 
 
 def purge(client: S3Client, bucket: str, key: str) -> None:

@@ -28,7 +28,7 @@ ASK = ("request", "--profile", "access", "--subject", "user:usr_1", "--wait")
 def workers(made: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A queue that takes wake-ups, and how many workers listen to it."""
     listening = [1]
-    (made.folder / VALKEY_URL_FILE).write_text(f"unix://{made.folder}/valkey.sock")
+    (made.folder / VALKEY_URL_FILE).write_text("redis://127.0.0.1:1/0")
     monkeypatch.setattr(requests, "wake", lambda *_: None)
     monkeypatch.setattr(waiting, "count_workers", lambda _queue: listening[0])
     monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 0.0)

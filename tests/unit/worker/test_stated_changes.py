@@ -12,6 +12,7 @@ import pytest
 from factories import dataset, file, large_things, things, world_of
 from feeding import Feed, KeyedMadeUpExporter
 from sqlalchemy import func, select, update
+from wrong_clocks import set_wrong
 
 from portability.api import (
     JSON,
@@ -199,6 +200,20 @@ def test_everything_is_compared(
     second = feed.next()
     assert came(second) == ["thing_3"]
     assert feeding.changes(second)["mode"] == "hashes"
+
+
+def test_the_days_count_by_the_clock_of_the_database(
+    feed: Feed, stating: StatingExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker whose clock is days ahead neither compares early nor puts off the next comparison."""
+    set_wrong(monkeypatch, changed, days=8)
+    set_texts(stating, "thing_1")
+    stating.stated = ["thing_1"]
+    second = feed.next()
+    assert (came(second), feeding.changes(second)["mode"]) != (["thing_1"], "hashes")
+    with reading(feed.world.engine) as connection:
+        compared_at = datetime.fromisoformat(feeds.get(connection, feed.id)["progress"]["compared_at"])
+    assert abs(datetime.now(UTC) - compared_at) < timedelta(hours=1)
 
 
 def test_after_a_fault_everything_is_compared(feed: Feed, stating: StatingExporter) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 
-from portability.database.engine import now, open_engine, reading, writing
+from portability.database.engine import PATIENCE, now, open_engine, reading, writing
 from portability.errors import DatabaseUnavailable
 
 
@@ -25,6 +27,20 @@ def test_a_database_that_cannot_be_used_is_one_error(tmp_path: Path, name: str) 
         connection.execute(text("select 1"))
     assert "hunter2" not in str(raised.value)
     engine.dispose()
+
+
+@pytest.mark.slow
+def test_a_server_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and says nothing, like a frozen machine: an error after seconds, which says it."""
+    monkeypatch.setitem(PATIENCE, "connect_timeout", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        engine = open_engine(f"postgresql+psycopg://app@127.0.0.1:{silent.getsockname()[1]}/x")
+        begun = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match="ConnectionTimeout") as raised, reading(engine) as connection:
+            connection.execute(text("select 1"))
+        assert time.monotonic() - begun < 10
+        assert raised.value.hint == "look at the network and at the server"
+        engine.dispose()
 
 
 def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
