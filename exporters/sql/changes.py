@@ -49,6 +49,16 @@ SNAPSHOT = text(
     " from pg_catalog.pg_current_snapshot() as s"
 )
 """The oldest open transaction, and the transaction that comes next."""
+PARTITIONS = text(
+    "with recursive part(oid) as ("
+    "select i.inhrelid from pg_catalog.pg_inherits i join pg_catalog.pg_class t on t.oid = i.inhparent"
+    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+    " where t.relname = any(:names) or n.nspname || '.' || t.relname = any(:names)"
+    " union select i.inhrelid from pg_catalog.pg_inherits i join part on part.oid = i.inhparent)"
+    " select n.nspname, t.relname from part join pg_catalog.pg_class t on t.oid = part.oid"
+    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+)
+"""Partitions of tables with these names, at any depth: a trigger knows the partition of its row, and not the table."""
 TRANSACTION, TIME = "transaction", "at"
 
 
@@ -109,7 +119,8 @@ class SqlChanges:
         after = self._after(connection, self.outbox, since)
         if after is None:
             return None
-        query = _entries(self.outbox, source, subject).where(after).distinct().limit(limit + 1)
+        names = _names_of_entries(connection, self.outbox.names[source.dataset.name])
+        query = _entries(self.outbox, names, subject).where(after).distinct().limit(limit + 1)
         found = connection.scalars(query).all()
         if len(found) > limit:
             return None
@@ -177,8 +188,16 @@ def _may_be_since(column: Column[Any], moment: datetime, database: str) -> Colum
     return or_(moment_of(column) >= moment, *unknown)
 
 
-def _entries(outbox: OutboxColumns, source: TableSource, subject: Subject) -> Select[tuple[Any]]:
-    names = sorted(outbox.names[source.dataset.name])
+def _names_of_entries(connection: Connection, names: Collection[str]) -> Sequence[str]:
+    """Return the names that a table has in entries, with those of its partitions of now."""
+    found = {*names}
+    if connection.dialect.name == "postgresql":
+        for schema, table in connection.execute(PARTITIONS, {"names": sorted(names)}):
+            found |= {table, f"{schema}.{table}"}
+    return sorted(found)
+
+
+def _entries(outbox: OutboxColumns, names: Sequence[str], subject: Subject) -> Select[tuple[Any]]:
     entries = select(outbox.key).where(outbox.dataset.in_(fitting(outbox.dataset, names)))
     if outbox.tenant is None or subject.tenant is None:
         return entries

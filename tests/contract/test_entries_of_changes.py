@@ -105,3 +105,34 @@ def test_an_entry_may_name_the_schema_of_a_table(
     for table in ("orders", "public.orders"):
         text = ROWS.replace('table = "orders"', f'table = "{table}"') + OUTBOX.format("at")
         assert changed_since(open_entries(reader, text)) == {(1,), (2,)}, table
+
+
+def test_an_entry_may_name_a_partition(
+    request: pytest.FixtureRequest, tmp_path: Path, open_entries: Callable[[str, str], MappedExporter]
+) -> None:
+    """A trigger of a partitioned table writes that of its row, also of one that was made since the start."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    noted = "begin insert into outbox (table_name, row_key) values (tg_table_name, new.id); return null; end"
+    write_all(
+        owner,
+        [
+            "create table orders (id integer primary key, who varchar(40)) partition by range (id)",
+            "create table outbox (table_name text, row_key text, at timestamptz default now())",
+            f"create function note_change() returns trigger language plpgsql as $$ {noted} $$",
+            "create trigger noted after insert on orders for each row execute function note_change()",
+            "create table other (id integer) partition by list (id)",
+            "create table other_0 partition of other default",
+        ],
+    )
+    exporter = open_entries(reader, ROWS + OUTBOX.format("at"))
+    exporter.prepare()
+    write_all(
+        owner,
+        [
+            "create table orders_0 partition of orders for values from (0) to (9) partition by range (id)",
+            "create table orders_0_0 partition of orders_0 default",
+            "insert into orders values (1, 'ann')",
+            "insert into outbox values ('public.orders_0', '2', null), ('other_0', '3', null)",
+        ],
+    )
+    assert changed_since(exporter) == {(1,), (2,)}
