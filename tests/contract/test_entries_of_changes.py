@@ -10,7 +10,7 @@ from source_accounts import ROWS, mapped_sources, owner_and_reader
 from sqlalchemy import create_engine
 
 from exporters.sql.mapped.exporter import MappedExporter
-from portability.api import RecordKey, SubjectKind
+from portability.api import JSON, RecordKey, SubjectKind
 from portability.testing import sample_subject
 
 ANN = sample_subject(SubjectKind.USER, "ann")
@@ -19,6 +19,12 @@ BY_TIME = 'changed = "at"\n[changes]\ndatasets = ["orders"]\n'
 TIMES = {"sqlite": "datetime", "mysql": "datetime", "postgresql": "timestamptz"}
 OUTBOX = '[changes]\ndatasets = ["orders"]\noutbox = {{ table = "outbox", {0} = "{0}" }}\n'
 ORDERS = "create table orders (id integer not null primary key, who varchar(40))"
+PLACES = [
+    *((database, "at", kind) for database, kind in TIMES.items()),
+    ("postgresql", "at", "timestamp"),
+    *(("postgresql", "transaction", kind) for kind in ("xid8", "bigint")),
+]
+"""By database, what says where an entry is among others."""
 LATE, EARLY = "'2026-03-01 13:00:00'", "'2026-03-01 01:00:00'"
 UNKNOWN = {
     "sqlite": ["null", "''", "'0'", "0", "'0000-00-00 00:00:00'", "1772366400", "'1772366400'", "'never'"],
@@ -136,3 +142,33 @@ def test_an_entry_may_name_a_partition(
         ],
     )
     assert changed_since(exporter) == {(1,), (2,)}
+
+
+@pytest.mark.parametrize(("database", "place", "kind"), PLACES)
+def test_an_entry_that_is_gone_means_any_change(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    open_entries: Callable[[str, str], MappedExporter],
+    database: str,
+    place: str,
+    kind: str,
+) -> None:
+    """A restored backup lacks the last entry, also where the database has gone on since, and so does a short outbox."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    early, late = (EARLY, LATE) if place == "at" else ("'7'", "'8'")
+    outbox = f"create table outbox (table_name varchar(40), row_key varchar(40), {place} {kind})"
+    write_all(owner, [ORDERS, outbox, f"insert into outbox values ('orders', '1', {early}), ('orders', '2', {late})"])  # noqa: S608  # the test's own values
+    exporter = open_entries(reader, ROWS + OUTBOX.format(place))
+
+    def keys(position: JSON) -> object:
+        return exporter.changed(ANN, exporter.datasets[0], position, 100)
+
+    position = exporter.horizon()
+    assert keys(position) == set()
+    write_all(owner, [f"insert into outbox values ('orders', '3', {late})", "delete from outbox where row_key = '1'"])  # noqa: S608  # as above
+    assert keys(position) == set()
+    write_all(owner, ["delete from outbox where row_key = '2'"])
+    assert keys(position) is None
+    write_all(owner, ["delete from outbox"])
+    assert keys(position) is None
+    assert keys(exporter.horizon()) == set()
