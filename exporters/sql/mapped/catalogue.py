@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, inspect, text, types
@@ -14,7 +14,7 @@ from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
-from exporters.sql.columns import SourceTime
+from exporters.sql.columns import AlikeText, SourceTime
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
 from exporters.sql.stored_names import stored_names
 from portability.api.errors import BadMap
@@ -55,6 +55,12 @@ INVALID = text(
 GRANTS_MYSQL = text("show grants")
 """Of the account, and on MariaDB of its active roles and of everyone, also on single columns."""
 WRITES_MYSQL = re.compile(r"GRANT .*?\b(INSERT|UPDATE|DELETE|ALL PRIVILEGES)\b.* ON ")
+ALIKE = text(
+    "select t.relname, a.attname from pg_catalog.pg_attribute a join pg_catalog.pg_class t on t.oid = a.attrelid"
+    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace join pg_catalog.pg_collation c on c.oid = a.attcollation"
+    " where t.relname = any(:tables) and n.nspname = :schema and not c.collisdeterministic"
+)
+"""Columns whose collation takes different texts for equal."""
 INHERITED = text(
     "select distinct p.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent"
     " join pg_catalog.pg_namespace n on n.oid = p.relnamespace"
@@ -134,6 +140,7 @@ def _read_schema(
     columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
     constraints, indexes = inspector.get_multi_unique_constraints(**where), inspector.get_multi_indexes(**where)
     hiding, inherited, invalid = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED, INVALID))
+    alike = _rows(connection, ALIKE, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
         name = place[1]
@@ -146,14 +153,19 @@ def _read_schema(
             if index["unique"] and is_whole:
                 unique.append(frozenset(filter(None, index["column_names"])))
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
+        described |= {one: replace(described[one], type=AlikeText()) for table, one in alike if table == name}
         yield name, FoundTable(described, name in views, unique, name in hiding, schema, name in inherited)
 
 
 def _stated(connection: Connection, query: TextClause, schema: str | None, tables: Collection[str]) -> Collection[str]:
     """Return the names that a query about tables of PostgreSQL finds."""
+    return {name for (name,) in _rows(connection, query, schema, tables)}
+
+
+def _rows(connection: Connection, query: TextClause, schema: str | None, tables: Collection[str]) -> Sequence[Any]:
     if connection.dialect.name != POSTGRESQL:
         return ()
-    return set(connection.scalars(query, {"schema": schema, "tables": list(tables)}))
+    return connection.execute(query, {"schema": schema, "tables": list(tables)}).all()
 
 
 def _materialized(inspector: Inspector, schema: str | None) -> Collection[str]:

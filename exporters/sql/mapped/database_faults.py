@@ -9,7 +9,7 @@ from sqlalchemy import String, Text
 from sqlalchemy.types import NullType
 
 from exporters.maps.reading import MapFault
-from exporters.sql.columns import FixedText, LooseText
+from exporters.sql.columns import AlikeText, FixedText, LooseText
 from exporters.sql.condition_values import condition_value
 from exporters.sql.identifiers import can_be_id, plain_type
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
@@ -194,7 +194,7 @@ def _pair(
 
 
 def _kind(found: FoundColumn) -> type:
-    return Text if isinstance(found.type, FixedText | LooseText) else type(found.type)
+    return Text if isinstance(found.type, AlikeText | FixedText | LooseText) else type(found.type)
 
 
 def _found(catalogue: Catalogue, table: str, column: str) -> FoundColumn | None:
