@@ -10,6 +10,7 @@ from sqlalchemy import create_engine
 
 from portability.api import CoverageKind, Selection, SubjectKind
 from portability.api.errors import SourceRefused
+from portability.database.sessions import PREPARE_AFTER
 from portability.testing import sample_subject
 
 ORDERS = "create table orders (id integer not null primary key, who varchar(40))"
@@ -54,3 +55,15 @@ def test_what_is_gone_is_no_right(request: pytest.FixtureRequest, tmp_path: Path
         list(exporter.export(ANN, exporter.datasets[0], Selection()))
     engine.dispose()
     assert refused.value.hint == "a table or column has changed since the map was checked: portability source check"
+
+
+def test_a_column_may_get_another_type_while_a_connection_lasts(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """PostgreSQL refuses a statement that was prepared before: what reads a source often has none."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    run_on(owner, ORDERS, "insert into orders values (1, 'ann')")
+    exporter, engine = mapped_source(reader, ROWS)
+    for _often in range(2 * PREPARE_AFTER):
+        exporter.existing(exporter.datasets[0], [(1,)])
+    run_on(owner, "alter table orders alter id type bigint")
+    assert exporter.existing(exporter.datasets[0], [(1,)]) == {(1,)}
+    engine.dispose()
