@@ -54,6 +54,8 @@ INVALID = text(
 """Indexes that PostgreSQL could not build: one that is called unique may have several rows of one key."""
 GRANTS_MYSQL = text("show grants")
 """Of the account, and on MariaDB of its active roles and of everyone, also on single columns."""
+QUOTED_MYSQL = re.compile(r"`[^`]*`")
+"""Names in a grant: a column may have the name of a right."""
 WRITES_MYSQL = re.compile(r"GRANT .*?\b(INSERT|UPDATE|DELETE|ALL PRIVILEGES)\b.* ON ")
 ALIKE = text(
     "select t.relname, a.attname from pg_catalog.pg_attribute a join pg_catalog.pg_class t on t.oid = a.attrelid"
@@ -192,7 +194,7 @@ def check_read_only(connection: Connection, catalogue: Catalogue) -> None:
     elif connection.dialect.name == SQLITE:
         found = None if connection.exec_driver_sql("PRAGMA query_only").scalar() else "the file"
     else:
-        grants = map(WRITES_MYSQL.match, connection.scalars(GRANTS_MYSQL))
+        grants = (WRITES_MYSQL.match(QUOTED_MYSQL.sub("", one)) for one in connection.scalars(GRANTS_MYSQL))
         found = next((grant[1] for grant in grants if grant), None)
     if found is not None:
         raise BadMap(
