@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, inspect, text, types
+from sqlalchemy import Connection, TextClause, bindparam, inspect, text, types
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
 from exporters.sql.columns import AlikeText, SourceTime
-from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
+from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.stored_names import stored_names
 from portability.api.errors import BadMap
 
@@ -63,6 +63,16 @@ ALIKE = text(
     " where t.relname = any(:tables) and n.nspname = :schema and not c.collisdeterministic"
 )
 """Columns whose collation takes different texts for equal."""
+UNIQUE_MYSQL = text(
+    "select s.table_name, s.index_name, s.column_name from information_schema.statistics s"
+    " join information_schema.tables t on t.table_schema = s.table_schema and t.table_name = s.table_name"
+    " where s.table_schema = coalesce(:schema, database()) and s.table_name in :tables and s.non_unique = 0"
+    " and t.engine <> 'MRG_MyISAM'"
+).bindparams(bindparam("tables", expanding=True))
+"""Columns of unique keys, with those of a period: of a key WITHOUT OVERLAPS the library knows only the others.
+
+A table of MERGE has the rows of several tables, each with keys of its own.
+"""
 INHERITED = text(
     "select distinct p.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent"
     " join pg_catalog.pg_namespace n on n.oid = p.relnamespace"
@@ -143,6 +153,7 @@ def _read_schema(
     constraints, indexes = inspector.get_multi_unique_constraints(**where), inspector.get_multi_indexes(**where)
     hiding, inherited, invalid = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED, INVALID))
     alike = _rows(connection, ALIKE, schema, tables)
+    of_mysql = _unique_mysql(connection, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
         name = place[1]
@@ -154,6 +165,7 @@ def _read_schema(
             is_whole = not is_partial and None not in index["column_names"] and index["name"] not in invalid
             if index["unique"] and is_whole:
                 unique.append(frozenset(filter(None, index["column_names"])))
+        unique = unique if of_mysql is None else of_mysql.get(name, [])
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
         described |= {one: replace(described[one], type=AlikeText()) for table, one in alike if table == name}
         yield name, FoundTable(described, name in views, unique, name in hiding, schema, name in inherited)
@@ -168,6 +180,22 @@ def _rows(connection: Connection, query: TextClause, schema: str | None, tables:
     if connection.dialect.name != POSTGRESQL:
         return ()
     return connection.execute(query, {"schema": schema, "tables": list(tables)}).all()
+
+
+def _unique_mysql(
+    connection: Connection, schema: str | None, tables: Collection[str]
+) -> Mapping[str, list[frozenset[str]]] | None:
+    """Return the unique keys of tables of MariaDB; None on other databases."""
+    if connection.dialect.name != MYSQL:
+        return None
+    keys: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for table, key, column in connection.execute(UNIQUE_MYSQL, {"schema": schema, "tables": list(tables)}):
+        keys[table, key].append(column)
+    found: dict[str, list[frozenset[str]]] = defaultdict(list)
+    for (table, _), columns in keys.items():
+        if None not in columns:  # of an expression
+            found[table].append(frozenset(columns))
+    return found
 
 
 def _materialized(inspector: Inspector, schema: str | None) -> Collection[str]:
