@@ -8,7 +8,7 @@ import pytest
 from source_accounts import ROWS, mapped_source, owner_and_reader
 from sqlalchemy import create_engine
 
-from portability.api import Selection, SubjectKind
+from portability.api import CoverageKind, Selection, SubjectKind
 from portability.api.errors import BadMap
 from portability.testing import sample_subject
 
@@ -57,3 +57,18 @@ def test_a_key_with_its_period_identifies_a_row(request: pytest.FixtureRequest, 
     (batch,) = exporter.export(ANN, exporter.datasets[0], Selection())
     engine.dispose()
     assert [dict(one) for one in batch.records] == [{"id": 1, "since": "2026-01-01", "until": "2026-02-01"}]
+
+
+def test_a_column_may_have_a_backtick_in_its_name(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """The library gives it as it is written in a statement: the map and the check have it as the database has it."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path)
+    columns = "id integer, who varchar(40), `a``b` integer not null, `c````d` integer, unique key `k``` (`a``b`)"
+    write_tables(owner, f"create table orders ({columns})", "insert into orders values (1, 'ann', 7, 8)")
+    fields = "".join(
+        f'fields.{name[0]} = {{ column = "{name}", type = "integer", text = "Number." }}\n' for name in ("a`b", "c``d")
+    )
+    exporter, engine = mapped_source(reader, f'{ROWS}{fields}key = ["a"]')
+    (batch,) = exporter.export(ANN, exporter.datasets[0], Selection())
+    assert {one.column for one in exporter.check().findings if one.kind is CoverageKind.UNDECIDED_COLUMN} == {"who"}
+    engine.dispose()
+    assert [dict(one) for one in batch.records] == [{"id": 1, "a": 7, "c": 8}]
