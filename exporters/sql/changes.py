@@ -23,6 +23,7 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
+    Text,
     Uuid,
     cast,
     func,
@@ -240,7 +241,9 @@ def _names_of_entries(connection: Connection, names: Collection[str]) -> Sequenc
 
 
 def _entries(outbox: OutboxColumns, names: Sequence[str], subject: Subject) -> Select[tuple[Any]]:
-    entries = select(outbox.key).where(outbox.dataset.in_(fitting(outbox.dataset, names)))
+    # A key of `char(n)` has blanks at its end that are not of the key.
+    key = cast(outbox.key, Text) if isinstance(outbox.key.type, FixedText) else outbox.key
+    entries = select(key).where(outbox.dataset.in_(fitting(outbox.dataset, names)))
     if outbox.tenant is None or subject.tenant is None:
         return entries
     return entries.where(or_(names_any(outbox.tenant, [subject.tenant]), outbox.tenant.is_(None)))
@@ -261,7 +264,7 @@ def _named(value: Any, key: KeyColumn, *, pads: bool) -> JSON:  # noqa: ANN401  
 
     Raises: TypeError, or ValueError if an archive may have it in another form.
     """
-    if not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int):
         raise TypeError("neither a text nor an integer")
     kind = plain_type(key.stored.type)
     if isinstance(kind, Integer):

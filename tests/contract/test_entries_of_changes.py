@@ -11,6 +11,7 @@ from sqlalchemy import create_engine
 
 from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import JSON, RecordKey, SubjectKind
+from portability.api.errors import BadMap
 from portability.testing import sample_subject
 
 ANN = sample_subject(SubjectKind.USER, "ann")
@@ -172,3 +173,36 @@ def test_an_entry_that_is_gone_means_any_change(
     write_all(owner, ["delete from outbox"])
     assert keys(position) is None
     assert keys(exporter.horizon()) == set()
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])
+def test_an_entry_must_be_able_to_name_a_dataset(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    open_entries: Callable[[str, str], MappedExporter],
+    database: str,
+) -> None:
+    """A number names no table: the map says which number means a dataset, or it is refused."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    outbox = f"create table outbox (table_name integer, row_key varchar(40), at {TIMES[database]})"
+    write_all(owner, [ORDERS, outbox, f"insert into outbox values (7, '1', {LATE}), (8, '2', {LATE})"])  # noqa: S608  # the test's own values
+    with pytest.raises(BadMap, match=r"'table_name' of outbox is int.*: it names no 'orders'"):
+        open_entries(reader, ROWS + OUTBOX.format("at")).prepare()
+    named = OUTBOX.replace('"outbox"', '"outbox", names = {{ orders = ["7"] }}').format("at")
+    assert changed_since(open_entries(reader, ROWS + named)) == {(1,)}
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])
+def test_a_key_of_fixed_length_ends_with_no_blank(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    open_entries: Callable[[str, str], MappedExporter],
+    database: str,
+) -> None:
+    """PostgreSQL gives `char(n)` with blanks: the record has none, so that it was not found."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    orders = "create table orders (id varchar(40) not null primary key, who varchar(40))"
+    outbox = f"create table outbox (table_name char(40), row_key char(40), at {TIMES[database]})"
+    write_all(owner, [orders, outbox, f"insert into outbox values ('orders', 'a1', {LATE})"])  # noqa: S608  # as above
+    exporter = open_entries(reader, ROWS.replace('type = "integer", ', "") + OUTBOX.format("at"))
+    assert changed_since(exporter) == {("a1",)}
