@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,17 @@ def test_a_key_of_fixed_length_ends_with_no_blank(
     write_all(owner, [orders, outbox, f"insert into outbox values ('orders', 'a1', {LATE})"])  # noqa: S608  # as above
     exporter = open_entries(reader, ROWS.replace('type = "integer", ', "") + OUTBOX.format("at"))
     assert changed_since(exporter) == {("a1",)}
+
+
+def test_the_lag_of_a_replica_is_read_again(
+    request: pytest.FixtureRequest, tmp_path: Path, open_entries: Callable[[str, str], MappedExporter]
+) -> None:
+    """A replica that was an hour and a half behind did not have what the next archive must read."""
+    owner, reader = owner_and_reader(request, "sqlite", tmp_path)
+    outbox = "create table outbox (table_name text, row_key text, at datetime)"
+    write_all(owner, [ORDERS, outbox, "insert into outbox values ('orders', '1', '2026-03-01 10:30:00')"])
+    exporter = open_entries(reader, ROWS + OUTBOX.format("at"))
+    assert changed_since(exporter) == set()
+    exporter = open_entries(reader, ROWS + OUTBOX.format("at"))
+    exporter._section = replace(exporter._section, lag_seconds=5_400)
+    assert changed_since(exporter) == {(1,)}

@@ -258,7 +258,8 @@ class MappedExporter:
         compiled, sources = self._usable(), self._sessions(tenant)
         users = AddressUsers(compiled.accounts, compiled.belongings)
         found = Identification(self._section.name, self._form, compiled.tables, compiled.relations, users)
-        changes, finder, knower = changes_of(self._form, compiled.tables), found.find, found.knows
+        changes = changes_of(self._form, compiled.tables, self._section.lag_seconds or 0)
+        finder, knower = found.find, found.knows
         return SqlExporter(
             sources, *compiled.sources, finder=finder, knower=knower, whole=compiled.whole, changes=changes
         )
