@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable
 
-from sqlalchemy import Connection, Select, TableClause, bindparam, column, inspect, select, text, union_all
+from sqlalchemy import Connection, TextClause, bindparam, inspect, text
 
 from exporters.sql.mapped.catalogue import Catalogue
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
@@ -20,35 +19,30 @@ TYPES_POSTGRESQL = text(
     " join pg_catalog.pg_class t on t.relnamespace = n.oid and t.relname = used.of_table"
     " join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attname = used.name order by used.place"
 )
-COLUMNS_MYSQL = TableClause(
-    "columns",
-    *map(column, ("table_schema", "table_name", "column_name", "column_type", "is_nullable", "collation_name")),
-    schema="information_schema",
-)
+TYPES_MYSQL = text(
+    "select table_schema, table_name, column_name, column_type, is_nullable, collation_name"
+    " from information_schema.columns where table_schema in :schemas and table_name in :tables"
+    " and column_name in :columns order by 1, 2, 3"
+).bindparams(*(bindparam(name, expanding=True) for name in ("schemas", "tables", "columns")))
 DEFINED_SQLITE = text("select name, sql from sqlite_schema where lower(name) in :tables order by name").bindparams(
     bindparam("tables", expanding=True)
 )
 
 
-def column_types(connection: Connection, catalogue: Catalogue, columns: Iterable[UsedColumn]) -> Hashable:
-    """Return the types of columns of a catalogue, by one statement. Other columns of these tables may change."""
+def query_of_types(connection: Connection, catalogue: Catalogue, columns: Iterable[UsedColumn]) -> TextClause:
+    """Return the statement for the types of columns of a catalogue; other columns of these tables may change."""
+    default = inspect(connection).default_schema_name
     named = sorted(
-        {(catalogue[one.table].schema, one.table.rpartition(".")[2], one.column) for one in columns}, key=str
+        {(catalogue[one.table].schema or default or "", one.table.rpartition(".")[2], one.column) for one in columns}
     )
+    schemas, tables, names = map(list, zip(*named, strict=True))
+    if connection.dialect.name == SQLITE:
+        return DEFINED_SQLITE.bindparams(tables=sorted({name.lower() for name in tables}))
     if connection.dialect.name == POSTGRESQL:
-        schemas, tables, names = map(list, zip(*named, strict=True))
-        found = connection.execute(TYPES_POSTGRESQL, {"schemas": schemas, "tables": tables, "columns": names})
-    elif connection.dialect.name == SQLITE:
-        found = connection.execute(DEFINED_SQLITE, {"tables": sorted({one[1].lower() for one in named})})
-    else:
-        found = connection.execute(union_all(*_of_tables(connection, named)))
-    return tuple(map(tuple, found))
+        return TYPES_POSTGRESQL.bindparams(schemas=schemas, tables=tables, columns=names)
+    return TYPES_MYSQL.bindparams(schemas=sorted({*schemas}), tables=sorted({*tables}), columns=sorted({*names}))
 
 
-def _of_tables(connection: Connection, named: Sequence[tuple[str | None, str, str]]) -> Iterable[Select[Any]]:
-    """Yield a statement for each table: MariaDB looks at all tables of the server if several are asked for at once."""
-    default, found = inspect(connection).default_schema_name, COLUMNS_MYSQL.c
-    for place in sorted({(schema or default, table) for schema, table, _ in named}):
-        names = {name for schema, table, name in named if (schema or default, table) == place}
-        of_table = (found.table_schema == place[0], found.table_name == place[1])
-        yield select(COLUMNS_MYSQL).where(*of_table, found.column_name.in_(sorted(names)))
+def read_types(connection: Connection, query: TextClause) -> Hashable:
+    """Return the types that the database has now."""
+    return tuple(map(tuple, connection.execute(query)))

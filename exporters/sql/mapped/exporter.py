@@ -8,7 +8,7 @@ from collections.abc import Collection, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from sqlalchemy import select
+from sqlalchemy import TextClause, select
 
 from exporters.maps.reading import Map
 from exporters.sql import catalogue
@@ -17,9 +17,9 @@ from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
 from exporters.sql.mapped import coverage, damage
 from exporters.sql.mapped.belongings import kinds_of
-from exporters.sql.mapped.catalogue import Catalogue, check_read_only, read_catalogue
+from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.change_parts import changes_of, declared_changes
-from exporters.sql.mapped.column_types import column_types
+from exporters.sql.mapped.column_types import query_of_types, read_types
 from exporters.sql.mapped.compiling import CompiledMap, compile_map, datasets_of_map
 from exporters.sql.mapped.database_faults import database_faults
 from exporters.sql.mapped.databases import POSTGRESQL, SectionSources, check_lag, with_settings
@@ -88,7 +88,7 @@ class MappedExporter:
         self._form = section.map.form
         self._datasets = tuple(datasets_of_map(self._form))
         self._compiled: CompiledMap | None = None
-        self._catalogue: Catalogue = {}
+        self._query_of_types = TextClause("")
         self._types: Hashable = ()
         self._compared_at = 0.0
         self._made_reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
@@ -225,8 +225,9 @@ class MappedExporter:
             catalogue = read_catalogue(connection, names)
             section.map.source.refuse(database_faults(self._form, section.database, catalogue))
             check_read_only(connection, catalogue)
-            self._types = column_types(connection, catalogue, used_columns(self._form))
-        self._catalogue, self._compared_at = catalogue, time.monotonic()
+            self._query_of_types = query_of_types(connection, catalogue, used_columns(self._form))
+            self._types = read_types(connection, self._query_of_types)
+        self._compared_at = time.monotonic()
         self._made_reader.cache_clear()
         compiled = self._compiled = compile_map(self._form, catalogue)
         return compiled
@@ -239,7 +240,7 @@ class MappedExporter:
         if time.monotonic() - self._compared_at < TYPES_SECONDS:
             return True
         with reading(self._section.sources.database, f"{self._section.name}: types", single=True) as connection:
-            types = column_types(connection, self._catalogue, used_columns(self._form))
+            types = read_types(connection, self._query_of_types)
         self._compared_at = time.monotonic()
         return types == self._types
 
