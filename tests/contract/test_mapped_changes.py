@@ -107,7 +107,7 @@ def test_a_source_that_cannot_say_it(crm: CrmDatabase, stating: MappedExporter) 
 
 
 def test_the_outbox_needs_no_decision(crm: CrmDatabase, stating: MappedExporter) -> None:
-    """Its entries name records: the coverage of the map says nothing about its columns, but that one has no index."""
+    """Its entries name records: the coverage of the map says nothing about its columns, only that no index serves."""
 
     def found() -> list[tuple[CoverageKind, str]]:
         return [(one.kind, one.detail) for one in stating.check().findings if one.table == "outbox"]
