@@ -43,7 +43,7 @@ class SendingSettings(BaseSettings):
         None, description="TOML file that lists the sources; default: the reference platform at SOURCE_URL"
     )
     prepared_statements: bool | None = Field(
-        None, description="Prepared statements on PostgreSQL; default: used unless a pooler is found in front of it"
+        None, description="Prepared statements on PostgreSQL; default: on the control database without a pooler"
     )
     redis_url: kinds.RedisUrl | None = Field(
         None, repr=False, description="Redis or Valkey for wake-ups; default: the folder's Valkey"

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text, types
@@ -181,9 +182,13 @@ def multi_columns(
 ) -> Mapping[TableKey, Sequence[ReflectedColumn]]:
     """Return what the library finds of the columns of several tables, with texts of SQLite as texts.
 
-    In SQLite any name is a type. The library takes unknown names such as `uuid` or `string` for numbers.
+    In SQLite any name is a type. The library takes unknown names such as `uuid` or `string` for numbers. Of MariaDB it
+    gives a name as it is written in quotes.
     """
     found = inspector.get_multi_columns(**which)
+    if connection.dialect.name == "mysql":
+        for one in chain.from_iterable(found.values()):
+            one["name"] = one["name"].replace("``", "`")
     if connection.dialect.name != "sqlite":
         return found
     return {place: [_declared(connection, place, one) for one in columns] for place, columns in found.items()}

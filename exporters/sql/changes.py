@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
+    Text,
     Uuid,
     cast,
     func,
@@ -36,11 +38,12 @@ from sqlalchemy.types import UserDefinedType
 
 from exporters.sql.by_keys import KeyColumn, delivered_keys, key_columns, selected_keys
 from exporters.sql.columns import FixedText, SourceTime, moment_of
+from exporters.sql.cursors import StoredKey, as_stored
 from exporters.sql.identifiers import fitting, names_any, plain_type
 from exporters.sql.marks import has_time
 from exporters.sql.rows import rows_of
 from exporters.sql.source import TableSource
-from exporters.sql.values import NOT_JSON, WITHOUT_CHARACTERS
+from exporters.sql.values import NOT_JSON, WITHOUT_CHARACTERS, exact
 from portability.api import JSON, DeclaredChanges, FieldType, RecordKey, Selection, Subject
 from portability.api.times import rfc3339
 
@@ -49,7 +52,19 @@ SNAPSHOT = text(
     " from pg_catalog.pg_current_snapshot() as s"
 )
 """The oldest open transaction, and the transaction that comes next."""
+PARTITIONS = text(
+    "with recursive part(oid) as ("
+    "select i.inhrelid from pg_catalog.pg_inherits i join pg_catalog.pg_class t on t.oid = i.inhparent"
+    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+    " where t.relname = any(:names) or n.nspname || '.' || t.relname = any(:names)"
+    " union select i.inhrelid from pg_catalog.pg_inherits i join part on part.oid = i.inhparent)"
+    " select n.nspname, t.relname from part join pg_catalog.pg_class t on t.oid = part.oid"
+    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+)
+"""Partitions of tables with these names, at any depth: a trigger knows the partition of its row, and not the table."""
 TRANSACTION, TIME = "transaction", "at"
+LAST = "last"
+"""In a position: an entry that was there. A backup that was restored does not have it."""
 
 
 class Xid8(UserDefinedType[str]):
@@ -78,6 +93,14 @@ class OutboxColumns:
     names: Mapping[str, Collection[str]]
     """By dataset: the names that its table has in entries."""
 
+    @property
+    def place(self) -> Column[Any]:
+        """Return the column by which entries are found. Raises ValueError without one."""
+        column = self.at if self.transaction is None else self.transaction
+        if column is not None:
+            return column
+        raise ValueError("an outbox has `transaction` or `at`")
+
 
 @dataclass(frozen=True, slots=True)
 class SqlChanges:
@@ -90,9 +113,12 @@ class SqlChanges:
 
     def horizon(self, connection: Connection) -> JSON:
         """Return the position of now."""
-        if self.outbox is not None and self.outbox.transaction is not None:
-            return {TRANSACTION: int(connection.execute(SNAPSHOT).one()[0])}
-        return {TIME: rfc3339(datetime.now(UTC))}
+        if self.outbox is None:
+            return {TIME: rfc3339(datetime.now(UTC))}
+        if self.outbox.transaction is None:
+            return {TIME: rfc3339(datetime.now(UTC)), LAST: _last_entry(connection, self.outbox)}
+        oldest = int(connection.execute(SNAPSHOT).one()[0])
+        return {TRANSACTION: oldest, LAST: _last_entry(connection, self.outbox)}
 
     def changed(
         self, connection: Connection, source: TableSource, subject: Subject, since: JSON, limit: int
@@ -109,7 +135,8 @@ class SqlChanges:
         after = self._after(connection, self.outbox, since)
         if after is None:
             return None
-        query = _entries(self.outbox, source, subject).where(after).distinct().limit(limit + 1)
+        names = _names_of_entries(connection, self.outbox.names[source.dataset.name])
+        query = _entries(self.outbox, names, subject).where(after).distinct().limit(limit + 1)
         found = connection.scalars(query).all()
         if len(found) > limit:
             return None
@@ -124,13 +151,14 @@ class SqlChanges:
         self, connection: Connection, outbox: OutboxColumns, since: Mapping[str, Any]
     ) -> ColumnElement[bool] | None:
         """Return the condition for entries since a position; None if it is not one of this table, or of the future."""
+        if since.get(LAST) is not None and not _has_entry(connection, outbox, *since[LAST]):
+            return None
         if outbox.transaction is not None:
             position = since.get(TRANSACTION)
             if not isinstance(position, int) or position > int(connection.execute(SNAPSHOT).one()[1]):
                 # The database was restored from a backup, or was replaced.
                 return None
-            kind = BigInteger() if isinstance(outbox.transaction.type, Integer) else Xid8()
-            return or_(outbox.transaction >= cast(str(position), kind), outbox.transaction.is_(None))
+            return or_(outbox.transaction >= _number(outbox.transaction, position), outbox.transaction.is_(None))
         moment = self._moment(since)
         if moment is not None and outbox.at is not None:
             return _may_be_since(outbox.at, moment, connection.dialect.name)
@@ -177,9 +205,45 @@ def _may_be_since(column: Column[Any], moment: datetime, database: str) -> Colum
     return or_(moment_of(column) >= moment, *unknown)
 
 
-def _entries(outbox: OutboxColumns, source: TableSource, subject: Subject) -> Select[tuple[Any]]:
-    names = sorted(outbox.names[source.dataset.name])
-    entries = select(outbox.key).where(outbox.dataset.in_(fitting(outbox.dataset, names)))
+def _number(column: Column[Any], transaction: int | str) -> ColumnElement[Any]:
+    return cast(str(transaction), BigInteger() if isinstance(column.type, Integer) else Xid8())
+
+
+def _last_entry(connection: Connection, outbox: OutboxColumns) -> JSON:
+    """Return the place of the last entry and a sum of what it names; None: there is no entry."""
+    place = outbox.place
+    last = select(exact(place), outbox.dataset, outbox.key).where(place.is_not(None)).order_by(place.desc()).limit(1)
+    found = connection.execute(last).first()
+    return None if found is None else [found[0], _sum_of(*found[1:])]
+
+
+def _has_entry(connection: Connection, outbox: OutboxColumns, value: Any, expected: str) -> bool:  # noqa: ANN401  # as in JSON
+    """Return whether an entry of a position is still there; it is not in a backup, and may have been deleted."""
+    place = outbox.place
+    same = place == (as_stored(place, StoredKey(value)) if outbox.transaction is None else _number(place, value))
+    streamed = {"stream_results": True}  # one transaction may have written a million entries
+    with connection.execute(select(outbox.dataset, outbox.key).where(same), execution_options=streamed) as entries:
+        return any(_sum_of(*entry) == expected for entry in entries)
+
+
+def _sum_of(*names: object) -> str:
+    """Return 16 bits of a hash: a recipient has the position, and must not learn a key by trying all of them."""
+    return blake2b(orjson.dumps([*map(str, names)]), digest_size=2).hexdigest()
+
+
+def _names_of_entries(connection: Connection, names: Collection[str]) -> Sequence[str]:
+    """Return the names that a table has in entries, with those of its partitions of now."""
+    found = {*names}
+    if connection.dialect.name == "postgresql":
+        for schema, table in connection.execute(PARTITIONS, {"names": sorted(names)}):
+            found |= {table, f"{schema}.{table}"}
+    return sorted(found)
+
+
+def _entries(outbox: OutboxColumns, names: Sequence[str], subject: Subject) -> Select[tuple[Any]]:
+    # A key of `char(n)` has blanks at its end that are not of the key.
+    key = cast(outbox.key, Text) if isinstance(outbox.key.type, FixedText) else outbox.key
+    entries = select(key).where(outbox.dataset.in_(fitting(outbox.dataset, names)))
     if outbox.tenant is None or subject.tenant is None:
         return entries
     return entries.where(or_(names_any(outbox.tenant, [subject.tenant]), outbox.tenant.is_(None)))
@@ -200,7 +264,7 @@ def _named(value: Any, key: KeyColumn, *, pads: bool) -> JSON:  # noqa: ANN401  
 
     Raises: TypeError, or ValueError if an archive may have it in another form.
     """
-    if not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int):
         raise TypeError("neither a text nor an integer")
     kind = plain_type(key.stored.type)
     if isinstance(kind, Integer):

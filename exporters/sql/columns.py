@@ -101,6 +101,12 @@ class FixedText(Text):
         self.characters = characters
 
 
+class AlikeText(Text):
+    """A text of PostgreSQL whose collation is not deterministic: the database takes different texts for equal."""
+
+    cache_ok = True
+
+
 class LooseText(Text):
     """A column of SQLite whose type it does not know: it stores a text that looks like a number as a number."""
 

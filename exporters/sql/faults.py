@@ -18,17 +18,23 @@ from portability.api.errors import SourceDamaged, SourceError, SourceRefused, So
 from portability.database import sessions
 from portability.database.engine import READING
 
-# Classes of PostgreSQL's SQLSTATE (appendix A): connection, resources, operator intervention, system, rollback; and the
-# time limits of a transaction. Of class 55, what another session holds.
-PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "55006", "55P03", "25P03", "25P04")
+# Classes of PostgreSQL's SQLSTATE (appendix A): connection, resources, operator intervention, system, rollback, an old
+# snapshot; time limits of a transaction. Of class 55, what another session holds; of HV, a foreign server that is away.
+PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "72", "55006", "55P03", "25P03", "25P04", "HV00N")
 ABOUT_VALUES = frozenset({"22P02", "22003", "22P05"})
 """An id in a form that the database cannot read, such as a text as a UUID; a number that is too large; letters that the
 encoding of the database does not have."""
 NOT_UTF8 = "Could not decode to UTF-8"
 """The beginning of the message of Python's sqlite3 for such a text; it has no code."""
-# Errors of MariaDB and MySQL: connections, shutdown, locks and deadlocks, time limits, lost and refused connections.
-PASSING_MYSQL = frozenset(
-    {"1040", "1053", "1205", "1213", "1317", "1927", "1969", "2002", "2003", "2006", "2013", "2014", "3024"}
+# Of MariaDB and MySQL, by line: connections, queries and threads, also of one account; memory, and room for temporary
+# files; locks, and a table that was altered meanwhile; time limits; shutdown, a node of Galera that is behind; network.
+PASSING_MYSQL = (
+    *("1040", "1129", "1135", "1203", "1226"),
+    *("1021", "1037", "1038", "1041"),
+    *("1205", "1213", "1412"),
+    *("1317", "1969", "3024"),
+    *("1047", "1053", "1927"),
+    *("1152", "1158", "1159", "1160", "1161", "1184", "2002", "2003", "2006", "2013", "2014", "4031"),
 )
 GONE = "a table or column has changed since the map was checked: portability source check"
 HINTS = {

@@ -41,7 +41,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from exporters.sql.columns import FixedText, LooseText, utf8_bytes
+from exporters.sql.columns import AlikeText, FixedText, LooseText, utf8_bytes
 from portability.api import Subject, SubjectKind
 
 REQUESTED = frozenset({"user_id", "tenant_id"})
@@ -106,6 +106,8 @@ def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement
     # As 64 bits: the database refuses a parameter of a smaller column's type that is larger.
     bound = bindparam(None, values, type_=BigInteger(), expanding=True) if isinstance(kind, Integer) else values
     same: ColumnElement[bool] = column.in_(bound)
+    if isinstance(kind, AlikeText):
+        same = and_(same, written(column).in_(values))  # an index serves the first
     if isinstance(kind, FixedText):
         same = and_(same, cast(column, Text).in_(values))  # the first ignores blanks at the end, and can use an index
     if not all(isinstance(value, str) for value in values) or isinstance(kind, Uuid):
@@ -121,6 +123,8 @@ def names_any(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElemen
 
 def written(column: ColumnElement[Any]) -> ColumnElement[str]:
     """Return the identifiers or addresses of a column as texts, without the blanks of `char(n)`."""
+    if isinstance(column.type, AlikeText):
+        return column.collate("C")
     is_text = isinstance(column.type, String) and not isinstance(column.type, FixedText | LooseText)
     return column if is_text else cast(column, Text)
 

@@ -31,7 +31,7 @@ class CoverageKind(StrEnum):
     NOT_COMPARED = "not_compared"
     """There was no record to compare with what is declared."""
     NO_INDEX = "no_index"
-    """No index has the order of reading: each batch sorts the table."""
+    """No index has the order of reading, so each batch sorts the table; or none finds the new entries of an outbox."""
     WRITABLE = "writable"
     """The account may write, and needs to read only."""
     UNSIGNED = "unsigned"

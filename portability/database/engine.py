@@ -151,7 +151,8 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
     """Open an engine with this project's settings, in the process that uses it: connections do not survive a fork.
 
     `read_only` is for a database of another system: nothing is changed there, not even its journal mode.
-    `prepared` is the setting PREPARED_STATEMENTS; None: use them unless a pooler stands before PostgreSQL.
+    `prepared` is the setting PREPARED_STATEMENTS; None: use them unless a pooler stands before PostgreSQL, and not for
+    another system, whose tables are altered while connections last: PostgreSQL then refuses what was prepared before.
     """
     target = make_url(url)
     postgresql, file = target.get_backend_name() == "postgresql", ""
@@ -166,7 +167,8 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
     event.listen(engine, "checkin", _note_return)
     event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
     if postgresql:
-        event.listen(engine, "connect", sessions.limit_preparation(prepared=prepared))
+        allowed = False if read_only and prepared is None else prepared
+        event.listen(engine, "connect", sessions.limit_preparation(prepared=allowed))
         if read_only:
             event.listen(engine, "begin", sessions.set_forms)
         if prepared is not False:  # False is the setting for a pooler

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from source_accounts import ROWS, mapped_source, owner_and_reader
 from sqlalchemy import create_engine
 
+from exporters.sql.mapped import exporter as exporter_module
+from exporters.sql.mapped.catalogue import read_catalogue
+from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import CoverageKind, Selection, SubjectKind
 from portability.api.errors import SourceRefused
+from portability.database.sessions import PREPARE_AFTER
 from portability.testing import sample_subject
 
 ORDERS = "create table orders (id integer not null primary key, who varchar(40))"
@@ -54,3 +59,52 @@ def test_what_is_gone_is_no_right(request: pytest.FixtureRequest, tmp_path: Path
         list(exporter.export(ANN, exporter.datasets[0], Selection()))
     engine.dispose()
     assert refused.value.hint == "a table or column has changed since the map was checked: portability source check"
+
+
+@pytest.mark.parametrize(
+    ("database", "change"),
+    [
+        ("postgresql", "alter table orders alter note type bytea using note::bytea"),
+        ("mysql", "alter table orders modify note integer"),
+        ("sqlite", "alter table orders rename column note to remark"),
+    ],
+)
+def test_types_are_compared_while_a_process_runs(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, change: str
+) -> None:
+    """Within a minute it believes what it has read; then it refuses what the map does not allow.
+
+    Another column changes nothing on a server: its catalogue is not read again.
+    """
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    run_on(owner, f"{ORDERS[:-1]}, note varchar(40))", "insert into orders values (1, 'ann', '7')")
+    exporter, engine = mapped_source(reader, ROWS + 'fields.note = { text = "Note." }')
+    with patch.object(exporter_module, "read_catalogue", wraps=read_catalogue) as read:
+        assert notes_of(exporter) == ["7"]
+        monkeypatch.setattr(exporter_module, "TYPES_SECONDS", 0)
+        run_on(owner, "alter table orders add column other integer")
+        assert notes_of(exporter) == ["7"]
+        assert read.call_count == (2 if database == "sqlite" else 1)
+    run_on(owner, change)
+    with pytest.raises(SourceRefused, match="note"):
+        notes_of(exporter)
+    run_on(owner, "drop table orders", f"{ORDERS[:-1]}, note char(9))", "insert into orders values (1, 'ann', '8')")
+    assert [note.rstrip() for note in notes_of(exporter)] == ["8"]
+    engine.dispose()
+
+
+def notes_of(exporter: MappedExporter) -> list[str]:
+    batches = exporter.export(ANN, exporter.datasets[0], Selection())
+    return [str(record["note"]) for batch in batches for record in batch.records]
+
+
+def test_a_column_may_get_another_type_while_a_connection_lasts(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """PostgreSQL refuses a statement that was prepared before: what reads a source often has none."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    run_on(owner, ORDERS, "insert into orders values (1, 'ann')")
+    exporter, engine = mapped_source(reader, ROWS)
+    for _often in range(2 * PREPARE_AFTER):
+        exporter.existing(exporter.datasets[0], [(1,)])
+    run_on(owner, "alter table orders alter id type bigint")
+    assert exporter.existing(exporter.datasets[0], [(1,)]) == {(1,)}
+    engine.dispose()

@@ -112,3 +112,15 @@ def test_the_time_of_the_last_change_shows_no_deletion(begin_feed: BeginFeed) ->
     assert [stone["key"]["id"] for stone in feeding.tombstones(third)] == [5]
     last = with_another_map(feed).next()
     assert [stone["key"]["id"] for stone in feeding.tombstones(last)] == [DEALS[2]]
+
+
+def test_a_key_of_another_type_is_deleted_nowhere(begin_feed: BeginFeed) -> None:
+    """The map gives the records other keys: their rows are stored as before, so the reason is the map."""
+    feed, _crm = begin_feed("")
+    path = feed.world.folder / "crm.toml"
+    number = 'id = { type = "integer", text = "Number of the task." }'
+    path.write_text(path.read_text().replace(number, number.replace("integer", "string")))
+    archive = replace(feed, world=with_new_processes(feed.world)).next()
+    stones = feeding.tombstones(archive)
+    assert {stone["reason"] for stone in stones} == {"out_of_scope"}
+    assert {str(stone["key"]["id"]) for stone in stones} == set(delivered_of(archive, "tasks"))

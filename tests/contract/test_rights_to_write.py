@@ -60,3 +60,16 @@ def test_an_account_that_may_write_is_refused(request: pytest.FixtureRequest, tm
         exporter.prepare()
         engine.dispose()
     made.dispose()
+
+
+def test_a_column_may_have_the_name_of_a_right(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """MariaDB writes the names of columns among the rights."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path)
+    made, account = create_engine(owner), make_url(reader).username
+    with made.begin() as connection:
+        connection.exec_driver_sql("create table orders (id integer primary key, who varchar(40), `UPDATE` integer)")
+        connection.exec_driver_sql(f"grant select (id, who, `UPDATE`) on orders to {account}@localhost")
+    exporter, engine = mapped_source(reader, ROWS)
+    exporter.prepare()
+    engine.dispose()
+    made.dispose()

@@ -7,13 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
+import psycopg
 import pytest
 import servers
-from psycopg.errors import IdleInTransactionSessionTimeout
+from psycopg.errors import FdwUnableToEstablishConnection, IdleInTransactionSessionTimeout, SnapshotTooOld
 from source_accounts import ROWS, mapped_source, owner_and_reader
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, make_url
 
-from exporters.sql.faults import source_error
+from exporters.sql.faults import reading, source_error
 from portability.api import JSON, Selection, SubjectKind
 from portability.api.errors import SourceUnavailable
 from portability.testing import sample_subject
@@ -236,8 +237,47 @@ def test_long_keys_are_compared_whole(
     )
 
 
-def test_a_time_limit_of_a_transaction_passes() -> None:
-    """The limit of an account for a transaction ends a session: the export is retried, and nothing is refused."""
-    ended = source_error(IdleInTransactionSessionTimeout(), "orders")
+def test_a_limit_of_an_account_passes(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Another worker has all connections that MariaDB allows the account: the export is retried."""
+    _, reader = owner_and_reader(request, "mysql", tmp_path)
+    account = str(make_url(reader).username)
+    mariadb: servers.MariaDB = request.getfixturevalue("mariadb_server")
+    exporter, engine = mapped_source(reader, ROWS)
+    mariadb.execute(f"alter user {account}@localhost with max_user_connections 1")
+    other = create_engine(reader)
+    try:
+        with other.connect(), pytest.raises(SourceUnavailable, match="1226"):
+            exporter.prepare()
+    finally:
+        mariadb.execute(f"alter user {account}@localhost with max_user_connections 0")
+        other.dispose()
+        engine.dispose()
+
+
+def test_a_table_that_is_altered_passes(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """MariaDB reads no other form of a table than that of the transaction's begin: the next transaction does."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path)
+    _, engine = mapped_source(reader, ROWS)
+    altering = create_engine(owner)
+    with altering.begin() as connection:
+        connection.exec_driver_sql("create table first (id integer)")
+        connection.exec_driver_sql("create table orders (id integer)")
+    with pytest.raises(SourceUnavailable, match="1412"), reading(engine, "orders") as connection:
+        _alter_between(connection, altering)
+    altering.dispose()
+    engine.dispose()
+
+
+def _alter_between(connection: Connection, altering: Engine) -> None:
+    connection.exec_driver_sql("select * from first")
+    with altering.begin() as other:
+        other.exec_driver_sql("alter table orders add column note text, algorithm = copy")
+    connection.exec_driver_sql("select * from orders")
+
+
+@pytest.mark.parametrize("kind", [IdleInTransactionSessionTimeout, SnapshotTooOld, FdwUnableToEstablishConnection])
+def test_what_a_server_ends_passes(kind: type[psycopg.Error]) -> None:
+    """A time limit of the account, a snapshot that was kept too long, or a server of a foreign table that is away."""
+    ended = source_error(kind(), "orders")
     assert isinstance(ended, SourceUnavailable)
-    assert str(ended) == "orders: the database does not answer (IdleInTransactionSessionTimeout 25P03)"
+    assert str(ended) == f"orders: the database does not answer ({kind.__name__} {kind.sqlstate})"

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 from source_accounts import ROWS, mapped_source, owner_and_reader
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 
 from portability.api import BadInput, Selection, SubjectKind
 from portability.api.errors import SourceRefused
@@ -37,6 +37,8 @@ def owned(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
         with made.begin() as connection:
             if database == "postgresql":
                 connection.exec_driver_sql("create domain customer_no as bigint check (value > 0)")
+            if "any_case" in column_type:
+                _make_collation(connection)
             connection.exec_driver_sql(f"create table orders (id integer primary key, who {column_type})")
             connection.exec_driver_sql(f"insert into orders values (1, null), (2, {written})")  # noqa: S608  # of this test alone
         exporter, engine = mapped_source(reader, ROWS)
@@ -59,6 +61,15 @@ def owned(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
         engine.dispose()
 
 
+def _make_collation(connection: Connection) -> None:
+    """Make a collation that ignores case, and a domain of texts with it."""
+    if not connection.exec_driver_sql("select true from pg_collation where collprovider = 'i' limit 1").scalar():
+        pytest.skip("this PostgreSQL was built without ICU")
+    alike = "provider = icu, locale = 'und-u-ks-level2', deterministic = false"
+    connection.exec_driver_sql(f"create collation any_case ({alike})")
+    connection.exec_driver_sql("create domain any_cased as text collate any_case")
+
+
 @pytest.mark.parametrize(("database", "column_type"), [(name, one) for name, types in NUMBERS.items() for one in types])
 def test_numbers_name_a_person(owned: Callable[[str, str, str], Owned], database: str, column_type: str) -> None:
     """A number beyond the column's type, or another notation, is another id: it finds nothing, and nothing fails."""
@@ -71,6 +82,8 @@ def test_numbers_name_a_person(owned: Callable[[str, str, str], Owned], database
     ("database", "column_type"),
     [
         *(("postgresql", one) for one in ("uuid", "text", "char(40)", "varchar(36)")),
+        *(("postgresql", f"{one} collate any_case") for one in ("text", "char(40)")),
+        ("postgresql", "any_cased"),
         *(("mysql", one) for one in ("char(40)", "varchar(36)", "uuid")),
         *(("sqlite", one) for one in ("text", "char(36)", "varchar(36)")),
     ],

@@ -19,7 +19,16 @@ import orjson
 
 from archive import bag
 from archive.parts import FORMAT
-from portability.api import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, JSON, NEEDS_REVIEW, KeyedExporter, RecordKey
+from portability.api import (
+    COVERAGE_UNDECIDED,
+    COVERAGE_UNKNOWN,
+    JSON,
+    NEEDS_REVIEW,
+    Dataset,
+    FieldType,
+    KeyedExporter,
+    RecordKey,
+)
 from portability.api.times import rfc3339
 from portability.database.engine import reading
 from portability.feeds import parts
@@ -41,6 +50,8 @@ AGAIN_MAX = 1_000
 BLOCK_LINES = 1_000
 NOT_MISSING = frozenset({COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, NEEDS_REVIEW})
 """Reasons of gaps with which the rows that were asked for are read. A later decision changes the scope of the feed."""
+PLAIN_TYPES: Mapping[FieldType, type] = {FieldType.STRING: str, FieldType.INTEGER: int}
+"""Types of fields whose values are of one type."""
 _INSERT = "INSERT INTO tombstone VALUES (?, ?, ?, ?)"
 _SCHEMA = "CREATE TABLE tombstone (exporter TEXT, dataset TEXT, reason TEXT, line BLOB)"
 
@@ -203,7 +214,15 @@ def _reasons(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEn
     answer = volume.job.patience.once(line.name, lambda: frozenset(exporter.existing(line.dataset, wanted)))
     if answer.error is not None or answer.value is None:
         return [TombstoneReason.ABSENT] * len(gone)
-    return [TombstoneReason.OUT_OF_SCOPE if key in answer.value else TombstoneReason.DELETED for key in wanted]
+    # Another type of the key is another map: the source was asked for keys that it never had.
+    stored = [key in answer.value or not _has_types(line.dataset, key) for key in wanted]
+    return [TombstoneReason.OUT_OF_SCOPE if is_stored else TombstoneReason.DELETED for is_stored in stored]
+
+
+def _has_types(dataset: Dataset, key: RecordKey) -> bool:
+    """Return whether the values of a key have the types of its fields."""
+    types = {field.name: PLAIN_TYPES.get(field.type, object) for field in dataset.fields}
+    return all(isinstance(value, types[name]) for name, value in zip(dataset.key, key, strict=True))
 
 
 def _blocks(scratch: sqlite3.Connection, exporter: str, dataset: str) -> Iterator[bytes]:

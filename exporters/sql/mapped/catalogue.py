@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, inspect, text, types
+from sqlalchemy import Connection, TextClause, bindparam, inspect, text, types
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
-from exporters.sql.columns import SourceTime
-from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
+from exporters.sql.columns import AlikeText, SourceTime
+from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.stored_names import stored_names
 from portability.api.errors import BadMap
 
@@ -46,15 +46,38 @@ HIDING = text(
     " where t.relrowsecurity and not a.rolsuper and not a.rolbypassrls"
     " and (t.relforcerowsecurity or not pg_catalog.pg_has_role(a.oid, t.relowner, 'USAGE'))"
 )
-INVALID = text(
-    "select x.relname from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid"
-    " join pg_catalog.pg_class t on t.oid = i.indrelid join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
-    " where t.relname = any(:tables) and n.nspname = :schema and not i.indisvalid"
-)
-"""Indexes that PostgreSQL could not build: one that is called unique may have several rows of one key."""
 GRANTS_MYSQL = text("show grants")
 """Of the account, and on MariaDB of its active roles and of everyone, also on single columns."""
+QUOTED_MYSQL = re.compile(r"`[^`]*`")
+"""Names in a grant: a column may have the name of a right."""
 WRITES_MYSQL = re.compile(r"GRANT .*?\b(INSERT|UPDATE|DELETE|ALL PRIVILEGES)\b.* ON ")
+ALIKE = text(
+    "select t.relname, a.attname from pg_catalog.pg_attribute a join pg_catalog.pg_class t on t.oid = a.attrelid"
+    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace join pg_catalog.pg_collation c on c.oid = a.attcollation"
+    " where t.relname = any(:tables) and n.nspname = :schema and not c.collisdeterministic"
+)
+"""Columns whose collation takes different texts for equal."""
+UNIQUE: Mapping[str, str] = {
+    # Without indexes that PostgreSQL could not build: several rows may have one of their keys.
+    POSTGRESQL: "select t.relname, i.indexrelid, a.attname from pg_catalog.pg_index i"
+    " join pg_catalog.pg_class t on t.oid = i.indrelid join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+    " cross join lateral pg_catalog.unnest(i.indkey) with ordinality as k(number, place)"
+    " left join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum = k.number and k.number > 0"
+    " where n.nspname = :schema and t.relname in :tables and k.place <= i.indnkeyatts"
+    " and i.indisunique and i.indisvalid and i.indpred is null",
+    # A table of MERGE has the rows of several tables, each with keys of its own.
+    MYSQL: "select s.table_name, s.index_name, s.column_name from information_schema.statistics s"
+    " join information_schema.tables t on t.table_schema = s.table_schema and t.table_name = s.table_name"
+    " where s.table_schema = coalesce(:schema, database()) and s.table_name in :tables and s.non_unique = 0"
+    " and t.engine <> 'MRG_MyISAM'",
+    SQLITE: "select t.name, i.name, c.name from sqlite_schema t join pragma_index_list(t.name) i"
+    " join pragma_index_info(i.name) c"
+    " where coalesce(:schema, 'main') = 'main' and t.name in :tables and i.\"unique\" and not i.partial",
+}
+"""By database: columns of unique keys of all rows, as (table, key, column); NULL stands for an expression.
+
+The library does not know the period of a key WITHOUT OVERLAPS, nor a key of SQLite beside a type with parentheses.
+"""
 INHERITED = text(
     "select distinct p.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent"
     " join pg_catalog.pg_namespace n on n.oid = p.relnamespace"
@@ -132,28 +155,44 @@ def _read_schema(
 ) -> Iterator[tuple[str, FoundTable]]:
     where: Any = {"schema": schema, "filter_names": tables, "kind": ObjectKind.ANY, "scope": ObjectScope.ANY}
     columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
-    constraints, indexes = inspector.get_multi_unique_constraints(**where), inspector.get_multi_indexes(**where)
-    hiding, inherited, invalid = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED, INVALID))
+    hiding, inherited = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED))
+    alike = _rows(connection, ALIKE, schema, tables)
+    unique = _unique_keys(connection, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
         name = place[1]
         key = keys[place]["constrained_columns"] if keys.get(place) else []
-        unique = [frozenset(key)] if key else []
-        unique += [frozenset(one["column_names"]) for one in constraints.get(place, [])]
-        for index in indexes.get(place, []):
-            is_partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
-            is_whole = not is_partial and None not in index["column_names"] and index["name"] not in invalid
-            if index["unique"] and is_whole:
-                unique.append(frozenset(filter(None, index["column_names"])))
+        # The primary key of SQLite may be the number of the row, which has no index.
+        found_keys = [*unique[name], *([frozenset(key)] if key and connection.dialect.name == SQLITE else ())]
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
-        yield name, FoundTable(described, name in views, unique, name in hiding, schema, name in inherited)
+        described |= {one: replace(described[one], type=AlikeText()) for table, one in alike if table == name}
+        yield name, FoundTable(described, name in views, found_keys, name in hiding, schema, name in inherited)
 
 
 def _stated(connection: Connection, query: TextClause, schema: str | None, tables: Collection[str]) -> Collection[str]:
     """Return the names that a query about tables of PostgreSQL finds."""
+    return {name for (name,) in _rows(connection, query, schema, tables)}
+
+
+def _rows(connection: Connection, query: TextClause, schema: str | None, tables: Collection[str]) -> Sequence[Any]:
     if connection.dialect.name != POSTGRESQL:
         return ()
-    return set(connection.scalars(query, {"schema": schema, "tables": list(tables)}))
+    return connection.execute(query, {"schema": schema, "tables": list(tables)}).all()
+
+
+def _unique_keys(
+    connection: Connection, schema: str | None, tables: Collection[str]
+) -> Mapping[str, list[frozenset[str]]]:
+    """Return the sets of columns that identify a row, by table."""
+    query = text(UNIQUE[connection.dialect.name]).bindparams(bindparam("tables", expanding=True))
+    keys: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for table, key, column in connection.execute(query, {"schema": schema, "tables": list(tables)}):
+        keys[table, key].append(column)
+    found: dict[str, list[frozenset[str]]] = defaultdict(list)
+    for (table, _), columns in keys.items():
+        if None not in columns:
+            found[table].append(frozenset(columns))
+    return found
 
 
 def _materialized(inspector: Inspector, schema: str | None) -> Collection[str]:
@@ -180,7 +219,7 @@ def check_read_only(connection: Connection, catalogue: Catalogue) -> None:
     elif connection.dialect.name == SQLITE:
         found = None if connection.exec_driver_sql("PRAGMA query_only").scalar() else "the file"
     else:
-        grants = map(WRITES_MYSQL.match, connection.scalars(GRANTS_MYSQL))
+        grants = (WRITES_MYSQL.match(QUOTED_MYSQL.sub("", one)) for one in connection.scalars(GRANTS_MYSQL))
         found = next((grant[1] for grant in grants if grant), None)
     if found is not None:
         raise BadMap(

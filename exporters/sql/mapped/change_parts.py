@@ -46,13 +46,16 @@ def _unstated(stated: ChangesForm, dataset: SqlDatasetForm) -> Iterator[str]:
         yield f"its rows are parts of rows of {parent.dataset!r}, which is not among the datasets of the changes"
 
 
-def changes_of(form: SqlSourceForm, tables: Tables) -> SqlChanges | None:
-    """Return how changes are read; None: the map states none."""
+def changes_of(form: SqlSourceForm, tables: Tables, lag_seconds: float = 0) -> SqlChanges | None:
+    """Return how changes are read; None: the map states none.
+
+    `lag_seconds` is how far a replica may be behind: what was committed in this time is not there at the position.
+    """
     stated, declared = form.changes, declared_changes(form)
     if stated is None or declared is None:
         return None
     outbox = None if stated.outbox is None else _columns(stated.outbox, stated, form, tables)
-    return SqlChanges(declared, timedelta(seconds=stated.overlap_seconds), outbox)
+    return SqlChanges(declared, timedelta(seconds=stated.overlap_seconds + lag_seconds), outbox)
 
 
 def declared_changes(form: SqlSourceForm) -> DeclaredChanges | None:

@@ -83,7 +83,15 @@ def unfit(form: SqlSourceForm, catalogue: Catalogue, faults: Sequence[MapFault])
 
 
 def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
-    """Yield the datasets whose order has no index, neither by itself nor behind a column that selects rows."""
+    """Yield the datasets whose order has no index, neither by itself nor behind a column that selects rows.
+
+    Also the outbox, if no index finds its new entries: each archive of a feed reads all entries for each dataset.
+    """
+    outbox = None if form.changes is None else form.changes.outbox
+    if outbox is not None and (entries := catalogue.tables.get(outbox.table)) is not None and not entries.is_view:
+        place = outbox.transaction or outbox.at or ""
+        if not entries.has_index([place]):
+            yield CoverageFinding(CoverageKind.NO_INDEX, outbox.table, detail=place)
     for dataset in form.dataset:
         table, order = catalogue.tables.get(dataset.table), tuple(dataset.order_columns)
         if table is None or table.is_view or not dataset.fields:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from sqlalchemy import String, Text
+from sqlalchemy import Column, String, Text
 from sqlalchemy.types import NullType
 
 from exporters.maps.reading import MapFault
-from exporters.sql.columns import FixedText, LooseText
+from exporters.sql.columns import AlikeText, FixedText, LooseText
 from exporters.sql.condition_values import condition_value
-from exporters.sql.identifiers import can_be_id, plain_type
+from exporters.sql.identifiers import can_be_id, fitting, plain_type
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.field_columns import type_fault
@@ -53,6 +53,7 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
         yield from _join(place, dataset, catalogue)
         yield from _part(form, place, dataset, catalogue)
     yield from _pairs(form, catalogue)
+    yield from _names_of_entries(form, catalogue)
     if kind == MYSQL:
         yield from _members(form)
 
@@ -164,6 +165,23 @@ def _part(form: SqlSourceForm, place: int, dataset: SqlDatasetForm, catalogue: C
             yield MapFault(path, message, "a `part` names the other row by a column that is unique")
 
 
+def _names_of_entries(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
+    """Yield the datasets that no entry of the outbox can name: their changes would not be seen."""
+    stated = form.changes
+    if stated is None or stated.outbox is None:
+        return
+    outbox, tables = stated.outbox, {one.name: one.table for one in form.dataset}
+    found = _found(catalogue, outbox.table, outbox.dataset)
+    for dataset in stated.datasets:
+        table = tables[dataset].rpartition(".")[2]
+        schema = catalogue[tables[dataset]].schema if tables[dataset] in catalogue else None
+        names = outbox.names.get(dataset) or (table, f"{schema}.{table}")
+        if found is not None and not fitting(Column(outbox.dataset, found.type), names):
+            what = f"{outbox.dataset!r} of {outbox.table} is {found.name_of_type}: it names no {dataset!r}"
+            hint = f'write what it has instead: [changes.outbox] names = {{ {dataset} = ["..."] }}'
+            yield MapFault(("changes", "outbox", "dataset"), what, hint)
+
+
 def _members(form: SqlSourceForm) -> Iterator[MapFault]:
     for path, _, way in form.ways():
         if isinstance(way, MemberRowsForm):
@@ -194,7 +212,7 @@ def _pair(
 
 
 def _kind(found: FoundColumn) -> type:
-    return Text if isinstance(found.type, FixedText | LooseText) else type(found.type)
+    return Text if isinstance(found.type, AlikeText | FixedText | LooseText) else type(found.type)
 
 
 def _found(catalogue: Catalogue, table: str, column: str) -> FoundColumn | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Generator, Iterator, Sequence
+import time
+from collections.abc import Collection, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from sqlalchemy import select
+from sqlalchemy import TextClause, select
 
 from exporters.maps.reading import Map
 from exporters.sql import catalogue
@@ -18,12 +19,13 @@ from exporters.sql.mapped import coverage, damage
 from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.change_parts import changes_of, declared_changes
+from exporters.sql.mapped.column_types import query_of_types, read_types
 from exporters.sql.mapped.compiling import CompiledMap, compile_map, datasets_of_map
 from exporters.sql.mapped.database_faults import database_faults
 from exporters.sql.mapped.databases import POSTGRESQL, SectionSources, check_lag, with_settings
 from exporters.sql.mapped.forms import TENANT, SqlSourceForm
 from exporters.sql.mapped.identification import Identification, use_of
-from exporters.sql.mapped.uses import used_tables
+from exporters.sql.mapped.uses import used_columns, used_tables
 from exporters.sql.sole_addresses import AddressUsers
 from portability.api import (
     JSON,
@@ -46,6 +48,8 @@ from portability.api.errors import BadMap, ExporterFault, SourceRefused
 
 SHOWN_OR_REFUSED = {"row_security": "off"}
 """PostgreSQL refuses a query whose rows a policy would filter; policies may be made after a worker has started."""
+TYPES_SECONDS = 60.0
+"""How long the types of columns are believed: after this time one statement compares them with those of the start."""
 READERS_MAX = 64
 """Tenants whose readers are kept: each has an engine with the settings of its sessions."""
 
@@ -84,7 +88,10 @@ class MappedExporter:
         self._form = section.map.form
         self._datasets = tuple(datasets_of_map(self._form))
         self._compiled: CompiledMap | None = None
-        self._reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
+        self._query_of_types = TextClause("")
+        self._types: Hashable = ()
+        self._compared_at = 0.0
+        self._made_reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
 
     @property
     def datasets(self) -> Sequence[Dataset]:
@@ -210,14 +217,36 @@ class MappedExporter:
 
     def _compile(self) -> CompiledMap:
         # Without a lock: a fork would inherit it, and two threads at once only read the catalogue twice.
-        if self._compiled is None:
-            section, names = self._section, {used.table for used in used_tables(self._form)}
-            with reading(section.sources.database, f"{section.name}: catalogue") as connection:
-                catalogue = read_catalogue(connection, names)
-                section.map.source.refuse(database_faults(self._form, section.database, catalogue))
-                check_read_only(connection, catalogue)
-            self._compiled = compile_map(self._form, catalogue)
-        return self._compiled
+        if self._compiled is not None and self._has_same_types():
+            return self._compiled
+        section, names = self._section, {used.table for used in used_tables(self._form)}
+        self._compiled = None
+        with reading(section.sources.database, f"{section.name}: catalogue") as connection:
+            catalogue = read_catalogue(connection, names)
+            section.map.source.refuse(database_faults(self._form, section.database, catalogue))
+            check_read_only(connection, catalogue)
+            self._query_of_types = query_of_types(connection, catalogue, used_columns(self._form))
+            self._types = read_types(connection, self._query_of_types)
+        self._compared_at = time.monotonic()
+        self._made_reader.cache_clear()
+        compiled = self._compiled = compile_map(self._form, catalogue)
+        return compiled
+
+    def _has_same_types(self) -> bool:
+        """Return whether the columns have the types that were compiled, as far as it was looked at lately.
+
+        Raises: SourceUnavailable, SourceRefused.
+        """
+        if time.monotonic() - self._compared_at < TYPES_SECONDS:
+            return True
+        with reading(self._section.sources.database, f"{self._section.name}: types", single=True) as connection:
+            types = read_types(connection, self._query_of_types)
+        self._compared_at = time.monotonic()
+        return types == self._types
+
+    def _reader(self, tenant: str) -> SqlExporter:
+        self._usable()
+        return self._made_reader(tenant)
 
     def _usable(self) -> CompiledMap:
         """Return the compiled map. Raises SourceUnavailable, SourceRefused."""
@@ -230,7 +259,8 @@ class MappedExporter:
         compiled, sources = self._usable(), self._sessions(tenant)
         users = AddressUsers(compiled.accounts, compiled.belongings)
         found = Identification(self._section.name, self._form, compiled.tables, compiled.relations, users)
-        changes, finder, knower = changes_of(self._form, compiled.tables), found.find, found.knows
+        changes = changes_of(self._form, compiled.tables, self._section.lag_seconds or 0)
+        finder, knower = found.find, found.knows
         return SqlExporter(
             sources, *compiled.sources, finder=finder, knower=knower, whole=compiled.whole, changes=changes
         )

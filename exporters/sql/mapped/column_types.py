@@ -1,0 +1,48 @@
+"""The types of the columns that a map names, as its database has them now: a value that is another after a change."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+
+from sqlalchemy import Connection, TextClause, bindparam, inspect, text
+
+from exporters.sql.mapped.catalogue import Catalogue
+from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
+from exporters.sql.mapped.uses import UsedColumn
+
+TYPES_POSTGRESQL = text(
+    "select used.place, a.atttypid, a.atttypmod, a.attnotnull, a.attcollation,"
+    " (select count(*) from pg_catalog.pg_enum e where e.enumtypid = a.atttypid)"
+    " from unnest(cast(:schemas as text[]), cast(:tables as text[]), cast(:columns as text[]))"
+    " with ordinality as used(schema, of_table, name, place)"
+    " join pg_catalog.pg_namespace n on n.nspname = used.schema"
+    " join pg_catalog.pg_class t on t.relnamespace = n.oid and t.relname = used.of_table"
+    " join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attname = used.name order by used.place"
+)
+TYPES_MYSQL = text(
+    "select table_schema, table_name, column_name, column_type, is_nullable, collation_name"
+    " from information_schema.columns where table_schema in :schemas and table_name in :tables"
+    " and column_name in :columns order by 1, 2, 3"
+).bindparams(*(bindparam(name, expanding=True) for name in ("schemas", "tables", "columns")))
+DEFINED_SQLITE = text("select name, sql from sqlite_schema where lower(name) in :tables order by name").bindparams(
+    bindparam("tables", expanding=True)
+)
+
+
+def query_of_types(connection: Connection, catalogue: Catalogue, columns: Iterable[UsedColumn]) -> TextClause:
+    """Return the statement for the types of columns of a catalogue; other columns of these tables may change."""
+    default = inspect(connection).default_schema_name
+    named = sorted(
+        {(catalogue[one.table].schema or default or "", one.table.rpartition(".")[2], one.column) for one in columns}
+    )
+    schemas, tables, names = map(list, zip(*named, strict=True))
+    if connection.dialect.name == SQLITE:
+        return DEFINED_SQLITE.bindparams(tables=sorted({name.lower() for name in tables}))
+    if connection.dialect.name == POSTGRESQL:
+        return TYPES_POSTGRESQL.bindparams(schemas=schemas, tables=tables, columns=names)
+    return TYPES_MYSQL.bindparams(schemas=sorted({*schemas}), tables=sorted({*tables}), columns=sorted({*names}))
+
+
+def read_types(connection: Connection, query: TextClause) -> Hashable:
+    """Return the types that the database has now."""
+    return tuple(map(tuple, connection.execute(query)))

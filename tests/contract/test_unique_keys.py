@@ -1,0 +1,66 @@
+"""Which columns identify a row of a table: the order of a map ends with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from source_accounts import ROWS, mapped_source, owner_and_reader
+from sqlalchemy import create_engine
+
+from portability.api import Selection, SubjectKind
+from portability.api.errors import BadMap
+from portability.testing import sample_subject
+
+ANN = sample_subject(SubjectKind.USER, "ann")
+EVERY = ("sqlite", "postgresql", "mysql")
+CODE = "code varchar(20) not null"
+UNIQUE = [
+    *((database, [f"{CODE} unique"]) for database in EVERY),
+    *((database, [f"{CODE}, constraint one unique (code)"]) for database in EVERY),
+    *((database, [CODE, "create unique index one on orders (code)"]) for database in EVERY),
+    ("sqlite", ['"code" varchar(20) NOT NULL UNIQUE COLLATE NOCASE']),
+    ("postgresql", [CODE, "create unique index one on orders (code) include (who)"]),
+]
+REPEATED = [
+    *((database, [f"{CODE}, unique (code, who)"]) for database in EVERY),
+    *((database, [CODE, "create index one on orders (code)"]) for database in EVERY),
+    *((database, [CODE, "create unique index one on orders (code) where id > 5"]) for database in EVERY[:2]),
+    *((database, [CODE, "create unique index one on orders (lower(code), code)"]) for database in EVERY[:2]),
+]
+MAP = f'{ROWS}fields.code = {{ text = "Code." }}\norder = ["code"]\n'
+
+
+def make_orders(url: str, columns: str, *statements: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"create table orders (id integer primary key, who varchar(40), {columns})")
+        for statement in (*statements, "insert into orders values (1, 'ann', 'b'), (2, 'ann', 'a')"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(("database", "made"), UNIQUE)
+def test_a_unique_column_gives_an_order(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, made: list[str]
+) -> None:
+    """However it is declared, whatever its type is called."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    make_orders(owner, *made)
+    exporter, engine = mapped_source(reader, MAP)
+    (batch,) = exporter.export(ANN, exporter.datasets[0], Selection())
+    engine.dispose()
+    assert [one["id"] for one in batch.records] == [2, 1]
+
+
+@pytest.mark.parametrize(("database", "made"), REPEATED)
+def test_a_column_that_rows_may_share_gives_none(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, made: list[str]
+) -> None:
+    """A key of several columns, of some rows, or of what an expression makes of it."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    make_orders(owner, *made)
+    exporter, engine = mapped_source(reader, MAP)
+    with pytest.raises(BadMap, match="several rows of orders may have the same code"):
+        exporter.prepare()
+    engine.dispose()
