@@ -29,6 +29,7 @@ FREE_TEXTS = frozenset(
         *("ReceivedAnswer.archive_export", "DatasetChanges.dataset", "DatasetChanges.not_imported"),
         *("LeftDataset.dataset", "LeftDataset.reason", "DifferenceRecord.id", "DifferenceRecord.dataset"),
         *("DifferenceRecord.field", "DifferenceRecord.fields", "list_differences.dataset"),
+        *("RowThatStays.table", "RowThatStays.id", "RowThatStays.fields"),
         *("show_export.if-none-match", "read_register.if-none-match"),
     }
 )
