@@ -77,6 +77,7 @@ FAMILIES: dict[str, set[str]] = {
     "received_count": {"new", "changed", "same", "kept", "conflicts", "refused", "quarantined"},
     "received_notice": {"withdrawn", "expired", "rectified", "erased"},
     "received_tell": set(map(str, ReceivedState)),
+    "received_undone": {"removed", "restored", "files", "conflicts"},
     "recipient": {"waiting", "approved", "removed"},
     "referral": set(map(str, ReferralState)),
     "refusal": set(map(str, RefusalReason)),
