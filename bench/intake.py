@@ -1,9 +1,10 @@
 """`intake`: requests accepted by eight processes at once, compared with one process, on one PostgreSQL that syncs.
 
-Each process accepts the requests of different people, each in one transaction, as the API does after the login. One
-more process chains the events of the audit log meanwhile, as a clock does. Beside each number of processes stands what
-as many processes do that share nothing: they compute, and give way to the next as often as if they asked a database.
-Where those become slower too, no lock is the cause: the processor's caches are.
+Each process accepts the requests of different people, as the API does after the login: it asks for the database's time,
+and takes each request in one transaction. One more process chains the events of the audit log meanwhile, as a clock
+does. Beside each number of processes stands what as many processes do that share nothing: they compute, and give way to
+the next as often as if they asked a database. Where those become slower too, no lock is the cause: the processor's
+caches are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from servers.databases import Postgres
 from sqlalchemy import func, select
 
 from bench.figures import Figure, machine
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import open_engine, reading, writing
 from portability.database.migrations import upgrade
 from portability.processes import die_with_parent, settle
@@ -47,7 +48,7 @@ TARGET = 1 / 1.6
 ACCEPTING = "from bench.intake import work; work()"
 COMPUTING = "from bench.intake import compute; compute()"
 CHAINING = "from bench.intake import chain; chain()"
-STATEMENTS = 9
+STATEMENTS = 10
 """Of one accepted request: as often a process waits for the database."""
 
 
@@ -136,7 +137,9 @@ def work() -> None:
 
     def accept(number: int) -> None:
         who = f"usr_{own}_{number}"
-        request = acceptance.check(profile="access", subject=f"user:{who}", channel="api", regimes=settings.laws)
+        request = acceptance.check(
+            profile="access", subject=f"user:{who}", channel="api", regimes=settings.laws, at=deployment.clock(engine)
+        )
         with writing(engine) as connection:
             intake.take(connection, settings, request, actor=Actor(ActorRole.SUBJECT, who), auth=PRESENT)
 
