@@ -203,7 +203,7 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
     """Database first, then new processes beside old, new alone, old again on the new schema, and at the end new again.
 
     Each phase begins with exports under way. All become ready, the audit log is whole, and both releases verify each
-    archive. What the new release had begun for people waits for it, while the old release is back.
+    archive. What the new release had begun waits for it, while the old release is back.
     """
     (first, second, third, fourth), people = subjects(both.source_url)
     both.old.run("db", "upgrade")
@@ -228,7 +228,7 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
         execute(both.url, BACK)
         with at_work(both.old, PORTABILITY_DATABASE_URL=f"{both.url}?options=-csearch_path%3Dbefore_upgrade%2Cpublic"):
             new_processes.close()
-            both.ready([switch, *both.ask(both.old, *people[11:13])])
+            both.ready(both.ask(both.old, *people[11:13]))
             assert both.faults() == []
         execute(both.url, FORWARD)
         with at_work(both.new):
