@@ -55,7 +55,7 @@ class failing_once(cached_property[T]):  # noqa: N801  # named like the property
     """A cached property that remembers an error, too: no one waits a second time for what did not answer."""
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:  # noqa: ANN401  # as that of the library
-        failed = {} if instance is None else instance.__dict__.setdefault("failed", {})
+        failed = instance.__dict__.setdefault("failed", {}) if instance is not None else {}
         if self.attrname in failed:
             raise failed[self.attrname]
         try:

@@ -54,7 +54,7 @@ def print_table(console: Console, made: Table) -> None:
 def _cell(value: object) -> Text:
     if isinstance(value, datetime):
         value = f"{value:%Y-%m-%d %H:%M} UTC"
-    return Text("" if value is None else cleaned(str(value)))
+    return Text(cleaned(str(value)) if value is not None else "")
 
 
 def bars(console: Console, *columns: str | ProgressColumn) -> Progress:

@@ -96,7 +96,7 @@ class OutboxColumns:
     @property
     def place(self) -> Column[Any]:
         """Return the column by which entries are found. Raises ValueError without one."""
-        column = self.at if self.transaction is None else self.transaction
+        column = self.transaction if self.transaction is not None else self.at
         if column is not None:
             return column
         raise ValueError("an outbox has `transaction` or `at`")
@@ -115,10 +115,10 @@ class SqlChanges:
         """Return the position of now."""
         if self.outbox is None:
             return {TIME: rfc3339(datetime.now(UTC))}
-        if self.outbox.transaction is None:
-            return {TIME: rfc3339(datetime.now(UTC)), LAST: _last_entry(connection, self.outbox)}
-        oldest = int(connection.execute(SNAPSHOT).one()[0])
-        return {TRANSACTION: oldest, LAST: _last_entry(connection, self.outbox)}
+        if self.outbox.transaction is not None:
+            oldest = int(connection.execute(SNAPSHOT).one()[0])
+            return {TRANSACTION: oldest, LAST: _last_entry(connection, self.outbox)}
+        return {TIME: rfc3339(datetime.now(UTC)), LAST: _last_entry(connection, self.outbox)}
 
     def changed(
         self, connection: Connection, source: TableSource, subject: Subject, since: JSON, limit: int
@@ -214,13 +214,13 @@ def _last_entry(connection: Connection, outbox: OutboxColumns) -> JSON:
     place = outbox.place
     last = select(exact(place), outbox.dataset, outbox.key).where(place.is_not(None)).order_by(place.desc()).limit(1)
     found = connection.execute(last).first()
-    return None if found is None else [found[0], _sum_of(*found[1:])]
+    return [found[0], _sum_of(*found[1:])] if found else None
 
 
 def _has_entry(connection: Connection, outbox: OutboxColumns, value: Any, expected: str) -> bool:  # noqa: ANN401  # as in JSON
     """Return whether an entry of a position is still there; it is not in a backup, and may have been deleted."""
     place = outbox.place
-    same = place == (as_stored(place, StoredKey(value)) if outbox.transaction is None else _number(place, value))
+    same = place == (_number(place, value) if outbox.transaction is not None else as_stored(place, StoredKey(value)))
     streamed = {"stream_results": True}  # one transaction may have written a million entries
     with connection.execute(select(outbox.dataset, outbox.key).where(same), execution_options=streamed) as entries:
         return any(_sum_of(*entry) == expected for entry in entries)

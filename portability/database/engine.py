@@ -167,7 +167,7 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
     event.listen(engine, "checkin", _note_return)
     event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
     if postgresql:
-        allowed = False if read_only and prepared is None else prepared
+        allowed = prepared if prepared is not None or not read_only else False
         event.listen(engine, "connect", sessions.limit_preparation(prepared=allowed))
         if read_only:
             event.listen(engine, "begin", sessions.set_forms)

@@ -140,12 +140,12 @@ def _forget_lost_answer(connection: Connection, row: Mapping[Any, Any]) -> bool:
     """
     recent = (TABLE.c.token_sha256 == row["token_sha256"], TABLE.c.used_at > now(-REPEAT_SECONDS))
     used_at = connection.scalar(select(TABLE.c.used_at).where(*recent).with_for_update())
-    if used_at is None:
+    if not used_at:
         return False
     later = (TABLE.c.authorisation_id == row["authorisation_id"], TABLE.c.created_at >= used_at)
     refreshed = select(TABLE.c.token_sha256).where(*later, TABLE.c.used_at.is_not(None))
     fetched = select(COPY.c.id).where(COPY.c.authorisation_id == row["authorisation_id"], COPY.c.created_at >= used_at)
-    if any(connection.scalar(used.limit(1)) is not None for used in (refreshed, fetched)):
+    if any(connection.scalar(used.limit(1)) for used in (refreshed, fetched)):
         return False
     connection.execute(delete(TABLE).where(*later))
     return True

@@ -87,10 +87,9 @@ def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]
 
     Also the outbox, if no index finds its new entries: each archive of a feed reads all entries for each dataset.
     """
-    outbox = None if form.changes is None else form.changes.outbox
-    if outbox is not None and (entries := catalogue.tables.get(outbox.table)) is not None and not entries.is_view:
-        place = outbox.transaction or outbox.at or ""
-        if not entries.has_index([place]):
+    for outbox in form.outboxes:
+        entries, place = catalogue.tables.get(outbox.table), outbox.transaction or outbox.at or ""
+        if entries is not None and not entries.is_view and not entries.has_index([place]):
             yield CoverageFinding(CoverageKind.NO_INDEX, outbox.table, detail=place)
     for dataset in form.dataset:
         table, order = catalogue.tables.get(dataset.table), tuple(dataset.order_columns)
@@ -184,8 +183,7 @@ def _is_internal(form: SqlSourceForm, table: str) -> bool:
 
 def _outbox(form: SqlSourceForm) -> frozenset[str]:
     """Return the table of the outbox: its entries name records, on whose values the datasets decide."""
-    outbox = None if form.changes is None else form.changes.outbox
-    return frozenset() if outbox is None else frozenset({outbox.table})
+    return frozenset(outbox.table for outbox in form.outboxes)
 
 
 def _dataset(form: SqlSourceForm, path: Sequence[str | int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import product
 
 from sqlalchemy import Column, String, Text
 from sqlalchemy.types import NullType
@@ -167,12 +168,9 @@ def _part(form: SqlSourceForm, place: int, dataset: SqlDatasetForm, catalogue: C
 
 def _names_of_entries(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
     """Yield the datasets that no entry of the outbox can name: their changes would not be seen."""
-    stated = form.changes
-    if stated is None or stated.outbox is None:
-        return
-    outbox, tables = stated.outbox, {one.name: one.table for one in form.dataset}
-    found = _found(catalogue, outbox.table, outbox.dataset)
-    for dataset in stated.datasets:
+    tables = {one.name: one.table for one in form.dataset}
+    for outbox, dataset in product(form.outboxes, form.changes.datasets if form.changes else ()):
+        found = _found(catalogue, outbox.table, outbox.dataset)
         table = tables[dataset].rpartition(".")[2]
         schema = catalogue[tables[dataset]].schema if tables[dataset] in catalogue else None
         names = outbox.names.get(dataset) or (table, f"{schema}.{table}")

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, WithheldForm
-from exporters.sql.mapped.change_forms import ChangesForm
+from exporters.sql.mapped.change_forms import ChangesForm, OutboxForm
 from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm, SqlIdentityForm
 from exporters.sql.mapped.way_forms import (
     ColumnName,
@@ -200,6 +200,11 @@ class SqlSourceForm(SourceForm):
     conversations: ConversationsForm | None = None
     changes: ChangesForm | None = None
     tables: TablesForm = TablesForm()
+
+    @property
+    def outboxes(self) -> Sequence[OutboxForm]:
+        """Return the table in which changes are recorded, if there is one."""
+        return (self.changes.outbox,) if self.changes and self.changes.outbox else ()
 
     def ways(self) -> Iterator[tuple[Sequence[str | int], SqlDatasetForm, WayForm]]:
         """Yield all ways of rows and staff, each with its place in the map and its dataset."""

@@ -73,8 +73,8 @@ def used_tables(form: SqlSourceForm) -> Iterator[UsedTable]:
     for key, stated in (("people", form.people), ("accounts", form.accounts)):
         if stated is not None:
             yield UsedTable((key, "table"), stated.table)
-    if form.changes is not None and form.changes.outbox is not None:
-        yield UsedTable(("changes", "outbox", "table"), form.changes.outbox.table)
+    for outbox in form.outboxes:
+        yield UsedTable(("changes", "outbox", "table"), outbox.table)
     for place, look_up in enumerate(form.identity):
         yield UsedTable(("identity", place, "table"), look_up.table)
     for place, dataset in enumerate(form.dataset):
@@ -97,8 +97,8 @@ def used_columns(form: SqlSourceForm) -> Iterator[UsedColumn]:
             yield UsedColumn(("people", "until"), form.people.table, form.people.until, ColumnNeed.TIME)
     if form.accounts is not None:
         yield from _of_people("accounts", form.accounts, ("key",))
-    if form.changes is not None and form.changes.outbox is not None:
-        yield from _of_outbox(form.changes.outbox)
+    for outbox in form.outboxes:
+        yield from _of_outbox(outbox)
     for place, look_up in enumerate(form.identity):
         found = {"column": _compared([look_up.kind]), "value": _compared([look_up.gives]), "tenant": ColumnNeed.ID}
         named = [(name, getattr(look_up, name), use) for name, use in found.items()]
