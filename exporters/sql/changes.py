@@ -113,12 +113,10 @@ class SqlChanges:
 
     def horizon(self, connection: Connection) -> JSON:
         """Return the position of now."""
-        if self.outbox is None:
-            return {TIME: rfc3339(datetime.now(UTC))}
-        if self.outbox.transaction is not None:
-            oldest = int(connection.execute(SNAPSHOT).one()[0])
-            return {TRANSACTION: oldest, LAST: _last_entry(connection, self.outbox)}
-        return {TIME: rfc3339(datetime.now(UTC)), LAST: _last_entry(connection, self.outbox)}
+        last = {LAST: _last_entry(connection, self.outbox)} if self.outbox else {}
+        if self.outbox and self.outbox.transaction is not None:
+            return {TRANSACTION: int(connection.execute(SNAPSHOT).one()[0]), **last}
+        return {TIME: rfc3339(datetime.now(UTC)), **last}
 
     def changed(
         self, connection: Connection, source: TableSource, subject: Subject, since: JSON, limit: int

@@ -6,8 +6,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from source_accounts import ROWS, mapped_source, owner_and_reader
-from sqlalchemy import create_engine
+from source_accounts import ROWS, execute_all, mapped_source, owner_and_reader
 
 from exporters.sql.mapped import exporter as exporter_module
 from exporters.sql.mapped.catalogue import read_catalogue
@@ -21,26 +20,18 @@ ORDERS = "create table orders (id integer not null primary key, who varchar(40))
 ANN = sample_subject(SubjectKind.USER, "ann")
 
 
-def run_on(url: str, *statements: str) -> None:
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
-
-
 def test_a_materialised_view_without_data_is_refused(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The export has a gap and does not wait for it, and the check of the source names it beside its other findings."""
     owner, reader = owner_and_reader(request, "postgresql", tmp_path)
-    run_on(owner, ORDERS, "insert into orders values (1, 'ann')", "create table notes (id integer)")
-    run_on(owner, "create materialized view seen as select * from orders with no data")
+    execute_all(owner, ORDERS, "insert into orders values (1, 'ann')", "create table notes (id integer)")
+    execute_all(owner, "create materialized view seen as select * from orders with no data")
     exporter, engine = mapped_source(reader, ROWS.replace('table = "orders"', 'table = "seen"'))
     with pytest.raises(SourceRefused, match="55000") as refused:
         list(exporter.export(ANN, exporter.datasets[0], Selection()))
     assert refused.value.hint == "a materialised view without data? REFRESH MATERIALIZED VIEW fills it"
     found = {(one.kind, one.table) for one in exporter.check().findings}
     assert {(CoverageKind.QUERY_REFUSED, "seen"), (CoverageKind.UNDECIDED_TABLE, "notes")} <= found
-    run_on(owner, "refresh materialized view seen")
+    execute_all(owner, "refresh materialized view seen")
     batches = exporter.export(ANN, exporter.datasets[0], Selection())
     assert [record["id"] for batch in batches for record in batch.records] == [1]
     engine.dispose()
@@ -51,10 +42,10 @@ def test_a_materialised_view_without_data_is_refused(request: pytest.FixtureRequ
 def test_what_is_gone_is_no_right(request: pytest.FixtureRequest, tmp_path: Path, database: str, change: str) -> None:
     """A worker has read the catalogue before: the hint leads to the check, not to the rights of the account."""
     owner, reader = owner_and_reader(request, database, tmp_path)
-    run_on(owner, ORDERS)
+    execute_all(owner, ORDERS)
     exporter, engine = mapped_source(reader, ROWS)
     exporter.prepare()
-    run_on(owner, change)
+    execute_all(owner, change)
     with pytest.raises(SourceRefused) as refused:
         list(exporter.export(ANN, exporter.datasets[0], Selection()))
     engine.dispose()
@@ -77,18 +68,20 @@ def test_types_are_compared_while_a_process_runs(
     Another column changes nothing on a server: its catalogue is not read again.
     """
     owner, reader = owner_and_reader(request, database, tmp_path)
-    run_on(owner, f"{ORDERS[:-1]}, note varchar(40))", "insert into orders values (1, 'ann', '7')")
+    execute_all(owner, f"{ORDERS[:-1]}, note varchar(40))", "insert into orders values (1, 'ann', '7')")
     exporter, engine = mapped_source(reader, ROWS + 'fields.note = { text = "Note." }')
     with patch.object(exporter_module, "read_catalogue", wraps=read_catalogue) as read:
         assert notes_of(exporter) == ["7"]
         monkeypatch.setattr(exporter_module, "TYPES_SECONDS", 0)
-        run_on(owner, "alter table orders add column other integer")
+        execute_all(owner, "alter table orders add column other integer")
         assert notes_of(exporter) == ["7"]
         assert read.call_count == (2 if database == "sqlite" else 1)
-    run_on(owner, change)
+    execute_all(owner, change)
     with pytest.raises(SourceRefused, match="note"):
         notes_of(exporter)
-    run_on(owner, "drop table orders", f"{ORDERS[:-1]}, note char(9))", "insert into orders values (1, 'ann', '8')")
+    execute_all(
+        owner, "drop table orders", f"{ORDERS[:-1]}, note char(9))", "insert into orders values (1, 'ann', '8')"
+    )
     assert [note.rstrip() for note in notes_of(exporter)] == ["8"]
     engine.dispose()
 
@@ -101,10 +94,10 @@ def notes_of(exporter: MappedExporter) -> list[str]:
 def test_a_column_may_get_another_type_while_a_connection_lasts(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """PostgreSQL refuses a statement that was prepared before: what reads a source often has none."""
     owner, reader = owner_and_reader(request, "postgresql", tmp_path)
-    run_on(owner, ORDERS, "insert into orders values (1, 'ann')")
+    execute_all(owner, ORDERS, "insert into orders values (1, 'ann')")
     exporter, engine = mapped_source(reader, ROWS)
     for _often in range(2 * PREPARE_AFTER):
         exporter.existing(exporter.datasets[0], [(1,)])
-    run_on(owner, "alter table orders alter id type bigint")
+    execute_all(owner, "alter table orders alter id type bigint")
     assert exporter.existing(exporter.datasets[0], [(1,)]) == {(1,)}
     engine.dispose()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from source_accounts import ROWS, mapped_source, owner_and_reader
-from sqlalchemy import create_engine
+from source_accounts import ROWS, execute_all, mapped_source, owner_and_reader
 
 from portability.api import CoverageKind, Selection, SubjectKind
 from portability.api.errors import BadMap
@@ -14,14 +13,6 @@ from portability.testing import sample_subject
 
 ANN = sample_subject(SubjectKind.USER, "ann")
 PERIODS = "since date, until date, period for p (since, until)"
-
-
-def write_tables(url: str, *statements: str) -> None:
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
 
 
 @pytest.mark.parametrize(
@@ -40,7 +31,7 @@ def test_a_key_that_several_rows_may_have_is_refused(
 ) -> None:
     """A key without overlaps has a row for each period, and a table of MERGE those of several tables."""
     owner, reader = owner_and_reader(request, "mysql", tmp_path)
-    write_tables(owner, *made)
+    execute_all(owner, *made)
     exporter, engine = mapped_source(reader, ROWS)
     with pytest.raises(BadMap, match="several rows of orders may have the same id"):
         exporter.prepare()
@@ -51,7 +42,7 @@ def test_a_key_with_its_period_identifies_a_row(request: pytest.FixtureRequest, 
     """The columns of the period are columns of the key."""
     owner, reader = owner_and_reader(request, "mysql", tmp_path)
     made = f"create table orders (id integer, who varchar(40), {PERIODS}, primary key (id, p without overlaps))"
-    write_tables(owner, made, "insert into orders values (1, 'ann', '2026-01-01', '2026-02-01')")
+    execute_all(owner, made, "insert into orders values (1, 'ann', '2026-01-01', '2026-02-01')")
     fields = "".join(f'fields.{name} = {{ type = "date", text = "Day." }}\n' for name in ("since", "until"))
     exporter, engine = mapped_source(reader, f'{ROWS}{fields}key = ["id", "since", "until"]')
     (batch,) = exporter.export(ANN, exporter.datasets[0], Selection())
@@ -63,7 +54,7 @@ def test_a_column_may_have_a_backtick_in_its_name(request: pytest.FixtureRequest
     """The library gives it as it is written in a statement: the map and the check have it as the database has it."""
     owner, reader = owner_and_reader(request, "mysql", tmp_path)
     columns = "id integer, who varchar(40), `a``b` integer not null, `c````d` integer, unique key `k``` (`a``b`)"
-    write_tables(owner, f"create table orders ({columns})", "insert into orders values (1, 'ann', 7, 8)")
+    execute_all(owner, f"create table orders ({columns})", "insert into orders values (1, 'ann', 7, 8)")
     fields = "".join(
         f'fields.{name[0]} = {{ column = "{name}", type = "integer", text = "Number." }}\n' for name in ("a`b", "c``d")
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from source_accounts import ROWS, mapped_source, owner_and_reader
-from sqlalchemy import create_engine
+from source_accounts import ROWS, execute_all, mapped_sources, owner_and_reader
 
+from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import Selection, SubjectKind
 from portability.api.errors import BadMap
 from portability.testing import sample_subject
@@ -31,36 +32,36 @@ REPEATED = [
 MAP = f'{ROWS}fields.code = {{ text = "Code." }}\norder = ["code"]\n'
 
 
-def make_orders(url: str, columns: str, *statements: str) -> None:
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"create table orders (id integer primary key, who varchar(40), {columns})")
-        for statement in (*statements, "insert into orders values (1, 'ann', 'b'), (2, 'ann', 'a')"):
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+@pytest.fixture
+def open_orders(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str, list[str]], MappedExporter]]:
+    """Makes a table of orders on a database, with columns and statements, and opens it by the map."""
+    with mapped_sources() as open_source:
+
+        def open_made(database: str, made: list[str]) -> MappedExporter:
+            owner, reader = owner_and_reader(request, database, tmp_path)
+            columns, *statements = made
+            table = f"create table orders (id integer primary key, who varchar(40), {columns})"
+            execute_all(owner, table, *statements, "insert into orders values (1, 'ann', 'b'), (2, 'ann', 'a')")
+            return open_source(reader, MAP)
+
+        yield open_made
 
 
 @pytest.mark.parametrize(("database", "made"), UNIQUE)
 def test_a_unique_column_gives_an_order(
-    request: pytest.FixtureRequest, tmp_path: Path, database: str, made: list[str]
+    open_orders: Callable[[str, list[str]], MappedExporter], database: str, made: list[str]
 ) -> None:
     """However it is declared, whatever its type is called."""
-    owner, reader = owner_and_reader(request, database, tmp_path)
-    make_orders(owner, *made)
-    exporter, engine = mapped_source(reader, MAP)
+    exporter = open_orders(database, made)
     (batch,) = exporter.export(ANN, exporter.datasets[0], Selection())
-    engine.dispose()
     assert [one["id"] for one in batch.records] == [2, 1]
 
 
 @pytest.mark.parametrize(("database", "made"), REPEATED)
 def test_a_column_that_rows_may_share_gives_none(
-    request: pytest.FixtureRequest, tmp_path: Path, database: str, made: list[str]
+    open_orders: Callable[[str, list[str]], MappedExporter], database: str, made: list[str]
 ) -> None:
     """A key of several columns, of some rows, or of what an expression makes of it."""
-    owner, reader = owner_and_reader(request, database, tmp_path)
-    make_orders(owner, *made)
-    exporter, engine = mapped_source(reader, MAP)
+    exporter = open_orders(database, made)
     with pytest.raises(BadMap, match="several rows of orders may have the same code"):
         exporter.prepare()
-    engine.dispose()

@@ -86,6 +86,15 @@ def _empty(owner: str) -> None:
     engine.dispose()
 
 
+def execute_all(url: str, *statements: str) -> None:
+    """Execute statements as they are, in one transaction."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
 @contextmanager
 def mapped_sources() -> Iterator[Callable[[str, str], MappedExporter]]:
     """Open exporters of maps by the address of a database and the text of the map; all are closed at the end."""

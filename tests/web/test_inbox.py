@@ -122,7 +122,7 @@ def test_undoing_lists_the_rows_that_stay(both: Inbox) -> None:
     both.work()
     both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
     both.work()
-    assert both.shown(identifier)["undone"] is None
+    assert not both.shown(identifier)["undone"]
     both.set_name("Ann Later")
 
     both.call("undo", identifier)

@@ -25,6 +25,6 @@ def test_another_file_that_is_missing_is_a_fault_of_the_program(tmp_path: Path, 
     """Waiting for hours would hide it: it fails after its attempts, and the log has the traceback."""
     tempfile.gettempdir()
 
-    assert disk_fault(OSError(number, "No such file", str(tmp_path / "of the program"))) is None
-    assert disk_fault(OSError(number, "No such file")) is None
+    assert not disk_fault(OSError(number, "No such file", str(tmp_path / "of the program")))
+    assert not disk_fault(OSError(number, "No such file"))
     assert disk_fault(OSError(errno.ENOSPC, "No space left on device")) == "No space left on device"
