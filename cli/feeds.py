@@ -155,8 +155,13 @@ def end(context: Context, identifier: str, claimed: str | None) -> None:
 
 def _checked(context: Context, asked: Mapping[str, Any]) -> Request:
     settings = context.settings
-    given = {"regimes": settings.laws, "place": settings.place, "exporters": context.exporters}
-    return acceptance.check(**asked, **given, at=deployment.clock(context.engine))  # type: ignore[arg-type]  # of three types
+    return acceptance.check(
+        **asked,
+        regimes=settings.laws,
+        place=settings.place,
+        exporters=context.exporters,
+        at=deployment.clock(context.engine),
+    )
 
 
 def _facts(row: RowMapping) -> Facts:

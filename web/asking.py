@@ -22,8 +22,13 @@ from web.scopes import actor_for_request, facts_of_request
 
 def wanted(place: AppContext, **asked: Any) -> Request:  # noqa: ANN401  # as `acceptance.check` takes it
     """Check a caller's request and set its due date by the regimes of the deployment. Raises as `acceptance.check`."""
-    given = {"regimes": place.settings.laws, "place": place.settings.place, "exporters": place.exporters}
-    return acceptance.check(**asked, **given, at=deployment.clock(place.engine))  # type: ignore[arg-type]  # of three types
+    return acceptance.check(
+        **asked,
+        regimes=place.settings.laws,
+        place=place.settings.place,
+        exporters=place.exporters,
+        at=deployment.clock(place.engine),
+    )
 
 
 def due_at(place: AppContext, profile: str) -> datetime:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from judges.programs import missing
 from source_accounts import ROWS, mapped_source, owner_and_reader
 from sqlalchemy import Connection, Engine, create_engine
 
@@ -64,7 +65,7 @@ def owned(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
 def _make_collation(connection: Connection) -> None:
     """Make a collation that ignores case, and a domain of texts with it."""
     if not connection.exec_driver_sql("select true from pg_collation where collprovider = 'i' limit 1").scalar():
-        pytest.skip("this PostgreSQL was built without ICU")
+        missing("a PostgreSQL with ICU", "apt-get install postgresql")
     alike = "provider = icu, locale = 'und-u-ks-level2', deterministic = false"
     connection.exec_driver_sql(f"create collation any_case ({alike})")
     connection.exec_driver_sql("create domain any_cased as text collate any_case")
