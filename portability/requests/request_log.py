@@ -119,13 +119,6 @@ def tables(transaction: Callable[[], AbstractContextManager[Connection]], scope:
         yield table(rows, with_header=number == 0)
 
 
-def by_due_date(connection: Connection, scope: Scope, *, limit: int = 200) -> Sequence[RowMapping]:
-    """Return requests without an answer, the most urgent first: those that are open, and those that failed."""
-    waiting = unanswered()
-    query = select(EXPORT).where(*scope.condition(), waiting).order_by(EXPORT.c.due_at, EXPORT.c.id)
-    return connection.execute(query.limit(limit)).mappings().all()
-
-
 def counts(connection: Connection, scope: Scope) -> Mapping[str, int]:
     """Return the figures for the overview of people who work on requests."""
     waiting = unanswered()

@@ -77,7 +77,7 @@ def test_counts_and_the_queue_tell_what_is_urgent(made: World) -> None:
             connection.execute(update(models.export).where(models.export.c.id == export_id).values(state=state))
     with reading(made.engine) as connection:
         counts = request_log.counts(connection, Scope())
-        queue = [row["id"] for row in request_log.by_due_date(connection, Scope())]
+        queue = [row["id"] for row in exports.recent(connection, is_unanswered=True)]
     assert counts == {"open": 5, "overdue": 2, "soon": 1, "review": 1, "failed": 1}
     assert queue == [late, later, calm, review, failed]
 
@@ -90,13 +90,13 @@ def test_a_failed_request_stays_in_the_queue_until_it_is_answered(made: World) -
         connection.execute(update(models.export).values(state="failed"))
     with reading(made.engine) as connection:
         assert request_log.counts(connection, Scope())["overdue"] == 1
-        assert [row["id"] for row in request_log.by_due_date(connection, Scope())] == [failed]
+        assert [row["id"] for row in exports.recent(connection, is_unanswered=True)] == [failed]
     assert made.view(failed)["alarm"] == "missed"
     with writing(made.engine) as connection:
         assert exports.cancel(connection, failed, actor="officer:o") == "cancelled"
     with reading(made.engine) as connection:
         assert request_log.counts(connection, Scope())["overdue"] == 0
-        assert request_log.by_due_date(connection, Scope()) == []
+        assert exports.recent(connection, is_unanswered=True) == []
     assert made.view(failed)["alarm"] == "none"
 
 
