@@ -16,9 +16,11 @@ from exporters.sql.mapped.way_forms import RowsForm, SoleAddressRowsForm, WayFor
 from exporters.sql.source import FILE
 from portability.api import FieldType, SubjectKind
 from portability.api.names import name_fault
+from portability.api.nouns import FIRST_IDENTITY
 from portability.api.tags import REDACTABLE
 
 TIMES = frozenset({FieldType.DATETIME, FieldType.DATE})
+ACCOUNT = FIRST_IDENTITY[SubjectKind.USER][1]
 
 
 def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
@@ -186,12 +188,22 @@ def _serves_contacts(dataset: SqlDatasetForm, way: WayForm) -> bool:
     return bool(way.dataset) or (way.within or usual) is Within.TENANT
 
 
+def _is_of_no_tenant(form: SqlSourceForm, dataset: SqlDatasetForm, way: RowsForm) -> bool:
+    """Return whether a way compares ids of accounts with the rows of one tenant, and no look-up says at which."""
+    is_at_tenant = dataset.tenant is not None and way.within is not Within.PLATFORM
+    at_tenants = {one.gives for one in form.identity if one.tenant is not None}
+    return is_at_tenant and set(way.identities) == {ACCOUNT} and ACCOUNT not in at_tenants
+
+
 def _way(form: SqlSourceForm, path: Sequence[str | int], dataset: SqlDatasetForm, way: RowsForm) -> Iterator[MapFault]:
     part, number = str(path[-2]), int(path[-1])
     if way in getattr(dataset, part)[:number]:
         yield MapFault((*path, "column"), "the same path is named twice", "remove one of them")
     if way.within is not None and not way.identities:
         yield MapFault((*path, "within"), "`within` is for ways by identities")
+    elif _is_of_no_tenant(form, dataset, way):
+        message = f"no row of {dataset.name!r} has a {ACCOUNT!r} of its tenant: it is valid on the whole platform"
+        yield MapFault((*path, "identities"), message, 'write within = "platform"')
     if way.within is Within.TENANT and dataset.tenant is None:
         yield MapFault((*path, "within"), f"{dataset.name!r} names no tenant", "name its column with `tenant`")
     if part == "staff" and dataset.tenant is None:

@@ -109,7 +109,7 @@ def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
     yield f"{_plain(name)}: a person has to decide how its rows belong to the subject."
     if not table.key:
         yield "It has no primary key: `key` and `order` must be columns that are together unique and never NULL."
-    ways = [_way(proposal, step) for step in reach.steps]
+    ways = [_way(proposal, name, step) for step in reach.steps]
     yield from _dataset(proposal, name, ways)
 
 
@@ -143,23 +143,28 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
 def _rows(proposal: Proposal, name: str) -> Sequence[str]:
     reach = proposal.paths.reached[name]
     if not reach.cost:
-        return [f"{{ column = {_text(proposal.paths.key)}, identities = {_identities(proposal)} }},"]
+        return [f"{{ column = {_text(proposal.paths.key)}, {_identities(proposal, name)} }},"]
     chosen = reach.chosen
     others = [step for step in reach.steps if step is not chosen]
-    return [_way(proposal, step) for step in (chosen,) if step] + [f"# {_way(proposal, step)}" for step in others]
+    led = [_way(proposal, name, step) for step in (chosen,) if step]
+    return led + [f"# {_way(proposal, name, step)}" for step in others]
 
 
-def _identities(proposal: Proposal) -> str:
-    return f'["{FIRST_IDENTITY[proposal.kind][1]}"]'
+def _identities(proposal: Proposal, name: str) -> str:
+    """Return the keys of a way that say which identities select rows of a table."""
+    stated = f'identities = ["{FIRST_IDENTITY[proposal.kind][1]}"]'
+    # The id of an account is valid at all tenants, and not at the tenant of the row alone.
+    is_account = proposal.kind is SubjectKind.USER and proposal.paths.tenant in proposal.catalogue.tables[name].columns
+    return f'{stated}, within = "platform"' if is_account else stated
 
 
-def _way(proposal: Proposal, step: PathStep) -> str:
+def _way(proposal: Proposal, name: str, step: PathStep) -> str:
     inner = [f"column = {_text(step.column)}"]
     if step.through:
         through = f"table = {_text(step.through)}, here = {_text(step.here)}, key = {_text(step.own_key)}"
         inner.insert(0, f"through = [{{ {through} }}]")
     if step.table == proposal.paths.subject and step.key == proposal.paths.key:
-        inner.append(f"identities = {_identities(proposal)}")
+        inner.append(_identities(proposal, name))
     else:
         inner += [f"dataset = {_text(proposal.names[step.table])}", f"key = {_text(step.key)}"]
     remarks = ["by its name: there is no foreign key"] if step.by_name else []

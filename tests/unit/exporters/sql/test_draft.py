@@ -87,6 +87,17 @@ def test_a_tenant_makes_a_processor() -> None:
     assert (form.role, form.dataset[0].tenant, form.tables.undecided) == ("processor", "org_id", ("orgs",))
 
 
+def test_an_account_is_valid_at_every_tenant() -> None:
+    """Its id has no tenant: a way that compares it within the tenant of the row would find no row."""
+    users, notes = made_table("users", columns=["org_id"]), made_table("notes", {"user_id": "users"}, ["org_id"])
+    members = made_table("members", {"user_id": "users", "team_id": "teams"})
+    teams = made_table("teams", columns=["org_id"])
+    form = parsed(drafted(made_catalogue(users, notes, members, teams), "org_id"))
+    within = {one.name: one.exact_rows[0].within for one in form.dataset}
+
+    assert within == {"users": "platform", "notes": "platform", "teams": "platform", "members": None}
+
+
 HOSTILE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda name: "." not in name)
 
 

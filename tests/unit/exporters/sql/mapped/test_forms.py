@@ -94,6 +94,23 @@ def test_a_good_map_is_parsed() -> None:
     assert found.exact_rows[0].key == "id"
 
 
+@pytest.mark.parametrize("kind", ["user_id", "staff_id"])
+def test_an_account_counts_at_a_tenant_that_a_look_up_finds(kind: str) -> None:
+    """A look-up that says at which tenants an account is valid makes its id one of these tenants."""
+    rows = f'table = "orders"\ntenant = "org"\nrows = [{{ column = "user_id", identities = ["{kind}"] }}]'
+    found = f"""[[identity]]
+table = "members"
+from = "user_id"
+column = "user"
+value = "user"
+gives = "{kind}"
+tenant = "org"
+verified = true
+"""
+    of_tenant = ORDERS.partition("table")[0] + rows + ORDERS.partition("}]")[2]
+    assert KIND.parse(MapText("shop.toml", HEAD + found + of_tenant)).form.dataset[0].tenant == "org"
+
+
 def test_the_example_of_the_page_is_a_map() -> None:
     """docs/maps.md shows a map that is only refused for the dataset that it leaves out."""
     page = (Path(__file__).parents[5] / "docs" / "maps.md").read_text()
@@ -135,6 +152,11 @@ def test_the_example_of_the_page_is_a_map() -> None:
             'identities = ["user_id"]',
             'identities = ["user_id"], within = "tenant"',
             "10:57: 'orders' names no tenant",
+        ),
+        (
+            'table = "orders"',
+            'table = "orders"\ntenant = "org"',
+            "11:31: no row of 'orders' has a 'user_id' of its tenant",
         ),
         ('id = { text = "Identifier." }', 'id = { text = "I.", keys = ["/a"] }', "12:1: only an object has `keys`"),
         ('id = { text = "Identifier." }', 'id = { text = "I.", person = "staff" }', "12:21: only a text or object"),
