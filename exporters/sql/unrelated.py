@@ -78,12 +78,21 @@ def _ways(relations: Relations, belonging: Belonging, table: FromClause, tenant:
 def _way(relations: Relations, belonging: Belonging, rule: Rule, t: FromClause, tenant: str) -> _JoinedWay | None:
     if isinstance(rule, ByColumn):
         is_of_person = rule.within is Within.TENANT and relations.address_book().identity in rule.identities
-        return _names_person(relations, belonging, rule, t) if is_of_person else None
+        return _limited(_names_person(relations, belonging, rule, t), rule, t) if is_of_person else None
     if isinstance(rule, ByParent):
-        return _has_parent(relations, rule, t, tenant)
+        return _limited(_has_parent(relations, rule, t, tenant), rule, t)
     if isinstance(rule, ByAddress):
         return _has_address(relations, rule, t, tenant)
     return _has_member(relations, belonging, rule, t, tenant) if isinstance(rule, ByMember) else None
+
+
+def _limited(way: _JoinedWay | None, rule: ByColumn | ByParent, t: FromClause) -> _JoinedWay | None:
+    """Return the way of the rows that fulfil the conditions of a rule."""
+    if way is None or not rule.where:
+        return way
+    # Not NULL: its negation would not be true.
+    conditions = [func.coalesce(condition.on(t), false()) for condition in rule.where]
+    return _JoinedWay(and_(way.condition, *conditions), way.joins)
 
 
 def _names_person(relations: Relations, belonging: Belonging, rule: ByColumn, t: FromClause) -> _JoinedWay:

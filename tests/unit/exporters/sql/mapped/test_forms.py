@@ -192,6 +192,11 @@ def test_faults(old: str, new: str, fault: str) -> None:
         ('dataset = "calls"\nspoken', 'dataset = "call"\nspoken', "36:1: unknown dataset 'call'"),
         ('spoken = "said"', 'spoken = "calls"', "37:1: 'calls' is not a part with a field `text`"),
         ('call = { text = "The call." }', "", "36:1: all parts of 'calls' name it by a field"),
+        (
+            "part = true",
+            'part = true, where = [{ column = "at", null = true }]',
+            "25:47: a `part` has no conditions of its own",
+        ),
         ('name = "said"', 'name = "vcon"', "36:1: the conversations are the dataset 'vcon'"),
     ],
 )
