@@ -196,7 +196,7 @@ def _by_names(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
 
 
 def _prefix(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    """Return the first words that most tables share, such as `wp` of `wp_users`; empty if there are none."""
+    """Return the first words that most tables share, such as `wp` of `wp_users`; empty without such words."""
     every = [tuple(parts) for parts in names]
     most = Counter(parts[:length] for parts in every for length in range(1, PREFIX_MAX + 1) if len(parts) > length)
     shared = [prefix for prefix, count in most.items() if 2 * count > len(every) > 1]

@@ -8,7 +8,7 @@ import pytest
 
 from exporters.maps.kinds import MapKind
 from exporters.maps.reading import MapText
-from exporters.sql.mapped.form_faults import form_faults
+from exporters.sql.mapped.form_faults import NAMED_TENANT, form_faults
 from exporters.sql.mapped.forms import SqlSourceForm
 from portability.api.errors import BadMap
 
@@ -111,6 +111,36 @@ verified = true
     assert KIND.parse(MapText("shop.toml", HEAD + found + of_tenant)).form.dataset[0].tenant == "org"
 
 
+FOUND = """[[identity]]
+table = "members"
+from = "user_id"
+column = "user"
+value = "id"
+gives = "member"
+tenant = "org"
+verified = true
+[[identity]]
+table = "links"
+from = "member"
+column = "member"
+value = "file"
+gives = "file"
+verified = true
+"""
+
+
+def test_what_is_valid_at_a_tenant_leads_to_its_rows_alone() -> None:
+    """A look-up or a way that names no tenant finds nothing by an identity of one tenant: it is refused."""
+    by_member = ORDERS.replace('identities = ["user_id"]', 'identities = ["member"]')
+    assert _faults(HEAD + FOUND + by_member) == [
+        f"shop.toml:{fault} ({NAMED_TENANT})"
+        for fault in (
+            "14:1: a 'member' is valid at one tenant, and no column names the tenant: nothing is found",
+            "25:31: no row of 'orders' has a member of the whole platform: it is valid at one tenant",
+        )
+    ]
+
+
 def test_the_example_of_the_page_is_a_map() -> None:
     """docs/maps.md shows a map that is only refused for the dataset that it leaves out."""
     page = (Path(__file__).parents[5] / "docs" / "maps.md").read_text()
@@ -156,7 +186,7 @@ def test_the_example_of_the_page_is_a_map() -> None:
         (
             'table = "orders"',
             'table = "orders"\ntenant = "org"',
-            "11:31: no row of 'orders' has a 'user_id' of its tenant",
+            "11:31: no row of 'orders' has a user_id of its tenant",
         ),
         ('id = { text = "Identifier." }', 'id = { text = "I.", keys = ["/a"] }', "12:1: only an object has `keys`"),
         ('id = { text = "Identifier." }', 'id = { text = "I.", person = "staff" }', "12:21: only a text or object"),
