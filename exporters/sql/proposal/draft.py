@@ -14,6 +14,7 @@ from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, 
 from exporters.sql.proposal.names import Guess, guess, words
 from exporters.sql.proposal.paths import Paths, PathStep
 from portability.api import FieldType, SubjectKind
+from portability.api.names import name_fault
 from portability.api.nouns import FIRST_IDENTITY
 
 HEAD = """\
@@ -49,11 +50,15 @@ class Proposal:
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """Return the names of the datasets by table, each once."""
+        """Return the names of the datasets by table, as archives may have them."""
         names: dict[str, str] = {}
+        taken: set[str] = set()
         for table in self.catalogue.tables:
             name = _UNNAMED.sub("_", table)[:NAME_MAX]
-            names[table] = name if name not in names.values() else f"{name[: NAME_MAX - 6]}_{len(names)}"
+            if name_fault(name) or name.lower() in taken:
+                name = f"{name[: NAME_MAX - 6]}_{len(names)}"
+            names[table] = name
+            taken.add(name.lower())
         return names
 
     @property

@@ -98,6 +98,16 @@ def test_an_account_is_valid_at_every_tenant() -> None:
     assert within == {"users": "platform", "notes": "platform", "teams": "platform", "members": None}
 
 
+def test_datasets_have_names_that_archives_may_have() -> None:
+    """Names that differ by case alone, and those that Windows reserves, get a number."""
+    tables = [made_table(name, {"user_id": "users"}) for name in ("Orders", "con", "orders", "a b", "a_b", "AUX")]
+    form = parsed(drafted(made_catalogue(USERS, *tables)))
+
+    named = {one.table: one.name for one in form.dataset}
+    assert named["Orders"] == "Orders"
+    assert {named[name] for name in ("con", "orders", "a_b", "AUX")} == {"con_2", "orders_3", "a_b_5", "AUX_6"}
+
+
 HOSTILE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda name: "." not in name)
 
 
