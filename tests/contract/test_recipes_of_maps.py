@@ -11,7 +11,7 @@ from repository import ROOT
 from source_accounts import execute_all, mapped_sources, owner_and_reader
 
 from exporters.sql.mapped.exporter import MappedExporter
-from portability.api import Selection, Subject, SubjectKind
+from portability.api import CoverageKind, Selection, Subject, SubjectKind
 from portability.testing import sample_subject
 
 RECIPES = (ROOT / "docs" / "maps.md").read_text("utf-8").partition("## Recipes\n")[2].partition("\n## ")[0]
@@ -71,6 +71,31 @@ def test_a_number_that_names_rows_of_several_tables(opened_recipe: Callable[...,
 
     found = {name: values(exporter, sample_subject(SubjectKind.USER, name), "comments") for name in ("1", "2", "3")}
     assert found == {"1": [1, 4], "2": [2, 3], "3": []}
+    assert not [one.detail for one in exporter.check().findings if one.kind is CoverageKind.UNFIT]
+
+
+def test_a_way_without_the_type_beside_its_number_does_not_fit(opened_recipe: Callable[..., MappedExporter]) -> None:
+    """The check names each such way, also in a step; a condition on the type, whatever it is, is a decision."""
+    text = re.sub(r", where = \[.*?\]", "", example("Links to rows of several tables"))
+    files = """
+[[dataset]]
+name = "files"
+title = "Files"
+description = "Files."
+provenance = "observed"
+table = "files"
+rows = [{ column = "owner_id", identities = ["user_id"], through = [
+  { table = "comments", here = "id", key = "comment_id" },
+] }]
+[dataset.fields]
+id = { type = "integer", text = "Id." }
+"""
+    made = "create table files (id integer primary key, comment_id integer)"
+    exporter = opened_recipe(HEAD + text + files, *PEOPLE, *COMMENTS, made)
+
+    found = [(one.dataset, one.detail) for one in exporter.check().findings if one.kind is CoverageKind.UNFIT]
+    detail = "'owner_id' of comments may name rows of several tables: no condition is on 'owner_type'"
+    assert found == [("comments", detail), ("comments", detail), ("files", detail)]
 
 
 FILES = """

@@ -11,7 +11,7 @@ from functools import cached_property
 from sqlalchemy import DateTime
 
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, type_in_maps
-from exporters.sql.proposal.names import Guess, guess, words
+from exporters.sql.proposal.names import Guess, guess, type_beside, words
 from exporters.sql.proposal.paths import Paths, PathStep
 from portability.api import FieldType, SubjectKind
 from portability.api.names import name_fault
@@ -106,7 +106,12 @@ def draft(proposal: Proposal) -> str:
 def _why(proposal: Proposal, name: str) -> str:
     if name in proposal.paths.reached:
         return "leads to the subject: see above"
-    return "a view" if proposal.catalogue.tables[name].is_view else "no path to the subject"
+    table = proposal.catalogue.tables[name]
+    if table.is_view:
+        return "a view"
+    typed = ((column, type_beside(column, table.columns)) for column in table.columns)
+    mixed = [f"{_plain(column)} names rows of several tables, as {_plain(kind)} says" for column, kind in typed if kind]
+    return "; ".join(["no key and no name leads to the subject", *mixed])
 
 
 def _unclear(proposal: Proposal, name: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from importlib.resources import files
 from itertools import pairwise
@@ -47,6 +47,18 @@ _PLAIN_FIRST, _PLAIN_LAST = frozenset(_LISTS["other"]["first"]), frozenset(_LIST
 def words(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case: `LastLoginIp2` and `last_login_ip2` give the same."""
     return tuple(word.lower() for word in _WORD.findall(name))
+
+
+def type_beside(column: str, columns: Iterable[str]) -> str | None:
+    """Return the column that says of which table a row is that `column` names, such as `owner_type` for `owner_id`.
+
+    None: the column seems to name rows of one table.
+    """
+    by_words = {"".join(words(name)): name for name in columns}
+    named = "".join(words(column))
+    stem = named.removesuffix("id")
+    kinds = [f"{stem}type", *(("type", "contenttypeid") if stem == "object" else ())]
+    return next((by_words[kind] for kind in kinds if kind in by_words), None) if stem not in {"", named} else None
 
 
 def guess(name: str, kind: TypeEngine[Any]) -> Guess:

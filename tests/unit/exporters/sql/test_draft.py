@@ -108,6 +108,15 @@ def test_datasets_have_names_that_archives_may_have() -> None:
     assert {named[name] for name in ("con", "orders", "a_b", "AUX")} == {"con_2", "orders_3", "a_b_5", "AUX_6"}
 
 
+def test_a_draft_names_numbers_that_are_of_several_tables() -> None:
+    """The search sees no path there, and the draft says why."""
+    text = drafted(made_catalogue(USERS, made_table("notes", columns=["owner_id", "owner_type"]), made_table("rates")))
+
+    mixed = "owner_id names rows of several tables, as owner_type says"
+    assert f'"notes",  # no key and no name leads to the subject; {mixed}\n' in text
+    assert '"rates",  # no key and no name leads to the subject\n' in text
+
+
 HOSTILE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda name: "." not in name)
 
 
