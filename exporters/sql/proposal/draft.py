@@ -198,7 +198,7 @@ def _proposals(table: CatalogueTable) -> Iterator[str]:
     internal = [name for name, found in guesses.items() if found is Guess.BINARY]
     if internal:
         yield "# [dataset.internal]"
-        yield from (f'# {_key(name)} = "bytes, which no field can have"' for name in internal)
+        yield from (f'# {_key(name)} = "bytes; on MariaDB a field can have those that are texts"' for name in internal)
 
 
 def _field(column: CatalogueColumn, found: Guess, key: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import BINARY, JSON, VARBINARY, LargeBinary, String
+from sqlalchemy.dialects.mysql import LONGBLOB, MEDIUMBLOB, TINYBLOB
 from sqlalchemy.types import NullType, TypeEngine
 
 
@@ -68,7 +69,7 @@ def guess(name: str, kind: TypeEngine[Any]) -> Guess:
         return Guess.OTHER
     if _is_secret(parts) and _is_text(kind):
         return Guess.SECRET
-    if isinstance(kind, LargeBinary | BINARY):
+    if isinstance(kind, LargeBinary | BINARY | TINYBLOB | MEDIUMBLOB | LONGBLOB):
         return Guess.BINARY
     if isinstance(kind, JSON):
         return Guess.FREE_TEXT
@@ -79,7 +80,7 @@ def guess(name: str, kind: TypeEngine[Any]) -> Guess:
 
 def _is_text(kind: TypeEngine[Any]) -> bool:
     """Return whether a value may be a text or bytes: a number, time or truth value is never a secret by its name."""
-    may_be = String | LargeBinary | BINARY | VARBINARY | JSON | NullType
+    may_be = String | LargeBinary | BINARY | VARBINARY | JSON | NullType | TINYBLOB | MEDIUMBLOB | LONGBLOB
     return isinstance(kind, may_be) or kind.__visit_name__.lower() in {"uuid", "bytea"}
 
 

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy
 from repository import ROOT
 from sqlalchemy import BINARY, JSON, VARBINARY, BigInteger, Boolean, DateTime, LargeBinary, String, Text, Uuid
+from sqlalchemy.dialects.mysql import LONGBLOB, TINYBLOB
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.proposal.names import Guess, guess, type_beside, words
@@ -60,6 +61,8 @@ def labelled() -> Sequence[tuple[str, Guess]]:
         ("notes", String(40), Guess.FREE_TEXT),
         ("custom_fields", JSON(), Guess.FREE_TEXT),
         ("photo", LargeBinary(), Guess.BINARY),
+        ("photo", LONGBLOB(), Guess.BINARY),
+        ("user_password", TINYBLOB(), Guess.SECRET),
         ("contactEmail", String(), Guess.PERSONAL),
         ("product_name", String(), Guess.OTHER),
         ("date_of_birth", DateTime(), Guess.PERSONAL),
