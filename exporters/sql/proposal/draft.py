@@ -31,6 +31,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("deleted", ("deleted_at", "deleted", "removed_at")),
 )
 """Keys of a dataset, each with the usual names of its column."""
+INTERNAL = '# Tables that say nothing about a person, each on a line: table = "why it says nothing"'
 WITHHELD_REASON = "with it another person could act as you"
 NAME_MAX = 100
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -98,9 +99,9 @@ def draft(proposal: Proposal) -> str:
         lines += [*_dataset(proposal, name, _rows(proposal, name)), ""]
     for name in unclear:
         lines += [f"# {line}".rstrip() for line in _unclear(proposal, name)] + [""]
-    lines += ["[tables]", "internal = {}", "undecided = ["]
+    lines += ["[tables]", "undecided = ["]
     lines += [f"    {_text(name)},  # {_why(proposal, name)}" for name in (*unclear, *apart)]
-    return "\n".join([*lines, "]", ""])
+    return "\n".join([*lines, "]", "[tables.internal]", INTERNAL, ""])
 
 
 def _why(proposal: Proposal, name: str) -> str:

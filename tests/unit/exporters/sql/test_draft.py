@@ -79,6 +79,13 @@ def test_a_table_without_key_is_a_comment() -> None:
     assert ([one.name for one in form.dataset], form.tables.undecided) == (["users"], ("log",))
 
 
+def test_tables_without_people_are_written_below_the_draft() -> None:
+    """Hundreds of tables do not fit on the one line that TOML has for a table within braces: each has a line."""
+    form = parsed(drafted(made_catalogue(USERS, made_table("rates"))).replace('"rates",', "") + 'rates = "prices"\n')
+
+    assert (form.tables.internal, form.tables.undecided) == ({"rates": "prices"}, ())
+
+
 def test_a_tenant_makes_a_processor() -> None:
     """The column that names companies leads to no person."""
     users = made_table("users", {"org_id": "orgs"})
