@@ -78,6 +78,11 @@ class Proposal:
         """Return the tables whose rows do not lead to the subject."""
         return sorted(self.catalogue.tables.keys() - self.paths.reached.keys())
 
+    def is_of_company(self, table: str) -> bool:
+        """Return whether the rows of a table with a key name a tenant, and lead to no subject."""
+        found = self.catalogue.tables[table]
+        return table not in self.paths.reached and bool(found.key) and self.paths.tenant in found.columns
+
     def _is_certain(self, table: str) -> bool:
         while self.catalogue.tables[table].key:
             if table == self.paths.subject:
@@ -99,6 +104,8 @@ def draft(proposal: Proposal) -> str:
         lines += [*_dataset(proposal, name, _rows(proposal, name)), ""]
     for name in unclear:
         lines += [f"# {line}".rstrip() for line in _unclear(proposal, name)] + [""]
+    for name in filter(proposal.is_of_company, apart):
+        lines += [f"# {line}".rstrip() for line in _of_company(proposal, name)] + [""]
     lines += ["[tables]", "undecided = ["]
     lines += [f"    {_text(name)},  # {_why(proposal, name)}" for name in (*unclear, *apart)]
     return "\n".join([*lines, "]", "[tables.internal]", INTERNAL, ""])
@@ -110,6 +117,8 @@ def _why(proposal: Proposal, name: str) -> str:
     table = proposal.catalogue.tables[name]
     if table.is_view:
         return "a view"
+    if proposal.is_of_company(name):
+        return "its rows name a company: see above"
     typed = ((column, type_beside(column, table.columns)) for column in table.columns)
     mixed = [f"{_plain(column)} names rows of several tables, as {_plain(kind)} says" for column, kind in typed if kind]
     return "; ".join(["no key and no name leads to the subject", *mixed])
@@ -124,6 +133,11 @@ def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
     yield from _dataset(proposal, name, ways)
 
 
+def _of_company(proposal: Proposal, name: str) -> Iterator[str]:
+    yield f"{_plain(name)}: its rows name a company and no person. Take it for exports of a company."
+    yield from _dataset(proposal, name, ())
+
+
 def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str]:
     table, tenant = proposal.catalogue.tables[name], proposal.paths.tenant
     yield "[[dataset]]"
@@ -134,9 +148,12 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
     yield f"table = {_text(name)}"
     if tenant in table.columns:
         yield f"tenant = {_text(str(tenant))}"
-    yield "rows = ["
-    yield from (f"    {way}" for way in ways)
-    yield "]"
+    if ways:
+        yield "rows = ["
+        yield from (f"    {way}" for way in ways)
+        yield "]"
+    else:
+        yield f'kinds = ["{SubjectKind.TENANT}"]'
     named = [_field_name(column) for column in table.key]
     yield f"key = [{', '.join(map(_text, named))}]"
     if named != list(table.key):

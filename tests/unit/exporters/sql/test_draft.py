@@ -79,6 +79,19 @@ def test_a_table_without_key_is_a_comment() -> None:
     assert ([one.name for one in form.dataset], form.tables.undecided) == (["users"], ("log",))
 
 
+def test_rows_of_a_company_alone_are_a_comment() -> None:
+    """Taken over, the comment is a dataset for exports of a company, without a way to a person."""
+    rates = made_table("rates", columns=["org_id", "price"])
+    text = drafted(made_catalogue(made_table("users", columns=["org_id"]), rates), "org_id")
+    assert '"rates",  # its rows name a company: see above' in text
+    comment = text.partition("for exports of a company.\n")[2].partition("\n\n")[0]
+    taken = re.sub(r"^# ", "", comment, flags=re.MULTILINE).partition("# [dataset.fields]")[0]
+    form = parsed(text.partition("[tables]")[0] + taken)
+
+    assert (form.dataset[1].table, form.dataset[1].tenant, form.dataset[1].rows) == ("rates", "org_id", ())
+    assert form.dataset[1].kinds == {"tenant"}
+
+
 def test_tables_without_people_are_written_below_the_draft() -> None:
     """Hundreds of tables do not fit on the one line that TOML has for a table within braces: each has a line."""
     form = parsed(drafted(made_catalogue(USERS, made_table("rates"))).replace('"rates",', "") + 'rates = "prices"\n')
