@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import DateTime
-
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, type_in_maps
 from exporters.sql.proposal.names import Guess, guess, type_beside, words
 from exporters.sql.proposal.paths import Paths, PathStep
@@ -28,7 +26,7 @@ HEAD = """\
 TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("created", ("created_at", "created", "created_on", "date_created", "inserted_at", "creation_date")),
     ("changed", ("updated_at", "modified_at", "changed_at", "updated", "modified", "last_modified")),
-    ("deleted", ("deleted_at", "deleted", "removed_at")),
+    ("deleted", ("deleted_at", "deleted", "removed_at", "is_deleted")),
 )
 """Keys of a dataset, each with the usual names of its column."""
 INTERNAL = '# Tables that say nothing about a person, each on a line: table = "why it says nothing"'
@@ -160,7 +158,8 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
         yield f"order = [{', '.join(map(_text, table.key))}]"
     for key, names in TIMES:
         found = next((one for one in names if one in table.columns), None)
-        if found and isinstance(table.columns[found].type, DateTime):
+        kinds = {FieldType.DATETIME, FieldType.BOOLEAN} if key == "deleted" else {FieldType.DATETIME}
+        if found and type_in_maps(table.columns[found].type) in kinds:
             yield f"{key} = {_text(found)}"
     yield "undecided = ["
     yield from (f"    {_text(column)}," for column in table.columns)

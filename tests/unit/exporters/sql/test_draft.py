@@ -9,7 +9,9 @@ import pytest
 from catalogues_made import made_catalogue, made_table
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import LargeBinary, String
+from sqlalchemy import BigInteger, Boolean, DateTime, LargeBinary, String
+from sqlalchemy.dialects.mysql import TINYINT
+from sqlalchemy.types import TypeEngine
 
 from exporters.maps.reading import MapText
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable
@@ -90,6 +92,23 @@ def test_rows_of_a_company_alone_are_a_comment() -> None:
 
     assert (form.dataset[1].table, form.dataset[1].tenant, form.dataset[1].rows) == ("rates", "org_id", ())
     assert form.dataset[1].kinds == {"tenant"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("deleted", TINYINT(display_width=1), "deleted"),
+        ("is_deleted", Boolean(), "is_deleted"),
+        ("deleted_at", DateTime(), "deleted_at"),
+        ("deleted", BigInteger(), None),
+    ],
+)
+def test_a_mark_of_deleted_rows_is_a_time_or_a_truth(name: str, kind: TypeEngine[object], expected: str | None) -> None:
+    """Rows that the source took for deleted are counted as such; EspoCRM and SuiteCRM mark them by a truth value."""
+    users = CatalogueTable(
+        "users", {"id": USERS.columns["id"], name: CatalogueColumn(name, kind, True)}, ("id",), (), (), ()
+    )
+    assert parsed(drafted(Catalogue({"users": users}))).dataset[0].deleted == expected
 
 
 def test_tables_without_people_are_written_below_the_draft() -> None:
