@@ -203,7 +203,7 @@ def test_bytes_are_texts_or_a_gap(read_from: Callable[[str], Read]) -> None:
 
 @pytest.mark.parametrize("kind", ["tinyblob", "blob", "mediumblob", "longblob"])
 def test_texts_in_a_blob_are_exact(read_from: Callable[[str], Read], kind: str) -> None:
-    """Request Tracker and MediaWiki store texts there; what is no text is a gap, and changes no other value."""
+    """Request Tracker and MediaWiki store texts there. A value that is not UTF-8 is a gap, and changes no other."""
     records, gaps = read_from("mysql")(
         table_of(f"v {kind}", "'Zo\u00eb \U0001f600\n'", "x'89504e47'", "null", "''"), {"v": ("v", "string")}
     )

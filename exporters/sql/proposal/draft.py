@@ -190,7 +190,10 @@ def _way(proposal: Proposal, name: str, step: PathStep) -> str:
     if step.through:
         through = f"table = {_text(step.through)}, here = {_text(step.here)}, key = {_text(step.own_key)}"
         inner.insert(0, f"through = [{{ {through} }}]")
-    if step.table == proposal.paths.subject and step.key == proposal.paths.key:
+    has_tenant = proposal.paths.tenant in proposal.catalogue.tables[name].columns
+    # A contact is known to one tenant, so a row that names none is led by the record of the contact.
+    is_led = has_tenant or proposal.kind is not SubjectKind.CONTACT
+    if is_led and step.table == proposal.paths.subject and step.key == proposal.paths.key:
         inner.append(_identities(proposal, name))
     else:
         inner += [f"dataset = {_text(proposal.names[step.table])}", f"key = {_text(step.key)}"]

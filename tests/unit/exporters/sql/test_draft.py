@@ -156,6 +156,20 @@ def test_a_draft_names_numbers_that_are_of_several_tables() -> None:
     assert '"rates",  # no key and no name leads to the subject\n' in text
 
 
+def test_a_row_without_tenant_is_led_by_the_record_of_a_contact() -> None:
+    """Ids of contacts are valid at one tenant, so a way that compares them with such a row would be refused."""
+    users, deals = made_table("users", columns=["org_id"]), made_table("deals", columns=["org_id"])
+    links = made_table("links", {"user_id": "users", "deal_id": "deals"})
+    catalogue = made_catalogue(users, deals, links)
+    found = paths.find(catalogue, "users", "id", "org_id")
+    text = draft(Proposal(catalogue, found, SubjectKind.CONTACT, "CRM"))
+    taken = re.sub(r"undecided = \[\n.*?\n\]\n", "", text.partition("[tables]")[0], flags=re.DOTALL)
+    form = parsed(re.sub(r"^# (\[dataset.fields\]|\w+ = )", r"\1", taken, flags=re.MULTILINE))
+    ways = {one.name: (one.exact_rows[0].identities, one.exact_rows[0].dataset) for one in form.dataset}
+
+    assert ways == {"users": (("contact_id",), None), "deals": (("contact_id",), None), "links": ((), "users")}
+
+
 HOSTILE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda name: "." not in name)
 
 
@@ -197,7 +211,7 @@ def test_a_name_that_no_archive_has_gets_another(name: str, expected: str) -> No
 
 
 def test_bytes_are_proposed_as_internal() -> None:
-    """Most are no texts: the proposal says where a field can have them."""
+    """Few are texts: the proposal says where a field can have them."""
     columns = {"id": USERS.columns["id"], "photo": CatalogueColumn("photo", LargeBinary(), True)}
     users = CatalogueTable("users", columns, ("id",), (), (), ())
 
