@@ -123,6 +123,12 @@ class Single(Double[float]):
     cache_ok = True
 
 
+class IntegerTruth(Boolean):
+    """A truth value that the database stores as an integer: 0 is false, and every other number is true."""
+
+    cache_ok = True
+
+
 class BitTruth(Boolean):
     """A single bit on MariaDB, which by itself gives it as a byte."""
 

@@ -27,7 +27,7 @@ ALLOWED = {
     ColumnNeed.TIME: {TIME},
     ColumnNeed.DAY: {TIME, DAY},
     ColumnNeed.TRUTH: {FieldType.BOOLEAN, FieldType.INTEGER},
-    ColumnNeed.MARK: {TIME, DAY, FieldType.BOOLEAN},
+    ColumnNeed.MARK: {TIME, DAY, FieldType.BOOLEAN, FieldType.INTEGER},
     ColumnNeed.NUMBER: {FieldType.INTEGER},
 }
 """The types that a column may have, by what the map needs of it."""
