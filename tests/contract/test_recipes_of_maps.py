@@ -33,8 +33,8 @@ COMMENTS = [
 def example(title: str) -> str:
     """The TOML of a recipe."""
     section = RECIPES.partition(f"### {title}\n")[2].partition("\n### ")[0]
-    (found,) = re.findall(r"^```toml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    return found
+    found: list[str] = re.findall(r"^```toml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    return "".join(found)
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])

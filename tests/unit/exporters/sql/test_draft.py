@@ -91,7 +91,7 @@ def test_rows_of_a_company_alone_are_a_comment() -> None:
     form = parsed(text.partition("[tables]")[0] + taken)
 
     assert (form.dataset[1].table, form.dataset[1].tenant, form.dataset[1].rows) == ("rates", "org_id", ())
-    assert form.dataset[1].kinds == {"tenant"}
+    assert form.dataset[1].kinds == frozenset({SubjectKind.TENANT})
 
 
 @pytest.mark.parametrize(
