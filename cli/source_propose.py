@@ -78,6 +78,6 @@ def propose_command(
 def _print(context: Context, found: Proposal, target: Path | None) -> None:
     context.console.print(
         f"{target}: {len(found.certain)} datasets; for {len(found.unclear)} tables a person has to choose the path; "
-        f"{len(found.apart)} tables lead to no subject",
+        f"from {len(found.apart)} tables no key and no name leads to the subject",
         markup=False,
     )

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, Text, cast, lit
 from exporters.sql.address_candidates import may_contain, member_may_be, member_may_have
 from exporters.sql.addresses import Owner, had_it_together, is_of_one, same_name
 from exporters.sql.belonging import AddressBook, Belonging, ByAddress, ByMember
+from exporters.sql.columns import members_of
 from exporters.sql.identifiers import at_tenants, names_any, written
 from exporters.sql.marks import is_set
 from exporters.sql.values import exact
@@ -191,7 +192,7 @@ def _candidates(
     """Select the number of the rule, key, text and times of the rows that may lead to the person."""
     t = belonging.table
     times = [exact(t.c[name]) for name in rule.at]
-    text = cast(t.c[rule.members if isinstance(rule, ByMember) else rule.address], Text)
+    text = cast(members_of(t.c[rule.members]) if isinstance(rule, ByMember) else t.c[rule.address], Text)
     columns: list[ColumnElement[Any]] = [literal(number), written(t.c[belonging.key]), text, *times]
     columns += [cast(null(), Text) for _missing in range(len(times), width)]
     conditions = [names_any(t.c[belonging.tenant or ""], [tenant]), may_lead]
@@ -208,7 +209,7 @@ def _may_lead(
     t = belonging.table
     if isinstance(rule, ByAddress):
         return or_(*(may_contain(t.c[rule.address], one.kind, one.address) for one in searched))
-    text = cast(t.c[rule.members], Text)
+    text = cast(members_of(t.c[rule.members]), Text)
     named: list[ColumnElement[bool]] = [member_may_be(text, key) for key in own]
     return or_(*named, *(member_may_have(text, one.kind, one.address) for one in searched))
 

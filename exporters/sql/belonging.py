@@ -35,44 +35,6 @@ class Within(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ByColumn:
-    """Rows whose column contains a verified identity of the subject.
-
-    TOML: `{ column = "contact_id", identities = ["contact_id"] }`.
-    """
-
-    column: str
-    identities: tuple[str, ...]
-    """Kinds of identities."""
-    within: Within = Within.TENANT
-    fold: bool = False
-    """Whether ASCII case is ignored, as in e-mail addresses."""
-    only_if_null: str | None = None
-    """A column that must be NULL: a row of an account belongs to the account, whatever its address is."""
-    for_addresses: bool = False
-    """Whether a subject that is an address has such rows too; only for identities of the whole platform."""
-
-
-@dataclass(frozen=True, slots=True)
-class ByParent:
-    """Rows whose column refers to a row of another dataset that belongs to the subject, at the same tenant.
-
-    TOML: `{ column = "call_id", dataset = "calls/calls" }`. The other dataset may itself use parents: any number of
-    steps. A reference may go the other way: `{ column = "id", dataset = "crm/deals", key = "company_id" }`.
-    """
-
-    column: str
-    dataset: str
-    """The other dataset, as `exporter/dataset`."""
-    key: str = "id"
-    """The column of the other dataset that the reference names."""
-    only_if_null: str | None = None
-    """A column of the other dataset that must be NULL, such as the end of a membership."""
-    is_part: bool = False
-    """Whether the row is a part of the other row: a row whose parent has another tenant is delivered to no one."""
-
-
-@dataclass(frozen=True, slots=True)
 class RowCondition:
     """A condition on a column; exactly one of the four is set."""
 
@@ -99,6 +61,48 @@ class RowCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class ByColumn:
+    """Rows whose column contains a verified identity of the subject.
+
+    TOML: `{ column = "contact_id", identities = ["contact_id"] }`.
+    """
+
+    column: str
+    identities: tuple[str, ...]
+    """Kinds of identities."""
+    within: Within = Within.TENANT
+    fold: bool = False
+    """Whether ASCII case is ignored, as in e-mail addresses."""
+    only_if_null: str | None = None
+    """A column that must be NULL: a row of an account belongs to the account, whatever its address is."""
+    for_addresses: bool = False
+    """Whether a subject that is an address has such rows too; only for identities of the whole platform."""
+    where: tuple[RowCondition, ...] = ()
+    """Conditions for the rows that it leads to the subject, such as the type of the row that a number names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByParent:
+    """Rows whose column refers to a row of another dataset that belongs to the subject, at the same tenant.
+
+    TOML: `{ column = "call_id", dataset = "calls/calls" }`. The other dataset may itself use parents: any number of
+    steps. A reference may go the other way: `{ column = "id", dataset = "crm/deals", key = "company_id" }`.
+    """
+
+    column: str
+    dataset: str
+    """The other dataset, as `exporter/dataset`."""
+    key: str = "id"
+    """The column of the other dataset that the reference names."""
+    only_if_null: str | None = None
+    """A column of the other dataset that must be NULL, such as the end of a membership."""
+    is_part: bool = False
+    """Whether the row is a part of the other row: a row whose parent has another tenant is delivered to no one."""
+    where: tuple[RowCondition, ...] = ()
+    """As in `ByColumn`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A table on the way from a row to what decides, such as the table of a relation of many to many."""
 
@@ -120,6 +124,8 @@ class ByThrough:
 
     steps: tuple[Step, ...]
     way: ByColumn | ByParent
+    where: tuple[RowCondition, ...] = ()
+    """As in `ByColumn`, on the table of the row; the inner way has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, LooseText, Single
+from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, IntegerTruth, LooseText, Single
 from exporters.sql.stored_names import described_tables, stored_names
 from exporters.sql.values import field_type
 from portability.api import FieldType
@@ -157,7 +157,7 @@ def _number(kind: TypeEngine[Any]) -> TypeEngine[Any]:
         case mysql.FLOAT():
             return Single()
         case mysql.TINYINT(display_width=1) | types.Boolean():
-            return types.Boolean()
+            return IntegerTruth() if isinstance(kind, mysql.TINYINT) else types.Boolean()
         case types.Float():
             return types.Double()
         case types.Numeric():

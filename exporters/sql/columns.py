@@ -9,6 +9,7 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     Column,
     ColumnElement,
@@ -21,7 +22,10 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    func,
+    type_coerce,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
@@ -119,6 +123,12 @@ class Single(Double[float]):
     cache_ok = True
 
 
+class IntegerTruth(Boolean):
+    """A truth value that the database stores as an integer: 0 is false, and every other number is true."""
+
+    cache_ok = True
+
+
 class BitTruth(Boolean):
     """A single bit on MariaDB, which by itself gives it as a byte."""
 
@@ -189,6 +199,10 @@ def _folded_mysql(element: folded, compiler: SQLCompiler, **options: Any) -> str
     return text
 
 
+_WORDS_OF_JSON = r"""'"((?:[^"\\]|\\.)*)"|([0-9]+)'"""
+"""Texts and integers in JSON, as a pattern of PostgreSQL."""
+
+
 class json_texts(FunctionElement[str]):  # noqa: N801  # named like an SQL function
     """A table with one row for each text in a JSON value, at any depth, in the column `value`."""
 
@@ -205,9 +219,19 @@ def _json_texts_sqlite(element: json_texts, compiler: SQLCompiler, **options: An
 
 @compiles(json_texts, "postgresql")
 def _json_texts_postgresql(element: json_texts, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
-    value = compiler.process(element.clauses, **options)
-    found = f"jsonb_path_query({value}, 'strict $.**') AS found"
-    return f"LATERAL (SELECT found #>> '{{}}' AS value FROM {found})"  # noqa: S608  # the compiler's own text
+    (column,) = element.clauses
+    value = compiler.process(column, **options)
+    if isinstance(column.type.dialect_impl(compiler.dialect), postgresql.JSONB):
+        found = f"jsonb_path_query({value}, 'strict $.**') AS found"
+        return f"LATERAL (SELECT found #>> '{{}}' AS value FROM {found})"  # noqa: S608  # the compiler's own text
+    # A text may be no JSON, and `json` may have letters that `jsonb` refuses. The form of escaped letters is not read.
+    found = f"regexp_matches(CAST({value} AS TEXT), {_WORDS_OF_JSON}, 'g') AS found"
+    return f"LATERAL (SELECT coalesce(found[1], found[2]) AS value FROM {found})"  # noqa: S608  # as above
+
+
+def members_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column with a JSON value, or an array of PostgreSQL as such a value."""
+    return type_coerce(func.to_jsonb(column), postgresql.JSONB()) if isinstance(column.type, ARRAY) else column
 
 
 def table(name: str, *columns: Column[Any] | Index) -> Table:

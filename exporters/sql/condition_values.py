@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.types import NullType, TypeEngine
 
-from exporters.sql.columns import moment_of
+from exporters.sql.columns import IntegerTruth, moment_of
 from exporters.sql.identifiers import plain_type
 from exporters.sql.values import WITHOUT_CHARACTERS
 
@@ -37,6 +37,8 @@ WITH_ZONE = "a time with its time zone"
 
 def compared(column: ColumnElement[Any], values: Sequence[Scalar]) -> tuple[ColumnElement[Any], Sequence[Any]]:
     """Return a column and the values of a condition, as both can be compared. Raises as `condition_value`."""
+    if isinstance(column.type, IntegerTruth):
+        column = type_coerce(column, Integer)
     kind = plain_type(column.type)
     found = [condition_value(column.type, value) for value in values]
     if isinstance(kind, Integer):
@@ -51,7 +53,7 @@ def condition_value(column_type: TypeEngine[Any], value: Scalar) -> Any:  # noqa
 
     Raises: ValueError, which says what the value must be.
     """
-    kind = plain_type(column_type)
+    kind = Integer() if isinstance(column_type, IntegerTruth) else plain_type(column_type)
     if isinstance(kind, Boolean):
         return _truth(value)
     if isinstance(kind, Integer | Numeric | Float):

@@ -10,12 +10,24 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Boolean, Column, ColumnElement, Engine, MetaData, bindparam, text, true
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Engine,
+    Integer,
+    MetaData,
+    bindparam,
+    text,
+    true,
+    type_coerce,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from exporters.sql.columns import WITHHELD as IS_WITHHELD
+from exporters.sql.columns import IntegerTruth
 from exporters.sql.creation import in_future
 from exporters.sql.faults import reading
 from exporters.sql.source import TableSource
@@ -61,6 +73,8 @@ def remarks_of(source: TableSource, subject: Subject, selection: Selection) -> M
 
 def is_set(column: Column[Any]) -> ColumnElement[bool]:
     """Return the condition that a truth value is true, or that a time is set. It is never NULL for a time."""
+    if isinstance(column.type, IntegerTruth):
+        return type_coerce(column, Integer) != 0
     return column == true() if isinstance(column.type, Boolean) else has_time(column)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Date, and_, true
 
-from exporters.sql.columns import moment_of
+from exporters.sql.columns import IntegerTruth, moment_of
+from exporters.sql.marks import is_set
 from portability.api import Subject
 
 
@@ -46,4 +47,7 @@ class Since:
 
 
 def _without_hold(past: ColumnElement[bool], hold: Column[Any] | None) -> ColumnElement[bool]:
-    return past if hold is None else and_(past, hold.is_not(true()))
+    if hold is None:
+        return past
+    is_held = is_set(hold) if isinstance(hold.type, IntegerTruth) else hold
+    return and_(past, is_held.is_not(true()))

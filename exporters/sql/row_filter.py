@@ -25,6 +25,7 @@ from exporters.sql.ways import (
     sole_address_way,
     through_column,
     through_parent,
+    where_way,
 )
 from portability.api import ADDRESS_KINDS, Subject, SubjectKind
 
@@ -161,7 +162,7 @@ class RowFilter:
             else:
                 way = self._by_column(belonging, ByColumn(belonging.key, (rule.gives,)), subject, unclear=unclear)
             if way is not None:
-                yield way
+                yield where_way(way, rule.where) if isinstance(rule, ByColumn | ByParent | ByThrough) else way
 
     def _by_column(self, belonging: Belonging, rule: ByColumn, subject: Subject, *, unclear: bool) -> Way | None:
         found = self._identities(belonging, rule, belonging.table.c[rule.column], subject, unclear=unclear)

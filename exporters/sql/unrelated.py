@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, false, func, not_, or_, select, true
 
@@ -22,7 +23,7 @@ from exporters.sql.belonging import (
     Rule,
     Within,
 )
-from exporters.sql.columns import alias, folded, json_texts, moment_of
+from exporters.sql.columns import alias, folded, json_texts, members_of, moment_of
 from exporters.sql.identifiers import names_any, written
 from portability.people.addresses import EMAIL
 
@@ -78,12 +79,21 @@ def _ways(relations: Relations, belonging: Belonging, table: FromClause, tenant:
 def _way(relations: Relations, belonging: Belonging, rule: Rule, t: FromClause, tenant: str) -> _JoinedWay | None:
     if isinstance(rule, ByColumn):
         is_of_person = rule.within is Within.TENANT and relations.address_book().identity in rule.identities
-        return _names_person(relations, belonging, rule, t) if is_of_person else None
+        return _limited(_names_person(relations, belonging, rule, t), rule, t) if is_of_person else None
     if isinstance(rule, ByParent):
-        return _has_parent(relations, rule, t, tenant)
+        return _limited(_has_parent(relations, rule, t, tenant), rule, t)
     if isinstance(rule, ByAddress):
         return _has_address(relations, rule, t, tenant)
     return _has_member(relations, belonging, rule, t, tenant) if isinstance(rule, ByMember) else None
+
+
+def _limited(way: _JoinedWay | None, rule: ByColumn | ByParent, t: FromClause) -> _JoinedWay | None:
+    """Return the way of the rows that fulfil the conditions of a rule."""
+    if way is None or not rule.where:
+        return way
+    # Not NULL: its negation would not be true.
+    conditions = [func.coalesce(condition.on(t), false()) for condition in rule.where]
+    return _JoinedWay(and_(way.condition, *conditions), way.joins)
 
 
 def _names_person(relations: Relations, belonging: Belonging, rule: ByColumn, t: FromClause) -> _JoinedWay:
@@ -108,7 +118,7 @@ def _has_parent(relations: Relations, rule: ByParent, t: FromClause, tenant: str
 def _has_address(relations: Relations, rule: ByAddress, t: FromClause, tenant: str) -> _JoinedWay:
     """Return the way of rows whose address is that of exactly one person, who had proved it by then."""
     people = _people(relations.address_book(), rule.identity, tenant)
-    moment = func.coalesce(*(moment_of(t.c[name]) for name in rule.at))
+    moment = _moment(t, rule.at)
     # Not NULL: its negation would not be true.
     conditions = [t.c[rule.unlinked].is_(None), func.coalesce(people.c.since <= moment, false())]
     conditions += [condition.on(t) for condition in rule.where]
@@ -121,8 +131,8 @@ def _has_member(relations: Relations, belonging: Belonging, rule: ByMember, t: F
     book = relations.address_book()
     b = alias(book.table, rule, "named")
     m = alias(belonging.table, rule)
-    texts = json_texts(m.c[rule.members]).table_valued("value", name="texts")
-    moment = func.coalesce(*(moment_of(m.c[name]) for name in rule.at))
+    texts = json_texts(members_of(m.c[rule.members])).table_valued("value", name="texts")
+    moment = _moment(m, rule.at)
     is_key = written(b.c[book.key]) == texts.c.value
     named = select(1).select_from(b).where(is_key, names_any(b.c[book.tenant], [tenant]))
     found = [_JoinedWay(named.correlate(texts).exists())]
@@ -136,6 +146,13 @@ def _has_member(relations: Relations, belonging: Belonging, rule: ByMember, t: F
     naming = select(m.c[belonging.key].label("key")).select_from(_joined(m.join(texts, true()), found))
     members = naming.where(names_any(m.c[belonging.tenant or ""], [tenant]), _any(found)).distinct().subquery()
     return _JoinedWay(members.c.key.is_not(None), [(members, members.c.key == t.c[belonging.key])])
+
+
+def _moment(t: FromClause, names: Sequence[str]) -> ColumnElement[Any]:
+    """Return the first of these times that is known."""
+    times = [moment_of(t.c[name]) for name in names]
+    # SQLite takes no function `coalesce` of one value.
+    return func.coalesce(*times) if len(times) > 1 else times[0]
 
 
 def _people(book: AddressBook, kind: str, tenant: str) -> FromClause:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, false, or_, select, tuple_, union
 
-from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress, ByThrough
+from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress, ByThrough, RowCondition
 from exporters.sql.columns import alias, folded
 from exporters.sql.identifiers import fitting, is_among, own
 from portability.api import Subject
@@ -109,6 +109,15 @@ class _Steps:
             return t.c[step.key].in_(select(key).select_from(origin).where(*conditions))
         found: Select[tuple[object, object]] = select(named[0], key).select_from(origin).where(*conditions)
         return tuple_(t.c[tenant], t.c[step.key]).in_(found)
+
+
+def where_way(way: Way, conditions: Sequence[RowCondition]) -> Way:
+    """Return a way of the rows that fulfil conditions."""
+
+    def make(t: FromClause) -> ColumnElement[bool]:
+        return and_(way.make(t), *(one.on(t) for one in conditions))
+
+    return Way(way.column, make) if conditions else way
 
 
 def sole_address_way(belonging: Belonging, rule: BySoleAddress, subject: Subject, *, unclear: bool) -> Way | None:

@@ -201,6 +201,17 @@ def test_bytes_are_texts_or_a_gap(read_from: Callable[[str], Read]) -> None:
     assert gaps == ["t/2/v", "t/3/b"]
 
 
+@pytest.mark.parametrize("kind", ["tinyblob", "blob", "mediumblob", "longblob"])
+def test_texts_in_a_blob_are_exact(read_from: Callable[[str], Read], kind: str) -> None:
+    """Request Tracker and MediaWiki store texts there. A value that is not UTF-8 is a gap, and changes no other."""
+    records, gaps = read_from("mysql")(
+        table_of(f"v {kind}", "'Zo\u00eb \U0001f600\n'", "x'89504e47'", "null", "''"), {"v": ("v", "string")}
+    )
+
+    assert [one["v"] for one in records] == ["Zo\u00eb \U0001f600\n", None, None, ""]
+    assert gaps == ["t/2/v"]
+
+
 def test_bytes_are_no_numbers(read_from: Callable[[str], Read]) -> None:
     """A column without characters is a text, or it is left out: the map says so at its check."""
     with pytest.raises(SourceRefused, match=r'the column is varbinary.*: write type = "string"'):

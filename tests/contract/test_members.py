@@ -12,7 +12,7 @@ import pytest
 from source_accounts import mapped_sources, owner_and_reader
 from sqlalchemy import create_engine, text
 
-from portability.api import Identity, SubjectKind
+from portability.api import Identity, Selection, SubjectKind
 from portability.testing import sample_subject
 
 MAP = """
@@ -86,10 +86,51 @@ def test_a_list_of_ids_may_have_numbers(
     assert _found(request, (database, kind), tmp_path, "12", NUMBERS) == ["a list", "a text", "in a list of others"]
 
 
+@pytest.mark.parametrize("kind", ["integer[]", "bigint[]", "text[]", "varchar(40)[]"])
+def test_an_array_of_postgresql_is_a_list(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> None:
+    """Ids in it are members, whether they are numbers or texts."""
+    lists = {"mine": "{15,12}", "of another": "{120,15}", "of no one": "{}"}
+    assert _found(request, ("postgresql", kind), tmp_path, "12", lists) == ["mine"]
+
+
+@pytest.mark.parametrize(("database", "kind"), [*KINDS, ("postgresql", "text[]")])
+def test_rows_without_members_are_counted_for_a_company(
+    request: pytest.FixtureRequest, database: str, kind: str, tmp_path: Path
+) -> None:
+    """A company gets all rows, and the number of those that lead to no person, whatever type has the members."""
+    rows = {"mine": '["12"]', "by address": '{"to": "Ann+a/b&c@mail.example"}', "of no one": '["13"]'}
+    if kind == "text[]":
+        rows = {"mine": "{12}", "by address": "{Ann+a/b&c@mail.example}", "of no one": "{13}"}
+    elif kind != "jsonb" and database == "postgresql":
+        rows |= {"broken": "not JSON"} if kind == "text" else {"broken": r'["\u0000"]'}
+    reader = _filled(request, (database, kind), tmp_path, "12", rows)
+    company = sample_subject(SubjectKind.TENANT, "org_1")
+    with mapped_sources() as opened:
+        exporter = opened(reader, MAP.replace('kinds = ["contact"]', 'kinds = ["contact", "tenant"]'))
+        size = exporter.count(company, exporter.datasets[1], Selection())
+    assert (size.records, size.unrelated) == (len(rows), len(rows) - 2)
+
+
 def _found(
     request: pytest.FixtureRequest, column: tuple[str, str], tmp_path: Path, key: str, meetings: Mapping[str, str]
 ) -> list[str]:
     """Return the meetings that lead to a contact with this key."""
+    reader = _filled(request, column, tmp_path, key, meetings)
+    contact = sample_subject(
+        SubjectKind.CONTACT,
+        key,
+        Identity("requests", "contact_id", key, verified=True, tenant="org_1"),
+        tenant="org_1",
+    )
+    with mapped_sources() as opened:
+        found = opened(reader, MAP).identities(contact)
+    return sorted(one.value for one in found if one.kind == "meeting_id" and one.verified)
+
+
+def _filled(
+    request: pytest.FixtureRequest, column: tuple[str, str], tmp_path: Path, key: str, meetings: Mapping[str, str]
+) -> str:
+    """Return the address of a database with Ann, who has this key, and meetings."""
     database, kind = column
     owner, reader = owner_and_reader(request, database, tmp_path)
     engine = create_engine(owner)
@@ -106,12 +147,4 @@ def _found(
         new = f"(:id, 'org_1', cast(:people as {kind}), '2026-01-02 10:00:00')"
         connection.execute(text(f"insert into meetings values {new}"), rows)  # noqa: S608  # own values
     engine.dispose()
-    contact = sample_subject(
-        SubjectKind.CONTACT,
-        key,
-        Identity("requests", "contact_id", key, verified=True, tenant="org_1"),
-        tenant="org_1",
-    )
-    with mapped_sources() as opened:
-        found = opened(reader, MAP).identities(contact)
-    return sorted(one.value for one in found if one.kind == "meeting_id" and one.verified)
+    return reader

@@ -78,8 +78,8 @@ def taken(text: str) -> str:
     """The draft after a person has taken every proposal, and called the other tables internal."""
     lines = re.sub(r"undecided = \[\n.*?\n\]\n", "", text, flags=re.DOTALL).splitlines()
     decided = [re.sub(r"^# (\[|\S+ = )", r"\1", line) if line.startswith("# ") else line for line in lines]
-    internal = 'internal = { "v1.2.*" = "of the machine", "v1.2.job.log" = "its name has a point" }'
-    return "\n".join(decided).replace("internal = {}", internal)
+    internal = '"v1.2.*" = "of the machine"\n"v1.2.job.log" = "its name has a point"\n'
+    return "\n".join([*decided, internal])
 
 
 def found_by(odd: OddDatabase, text: str) -> list[str]:

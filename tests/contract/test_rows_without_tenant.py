@@ -39,7 +39,7 @@ title = "Settings"
 description = "Settings of the platform."
 provenance = "provided"
 table = "settings"
-rows = [{ column = "customer", identities = ["customer"], within = "platform" }]
+rows = [{ column = "customer", identities = ["customer", "user_id"], within = "platform" }]
 fields.id = { text = "Id." }
 """
 

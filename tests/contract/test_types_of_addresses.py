@@ -78,7 +78,7 @@ CASES = [
 ]
 REFUSED = [
     *(("postgresql", one) for one in ("bigint", "numeric(20)", "bytea", "jsonb")),
-    *(("mysql", one) for one in ("bigint", "decimal(20,0)", "varbinary(60)")),
+    *(("mysql", one) for one in ("bigint", "decimal(20,0)", "varbinary(60)", "tinyblob", "blob")),
     *(("sqlite", one) for one in ("integer", "numeric", "blob")),
 ]
 OpenCrm: TypeAlias = Callable[[str, str, str], MappedExporter]

@@ -80,7 +80,9 @@ def _empty(owner: str) -> None:
                 "grant usage on schema public to public",
             ]
         else:
-            statements = [f"drop table `{name}`" for name in inspect(connection).get_table_names()]
+            found = inspect(connection)
+            statements = [f"drop view `{name}`" for name in found.get_view_names()]
+            statements += [f"drop table `{name}`" for name in found.get_table_names()]
         for statement in statements:
             connection.exec_driver_sql(statement)
     engine.dispose()

@@ -145,14 +145,16 @@ def _rule(dataset: SqlDatasetForm, stated: WayForm, tables: Tables, exporter: st
 
 def _by_column(dataset: SqlDatasetForm, stated: RowsForm, tables: Tables, exporter: str) -> Rule:
     way: ByColumn | ByParent
+    where = conditions_of(stated.where)
+    own = () if stated.through else where
     if stated.dataset is not None:
         parent = qualified(exporter, stated.dataset)
-        way = ByParent(stated.column, parent, stated.key, stated.only_if_null, stated.part)
+        way = ByParent(stated.column, parent, stated.key, stated.only_if_null, stated.part, own)
     else:
         within = stated.within or (Within.PLATFORM if dataset.tenant is None else Within.TENANT)
         is_email = set(stated.identities) == {EMAIL}
         # Where a sole address decides, it alone decides for subjects that are an address.
         has_sole = any(isinstance(one, SoleAddressRowsForm) for one in dataset.rows)
         serves_addresses = within is Within.PLATFORM and not has_sole
-        way = ByColumn(stated.column, stated.identities, within, is_email, stated.only_if_null, serves_addresses)
-    return ByThrough(tuple(step_of(one, tables) for one in stated.through), way) if stated.through else way
+        way = ByColumn(stated.column, stated.identities, within, is_email, stated.only_if_null, serves_addresses, own)
+    return ByThrough(tuple(step_of(one, tables) for one in stated.through), way, where) if stated.through else way

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, FromClause, MetaData, Table, Text, and_, cast, null
+from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, MetaData, Table, Text, and_, cast, null
 from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.types import TypeEngine
 
 from exporters.maps.forms import dataset_of
 from exporters.maps.hooks import load_hook
 from exporters.sql.belonging import AccountBook, Belonging, Relations
-from exporters.sql.columns import NEVER, WITHHELD, SourceTime
+from exporters.sql.columns import NEVER, WITHHELD, IntegerTruth, SourceTime
 from exporters.sql.conversations import Whole
 from exporters.sql.mapped.belongings import (
     Tables,
@@ -121,7 +121,8 @@ def _type(found: TypeEngine[Any], use: ColumnNeed) -> TypeEngine[Any]:
     kind = field_type(found)
     if use in TIMES and kind is FieldType.STRING:
         return SourceTime()
-    return Boolean() if use is ColumnNeed.TRUTH and kind is FieldType.INTEGER else found
+    is_truth = use in {ColumnNeed.TRUTH, ColumnNeed.MARK} and kind is FieldType.INTEGER
+    return IntegerTruth() if is_truth else found
 
 
 def source_of(

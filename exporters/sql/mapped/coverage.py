@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, Engine, inspect, select
 
@@ -15,7 +15,8 @@ from exporters.sql.mapped.catalogue import check_read_only
 from exporters.sql.mapped.databases import POSTGRESQL
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.uses import UsedColumn, used_columns, used_tables
-from exporters.sql.proposal.names import Guess, guess
+from exporters.sql.mapped.way_forms import ConditionForm
+from exporters.sql.proposal.names import Guess, guess, type_beside
 from exporters.sql.source import TableSource
 from portability.api import CoverageFinding, CoverageKind, Identity, Subject, SubjectKind
 from portability.api.errors import BadMap, SourceRefused
@@ -80,6 +81,25 @@ def unfit(form: SqlSourceForm, catalogue: Catalogue, faults: Sequence[MapFault])
             name = _dataset(form, fault.path)
             table = next((one.table for one in form.dataset if one.name == name), "")
             yield CoverageFinding(kind, table, dataset=name, detail=fault.message)
+
+
+def mixed(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
+    """Yield the ways by a column that may name rows of several tables, without a condition on what says of which.
+
+    Such a way leads to the rows of other people whose number is that of the subject.
+    """
+    for path, dataset, way in form.steps():
+        links: list[tuple[str, str, Iterable[ConditionForm]]] = []
+        table, conditions = dataset.table, (*dataset.where, *way.where)
+        for step in way.through:
+            links += [(table, step.key, conditions), (step.table, step.here, step.where)]
+            table, conditions = step.table, step.where
+        for of_table, column, where in (*links, (table, way.column, conditions)):
+            columns = catalogue.tables[of_table].columns if of_table in catalogue.tables else ()
+            kind = type_beside(column, columns)
+            if kind is not None and kind not in {one.column for one in where}:
+                detail = f"{column!r} of {of_table} may name rows of several tables: no condition is on {kind!r}"
+                yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=_dataset(form, path), detail=detail)
 
 
 def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:

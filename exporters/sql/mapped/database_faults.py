@@ -27,7 +27,7 @@ ALLOWED = {
     ColumnNeed.TIME: {TIME},
     ColumnNeed.DAY: {TIME, DAY},
     ColumnNeed.TRUTH: {FieldType.BOOLEAN, FieldType.INTEGER},
-    ColumnNeed.MARK: {TIME, DAY, FieldType.BOOLEAN},
+    ColumnNeed.MARK: {TIME, DAY, FieldType.BOOLEAN, FieldType.INTEGER},
     ColumnNeed.NUMBER: {FieldType.INTEGER},
 }
 """The types that a column may have, by what the map needs of it."""
@@ -151,6 +151,8 @@ def _join(place: int, dataset: SqlDatasetForm, catalogue: Catalogue) -> Iterator
     if not catalogue[step.table].identifies([step.here]):
         yield MapFault(at, f"several rows of {step.table} may have the same {step.here}: rows would come twice")
     yield from _pair(catalogue, at, (dataset.table, step.key), (step.table, step.here))
+    own = (dataset.table, dataset.tenant)
+    yield from _tenants(catalogue, ("dataset", place, "join", "tenant"), own, (step.table, step.tenant))
 
 
 def _part(form: SqlSourceForm, place: int, dataset: SqlDatasetForm, catalogue: Catalogue) -> Iterator[MapFault]:
@@ -190,13 +192,25 @@ def _pairs(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
     """Yield pairs of columns that a path compares and that have different types."""
     for path, dataset, way in form.steps():
         table = dataset.table
+        own = (table, dataset.tenant)
         for number, step in enumerate(way.through):
-            at = (*path, "through", number, "here")
-            yield from _pair(catalogue, at, (table, step.key), (step.table, step.here))
+            at = (*path, "through", number)
+            yield from _pair(catalogue, (*at, "here"), (table, step.key), (step.table, step.here))
+            yield from _tenants(catalogue, (*at, "tenant"), own, (step.table, step.tenant))
             table = step.table
         if way.dataset is not None:
-            parent = next(one.table for one in form.dataset if one.name == way.dataset)
-            yield from _pair(catalogue, (*path, "column"), (table, way.column), (parent, way.key))
+            parent = next(one for one in form.dataset if one.name == way.dataset)
+            yield from _pair(catalogue, (*path, "column"), (table, way.column), (parent.table, way.key))
+            yield from _tenants(catalogue, (*path, "dataset"), own, (parent.table, parent.tenant))
+
+
+def _tenants(
+    catalogue: Catalogue, path: tuple[str | int, ...], first: tuple[str, str | None], second: tuple[str, str | None]
+) -> Iterator[MapFault]:
+    """Yield the fault of tenants of different types: MariaDB takes the text `1x` for the number 1."""
+    (table, tenant), (other, of_other) = first, second
+    if tenant is not None and of_other is not None:
+        yield from _pair(catalogue, path, (table, tenant), (other, of_other))
 
 
 def _pair(
@@ -206,7 +220,8 @@ def _pair(
     if one is not None and other is not None and _kind(one) is not _kind(other):
         names = f"{'.'.join(first)} ({one.name_of_type}) and {'.'.join(second)} ({other.name_of_type})"
         if field_type(one.type) is not field_type(other.type) or TEXT is field_type(one.type):
-            yield MapFault(path, f"{names} have different types")
+            hint = "name a view that writes one of them as the other is"
+            yield MapFault(path, f"{names} have different types", hint)
 
 
 def _kind(found: FoundColumn) -> type:

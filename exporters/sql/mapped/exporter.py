@@ -127,6 +127,7 @@ class MappedExporter:
             findings = [
                 *coverage.undecided(form, whole),
                 *coverage.unfit(form, whole, faults),
+                *coverage.mixed(form, whole),
                 *coverage.slow(form, whole),
                 *coverage.unsigned(form, whole),
                 *coverage.writable(connection, form, used),

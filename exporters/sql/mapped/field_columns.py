@@ -13,7 +13,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.catalogue import type_in_maps
-from exporters.sql.columns import ExactNumeric, whole_number
+from exporters.sql.columns import ExactNumeric, IntegerTruth, whole_number
 from exporters.sql.mapped.catalogue import FoundColumn
 from exporters.sql.values import WITHOUT_CHARACTERS, field_type
 from portability.api import FieldType
@@ -76,7 +76,8 @@ def type_fault(stated: FieldType | None, found: FoundColumn) -> str | None:
         return f'the column is {found.name_of_type}: write type = "{own}"'
     if stated is None:
         return None if own is FieldType.STRING else f'the column is {found.name_of_type}: write type = "{own}"'
-    if own in READABLE[stated]:
+    is_number = stated is FieldType.INTEGER and isinstance(found.type, IntegerTruth)
+    if own in READABLE[stated] or is_number:
         return None
     return f'the column is {found.name_of_type}, which is not "{stated}": write type = "{own}"'
 

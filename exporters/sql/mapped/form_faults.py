@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from exporters.maps.reading import MapFault
@@ -14,11 +15,14 @@ from exporters.sql.mapped.part_faults import part_faults
 from exporters.sql.mapped.people_faults import people_faults
 from exporters.sql.mapped.way_forms import RowsForm, SoleAddressRowsForm, WayForm
 from exporters.sql.source import FILE
-from portability.api import FieldType, SubjectKind
+from portability.api import ADDRESS_KINDS, FieldType, SubjectKind
 from portability.api.names import name_fault
+from portability.api.nouns import FIRST_IDENTITY
 from portability.api.tags import REDACTABLE
 
 TIMES = frozenset({FieldType.DATETIME, FieldType.DATE})
+ACCOUNT, CONTACT = (FIRST_IDENTITY[kind][1] for kind in (SubjectKind.USER, SubjectKind.CONTACT))
+NAMED_TENANT = "name the column with `tenant`; a view may have it (docs/maps.md#a-tenant-that-another-table-names)"
 
 
 def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
@@ -27,6 +31,7 @@ def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
     yield from _session(form)
     yield from _circles(form)
     yield from _decisions(form)
+    yield from _look_ups(form)
     for place, dataset in enumerate(form.dataset):
         at = ("dataset", place)
         for fault in (
@@ -186,6 +191,48 @@ def _serves_contacts(dataset: SqlDatasetForm, way: WayForm) -> bool:
     return bool(way.dataset) or (way.within or usual) is Within.TENANT
 
 
+@dataclass(frozen=True, slots=True)
+class _Validity:
+    """Where identities are valid, as far as the map says it: other sources may find the same kinds elsewhere."""
+
+    at_tenants: frozenset[str]
+    """Kinds that are valid at one tenant alone."""
+    on_platform: frozenset[str]
+    """Kinds that are valid without a tenant alone."""
+
+
+def _validity(form: SqlSourceForm) -> _Validity:
+    people = () if form.people is None else (form.people.identity, form.people.duplicate)
+    at_tenants = {CONTACT, *people, *(one.gives for one in form.identity if one.tenant is not None)}
+    on_platform = {ACCOUNT, *(one.gives for one in form.identity if one.tenant is None)}
+    return _Validity(frozenset(at_tenants - on_platform), frozenset(on_platform - at_tenants - ADDRESS_KINDS))
+
+
+def _look_ups(form: SqlSourceForm) -> Iterator[MapFault]:
+    """Yield the look-ups that can find nothing: an identity of one tenant leads to rows of this tenant only."""
+    for place, one in enumerate(form.identity):
+        if one.tenant is None and one.kind in _validity(form).at_tenants:
+            message = f"a {one.kind!r} is valid at one tenant, and no column names the tenant: nothing is found"
+            yield MapFault(("identity", place, "from"), message, NAMED_TENANT)
+
+
+def _validities(
+    form: SqlSourceForm, path: Sequence[str | int], dataset: SqlDatasetForm, way: RowsForm
+) -> Iterator[MapFault]:
+    """Yield the fault of a way by identities of which none can be valid where the way compares them."""
+    if not way.identities:
+        return
+    valid, kinds = _validity(form), ", ".join(way.identities)
+    usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
+    if (way.within or usual) is Within.TENANT and valid.on_platform.issuperset(way.identities):
+        message = f"no row of {dataset.name!r} has a {kinds} of its tenant: it is valid on the whole platform"
+        yield MapFault((*path, "identities"), message, 'write within = "platform"')
+    if (way.within or usual) is Within.PLATFORM and valid.at_tenants.issuperset(way.identities):
+        message = f"no row of {dataset.name!r} has a {kinds} of the whole platform: it is valid at one tenant"
+        hint = NAMED_TENANT if dataset.tenant is None else 'write within = "tenant"'
+        yield MapFault((*path, "identities"), message, hint)
+
+
 def _way(form: SqlSourceForm, path: Sequence[str | int], dataset: SqlDatasetForm, way: RowsForm) -> Iterator[MapFault]:
     part, number = str(path[-2]), int(path[-1])
     if way in getattr(dataset, part)[:number]:
@@ -196,6 +243,8 @@ def _way(form: SqlSourceForm, path: Sequence[str | int], dataset: SqlDatasetForm
         yield MapFault((*path, "within"), f"{dataset.name!r} names no tenant", "name its column with `tenant`")
     if part == "staff" and dataset.tenant is None:
         yield MapFault(path, f"{dataset.name!r} names no tenant, who decides about rows of its staff")
+    elif not dataset.is_draft:
+        yield from _validities(form, path, dataset, way)
     steps = {step.table for step in way.through}
     if len(steps) < len(way.through):
         yield MapFault((*path, "through"), "a path passes a table twice", "name each table of a path once")

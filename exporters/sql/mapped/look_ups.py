@@ -156,15 +156,21 @@ def staff_identities(
     """Yield a user as a member of staff of each tenant where a row names the account."""
     accounts = own(subject, "user_id") if subject.kind is SubjectKind.USER else ()
     rules = [
-        (one.table.c[one.tenant], one.table.c[rule.column])
+        (
+            one.table.c[one.tenant],
+            one.table.c[rule.column],
+            [condition.on(one.table) for condition in (*one.where, *rule.where)],
+        )
         for one in belongings
         for rule in one.staff
         if isinstance(rule, ByColumn) and STAFF_IDENTITY in rule.identities and one.tenant is not None
     ]
     for account in accounts:
-        for tenant, column in rules:
+        for tenant, column, where in rules:
             if named := fitting(column, [account]):
-                rows = select(written(tenant)).where(is_among(column, named)).distinct().order_by(written(tenant))
+                rows = (
+                    select(written(tenant)).where(is_among(column, named), *where).distinct().order_by(written(tenant))
+                )
                 for found in filter(None, connection.scalars(rows)):
                     yield Identity(source, STAFF_IDENTITY, account, verified=True, tenant=found)
 

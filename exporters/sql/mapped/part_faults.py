@@ -26,6 +26,9 @@ def _parts(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault]:
         at = ("rows", dataset.rows.index(way), "part")
         if way.dataset is None or way.through or way.only_if_null is not None:
             yield MapFault(at, "a `part` names a row of another dataset, without `through` and `only_if_null`")
+        elif way.where:
+            hint = "write them into `where` of the dataset, and the other rows of the table into another dataset"
+            yield MapFault(at, "a `part` has no conditions of its own", hint)
         elif way.dataset not in own:
             yield MapFault(at, "a `part` belongs to a row of the same map")
         elif own[way.dataset] == dataset.table:

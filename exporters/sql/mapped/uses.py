@@ -184,6 +184,7 @@ def _of_way(form: SqlSourceForm, dataset: SqlDatasetForm, way: WayForm) -> Itera
 
 def _of_step(form: SqlSourceForm, dataset: SqlDatasetForm, way: RowsForm) -> Iterator[UsedColumn]:
     table = dataset.table
+    yield from _conditions(table, way.where)
     for number, step in enumerate(way.through):
         at = ("through", number)
         yield UsedColumn((*at, "key"), table, step.key)

@@ -78,6 +78,8 @@ class RowsForm(MapForm):
     """The column of the other dataset's table that the reference names."""
     only_if_null: ColumnName | None = None
     """A column that must be NULL: with `dataset` of the other dataset's table, else of the table of `column`."""
+    where: tuple[ConditionForm, ...] = ()
+    """Conditions on the dataset's table for the rows that this way may lead to a person."""
     part: bool = False
     """Whether the row is a part of the other dataset's row, such as a message of a conversation."""
 

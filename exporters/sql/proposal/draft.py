@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import DateTime
-
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, type_in_maps
-from exporters.sql.proposal.names import Guess, guess, words
+from exporters.sql.proposal.names import Guess, guess, type_beside, words
 from exporters.sql.proposal.paths import Paths, PathStep
 from portability.api import FieldType, SubjectKind
+from portability.api.names import name_fault
 from portability.api.nouns import FIRST_IDENTITY
 
 HEAD = """\
@@ -27,9 +26,10 @@ HEAD = """\
 TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("created", ("created_at", "created", "created_on", "date_created", "inserted_at", "creation_date")),
     ("changed", ("updated_at", "modified_at", "changed_at", "updated", "modified", "last_modified")),
-    ("deleted", ("deleted_at", "deleted", "removed_at")),
+    ("deleted", ("deleted_at", "deleted", "removed_at", "is_deleted")),
 )
 """Keys of a dataset, each with the usual names of its column."""
+INTERNAL = '# Tables that say nothing about a person, each on a line: table = "why it says nothing"'
 WITHHELD_REASON = "with it another person could act as you"
 NAME_MAX = 100
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -49,11 +49,15 @@ class Proposal:
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """Return the names of the datasets by table, each once."""
+        """Return the names of the datasets by table, as archives may have them."""
         names: dict[str, str] = {}
+        taken: set[str] = set()
         for table in self.catalogue.tables:
             name = _UNNAMED.sub("_", table)[:NAME_MAX]
-            names[table] = name if name not in names.values() else f"{name[: NAME_MAX - 6]}_{len(names)}"
+            if name_fault(name) or name.lower() in taken:
+                name = f"{name[: NAME_MAX - 6]}_{len(names)}"
+            names[table] = name
+            taken.add(name.lower())
         return names
 
     @property
@@ -71,6 +75,11 @@ class Proposal:
     def apart(self) -> Sequence[str]:
         """Return the tables whose rows do not lead to the subject."""
         return sorted(self.catalogue.tables.keys() - self.paths.reached.keys())
+
+    def is_of_company(self, table: str) -> bool:
+        """Return whether the rows of a table with a key name a tenant, and lead to no subject."""
+        found = self.catalogue.tables[table]
+        return table not in self.paths.reached and bool(found.key) and self.paths.tenant in found.columns
 
     def _is_certain(self, table: str) -> bool:
         while self.catalogue.tables[table].key:
@@ -93,15 +102,24 @@ def draft(proposal: Proposal) -> str:
         lines += [*_dataset(proposal, name, _rows(proposal, name)), ""]
     for name in unclear:
         lines += [f"# {line}".rstrip() for line in _unclear(proposal, name)] + [""]
-    lines += ["[tables]", "internal = {}", "undecided = ["]
+    for name in filter(proposal.is_of_company, apart):
+        lines += [f"# {line}".rstrip() for line in _of_company(proposal, name)] + [""]
+    lines += ["[tables]", "undecided = ["]
     lines += [f"    {_text(name)},  # {_why(proposal, name)}" for name in (*unclear, *apart)]
-    return "\n".join([*lines, "]", ""])
+    return "\n".join([*lines, "]", "[tables.internal]", INTERNAL, ""])
 
 
 def _why(proposal: Proposal, name: str) -> str:
     if name in proposal.paths.reached:
         return "leads to the subject: see above"
-    return "a view" if proposal.catalogue.tables[name].is_view else "no path to the subject"
+    table = proposal.catalogue.tables[name]
+    if table.is_view:
+        return "a view"
+    if proposal.is_of_company(name):
+        return "its rows name a company: see above"
+    typed = ((column, type_beside(column, table.columns)) for column in table.columns)
+    mixed = [f"{_plain(column)} names rows of several tables, as {_plain(kind)} says" for column, kind in typed if kind]
+    return "; ".join(["no key and no name leads to the subject", *mixed])
 
 
 def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
@@ -109,8 +127,13 @@ def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
     yield f"{_plain(name)}: a person has to decide how its rows belong to the subject."
     if not table.key:
         yield "It has no primary key: `key` and `order` must be columns that are together unique and never NULL."
-    ways = [_way(proposal, step) for step in reach.steps]
+    ways = [_way(proposal, name, step) for step in reach.steps]
     yield from _dataset(proposal, name, ways)
+
+
+def _of_company(proposal: Proposal, name: str) -> Iterator[str]:
+    yield f"{_plain(name)}: its rows name a company and no person. Take it for exports of a company."
+    yield from _dataset(proposal, name, ())
 
 
 def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str]:
@@ -123,16 +146,20 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
     yield f"table = {_text(name)}"
     if tenant in table.columns:
         yield f"tenant = {_text(str(tenant))}"
-    yield "rows = ["
-    yield from (f"    {way}" for way in ways)
-    yield "]"
+    if ways:
+        yield "rows = ["
+        yield from (f"    {way}" for way in ways)
+        yield "]"
+    else:
+        yield f'kinds = ["{SubjectKind.TENANT}"]'
     named = [_field_name(column) for column in table.key]
     yield f"key = [{', '.join(map(_text, named))}]"
     if named != list(table.key):
         yield f"order = [{', '.join(map(_text, table.key))}]"
     for key, names in TIMES:
         found = next((one for one in names if one in table.columns), None)
-        if found and isinstance(table.columns[found].type, DateTime):
+        kinds = {FieldType.DATETIME, FieldType.BOOLEAN} if key == "deleted" else {FieldType.DATETIME}
+        if found and type_in_maps(table.columns[found].type) in kinds:
             yield f"{key} = {_text(found)}"
     yield "undecided = ["
     yield from (f"    {_text(column)}," for column in table.columns)
@@ -143,23 +170,31 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
 def _rows(proposal: Proposal, name: str) -> Sequence[str]:
     reach = proposal.paths.reached[name]
     if not reach.cost:
-        return [f"{{ column = {_text(proposal.paths.key)}, identities = {_identities(proposal)} }},"]
+        return [f"{{ column = {_text(proposal.paths.key)}, {_identities(proposal, name)} }},"]
     chosen = reach.chosen
     others = [step for step in reach.steps if step is not chosen]
-    return [_way(proposal, step) for step in (chosen,) if step] + [f"# {_way(proposal, step)}" for step in others]
+    led = [_way(proposal, name, step) for step in (chosen,) if step]
+    return led + [f"# {_way(proposal, name, step)}" for step in others]
 
 
-def _identities(proposal: Proposal) -> str:
-    return f'["{FIRST_IDENTITY[proposal.kind][1]}"]'
+def _identities(proposal: Proposal, name: str) -> str:
+    """Return the keys of a way that say which identities select rows of a table."""
+    stated = f'identities = ["{FIRST_IDENTITY[proposal.kind][1]}"]'
+    # The id of an account is valid at all tenants, and not at the tenant of the row alone.
+    is_account = proposal.kind is SubjectKind.USER and proposal.paths.tenant in proposal.catalogue.tables[name].columns
+    return f'{stated}, within = "platform"' if is_account else stated
 
 
-def _way(proposal: Proposal, step: PathStep) -> str:
+def _way(proposal: Proposal, name: str, step: PathStep) -> str:
     inner = [f"column = {_text(step.column)}"]
     if step.through:
         through = f"table = {_text(step.through)}, here = {_text(step.here)}, key = {_text(step.own_key)}"
         inner.insert(0, f"through = [{{ {through} }}]")
-    if step.table == proposal.paths.subject and step.key == proposal.paths.key:
-        inner.append(f"identities = {_identities(proposal)}")
+    has_tenant = proposal.paths.tenant in proposal.catalogue.tables[name].columns
+    # A contact is known to one tenant, so a row that names none is led by the record of the contact.
+    is_led = has_tenant or proposal.kind is not SubjectKind.CONTACT
+    if is_led and step.table == proposal.paths.subject and step.key == proposal.paths.key:
+        inner.append(_identities(proposal, name))
     else:
         inner += [f"dataset = {_text(proposal.names[step.table])}", f"key = {_text(step.key)}"]
     remarks = ["by its name: there is no foreign key"] if step.by_name else []
@@ -183,7 +218,7 @@ def _proposals(table: CatalogueTable) -> Iterator[str]:
     internal = [name for name, found in guesses.items() if found is Guess.BINARY]
     if internal:
         yield "# [dataset.internal]"
-        yield from (f'# {_key(name)} = "bytes, which no field can have"' for name in internal)
+        yield from (f'# {_key(name)} = "bytes; on MariaDB a field can have those that are texts"' for name in internal)
 
 
 def _field(column: CatalogueColumn, found: Guess, key: Sequence[str]) -> str:

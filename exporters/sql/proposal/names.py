@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import BINARY, JSON, VARBINARY, LargeBinary, String
+from sqlalchemy.dialects.mysql import LONGBLOB, MEDIUMBLOB, TINYBLOB
 from sqlalchemy.types import NullType, TypeEngine
 
 
@@ -49,6 +50,18 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(name))
 
 
+def type_beside(column: str, columns: Iterable[str]) -> str | None:
+    """Return the column that says of which table a row is that `column` names, such as `owner_type` for `owner_id`.
+
+    None: the column seems to name rows of one table.
+    """
+    by_words = {"".join(words(name)): name for name in columns}
+    named = "".join(words(column))
+    stem = named.removesuffix("id")
+    kinds = [f"{stem}type", *(("type", "contenttypeid") if stem == "object" else ())]
+    return next((by_words[kind] for kind in kinds if kind in by_words), None) if stem not in {"", named} else None
+
+
 def guess(name: str, kind: TypeEngine[Any]) -> Guess:
     """Guess what a column contains."""
     parts = words(name)
@@ -56,7 +69,7 @@ def guess(name: str, kind: TypeEngine[Any]) -> Guess:
         return Guess.OTHER
     if _is_secret(parts) and _is_text(kind):
         return Guess.SECRET
-    if isinstance(kind, LargeBinary | BINARY):
+    if isinstance(kind, LargeBinary | BINARY | TINYBLOB | MEDIUMBLOB | LONGBLOB):
         return Guess.BINARY
     if isinstance(kind, JSON):
         return Guess.FREE_TEXT
@@ -67,7 +80,7 @@ def guess(name: str, kind: TypeEngine[Any]) -> Guess:
 
 def _is_text(kind: TypeEngine[Any]) -> bool:
     """Return whether a value may be a text or bytes: a number, time or truth value is never a secret by its name."""
-    may_be = String | LargeBinary | BINARY | VARBINARY | JSON | NullType
+    may_be = String | LargeBinary | BINARY | VARBINARY | JSON | NullType | TINYBLOB | MEDIUMBLOB | LONGBLOB
     return isinstance(kind, may_be) or kind.__visit_name__.lower() in {"uuid", "bytea"}
 
 

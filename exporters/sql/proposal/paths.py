@@ -7,7 +7,7 @@ A reference is a foreign key, or a column without one whose name says the same, 
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +28,8 @@ _ACTORS = frozenset(
 """Words of a column that names who worked on a row, and not whom it is about."""
 SIDES = 2
 """References that make a join table."""
+PREFIX_MAX = 2
+"""Words of a prefix of tables."""
 JOIN_COST = 2
 """A join table counts as two references: a reference of the row itself is preferred."""
 
@@ -92,7 +94,8 @@ class Paths:
 
 def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Paths:
     """Find the shortest paths of all tables to a subject's table."""
-    references = {name: tuple(_references(catalogue, table, tenant)) for name, table in catalogue.tables.items()}
+    named = _by_names(catalogue)
+    references = {name: tuple(_references(catalogue, table, tenant, named)) for name, table in catalogue.tables.items()}
     joins = frozenset(name for name, table in catalogue.tables.items() if _is_join(table, references[name], tenant))
     leaving: dict[str, list[PathStep]] = defaultdict(list)
     for name, step in (*_direct(references), *_joined(references, joins)):
@@ -147,17 +150,17 @@ def _joined(
     references: Mapping[str, Sequence[tuple[Reference, bool]]], joins: Iterable[str]
 ) -> Iterator[tuple[str, PathStep]]:
     for join in joins:
-        sides = [reference for reference, _by_name in references[join]]
-        for own in sides:
-            for other in sides:
+        for own, own_by_name in references[join]:
+            for other, by_name in references[join]:
                 if own.columns != other.columns and own.table != other.table:
-                    yield (
-                        own.table,
-                        PathStep(other.columns[0], other.table, other.keys[0], join, own.columns[0], own.keys[0]),
-                    )
+                    ends = (other.columns[0], other.table, other.keys[0])
+                    through = (join, own.columns[0], own.keys[0])
+                    yield own.table, PathStep(*ends, *through, by_name=own_by_name or by_name)
 
 
-def _references(catalogue: Catalogue, table: CatalogueTable, tenant: str | None) -> Iterator[tuple[Reference, bool]]:
+def _references(
+    catalogue: Catalogue, table: CatalogueTable, tenant: str | None, by_names: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Reference, bool]]:
     """Yield the references of one column each, and whether only the name says so; not those to the tenant."""
     named: set[str] = set()
     for reference in table.references:
@@ -166,23 +169,50 @@ def _references(catalogue: Catalogue, table: CatalogueTable, tenant: str | None)
         if len(pairs) == 1 and reference.table in catalogue.tables:
             yield Reference((pairs[0][0],), reference.table, (pairs[0][1],)), False
     for column in table.columns.values():
-        if column.name in named or column.name == tenant or column.name in table.key:
+        if column.name in named or column.name == tenant:
             continue
-        others = [other for other in catalogue.tables.values() if _names(column.name, other)]
+        others = [catalogue.tables[one] for one in _meant(column.name, by_names) if one != table.name]
         if len(others) == 1 and field_type(column.type) is field_type(others[0].columns[others[0].key[0]].type):
             yield Reference((column.name,), others[0].name, (others[0].key[0],)), True
 
 
-def _names(column: str, table: CatalogueTable) -> bool:
-    """Return whether a column without a foreign key is named after a table and its key, such as `contact_id`."""
-    if len(table.key) != 1:
-        return False
-    parts, of_table, key = words(column), words(table.name.rpartition(".")[2]), words(table.key[0])
-    are_named = bool(of_table) and len(parts) > 1  # a name in Chinese or of signs alone has no word
-    return are_named and parts[-1:] == key[-1:] and _singular(parts[:-1]) == _singular(of_table)
+def _by_names(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
+    """Return the tables by the names that a column without a foreign key may have for their rows.
+
+    `contact_id` and `contactid` are names for rows of `contacts`, and of `crm_contacts` where most tables have this
+    prefix and no table is `contacts`.
+    """
+    of_table = {name: words(name.rpartition(".")[2]) for name, table in catalogue.tables.items() if len(table.key) == 1}
+    prefix = _prefix(words(name.rpartition(".")[2]) for name in catalogue.tables)
+    whole, short = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for name, parts in of_table.items():
+        end = words(catalogue.tables[name].key[0])[-1:]
+        # A name in Chinese or of signs alone has no word.
+        for one in {parts, _singular(parts)} if parts else ():
+            whole["".join((*one, *end))].append(name)
+            if prefix and one[: len(prefix)] == prefix and len(one) > len(prefix):
+                short["".join((*one[len(prefix) :], *end))].append(name)
+    return {**short, **whole}
+
+
+def _prefix(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Return the first words that most tables share, such as `wp` of `wp_users`; empty without such words."""
+    every = [tuple(parts) for parts in names]
+    most = Counter(parts[:length] for parts in every for length in range(1, PREFIX_MAX + 1) if len(parts) > length)
+    shared = [prefix for prefix, count in most.items() if 2 * count > len(every) > 1]
+    return max(shared, key=len, default=())
+
+
+def _meant(column: str, by_names: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Return the tables whose rows a column without a foreign key names by its name and their key."""
+    parts = words(column)
+    found = by_names.get("".join(parts)) or by_names.get("".join((*_singular(parts[:-1]), *parts[-1:])))
+    return found or ()
 
 
 def _singular(parts: Sequence[str]) -> tuple[str, ...]:
+    if not parts:
+        return ()
     last = parts[-1]
     if last.endswith("ies"):
         last = f"{last[:-3]}y"
@@ -195,9 +225,9 @@ def _singular(parts: Sequence[str]) -> tuple[str, ...]:
 
 def _is_join(table: CatalogueTable, references: Sequence[tuple[Reference, bool]], tenant: str | None) -> bool:
     """Return whether a row only says that two other rows belong together."""
+    sides = {reference.columns[0] for reference, _by_name in references}
+    if any(unique <= sides and len(unique) > 1 for unique in table.unique):
+        return True
     sides = {reference.columns[0] for reference, by_name in references if not by_name}
-    if len(sides) < SIDES:
-        return False
-    is_pair = any(unique <= sides and len(unique) > 1 for unique in table.unique)
     others = [column for name, column in table.columns.items() if name not in {*sides, *table.key, tenant}]
-    return is_pair or all(isinstance(column.type, DateTime | Date) for column in others)
+    return len(sides) >= SIDES and all(isinstance(column.type, DateTime | Date) for column in others)

@@ -39,7 +39,7 @@ def propose(
         schemas: further schemas.
         title: of the source, for people; empty: the name of the database.
 
-    Raises: BadInput for a table or column that the database does not have.
+    Raises: BadInput for a table or column that the database does not have, and for contacts without a tenant.
     """
     every = catalogue.read(connection, schemas).tables
     found = Catalogue({name: one for name, one in every.items() if not one.is_partition})
@@ -55,5 +55,9 @@ def propose(
     if tenant is not None and not paths.frequency(found, tenant):
         raise BadInput(f"no table has a column {tenant!r}")
     tenant = tenant or paths.tenant_column(found)
+    if kind is SubjectKind.CONTACT and tenant not in table.columns:
+        seen = f"column {tenant!r}" if tenant else "column of a tenant"
+        hint = "name its column with --tenant-column; people of one company alone are --kind user"
+        raise BadInput(f"the table {subject_table!r} has no {seen}: a contact is known to one tenant", hint=hint)
     reached = paths.find(found, subject_table, key or table.key[0], tenant)
     return Proposal(found, reached, kind, title or connection.engine.url.database or "Database")

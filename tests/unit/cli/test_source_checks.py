@@ -203,6 +203,14 @@ def test_a_draft_is_checked_as_undecided(run: Run, tmp_path: Path) -> None:
         (("env:SHOP_URL", "--subject-table", "user"), "the database has no table 'user'"),
         (("env:SHOP_URL", "--subject-table", "users", "--subject-key", "uid"), "has no column 'uid'"),
         (("env:SHOP_URL", "--subject-table", "users", "--tenant-column", "org"), "no table has a column 'org'"),
+        (
+            ("env:SHOP_URL", "--subject-table", "users", "--kind", "contact"),
+            "has no column of a tenant: a contact is known",
+        ),
+        (
+            ("env:SHOP_URL", "--subject-table", "users", "--kind", "contact", "--tenant-column", "total"),
+            "the table 'users' has no column 'total': a contact is known to one tenant",
+        ),
         (("env:NOTHING", "--subject-table", "users"), "URL: env:NOTHING is empty or not set"),
         (("redis://secret@host/0", "--subject-table", "users"), "URL is not the URL of a database"),
         (("sqlite:///gone/secret.db", "--subject-table", "users"), "does not answer"),

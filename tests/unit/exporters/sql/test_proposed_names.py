@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy
 from repository import ROOT
 from sqlalchemy import BINARY, JSON, VARBINARY, BigInteger, Boolean, DateTime, LargeBinary, String, Text, Uuid
+from sqlalchemy.dialects.mysql import LONGBLOB, TINYBLOB
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.proposal.names import Guess, guess, words
+from exporters.sql.proposal.names import Guess, guess, type_beside, words
 
 LABELLED = ROOT / "tests" / "data" / "labelled_columns.tsv"
 """Table, column, type and label: s a secret, p personal or free text, o other. Labelled by hand, without the rule."""
@@ -60,6 +61,8 @@ def labelled() -> Sequence[tuple[str, Guess]]:
         ("notes", String(40), Guess.FREE_TEXT),
         ("custom_fields", JSON(), Guess.FREE_TEXT),
         ("photo", LargeBinary(), Guess.BINARY),
+        ("photo", LONGBLOB(), Guess.BINARY),
+        ("user_password", TINYBLOB(), Guess.SECRET),
         ("contactEmail", String(), Guess.PERSONAL),
         ("product_name", String(), Guess.OTHER),
         ("date_of_birth", DateTime(), Guess.PERSONAL),
@@ -74,3 +77,21 @@ def test_a_name_and_its_type_give_a_guess(name: str, kind: TypeEngine[object], e
 def test_words_of_names() -> None:
     """Cases, digits and separators part words."""
     assert words("LastLoginIP2_address") == ("last", "login", "ip", "2", "address")
+
+
+@pytest.mark.parametrize(
+    ("column", "columns", "expected"),
+    [
+        ("owner_id", ["id", "owner_id", "owner_type"], "owner_type"),
+        ("ObjectId", ["ObjectId", "ObjectType", "Type"], "ObjectType"),
+        ("objectid", ["objectid", "objecttype"], "objecttype"),
+        ("object_id", ["object_id", "type"], "type"),
+        ("object_id", ["object_id", "content_type_id"], "content_type_id"),
+        ("ticket_id", ["ticket_id", "type"], None),
+        ("id", ["id", "type"], None),
+        ("owner", ["owner", "owner_type"], None),
+    ],
+)
+def test_a_column_may_say_of_which_table_a_row_is(column: str, columns: Sequence[str], expected: str | None) -> None:
+    """The names of Rails, Laravel, Django, osTicket and Request Tracker."""
+    assert type_beside(column, columns) == expected

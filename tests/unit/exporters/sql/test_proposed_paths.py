@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
 from catalogues_made import judged, made_catalogue, made_table, shortest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import BigInteger
 
-from exporters.sql.catalogue import Catalogue
+from exporters.sql.catalogue import Catalogue, CatalogueTable
 from exporters.sql.proposal import paths
 from exporters.sql.proposal.paths import PathStep, TablePaths
 
@@ -31,6 +36,67 @@ def test_a_name_leads_there_without_a_foreign_key() -> None:
     found = paths.find(made_catalogue(USERS, named, made_table("statuses")), "users", "id", None)
 
     assert found.reached["ticket_replies"].steps == (PathStep("user_id", "users", "id", by_name=True),)
+
+
+@pytest.mark.parametrize(
+    ("subject", "others"),
+    [
+        (made_table("users"), [made_table("posts", columns=["userid"], key=["id"]), made_table("files")]),
+        (made_table("wp_users"), [made_table("wp_posts", columns=["user_id"]), made_table("wp_terms")]),
+        (made_table("a_crm_users"), [made_table("a_crm_posts", columns=["user_id"]), made_table("a_crm_terms")]),
+        (made_table("users"), [made_table("posts", key=["user_id", "place_id"]), made_table("terms")]),
+        (made_table("users", key=["user_id"]), [made_table("posts", key=["user_id"]), made_table("terms")]),
+    ],
+    ids=["no separator", "prefix", "prefix of two words", "part of a key", "the same key"],
+)
+def test_names_of_systems_without_foreign_keys_lead_there(
+    subject: CatalogueTable, others: Sequence[CatalogueTable]
+) -> None:
+    """Prefixes that most tables share do not count, words may be written together, and a key may name other rows."""
+    typed = [_with_ids(one) for one in others]
+    found = paths.find(made_catalogue(subject, *typed), subject.name, subject.key[0], None)
+
+    (step,) = found.reached[others[0].name].steps
+    assert (step.table, step.by_name) == (subject.name, True)
+    assert others[1].name not in found.reached
+
+
+def test_a_whole_name_comes_before_one_without_its_prefix() -> None:
+    """`group_id` names a row of `groups`, although most tables begin with `user` and there are `user_groups`."""
+    named = _with_ids(made_table("user_rights", columns=["group_id"]))
+    others = [made_table("user_groups", {"user_id": "users"}), made_table("user_mails"), made_table("groups")]
+    found = paths.find(made_catalogue(USERS, named, *others), "users", "id", None)
+
+    assert "user_rights" not in found.reached
+
+
+def test_a_pair_of_names_that_is_unique_joins() -> None:
+    """Without foreign keys a table joins if it names two rows that are together unique."""
+    joins = _with_ids(made_table("deal_users", columns=["deal_id", "user_id"], unique=[("deal_id", "user_id")]))
+    found = paths.find(made_catalogue(USERS, made_table("deals"), joins), "users", "id", None)
+
+    expected = PathStep("user_id", "users", "id", "deal_users", "deal_id", "id", by_name=True)
+    assert found.reached["deals"].steps == (expected,)
+
+
+@pytest.mark.timeout(20)
+def test_names_of_a_thousand_tables_are_read_once() -> None:
+    """Each name is taken apart once, not once for each column of the database."""
+    tables = [
+        _with_ids(made_table(f"table{n}s", columns=[f"table{m}_id" for m in range(max(0, n - 9), n)]))
+        for n in range(1000)
+    ]
+    found = paths.find(made_catalogue(*tables), "table9s", "id", None)
+
+    assert len(found.reached) == 991
+
+
+def _with_ids(table: CatalogueTable) -> CatalogueTable:
+    """The table with numbers in all columns that name rows."""
+    columns = {
+        name: replace(one, type=BigInteger()) if name.endswith("id") else one for name, one in table.columns.items()
+    }
+    return replace(table, columns=columns)
 
 
 def test_a_join_table_leads_on() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from exporters.maps.kinds import MapKind
 from exporters.maps.reading import MapText
-from exporters.sql.mapped.form_faults import form_faults
+from exporters.sql.mapped.form_faults import NAMED_TENANT, form_faults
 from exporters.sql.mapped.forms import SqlSourceForm
 from portability.api.errors import BadMap
 
@@ -94,6 +94,53 @@ def test_a_good_map_is_parsed() -> None:
     assert found.exact_rows[0].key == "id"
 
 
+@pytest.mark.parametrize("kind", ["user_id", "staff_id"])
+def test_an_account_counts_at_a_tenant_that_a_look_up_finds(kind: str) -> None:
+    """A look-up that says at which tenants an account is valid makes its id one of these tenants."""
+    rows = f'table = "orders"\ntenant = "org"\nrows = [{{ column = "user_id", identities = ["{kind}"] }}]'
+    found = f"""[[identity]]
+table = "members"
+from = "user_id"
+column = "user"
+value = "user"
+gives = "{kind}"
+tenant = "org"
+verified = true
+"""
+    of_tenant = ORDERS.partition("table")[0] + rows + ORDERS.partition("}]")[2]
+    assert KIND.parse(MapText("shop.toml", HEAD + found + of_tenant)).form.dataset[0].tenant == "org"
+
+
+FOUND = """[[identity]]
+table = "members"
+from = "user_id"
+column = "user"
+value = "id"
+gives = "member"
+tenant = "org"
+verified = true
+[[identity]]
+table = "links"
+from = "member"
+column = "member"
+value = "file"
+gives = "file"
+verified = true
+"""
+
+
+def test_what_is_valid_at_a_tenant_leads_to_its_rows_alone() -> None:
+    """A look-up or a way that names no tenant finds nothing by an identity of one tenant: it is refused."""
+    by_member = ORDERS.replace('identities = ["user_id"]', 'identities = ["member"]')
+    assert _faults(HEAD + FOUND + by_member) == [
+        f"shop.toml:{fault} ({NAMED_TENANT})"
+        for fault in (
+            "14:1: a 'member' is valid at one tenant, and no column names the tenant: nothing is found",
+            "25:31: no row of 'orders' has a member of the whole platform: it is valid at one tenant",
+        )
+    ]
+
+
 def test_the_example_of_the_page_is_a_map() -> None:
     """docs/maps.md shows a map that is only refused for the dataset that it leaves out."""
     page = (Path(__file__).parents[5] / "docs" / "maps.md").read_text()
@@ -136,6 +183,11 @@ def test_the_example_of_the_page_is_a_map() -> None:
             'identities = ["user_id"], within = "tenant"',
             "10:57: 'orders' names no tenant",
         ),
+        (
+            'table = "orders"',
+            'table = "orders"\ntenant = "org"',
+            "11:31: no row of 'orders' has a user_id of its tenant",
+        ),
         ('id = { text = "Identifier." }', 'id = { text = "I.", keys = ["/a"] }', "12:1: only an object has `keys`"),
         ('id = { text = "Identifier." }', 'id = { text = "I.", person = "staff" }', "12:21: only a text or object"),
         (
@@ -170,6 +222,11 @@ def test_faults(old: str, new: str, fault: str) -> None:
         ('dataset = "calls"\nspoken', 'dataset = "call"\nspoken', "36:1: unknown dataset 'call'"),
         ('spoken = "said"', 'spoken = "calls"', "37:1: 'calls' is not a part with a field `text`"),
         ('call = { text = "The call." }', "", "36:1: all parts of 'calls' name it by a field"),
+        (
+            "part = true",
+            'part = true, where = [{ column = "at", null = true }]',
+            "25:47: a `part` has no conditions of its own",
+        ),
         ('name = "said"', 'name = "vcon"', "36:1: the conversations are the dataset 'vcon'"),
     ],
 )
