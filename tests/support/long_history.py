@@ -143,7 +143,6 @@ def _read_log(made: World, _queue: WakeUps) -> None:
 
 def _read_desk(made: World, _queue: WakeUps) -> None:
     with reading(made.engine) as connection:
-        request_log.by_due_date(connection, Scope())
         request_log.counts(connection, Scope())
         exports.recent(connection)
         exports.recent(connection, is_unanswered=True)
