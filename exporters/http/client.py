@@ -146,6 +146,7 @@ class SourceClient:
         """
         response = self._retried(call, self._postponed)
         try:
+            bodies.check_encoding(response, call.what)
             with bodies.decoding(call.what):
                 yield None if response.status_code in call.none_on else response
         except httpx.TransportError as error:

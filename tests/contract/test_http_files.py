@@ -10,7 +10,7 @@ import pytest
 from http_sources import Answers, Asked, StandIn, batches_of, open_source, person, resolved, stand_in
 
 from portability.api import File
-from portability.api.errors import SourceUnavailable
+from portability.api.errors import SourceRefused, SourceUnavailable
 
 DESK = """
 title = "Desk"
@@ -135,3 +135,16 @@ def test_ranges_of_a_compressed_answer_are_not_those_of_the_file(stand: StandIn)
     assert b"".join(file.open(0)) == CONTENT
     for begin in (10, len(packed), 20_000):
         assert b"".join(file.open(begin)) == CONTENT[begin:], begin
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip"])
+def test_a_file_in_an_encoding_that_no_one_reads_is_no_file(stand: StandIn, encoding: str) -> None:
+    """Object storage sends a file as it was stored, whatever a request accepts: it would be delivered packed."""
+    packed = gzip.compress(gzip.compress(CONTENT))
+    file = file_from(stand, lambda _asked: (200, {"Content-Encoding": encoding}, packed))
+
+    with pytest.raises(SourceRefused, match=r"^notes/1: the answer has a Content-Encoding that is not read$"):
+        list(file.open(0))
+    stand.on("/notes")(lambda _asked: (200, {"Content-Encoding": encoding}, b"[]"))
+    with pytest.raises(SourceRefused, match=r"^notes: the answer has a Content-Encoding that is not read$"):
+        file_from(stand, lambda _asked: None)
