@@ -411,6 +411,22 @@ def test_a_fault_of_one_message_delays_no_other(made: World, box: Postbox) -> No
     assert states(made) == [("acknowledged", "queued", "source_refused"), ("acknowledged", "sent", None)]
 
 
+def test_a_recipient_who_is_deferred_delays_no_other(made: World, box: Postbox) -> None:
+    """Greylisting and a full mailbox are of one recipient. A server that defers many in a row may mean all of them."""
+    for name in ("canary", "other", *range(20)):
+        made.request(f"user:usr_{name}")
+    refused = iter(["450 4.2.0 greylisted"])
+    box.on_recipient = lambda _address: next(refused, "250 ok")
+    assert message_delivery.deliver(desk(made, box, backoff_seconds=100)) == 21
+    assert [state for _kind, state, _reason in states(made)] == ["queued", *["sent"] * 21]
+
+    change(made, state="queued", not_before=None)
+    asked: list[str] = []
+    box.on_recipient = lambda address: asked.append(address) or "450 4.7.1 too many"  # type: ignore[func-returns-value]  # None
+    message_delivery.deliver(desk(made, box, backoff_seconds=100))
+    assert len(asked) == 20
+
+
 def test_tries_are_further_and_further_apart(made: World, box: Postbox) -> None:
     """The first wait is short, the others double; no other clock claims it meanwhile."""
     made.request()
