@@ -142,13 +142,18 @@ def send(smtp: smtplib.SMTP, message: EmailMessage) -> None:
 
 
 def _checked(recipient: str) -> Address:
+    # The library refuses mailboxes with other letters than ASCII, which servers with SMTPUTF8 take (RFC 6531).
+    plain = "".join("x" if not letter.isascii() and letter.isprintable() else letter for letter in recipient)
     try:
-        address = Address(addr_spec=recipient)
+        address = Address(addr_spec=plain)
     except (ValueError, IndexError, HeaderParseError):
         raise MailRefused("the recipient's address is not a valid mail address") from None
     if not address.username or not address.domain:
         raise MailRefused("the recipient's address is not a valid mail address")
-    return address
+    if plain == recipient:
+        return address
+    mailbox, _, domain = recipient.rpartition("@")
+    return Address(username=mailbox, domain=domain)
 
 
 def _open(server: MailServer, timeout_seconds: float) -> smtplib.SMTP:

@@ -126,6 +126,13 @@ def test_the_requester_gets_a_mail_when_it_was_received_and_when_it_is_ready(mad
     assert message_delivery.deliver(desk(made, box)) == 0
 
 
+def test_an_address_of_the_directory_may_have_an_international_domain(made: World, box: Postbox) -> None:
+    """A mail server without SMTPUTF8 takes the form in ASCII."""
+    made.request()
+    message_delivery.deliver(desk(made, box, MadeUpDirectory(address="reader@b\u00fccher.example")))
+    assert box.recipients == ["reader@xn--bcher-kva.example"]
+
+
 def refer(made: World, identifier: str) -> None:
     """Refer the export to a tenant, as its closing commit does."""
     with writing(made.engine) as connection:

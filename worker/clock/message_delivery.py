@@ -25,6 +25,7 @@ from portability.messages import mail, sms
 from portability.messages.mail import MailRefused, MailServer, MailUnavailable
 from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, CODES, Channel, MessageKind, MessageState
 from portability.messages.sms import SmsGateway, SmsRefused
+from portability.people.addresses import for_mail
 from portability.settings import Settings
 from portability.trust import audit
 from worker.clock import envelopes, outgoing
@@ -173,7 +174,7 @@ def _mail(desk: Desk, smtp: smtplib.SMTP, row: RowMapping, written: Envelope) ->
         written.letter,
         sender=desk.settings.mail_from or "",
         brand=desk.settings.brand_name,
-        recipient=written.address,
+        recipient=for_mail(written.address),
         identifier=row["id"],
         written_at=row["created_at"],
     )
