@@ -79,6 +79,7 @@ class HttpPage:
 
     value: Any = field(repr=False)
     url: str = field(repr=False)
+    """What answered, behind all redirects; without the parameters of the call."""
     headers: httpx.Headers = field(repr=False)
 
 
@@ -127,15 +128,15 @@ class SourceClient:
         found = self._retried(call, self._whole)
         if found is None:
             return None
-        headers, body = found
-        page = HttpPage(bodies.parsed(body, call.what), call.url.url, headers)
+        url, headers, body = found
+        page = HttpPage(bodies.parsed(body, call.what), url, headers)
         self._check_error(page, call.what)
         return page
 
     def body(self, call: HttpCall) -> bytes | None:
         """Return the bytes of an answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
         found = self._retried(call, self._whole)
-        return None if found is None else found[1]
+        return None if found is None else found[2]
 
     @contextmanager
     def stream(self, call: HttpCall) -> Iterator[httpx.Response | None]:
@@ -144,7 +145,7 @@ class SourceClient:
         Raises: SourceUnavailable, SourceRefused, PlaceExpired. Faults of the network within the block become
         SourceUnavailable, those of the encoding SourceRefused.
         """
-        response = self._retried(call, self._postponed)
+        _url, response = self._retried(call, self._postponed)
         try:
             bodies.check_encoding(response, call.what)
             with bodies.decoding(call.what):
@@ -177,9 +178,9 @@ class SourceClient:
             raise SourceUnavailable(f"{call.what}: {fault}") from None
         raise AssertionError  # the last attempt returns or raises
 
-    def _whole(self, call: HttpCall) -> tuple[httpx.Headers, bytes] | None:
-        """Return the headers and the whole body of an answer. Raises PassingFault if the connection breaks."""
-        response = self._postponed(call)
+    def _whole(self, call: HttpCall) -> tuple[str, httpx.Headers, bytes] | None:
+        """Return the URL, the headers and the body of an answer. Raises PassingFault if the connection breaks."""
+        url, response = self._postponed(call)
         ends_at = time.monotonic() + max(0.1, self.budget.left_seconds)
         limit = call.most_bytes or self._access.limits.page_bytes
         try:
@@ -188,14 +189,17 @@ class SourceClient:
             if response.status_code == httpx.codes.PARTIAL_CONTENT and call.is_whole:
                 hint = "declare `page` in the map, so that the rest is read"
                 raise SourceRefused(f"{call.what}: the answer is a part of the list (206)", hint=hint)
-            return response.headers, b"".join(bodies.blocks(response, limit, ends_at, call.what))
+            return url, response.headers, b"".join(bodies.blocks(response, limit, ends_at, call.what))
         except httpx.TransportError as error:
             raise PassingFault(f"the connection broke: {type(error).__name__}") from None
         finally:
             response.close()
 
-    def _postponed(self, call: HttpCall) -> httpx.Response:
-        """Send until the source neither asks to wait nor redirects. Raises PassingFault, and as `stream` does."""
+    def _postponed(self, call: HttpCall) -> tuple[str, httpx.Response]:
+        """Send until the source neither asks to wait nor redirects; return the URL that answers, and the answer.
+
+        Raises: PassingFault, and as `stream` does.
+        """
         is_renewed = False
         hops = 0
         for _ in range(WAITS_MOST):
@@ -212,7 +216,7 @@ class SourceClient:
                 response.close()
                 is_renewed = True
             elif status < httpx.codes.MULTIPLE_CHOICES or status in call.none_on:
-                return response
+                return call.url.url, response
             else:
                 response.close()
                 self._refuse(call, status)

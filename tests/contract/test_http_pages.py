@@ -64,6 +64,32 @@ def test_the_next_page_is_found_in_each_form_of_the_header(mails: StandIn, link:
     assert read_mails(mails, HEADER) == ["a", "b"]
 
 
+@pytest.mark.parametrize("page", [HEADER, 'kind = "link", next = "next"'])
+def test_a_link_is_relative_to_the_page_that_names_it(mails: StandIn, page: str) -> None:
+    """RFC 3986, section 5.1.3: the page is the one behind all redirects, and not the first of the list."""
+    following = {"/v2/mails/1": "2", "/v2/mails/2": "more/3", "/v2/mails/more/3": "4", "/v2/mails/more/4": None}
+
+    def answer(asked: Asked) -> Any:
+        link = following[asked.path]
+        head = {"Link": f"<{link}>; rel=next"} if link else {}
+        return 200, head, {"mails": [mail(asked.path[-1])], "next": link}
+
+    mails.on("/mails")(lambda _asked: (302, {"Location": "/v2/mails/1"}, b""))
+    mails.on("/v2/*")(answer)
+
+    assert read_mails(mails, page) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("link", ["http://[", "https://\u212a\u2100.test/x", "https://a.test:ann/", "https://a .test/"])
+def test_a_link_that_is_no_url_is_a_refusal(mails: StandIn, link: str) -> None:
+    """The message does not contain it."""
+    mails.on("/mails")(lambda _asked: {"mails": [mail("a")], "next": link})
+
+    with pytest.raises(SourceRefused, match=r"^mails: the source names an invalid URL") as refused:
+        read_mails(mails, 'kind = "link", next = "next"')
+    assert not [part for part in (".test", "ann") if part in str(refused.value)]
+
+
 @pytest.mark.parametrize(
     "link",
     ['</mails?after=9>; rel="prev"', '</mails?after=9>; rel="nextish"', '</mails?after=9>; title="next"'],
