@@ -17,6 +17,8 @@ PathTemplate = Annotated[str, StringConstraints(pattern=r"^/[!-~]*$")]
 AskedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,100})?$")]
 """A kind of identity, or a field of a parent: `tickets.id`."""
 Status = Annotated[int, Field(ge=300, le=599)]
+NoItemStatus = Literal[204] | Status
+"""204 has no body: some interfaces answer it where nothing was found."""
 MEBIBYTE = 1 << 20
 
 
@@ -80,7 +82,7 @@ class RequestForm(MapForm):
     headers: dict[str, str] = Field(default_factory=dict)
     items: Expression = "@"
     """Where the items are: a list, or a single item."""
-    none_on: tuple[Status, ...] = ()
+    none_on: tuple[NoItemStatus, ...] = ()
     """Statuses that mean: there is no item."""
     bucket: Name | None = None
     """A rate of `limits.buckets` for this request, beside the rate of the source."""

@@ -227,6 +227,18 @@ def test_a_list_that_is_missing_is_refused(stand: StandIn, items: str, answer: d
         records_of(tickets_at(stand, items, answer), "tickets")
 
 
+@pytest.mark.parametrize("status", [204, 404])
+def test_a_status_may_mean_that_there_is_no_item(stand: StandIn, status: int) -> None:
+    """Some interfaces answer 204, which has no body, where nothing was found; only if the map says so."""
+    stand.on("/api/tickets")(lambda _asked: (status, {}, b""))
+    subject = person("ann@example.test", *FOUND)
+    stated = open_source(ONE.replace('get = "/api/tickets"', f'get = "/api/tickets"\nnone_on = [{status}]'), stand.url)
+
+    assert records_of(stated, "tickets", subject) == []
+    with pytest.raises(SourceRefused):
+        records_of(open_source(ONE, stand.url), "tickets", subject)
+
+
 def tickets_at(stand: StandIn, items: str, answer: dict[str, Any]) -> HttpExporter:
     """A source whose tickets are at this expression of the answer."""
     text = ONE.replace('items = "items"\nscoped', f'items = "{items}"\nscoped')
