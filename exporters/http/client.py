@@ -20,7 +20,7 @@ from exporters.http.expressions import find
 from exporters.http.forms import ErrorForm, LimitsForm
 from exporters.http.guard import AllowedUrl, UrlGuard
 from exporters.http.logins import SourceLogin
-from exporters.http.waits import TimeBudget, stated_wait
+from exporters.http.waits import TimeBudget, passes, stated_wait
 from portability.api import Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
 
@@ -282,7 +282,7 @@ class SourceClient:
 
     def _refuse(self, call: HttpCall, status: int) -> None:
         """Raise the error of a status. Raises PassingFault, SourceRefused, PlaceExpired."""
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if passes(status):
             raise PassingFault(f"the source answers {status}")
         if call.is_place and status in PLACE_STATUSES:
             raise PlaceExpired(f"{call.what}: the source answers {status} to the place of a later page")

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from exporters.http import bodies
 from exporters.http.guard import AllowedUrl
+from exporters.http.waits import passes
 from exporters.maps.forms import MapForm, Text
 from portability.api import RENEWAL_SECONDS, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
@@ -200,7 +201,7 @@ class TokenLogin:
         return self._tokens(answer.status_code, body)
 
     def _tokens(self, status: int, body: bytes) -> Mapping[str, Any]:
-        if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if status == httpx.codes.TOO_MANY_REQUESTS or passes(status):
             raise SourceUnavailable(f"{self._name}: the token endpoint answers {status}")
         if status != httpx.codes.OK:
             hint = "authorise this software again in the source, and set the new refresh token"

@@ -56,6 +56,11 @@ class TimeBudget:
         self.sleep(min(seconds, LONGEST_SLEEP_SECONDS))
 
 
+def passes(status: int) -> bool:
+    """Return whether another attempt may end in another way: a fault of the server, 408 and 425 (RFC 8470)."""
+    return status >= httpx.codes.INTERNAL_SERVER_ERROR or status in {408, 425}
+
+
 def stated_wait(headers: httpx.Headers, limits: LimitsForm) -> float:
     """Return the seconds that an answer asks to wait.
 

@@ -144,9 +144,9 @@ def test_a_named_bucket_limits_its_requests_only(stand: StandIn) -> None:
         exporter.identities(person())
 
 
-@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 504])
 def test_a_passing_fault_is_retried(stand: StandIn, status: int) -> None:
-    """A fault of the server is retried at once; more than two are an outage."""
+    """A fault of the server is retried, and so is a request that came too slowly or early; more are an outage."""
     fails_first(stand, (status, {}, {}), (status, {}, {}))
     assert open_source(ONE, stand.url).identities(person()) == FOUND
 
