@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -453,6 +454,63 @@ def test_fixed_logins(
     found = {**asked.heard.headers, **asked.query}
     assert {name: found.get(name) for name in expected} == expected
     assert ("authorization" in found) == ("authorization" in expected)
+
+
+@pytest.mark.parametrize("secret", ["k\u00e9y", "\ufeffkey", "two\nlines", "key ", "k\x01"])
+def test_a_secret_that_no_header_can_have_is_a_bad_setting(
+    stand: StandIn, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found before the first request; the error names the key and does not repeat the value."""
+    monkeypatch.setenv("DESK_KEY", secret)
+    for auth, key in (
+        ({"kind": "bearer", "token": "env:DESK_KEY"}, "auth.token"),
+        ({"kind": "header", "name": "X-Key", "value": "env:DESK_KEY"}, "auth.value"),
+    ):
+        with pytest.raises(BadSetting, match=f"^{key}: no header can have this value$"):
+            open_source(ONE, stand.url, auth=auth)
+    with pytest.raises(BadSetting, match=r"^auth\.name: no header can have this name$"):
+        open_source(ONE, stand.url, auth={"kind": "header", "name": "X Key:", "value": "env:DESK_KEY"})
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_the_end_of_a_line_is_no_part_of_a_secret(
+    stand: StandIn, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files end with it, and so do variables that a tool has made of files."""
+    (tmp_path / "key").write_text(f"key{ending}", newline="")
+    monkeypatch.setenv("DESK_KEY", f"key{ending}")
+    for reference in ("env:DESK_KEY", f"file:{tmp_path}/key"):
+        open_source(ONE, stand.url, auth={"kind": "bearer", "token": reference}).identities(person())
+        assert stand.asked[-1].heard.headers["authorization"] == "Bearer key"
+
+
+@pytest.mark.parametrize(
+    ("stated", "asked"), [("3600", 1), (3600.0, 1), (10**400, 1), (None, 1), ("soon", 1), (0, 2), ("0", 2)]
+)
+def test_the_life_of_a_token_may_be_a_text(
+    stand: StandIn, stated: Any, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some endpoints write numbers as texts; a token of a life that is not known is used until it is refused."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(lambda _asked: {"access_token": "t", "expires_in": stated})
+    login = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:DESK_KEY"}
+    exporter = open_source(ONE, stand.url, auth=login)
+    for _ in range(2):
+        assert exporter.identities(person()) == FOUND
+    assert stand.paths().count("/token") == asked
+
+
+@pytest.mark.parametrize("token", ["", "t\n", "\u00e9", 7, None])
+def test_an_access_token_that_no_header_can_have_is_a_refusal(
+    stand: StandIn, token: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message does not repeat it."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(lambda _asked: {"access_token": token})
+    login = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:DESK_KEY"}
+
+    with pytest.raises(SourceRefused, match=r"the answer of the token endpoint has no access_token for a header$"):
+        open_source(ONE, stand.url, auth=login).identities(person())
 
 
 def test_client_credentials_get_one_token_for_all(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
