@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,26 @@ def test_a_wait_past_the_time_limit_is_an_outage_with_the_time_to_come_back(stan
         open_source(ONE, stand.url).identities(person())
     assert time.monotonic() - begun < 2
     assert len(stand.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *({"Retry-After": stated} for stated in ("4294967295", "99999999999999", "1e308")),
+        {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"},
+        {"X-Reset": "1796000000000"},
+    ],
+)
+def test_no_wait_is_longer_than_a_day(stand: StandIn, header: dict[str, str]) -> None:
+    """Rates have no longer period. A wait of years, which all workers obey, would be the end of the source."""
+    stand.before = lambda _asked: (429, header, {})
+    shared = memory_sources()
+    begun = datetime.now(UTC)
+
+    with pytest.raises(SourceUnavailable, match="the source allows no call before ") as refused:
+        open_source(ONE, stand.url, shared).identities(person())
+    back_at = datetime.fromisoformat(str(refused.value).rpartition(" ")[2])
+    assert timedelta(hours=23) < back_at - begun < timedelta(hours=25)
 
 
 def test_a_pause_holds_all_readers(stand: StandIn) -> None:
