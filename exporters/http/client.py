@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, TypeVar
+from urllib.parse import unquote_plus, urlencode
 
 import httpx
 import stamina
@@ -107,6 +108,16 @@ class SourceAccess:
 def trust() -> ssl.SSLContext:
     """Return the certificates that this machine trusts; loading them takes as long as several requests."""
     return ssl.create_default_context()
+
+
+def _merged(query: bytes, params: Mapping[str, str]) -> bytes:
+    """Return a query with parameters in place of those of the same names; what the source wrote stays letter by letter.
+
+    The library writes it anew, and `%FC`, which is not UTF-8, becomes another letter.
+    """
+    stated = query.decode("ascii").split("&")
+    kept = [pair for pair in stated if pair and unquote_plus(pair.partition("=")[0]) not in params]
+    return "&".join([*kept, urlencode(params)]).encode()
 
 
 class SourceClient:
@@ -247,7 +258,7 @@ class SourceClient:
             url = httpx.URL(call.url.url, params=params)  # parsed once
         else:
             url = httpx.URL(call.url.url)
-            url = url.copy_merge_params(params) if params else url
+            url = url.copy_with(query=_merged(url.query, params)) if params else url
         seconds = max(0.1, min(self._access.limits.timeout_seconds, self.budget.left_seconds))
         extensions: dict[str, Any] = {"timeout": httpx.Timeout(seconds).as_dict()}
         if call.url.address is not None:

@@ -534,6 +534,19 @@ def test_an_access_token_that_no_header_can_have_is_a_refusal(
         open_source(ONE, stand.url, auth=login).identities(person())
 
 
+def test_a_key_in_a_parameter_changes_no_letter_of_a_link(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link has the encoding of the source, such as Latin-1, and signatures of its letters; a key is replaced."""
+    monkeypatch.setenv("DESK_KEY", "k&y")
+    following = "/api/tickets?name=M%FCller&sig=a%2Bb~'(x)&empty=&flag&key=old&at=a+b&at=%5b"
+    pages = {True: {"items": [{"id": 2}]}, False: {"items": [{"id": 1}], "next": following}}
+    stand.on("/api/tickets")(lambda asked: pages["name" in asked.query])
+    auth = {"kind": "query", "name": "key", "value": "env:DESK_KEY"}
+    exporter, subject = open_source(ONE, stand.url, auth=auth), person("ann@example.test", *FOUND)
+
+    assert ids_of(records_of(exporter, "tickets", subject)) == ["1", "2"]
+    assert stand.asked[-1].heard.path == f"{following.replace('&key=old', '')}&key=k%26y"
+
+
 def test_client_credentials_get_one_token_for_all(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token of the client's own credentials is used until it ends; four readers ask for one."""
     monkeypatch.setenv("DESK_KEY", "secret")
