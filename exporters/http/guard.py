@@ -41,11 +41,7 @@ class UrlGuard:
     @classmethod
     def of(cls, base_url: str, hosts: Sequence[str]) -> UrlGuard:
         """Make the guard of a source. Raises BadSetting for a base that is not https, except on loopback."""
-        try:
-            base = _split(base_url)
-        except ValueError as error:
-            raise BadSetting(f"base_url: {error}", hint="use https://name/path; http:// is for this machine") from None
-        if base.query:
+        if _stated(base_url, "base_url").query:
             raise BadSetting("base_url must not have a query")
         return cls(base_url.rstrip("/"), tuple(hosts))
 
@@ -82,6 +78,12 @@ class UrlGuard:
         return is_same_server and below and not {".", ".."} & set(segments)
 
 
+def operators_url(url: str, key: str) -> AllowedUrl:
+    """Return a URL that the operator has stated as the setting `key`, letter by letter. Raises BadSetting."""
+    _stated(url, key)
+    return AllowedUrl(url, is_own=True)
+
+
 def absolute(found: object, current: str, what: str) -> str:
     """Return the URL that an answer names, relative to the URL that answered (RFC 3986, section 5.1.3).
 
@@ -93,6 +95,14 @@ def absolute(found: object, current: str, what: str) -> str:
         return urljoin(current, found)
     except ValueError:  # its text may quote the URL
         raise SourceRefused(f"{what}: the source names an invalid URL: it is malformed") from None
+
+
+def _stated(url: str, key: str) -> SplitResult:
+    """Return the parts of a URL of the operator. Raises BadSetting."""
+    try:
+        return _split(url)
+    except ValueError as error:
+        raise BadSetting(f"{key}: {error}", hint="use https://name/path; http:// is for this machine") from None
 
 
 def _split(url: str) -> SplitResult:

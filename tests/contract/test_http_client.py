@@ -521,6 +521,19 @@ def test_the_life_of_a_token_may_be_a_text(
     assert stand.paths().count("/token") == asked
 
 
+@pytest.mark.parametrize("path", ["/o/token/", "/token?p=B2C_1_sign_in"])
+def test_a_token_endpoint_is_asked_as_it_is_stated(stand: StandIn, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some have a slash at their end, and some a query; an error names the key of the setting."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on(path.partition("?")[0])(lambda _asked: {"access_token": "t"})
+    login = {"kind": "oauth2", "client_id": "us", "client_secret": "env:DESK_KEY"}
+
+    open_source(ONE, stand.url, auth={**login, "token_url": f"{stand.url}{path}"}).identities(person())
+    assert stand.asked[0].heard.path == path
+    with pytest.raises(BadSetting, match=r"^auth\.token_url: it does not begin with https://$"):
+        open_source(ONE, stand.url, auth={**login, "token_url": "http://desk.example.test/token"})
+
+
 @pytest.mark.parametrize("token", ["", "t\n", "\u00e9", 7, None])
 def test_an_access_token_that_no_header_can_have_is_a_refusal(
     stand: StandIn, token: Any, monkeypatch: pytest.MonkeyPatch
