@@ -29,6 +29,8 @@ from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 from portability.api.references import is_reference, resolve
 
 TOKEN_BYTES_MAX = 65_536
+JSON_WANTED = {"Accept": "application/json"}
+"""Some endpoints write a form otherwise, such as that of GitHub."""
 LIFETIME_MAX = 10**10
 """Seconds; a token with a longer life has no end."""
 
@@ -198,7 +200,7 @@ class TokenLogin:
             # It is not retried: the source may have accepted the refresh token, although its answer was lost.
             with (
                 httpx.Client(timeout=RENEWAL_SECONDS / 4, trust_env=False) as client,
-                client.stream("POST", self._url.url, data=grant, auth=login) as answer,
+                client.stream("POST", self._url.url, data=grant, auth=login, headers=JSON_WANTED) as answer,
             ):
                 body = b"".join(bodies.blocks(answer, TOKEN_BYTES_MAX, ends_at, self._name))
         except httpx.TransportError as error:

@@ -521,6 +521,21 @@ def test_the_life_of_a_token_may_be_a_text(
     assert stand.paths().count("/token") == asked
 
 
+def test_a_token_is_asked_for_as_json(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some endpoints, such as that of GitHub, answer with a form unless JSON is asked for by name."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(
+        lambda asked: (
+            {"access_token": "t"}
+            if asked.heard.headers.get("accept") == "application/json"
+            else (200, {"Content-Type": "application/x-www-form-urlencoded"}, b"access_token=t")
+        )
+    )
+    login = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:DESK_KEY"}
+
+    assert open_source(ONE, stand.url, auth=login).identities(person()) == FOUND
+
+
 @pytest.mark.parametrize("path", ["/o/token/", "/token?p=B2C_1_sign_in"])
 def test_a_token_endpoint_is_asked_as_it_is_stated(stand: StandIn, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some have a slash at their end, and some a query; an error names the key of the setting."""
