@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import takewhile
 from operator import itemgetter
 from typing import Annotated, Any
 
@@ -230,8 +231,10 @@ def _leading(node: Mapping[str, Any]) -> Sequence[str]:
         case "field":
             return (node["value"],)
         case "subexpression":
-            left, right = node["children"]
-            return (*_leading(left), *_leading(right)) if _names(left) is not None else _leading(left)
+            # All names in a row are children of one node: `a.b.c` has three.
+            plain = list(takewhile(_names, node["children"]))
+            rest = node["children"][len(plain) : len(plain) + 1]
+            return tuple(name for child in [*plain, *rest] for name in _leading(child))
         case "index_expression" | "projection" | "filter_projection" | "flatten" | "pipe" | "value_projection":
             return _leading(node["children"][0])
     return ()

@@ -223,6 +223,13 @@ def test_an_unusable_answer_is_a_refusal(stand: StandIn, answer: Any, error: typ
         ("items", {"items": []}, []),
         ("data.items", {"data": None}, []),
         ("data.items", {"data": {"items": [{"id": 1}]}}, ["1"]),
+        ("data.user.items.nodes", {"data": {"user": {"items": {"nodes": [{"id": 1}]}}}}, ["1"]),
+        (
+            "data.user.items.nodes[?open].it",
+            {"data": {"user": {"items": {"nodes": [{"open": 1, "it": {"id": 1}}]}}}},
+            ["1"],
+        ),
+        ("data.user.items.nodes", {"data": {"user": None}}, []),
         ("found[0].items", {"found": []}, []),
         ("items[?open]", {"items": [{"id": 1, "open": True}, {"id": 2}]}, ["1"]),
         ("items || `[]`", {"next": None}, []),
@@ -239,6 +246,7 @@ def test_a_list_may_be_empty_or_null(stand: StandIn, items: str, answer: dict[st
     [
         ("items", {"tickets": [{"id": 1}]}),
         ("data.items", {"data": {"tickets": [{"id": 1}]}}),
+        ("data.user.items.nodes", {"data": {"user": {"items": {"edges": [{"id": 1}]}}}}),
         ("found[0].items", {"results": [{"items": [{"id": 1}]}]}),
         ("items[?open]", {"tickets": [{"id": 1, "open": True}]}),
     ],
@@ -266,6 +274,20 @@ def tickets_at(stand: StandIn, items: str, answer: dict[str, Any]) -> HttpExport
     text = ONE.replace('items = "items"\nscoped', f'items = "{items}"\nscoped')
     stand.on("/api/tickets")(lambda _asked: answer)
     return open_source(text.replace('file = { url = "file", when = "file", resume = "restart" }\n', ""), stand.url)
+
+
+def test_an_owner_may_be_at_any_depth(stand: StandIn) -> None:
+    """`verify` names a value below several names, and an answer in which no item has the first is refused."""
+    owned = {"id": 1, "request": {"sender": {"account": {"id": 1}}}}
+    stranger = {"id": 2, "request": {"sender": {"account": {"id": 2}}}}
+    text = ONE.replace("scoped = true", 'verify = { "request.sender.account.id" = "desk_user" }')
+    exporter, subject = open_source(text, stand.url), person("ann@example.test", *FOUND)
+    stand.on("/api/tickets")(lambda _asked: {"items": [owned, stranger]})
+
+    assert ids_of(records_of(exporter, "tickets", subject)) == ["1"]
+    stand.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "call": {}}]})
+    with pytest.raises(SourceRefused, match=r"no item has what `verify` names: request\.sender\.account\.id$"):
+        records_of(exporter, "tickets", subject)
 
 
 def test_the_cookie_of_an_answer_comes_with_later_requests(stand: StandIn) -> None:
