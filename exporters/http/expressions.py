@@ -278,4 +278,14 @@ def folded_md5(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _compiled(expression: str) -> ParsedResult:
-    return jmespath.compile(expression)
+    # Another tree than that of the library, which keeps its own for all who use it.
+    return ParsedResult(expression, _exact(jmespath.compile(expression).parsed))
+
+
+def _exact(node: Any) -> Any:  # noqa: ANN401  # a syntax tree, and values of JSON in it
+    """Return a syntax tree whose numbers with a point are Decimal, as those of answers are."""
+    if isinstance(node, float):
+        return Decimal(repr(node))
+    if isinstance(node, list):
+        return [_exact(inner) for inner in node]
+    return {name: _exact(inner) for name, inner in node.items()} if isinstance(node, dict) else node
