@@ -175,3 +175,30 @@ def test_a_part_of_a_list_is_refused_where_no_page_follows(mails: StandIn) -> No
     alone = MAIL.replace(', after = "{after}"', "").replace("page = { PAGE }\n", "")
     with pytest.raises(SourceRefused, match=r"^mails: the answer is a part of the list \(206\)$"):
         records_of(open_source(alone, mails.url), "mails", person())
+
+
+def test_an_answer_that_repeats_a_record_gives_it_once(mails: StandIn) -> None:
+    """An interface that joins tables repeats what has several relations. Records of one key that differ are shown."""
+    again = [mail("a", n=1), mail("a", n=1), mail("b", n=1), mail("b", n=2)]
+    mails.on("/mails")(lambda _asked: {"mails": again})
+    exporter = open_source(MAIL.replace("page = { PAGE }\n", "").replace(', after = "{after}"', ""), mails.url)
+
+    assert ids_of(records_of(exporter, "mails", person())) == ["a", "b", "b"]
+
+
+def test_a_link_that_comes_again_leads_to_its_record_once(mails: StandIn) -> None:
+    """Who has sent a mail and is named in it is linked twice: also in two batches, the mail is one record."""
+    links = '[[links]]\nname = "ids"\nfor_each = "email"\nscoped = true\nget = "/links"\ngives = "to"\n[[dataset]]'
+    text = MAIL.replace("[[dataset]]", links).replace(
+        'for_each = "email"\nget = "/mails"', 'parent = "ids"\nbatch = 2\nget = "/mails"'
+    )
+    text = (
+        text.replace('params = { owner = "{email}", after = "{after}" }', 'params = { ids = "{ids}" }')
+        .replace("page = { PAGE }\n", "")
+        .replace('verify = { "owner" = "email" }\n', "")
+    )
+    mails.on("/links")(lambda _asked: [{"to": name, "as": number} for number, name in enumerate("abbca")])
+    mails.on("/mails")(lambda asked: {"mails": [mail(name) for name in asked.query["ids"].split(",")]})
+
+    assert ids_of(records_of(open_source(text, mails.url), "mails", person())) == ["a", "b", "c"]
+    assert [asked.query.get("ids") for asked in mails.asked] == [None, "a,b", "c"]
