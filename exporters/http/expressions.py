@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -216,13 +216,17 @@ def items_at(expression: str, answer: JSON) -> list[Any]:
     return find_all(expression, answer)
 
 
-def lacking(expression: str, items: Sequence[JSON]) -> bool:
-    """Return whether none of the items has the name with which an expression begins; False without items.
+def check_named(verify: Iterable[str], items: Sequence[JSON]) -> None:
+    """Raise ValueError if none of the items has the name with which an expression of `verify` begins.
 
-    An item that has the name with null has it. Expressions such as `a || b` begin with no name.
+    An item that has the name with null has it; null and an empty object do not count. Expressions such as `a || b`
+    begin with no name.
     """
-    names = _leading(_compiled(expression).parsed)
-    return bool(names and items) and not any(isinstance(one, Mapping) and names[0] in one for one in items)
+    stated = [one for one in items if one not in (None, {})]
+    for expression in verify if stated else ():
+        names = _leading(_compiled(expression).parsed)
+        if names and not any(isinstance(one, Mapping) and names[0] in one for one in stated):
+            raise ValueError(f"no item has what `verify` names: {expression}")
 
 
 def _leading(node: Mapping[str, Any]) -> Sequence[str]:

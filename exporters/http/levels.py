@@ -10,7 +10,7 @@ from typing import Any
 
 from exporters.http import matching, paging, templates, times
 from exporters.http.client import HttpCall, SourceClient
-from exporters.http.expressions import find, find_all, items_at, lacking
+from exporters.http.expressions import check_named, find, find_all, items_at
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask, Hooks
@@ -206,9 +206,7 @@ class RequestLevel:
         return frozenset(wanted)
 
     def _verified(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
-        for expression in self._form.verify:
-            if lacking(expression, values):
-                raise ValueError(f"no item has what `verify` names: {expression}")
+        check_named(self._form.verify, values)
         return matching.verified(self._form.verify, part.names, values)
 
     def _kept(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
