@@ -428,10 +428,10 @@ def test_a_recipient_who_is_deferred_delays_no_other(made: World, box: Postbox) 
     assert [state for _kind, state, _reason in states(made)] == ["queued", *["sent"] * 21]
 
     change(made, state="queued", not_before=None)
-    asked: list[str] = []
-    box.on_recipient = lambda address: asked.append(address) or "450 4.7.1 too many"  # type: ignore[func-returns-value]  # None
+    answers = iter(["450 4.7.1 too many"] * 21)
+    box.on_recipient = lambda _address: next(answers)
     message_delivery.deliver(desk(made, box, backoff_seconds=100))
-    assert len(asked) == 20
+    assert len(list(answers)) == 1
 
 
 def test_tries_are_further_and_further_apart(made: World, box: Postbox) -> None:
