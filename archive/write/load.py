@@ -28,10 +28,17 @@ BATCH = 10_000
 
 
 def volumes(folder: Path = HERE) -> Sequence[Path]:
-    """Return the folders of the export's volumes beside `folder`, in their order."""
-    mine = _package(folder)["id"]
-    beside = (path.parent for path in folder.parent.glob("*/datapackage.json"))
-    return sorted((path for path in beside if _package(path)["id"] == mine), key=_number)
+    """Return the folders of the export's volumes beside `folder`, in their order; of several copies of one, the first.
+
+    Folders may have any names: who unpacks a volume twice gets a folder with another name.
+    """
+    mine = _package(folder)
+    found = {mine["name"]: folder}
+    for path in sorted(path.parent for path in folder.parent.glob("*/datapackage.json")):
+        package = _package(path)
+        if package["id"] == mine["id"]:
+            found.setdefault(package["name"], path)
+    return [found[name] for name in sorted(found, key=_number)]
 
 
 def missing(folder: Path = HERE) -> Sequence[str]:
@@ -41,7 +48,8 @@ def missing(folder: Path = HERE) -> Sequence[str]:
     if not lists:
         return ["the closing volume"]
     newest = max(lists, key=lambda document: document["revision"])
-    return [volume["name"] for volume in newest["volumes"] if volume["name"] not in {path.name for path in there}]
+    names = {_package(path)["name"] for path in there}
+    return [volume["name"] for volume in newest["volumes"] if volume["name"] not in names]
 
 
 def tables(folder: Path = HERE) -> dict[tuple[str, str], list[tuple[Path, Resource]]]:
@@ -113,8 +121,8 @@ def _package(folder: Path) -> Any:  # noqa: ANN401  # JSON
     return json.loads((folder / "datapackage.json").read_text("utf-8"))
 
 
-def _number(folder: Path) -> int:
-    return int(folder.name.rpartition("-")[2])
+def _number(volume: str) -> int:
+    return int(volume.rpartition("-")[2])
 
 
 def _lines(path: Path, integers: Sequence[str]) -> Iterator[dict[str, Any]]:

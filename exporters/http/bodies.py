@@ -14,6 +14,9 @@ import httpx
 from exporters.maps.exact_json import DoubleName, refuse_constant, single_names
 from portability.api.errors import SourceRefused, SourceUnavailable
 
+READ_ENCODINGS = frozenset({"", "identity", "gzip", "deflate", "aws-chunked"})
+"""`aws-chunked` was the encoding of an upload to object storage, and stays in the headers of what is stored plain."""
+
 
 def blocks(response: httpx.Response, most_bytes: int, ends_at: float, what: str) -> Iterator[bytes]:
     """Yield the body as it arrives; `ends_at` is by the monotonic clock.
@@ -21,6 +24,7 @@ def blocks(response: httpx.Response, most_bytes: int, ends_at: float, what: str)
     Raises: SourceRefused for a larger body and one in another encoding than it states, SourceUnavailable after the end
     of the time, httpx.TransportError.
     """
+    check_encoding(response, what)
     size = 0
     # Few answers are compressed, because no request asks for it; the others need no decoder.
     stream = response.iter_bytes() if "Content-Encoding" in response.headers else response.stream
@@ -34,6 +38,17 @@ def blocks(response: httpx.Response, most_bytes: int, ends_at: float, what: str)
             if time.monotonic() > ends_at:
                 raise SourceUnavailable(f"{what}: the answer came too slowly")
             yield block
+
+
+def check_encoding(response: httpx.Response, what: str) -> None:
+    """Raise SourceRefused for a body in an encoding that the library does not read: it gives its bytes as they are.
+
+    Several encodings, one in the other, are refused: of a few bytes they make more than any bound of a body expects.
+    """
+    stated = response.headers.get("Content-Encoding", "").strip().lower()
+    if stated not in READ_ENCODINGS:
+        hint = "the source must send it as it is, or with gzip or deflate"
+        raise SourceRefused(f"{what}: the answer has a Content-Encoding that is not read", hint=hint)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, TypeVar
+from urllib.parse import unquote_plus, urlencode
 
 import httpx
 import stamina
@@ -20,7 +21,7 @@ from exporters.http.expressions import find
 from exporters.http.forms import ErrorForm, LimitsForm
 from exporters.http.guard import AllowedUrl, UrlGuard
 from exporters.http.logins import SourceLogin
-from exporters.http.waits import TimeBudget, stated_wait
+from exporters.http.waits import TimeBudget, passes, stated_wait
 from portability.api import Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
 
@@ -79,6 +80,7 @@ class HttpPage:
 
     value: Any = field(repr=False)
     url: str = field(repr=False)
+    """What answered, behind all redirects; without the parameters of the call."""
     headers: httpx.Headers = field(repr=False)
 
 
@@ -108,6 +110,16 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+def _merged(query: bytes, params: Mapping[str, str]) -> bytes:
+    """Return a query with parameters in place of those of the same names; what the source wrote stays letter by letter.
+
+    The library writes it anew, and `%FC`, which is not UTF-8, becomes another letter.
+    """
+    stated = query.decode("ascii").split("&")
+    kept = [pair for pair in stated if pair and unquote_plus(pair.partition("=")[0]) not in params]
+    return "&".join([*kept, urlencode(params)]).encode()
+
+
 class SourceClient:
     """Connections to one source, for one thread; closed at the end of a reading."""
 
@@ -127,15 +139,15 @@ class SourceClient:
         found = self._retried(call, self._whole)
         if found is None:
             return None
-        headers, body = found
-        page = HttpPage(bodies.parsed(body, call.what), call.url.url, headers)
+        url, headers, body = found
+        page = HttpPage(bodies.parsed(body, call.what), url, headers)
         self._check_error(page, call.what)
         return page
 
     def body(self, call: HttpCall) -> bytes | None:
         """Return the bytes of an answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
         found = self._retried(call, self._whole)
-        return None if found is None else found[1]
+        return None if found is None else found[2]
 
     @contextmanager
     def stream(self, call: HttpCall) -> Iterator[httpx.Response | None]:
@@ -144,8 +156,9 @@ class SourceClient:
         Raises: SourceUnavailable, SourceRefused, PlaceExpired. Faults of the network within the block become
         SourceUnavailable, those of the encoding SourceRefused.
         """
-        response = self._retried(call, self._postponed)
+        _url, response = self._retried(call, self._postponed)
         try:
+            bodies.check_encoding(response, call.what)
             with bodies.decoding(call.what):
                 yield None if response.status_code in call.none_on else response
         except httpx.TransportError as error:
@@ -176,9 +189,9 @@ class SourceClient:
             raise SourceUnavailable(f"{call.what}: {fault}") from None
         raise AssertionError  # the last attempt returns or raises
 
-    def _whole(self, call: HttpCall) -> tuple[httpx.Headers, bytes] | None:
-        """Return the headers and the whole body of an answer. Raises PassingFault if the connection breaks."""
-        response = self._postponed(call)
+    def _whole(self, call: HttpCall) -> tuple[str, httpx.Headers, bytes] | None:
+        """Return the URL, the headers and the body of an answer. Raises PassingFault if the connection breaks."""
+        url, response = self._postponed(call)
         ends_at = time.monotonic() + max(0.1, self.budget.left_seconds)
         limit = call.most_bytes or self._access.limits.page_bytes
         try:
@@ -187,14 +200,17 @@ class SourceClient:
             if response.status_code == httpx.codes.PARTIAL_CONTENT and call.is_whole:
                 hint = "declare `page` in the map, so that the rest is read"
                 raise SourceRefused(f"{call.what}: the answer is a part of the list (206)", hint=hint)
-            return response.headers, b"".join(bodies.blocks(response, limit, ends_at, call.what))
+            return url, response.headers, b"".join(bodies.blocks(response, limit, ends_at, call.what))
         except httpx.TransportError as error:
             raise PassingFault(f"the connection broke: {type(error).__name__}") from None
         finally:
             response.close()
 
-    def _postponed(self, call: HttpCall) -> httpx.Response:
-        """Send until the source neither asks to wait nor redirects. Raises PassingFault, and as `stream` does."""
+    def _postponed(self, call: HttpCall) -> tuple[str, httpx.Response]:
+        """Send until the source neither asks to wait nor redirects; return the URL that answers, and the answer.
+
+        Raises: PassingFault, and as `stream` does.
+        """
         is_renewed = False
         hops = 0
         for _ in range(WAITS_MOST):
@@ -211,7 +227,7 @@ class SourceClient:
                 response.close()
                 is_renewed = True
             elif status < httpx.codes.MULTIPLE_CHOICES or status in call.none_on:
-                return response
+                return call.url.url, response
             else:
                 response.close()
                 self._refuse(call, status)
@@ -242,7 +258,7 @@ class SourceClient:
             url = httpx.URL(call.url.url, params=params)  # parsed once
         else:
             url = httpx.URL(call.url.url)
-            url = url.copy_merge_params(params) if params else url
+            url = url.copy_with(query=_merged(url.query, params)) if params else url
         seconds = max(0.1, min(self._access.limits.timeout_seconds, self.budget.left_seconds))
         extensions: dict[str, Any] = {"timeout": httpx.Timeout(seconds).as_dict()}
         if call.url.address is not None:
@@ -277,7 +293,7 @@ class SourceClient:
 
     def _refuse(self, call: HttpCall, status: int) -> None:
         """Raise the error of a status. Raises PassingFault, SourceRefused, PlaceExpired."""
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if passes(status):
             raise PassingFault(f"the source answers {status}")
         if call.is_place and status in PLACE_STATUSES:
             raise PlaceExpired(f"{call.what}: the source answers {status} to the place of a later page")

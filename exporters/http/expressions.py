@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import takewhile
 from operator import itemgetter
 from typing import Annotated, Any
 
@@ -215,13 +216,17 @@ def items_at(expression: str, answer: JSON) -> list[Any]:
     return find_all(expression, answer)
 
 
-def lacking(expression: str, items: Sequence[JSON]) -> bool:
-    """Return whether none of the items has the name with which an expression begins; False without items.
+def check_named(verify: Iterable[str], items: Sequence[JSON]) -> None:
+    """Raise ValueError if none of the items has the name with which an expression of `verify` begins.
 
-    An item that has the name with null has it. Expressions such as `a || b` begin with no name.
+    An item that has the name with null has it; null and an empty object do not count. Expressions such as `a || b`
+    begin with no name.
     """
-    names = _leading(_compiled(expression).parsed)
-    return bool(names and items) and not any(isinstance(one, Mapping) and names[0] in one for one in items)
+    stated = [one for one in items if one not in (None, {})]
+    for expression in verify if stated else ():
+        names = _leading(_compiled(expression).parsed)
+        if names and not any(isinstance(one, Mapping) and names[0] in one for one in stated):
+            raise ValueError(f"no item has what `verify` names: {expression}")
 
 
 def _leading(node: Mapping[str, Any]) -> Sequence[str]:
@@ -230,8 +235,10 @@ def _leading(node: Mapping[str, Any]) -> Sequence[str]:
         case "field":
             return (node["value"],)
         case "subexpression":
-            left, right = node["children"]
-            return (*_leading(left), *_leading(right)) if _names(left) is not None else _leading(left)
+            # All names in a row are children of one node: `a.b.c` has three.
+            plain = list(takewhile(_names, node["children"]))
+            rest = node["children"][len(plain) : len(plain) + 1]
+            return tuple(name for child in [*plain, *rest] for name in _leading(child))
         case "index_expression" | "projection" | "filter_projection" | "flatten" | "pipe" | "value_projection":
             return _leading(node["children"][0])
     return ()
@@ -275,4 +282,14 @@ def folded_md5(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _compiled(expression: str) -> ParsedResult:
-    return jmespath.compile(expression)
+    # Another tree than that of the library, which keeps its own for all who use it.
+    return ParsedResult(expression, _exact(jmespath.compile(expression).parsed))
+
+
+def _exact(node: Any) -> Any:  # noqa: ANN401  # a syntax tree, and values of JSON in it
+    """Return a syntax tree whose numbers with a point are Decimal, as those of answers are."""
+    if isinstance(node, float):
+        return Decimal(repr(node))
+    if isinstance(node, list):
+        return [_exact(inner) for inner in node]
+    return {name: _exact(inner) for name, inner in node.items()} if isinstance(node, dict) else node

@@ -77,21 +77,34 @@ class SourceFile:
             yield content[begin : begin + BLOCK_BYTES]
 
     def _body(self, client: SourceClient, call: HttpCall, offset: int) -> Iterator[bytes]:
-        is_ranged = self.form.resume == "range" and offset > 0
-        headers = {"Range": f"bytes={offset}-"} if is_ranged else {}
-        if is_ranged and self._etag is not None:
-            headers["If-Range"] = self._etag
-        ended = (httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE,) if is_ranged else ()
-        with client.stream(replace(call, headers={**call.headers, **headers}, none_on=ended)) as response:
-            if response is None:
-                return
-            at = self._begin(response, offset)
-            for block in response.iter_bytes(BLOCK_BYTES):
-                at += len(block)
-                if at > self.form.most_bytes:
-                    raise self._too_large()
-                if at > offset:
-                    yield block[max(0, len(block) - (at - offset)) :]
+        call = replace(call, none_on=())
+        if self.form.resume == "range" and offset > 0:
+            headers = {**call.headers, "Range": f"bytes={offset}-"}
+            if self._etag is not None:
+                headers["If-Range"] = self._etag
+            ranged = replace(call, headers=headers, none_on=(httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE,))
+            with client.stream(ranged) as response:
+                # The range of a compressed answer counts its own bytes, and one behind the end may be of another file.
+                if response is not None and not _is_packed_part(response):
+                    yield from self._behind(response, offset)
+                    return
+        with client.stream(call) as whole:
+            assert whole is not None  # noqa: S101  # for the type checker: the call has no `none_on`
+            yield from self._behind(whole, offset)
+
+    def _behind(self, response: httpx.Response, offset: int) -> Iterator[bytes]:
+        """Yield what an answer has from a byte of the file on. Raises SourceUnavailable, SourceRefused."""
+        at = self._begin(response, offset)
+        for block in response.iter_bytes(BLOCK_BYTES):
+            at += len(block)
+            if at > self.form.most_bytes:
+                raise self._too_large()
+            if at > offset:
+                yield block[max(0, len(block) - (at - offset)) :]
+        if at < offset:
+            raise SourceUnavailable(f"{self.what}: the file has {at} bytes, and {offset} were read")
+        if (size := _size_of_all(response)) is not None and at < size:
+            raise SourceUnavailable(f"{self.what}: the answer ends at byte {at} of {size}")
 
     def _begin(self, response: httpx.Response, offset: int) -> int:
         """Return the first byte of an answer: without ranges, that of the file.
@@ -124,6 +137,18 @@ class SourceFile:
     def _too_large(self) -> SourceRefused:
         hint = "raise `most_bytes` of the file in the map"
         return SourceRefused(f"{self.what}: the file is larger than {self.form.most_bytes} bytes", hint=hint)
+
+
+def _is_packed_part(response: httpx.Response) -> bool:
+    return response.status_code == httpx.codes.PARTIAL_CONTENT and "Content-Encoding" in response.headers
+
+
+def _size_of_all(response: httpx.Response) -> int | None:
+    """Return the size of the file of which an answer has a part; None: it has all, or does not say (RFC 9110, 14.4)."""
+    if response.status_code != httpx.codes.PARTIAL_CONTENT:
+        return None
+    size = response.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(size) if size.isascii() and size.isdigit() else None
 
 
 def file_of(source_file: SourceFile, name: str) -> File | None:

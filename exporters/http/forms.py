@@ -16,7 +16,14 @@ PathTemplate = Annotated[str, StringConstraints(pattern=r"^/[!-~]*$")]
 """A path below `base_url`, with placeholders."""
 AskedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,100})?$")]
 """A kind of identity, or a field of a parent: `tickets.id`."""
+HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+HEADER_VALUE = r"[!-~]+([ \t]+[!-~]+)*"
+"""Visible letters of ASCII, with blanks between (RFC 9110, section 5.5)."""
+HeaderName = Annotated[str, StringConstraints(pattern=f"^{HEADER_NAME}$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=f"^({HEADER_VALUE})?$")]
 Status = Annotated[int, Field(ge=300, le=599)]
+NoItemStatus = Literal[204] | Status
+"""204 has no body: some interfaces answer it where nothing was found."""
 MEBIBYTE = 1 << 20
 
 
@@ -77,10 +84,10 @@ class RequestForm(MapForm):
     """Whether the POST changes nothing: only then it is retried after a fault of the network."""
     params: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] | None = None
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     items: Expression = "@"
     """Where the items are: a list, or a single item."""
-    none_on: tuple[Status, ...] = ()
+    none_on: tuple[NoItemStatus, ...] = ()
     """Statuses that mean: there is no item."""
     bucket: Name | None = None
     """A rate of `limits.buckets` for this request, beside the rate of the source."""
@@ -281,7 +288,7 @@ class HttpSourceForm(SourceForm):
     """Every URL begins with it; the file of sources may replace it."""
     hosts: tuple[Text, ...] = ()
     """Further hosts, such as those of files: they get no credentials of this source. `*.` begins a pattern."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Headers of all requests to the source, such as the version of its interface."""
     values: tuple[Name, ...] = ()
     """Names of values that the file of sources gives, such as the number of an account."""

@@ -41,11 +41,7 @@ class UrlGuard:
     @classmethod
     def of(cls, base_url: str, hosts: Sequence[str]) -> UrlGuard:
         """Make the guard of a source. Raises BadSetting for a base that is not https, except on loopback."""
-        try:
-            base = _split(base_url)
-        except ValueError as error:
-            raise BadSetting(f"base_url: {error}", hint="use https://name/path; http:// is for this machine") from None
-        if base.query:
+        if _stated(base_url, "base_url").query:
             raise BadSetting("base_url must not have a query")
         return cls(base_url.rstrip("/"), tuple(hosts))
 
@@ -59,10 +55,8 @@ class UrlGuard:
         Raises: SourceRefused if it is not allowed, SourceUnavailable if its host has no address now; the messages do
         not contain it.
         """
-        if not isinstance(found, str) or not found:
-            raise SourceRefused(f"{what}: the source names a URL that is not text")
+        url = absolute(found, current, what)
         try:
-            url = urljoin(current, found)
             parts = _split(url)
         except ValueError as error:
             raise SourceRefused(f"{what}: the source names an invalid URL: {error}") from None
@@ -84,14 +78,44 @@ class UrlGuard:
         return is_same_server and below and not {".", ".."} & set(segments)
 
 
+def operators_url(url: str, key: str) -> AllowedUrl:
+    """Return a URL that the operator has stated as the setting `key`, letter by letter. Raises BadSetting."""
+    _stated(url, key)
+    return AllowedUrl(url, is_own=True)
+
+
+def absolute(found: object, current: str, what: str) -> str:
+    """Return the URL that an answer names, relative to the URL that answered (RFC 3986, section 5.1.3).
+
+    Raises: SourceRefused; the message does not contain it.
+    """
+    if not isinstance(found, str) or not found:
+        raise SourceRefused(f"{what}: the source names a URL that is not text")
+    try:
+        return urljoin(current, found)
+    except ValueError:  # its text may quote the URL
+        raise SourceRefused(f"{what}: the source names an invalid URL: it is malformed") from None
+
+
+def _stated(url: str, key: str) -> SplitResult:
+    """Return the parts of a URL of the operator. Raises BadSetting."""
+    try:
+        return _split(url)
+    except ValueError as error:
+        raise BadSetting(f"{key}: {error}", hint="use https://name/path; http:// is for this machine") from None
+
+
 def _split(url: str) -> SplitResult:
     """Return the parts of a URL. Raises ValueError, without the URL."""
     if len(url) > URL_LENGTH or not re.fullmatch(r"[!-~]+", url) or "\\" in url:
         raise ValueError("it is too long, or has invalid characters")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _port(parts)
+    except ValueError:  # as above
+        raise ValueError("it is malformed") from None
     if "@" in parts.netloc or parts.fragment or not parts.hostname:
         raise ValueError("it has no host, or has a user or a fragment")
-    _port(parts)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise ValueError("it does not begin with https://")
     return parts

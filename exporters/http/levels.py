@@ -10,7 +10,7 @@ from typing import Any
 
 from exporters.http import matching, paging, templates, times
 from exporters.http.client import HttpCall, SourceClient
-from exporters.http.expressions import find, find_all, items_at, lacking
+from exporters.http.expressions import check_named, find, find_all, items_at
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask, Hooks
@@ -184,6 +184,8 @@ class RequestLevel:
         else:
             values = self._maker.prepared(values, context.record)
             keys = list(map(KEY_MARK.join, self._maker.keys(values, context.record)))
+        if len(set(keys)) < len(keys):
+            keys, values = _once(keys, values, is_link=self._maker is None)
         wanted = self._wanted(values, part, context)
         pairs = enumerate(zip(keys, values, strict=True))
         return [ListItem(key, value, number in wanted, part.names) for number, (key, value) in pairs]
@@ -204,9 +206,7 @@ class RequestLevel:
         return frozenset(wanted)
 
     def _verified(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
-        for expression in self._form.verify:
-            if lacking(expression, values):
-                raise ValueError(f"no item has what `verify` names: {expression}")
+        check_named(self._form.verify, values)
         return matching.verified(self._form.verify, part.names, values)
 
     def _kept(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
@@ -285,6 +285,13 @@ class ShapeLevel:
         """Return the same: a shape has nothing below it."""
         del items
         return context
+
+
+def _once(keys: Sequence[str], values: Sequence[Any], *, is_link: bool) -> tuple[list[str], list[Any]]:
+    """Return keys and items without those that an answer repeats; records of one key that differ stay all of them."""
+    texts = [""] * len(keys) if is_link else map(repr, values)
+    once = dict(zip(zip(keys, texts, strict=True), zip(keys, values, strict=True), strict=True)).values()
+    return [key for key, _value in once], [value for _key, value in once]
 
 
 def _properties(form: HttpDatasetForm) -> list[str]:

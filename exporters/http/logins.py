@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,13 +19,20 @@ import httpx
 from pydantic import Field
 
 from exporters.http import bodies
+from exporters.http.forms import HEADER_NAME, HEADER_VALUE
 from exporters.http.guard import AllowedUrl
+from exporters.http.numbers import number
+from exporters.http.waits import passes
 from exporters.maps.forms import MapForm, Text
 from portability.api import RENEWAL_SECONDS, Sources
-from portability.api.errors import SourceRefused, SourceUnavailable
+from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 from portability.api.references import is_reference, resolve
 
 TOKEN_BYTES_MAX = 65_536
+JSON_WANTED = {"Accept": "application/json"}
+"""Some endpoints write a form otherwise, such as that of GitHub."""
+LIFETIME_MAX = 10**10
+"""Seconds; a token with a longer life has no end."""
 
 
 class NoLogin(MapForm):
@@ -110,9 +118,11 @@ def fixed_login(form: LoginForm) -> FixedLogin:
             pair = f"{_value(username, 'auth.username')}:{resolve(password, 'auth.password')}"
             return FixedLogin({"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"})
         case BearerLogin(token=token):
-            return FixedLogin({"Authorization": f"Bearer {resolve(token, 'auth.token')}"})
+            return FixedLogin({"Authorization": f"Bearer {_in_header(token, 'auth.token')}"})
         case NamedLogin(kind="header", name=name, value=value):
-            return FixedLogin({name: resolve(value, "auth.value")})
+            if not re.fullmatch(HEADER_NAME, name):
+                raise BadSetting("auth.name: no header can have this name")
+            return FixedLogin({name: _in_header(value, "auth.value")})
         case NamedLogin(name=name, value=value):
             return FixedLogin({}, {name: resolve(value, "auth.value")})
         case _:
@@ -162,18 +172,16 @@ class TokenLogin:
         is_known = tokens.get("seed") == self._seed
         refresh_token = (tokens.get("refresh_token") if is_known else None) or self._first
         answer = self._answer(refresh_token)
-        access_token, expires_in = answer.get("access_token"), answer.get("expires_in")
-        if not isinstance(access_token, str) or not access_token:
-            raise SourceRefused(f"{self._name}: the answer of the token endpoint has no access_token")
-        has_end = isinstance(expires_in, int | float) and not isinstance(expires_in, bool)
-        lifetime = float(expires_in) if has_end else 0.0  # type: ignore[arg-type]  # checked in the line above
+        access_token, lifetime = answer.get("access_token"), _seconds(answer.get("expires_in"))
+        if not isinstance(access_token, str) or not re.fullmatch(HEADER_VALUE, access_token):
+            raise SourceRefused(f"{self._name}: the answer of the token endpoint has no access_token for a header")
         return json.dumps(
             {
                 "access_token": access_token,
                 "refresh_token": answer.get("refresh_token") or refresh_token,
-                "expires_at": time.time() + lifetime if has_end else None,
+                "expires_at": None if lifetime is None else time.time() + lifetime,
                 # A token with a short life is used for half of it at least.
-                "margin": min(self._form.refresh_before_seconds, lifetime / 2),
+                "margin": min(self._form.refresh_before_seconds, (lifetime or 0) / 2),
                 "seed": self._seed,
             }
         )
@@ -192,7 +200,7 @@ class TokenLogin:
             # It is not retried: the source may have accepted the refresh token, although its answer was lost.
             with (
                 httpx.Client(timeout=RENEWAL_SECONDS / 4, trust_env=False) as client,
-                client.stream("POST", self._url.url, data=grant, auth=login) as answer,
+                client.stream("POST", self._url.url, data=grant, auth=login, headers=JSON_WANTED) as answer,
             ):
                 body = b"".join(bodies.blocks(answer, TOKEN_BYTES_MAX, ends_at, self._name))
         except httpx.TransportError as error:
@@ -200,7 +208,7 @@ class TokenLogin:
         return self._tokens(answer.status_code, body)
 
     def _tokens(self, status: int, body: bytes) -> Mapping[str, Any]:
-        if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if status == httpx.codes.TOO_MANY_REQUESTS or passes(status):
             raise SourceUnavailable(f"{self._name}: the token endpoint answers {status}")
         if status != httpx.codes.OK:
             hint = "authorise this software again in the source, and set the new refresh token"
@@ -209,6 +217,24 @@ class TokenLogin:
         if not isinstance(tokens, dict):
             raise SourceRefused(f"{self._name}: the answer of the token endpoint is not a JSON object")
         return tokens
+
+
+def _in_header(reference: str, key: str) -> str:
+    """Return the value that a reference names. Raises BadSetting, also if no header can have it; it is not repeated."""
+    value = resolve(reference, key)
+    if not re.fullmatch(HEADER_VALUE, value):
+        hint = "it must be ASCII in one line: look for a byte order mark, quotes of a text program, or a line break"
+        raise BadSetting(f"{key}: no header can have this value", hint=hint)
+    return value
+
+
+def _seconds(stated: object) -> float | None:
+    """Return how long a token lasts, which some endpoints write as a text; None: it is not known."""
+    try:
+        lifetime = number(stated)
+    except (TypeError, ValueError):
+        return None
+    return float(lifetime) if 0 <= lifetime < LIFETIME_MAX else None
 
 
 def _value(text: str, key: str) -> str:

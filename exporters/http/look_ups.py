@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from exporters.http import matching
-from exporters.http.expressions import find, items_at
+from exporters.http.expressions import check_named, find, items_at
 from exporters.http.forms import IdentityForm, RequestForm
 from exporters.http.levels import AskedValue, ReadingContext
 from exporters.http.truth import says_yes
@@ -25,7 +25,10 @@ def find_identities(name: str, tenant: str | None, form: IdentityForm, reading: 
         for spelling in matching.spellings(form.asked, asked.value):
             page = reading.client.json(reading.call(what, form, {form.asked: spelling, "tenant": asked.tenant}))
             try:
-                for item in items_at(form.items, page.value) if page else ():
+                items = items_at(form.items, page.value) if page else []
+                if form.confirm is None:
+                    check_named(form.verify, items)
+                for item in items:
                     if _is_asked(form, item, asked, reading, what) and (hit := _hit(name, tenant, form, item, asked)):
                         hits[hit] = None
             except ValueError as error:
@@ -45,6 +48,7 @@ def _is_asked(form: IdentityForm, item: Any, asked: AskedValue, reading: Reading
         request = RequestForm(get=form.confirm, none_on=form.none_on)
         page = reading.client.json(reading.call(what, request, names))
         item = page.value if page is not None else None
+        check_named(form.verify, [item])
     return bool(matching.verified(form.verify, {form.asked: asked.value, "tenant": asked.tenant or ""}, [item]))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from exporters.http.client import HttpPage
 from exporters.http.expressions import find
 from exporters.http.forms import PageForm
+from exporters.http.guard import absolute
 from exporters.http.numbers import integer, number
 from exporters.http.truth import says_yes
 from portability.api import JSON
@@ -24,7 +25,7 @@ SHIFTING = frozenset({"number", "offset"})
 """Kinds whose pages move when records are added or deleted."""
 TOKENS = frozenset({"cursor", "link"})
 """Kinds whose places are tokens of the source, which expire."""
-_LINK = re.compile(r'<([^>]*)>((?:[^",]|"(?:[^"\\]|\\.)*")*)')
+_LINK = re.compile(r'<([^<>]*)>((?:[^",]|"(?:[^"\\]|\\.)*")*)')
 """A URL and its parameters; both may contain commas."""
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
 
@@ -64,6 +65,7 @@ def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequenc
         return None
     if isinstance(found, bool) or not isinstance(found, str | int):
         raise SourceRefused(f"{what}: the place of the next page is neither text nor integer")
+    found = absolute(found, page.url, what) if form.kind == "link" else found
     if found == place:
         raise SourceRefused(f"{what}: the next page is the same page again", hint="check `page` of the map")
     return found

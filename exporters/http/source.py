@@ -13,7 +13,7 @@ from exporters.http.checks import faults
 from exporters.http.client import SourceAccess
 from exporters.http.exporter import HttpExporter, HttpSource
 from exporters.http.forms import HttpSourceForm
-from exporters.http.guard import UrlGuard
+from exporters.http.guard import UrlGuard, operators_url
 from exporters.http.hooks import Hooks
 from exporters.http.logins import LoginForm, NoLogin, OAuthForm, SourceLogin, TokenLogin, fixed_login
 from exporters.http.rates import parse_rate
@@ -123,7 +123,7 @@ def _login(name: str, auth: LoginForm, connections: Sources) -> SourceLogin:
     if (auth.kind == "oauth2_refresh") != (auth.refresh_token is not None):
         raise BadSetting("auth: `refresh_token` belongs to the kind oauth2_refresh, which needs it")
     # The token endpoint is the operator's word, as base_url is.
-    url = UrlGuard.of(_value(auth.token_url, "auth.token_url"), ()).own("")
+    url = operators_url(_value(auth.token_url, "auth.token_url"), "auth.token_url")
     return TokenLogin(name, auth, url, connections)
 
 

@@ -18,6 +18,8 @@ USED_SHARE = 0.8
 """The share of the host's time limit that waiting may use: the rest is for the requests themselves."""
 DEFAULT_WAIT_SECONDS = 5.0
 """After an answer that asks to wait and does not say how long."""
+LONGEST_WAIT_SECONDS = 86_400.0
+"""The longest period of rates. A source that writes milliseconds, or 4294967295, would stop all workers for ever."""
 LONGEST_SLEEP_SECONDS = 0.5
 """Other workers may use the calls in the meantime: so a long wait is looked at again and again."""
 
@@ -56,19 +58,28 @@ class TimeBudget:
         self.sleep(min(seconds, LONGEST_SLEEP_SECONDS))
 
 
+def passes(status: int) -> bool:
+    """Return whether another attempt may end in another way: a fault of the server, 408 and 425 (RFC 8470)."""
+    return status >= httpx.codes.INTERNAL_SERVER_ERROR or status in {408, 425}
+
+
 def stated_wait(headers: httpx.Headers, limits: LimitsForm) -> float:
-    """Return the seconds that an answer asks to wait.
+    """Return the seconds that an answer asks to wait, at most LONGEST_WAIT_SECONDS: then the source is asked anew.
 
     `Retry-After` has seconds or a date; a date is compared with the `Date` of the same answer, because the clock of
     the source may be wrong. Without it, the header that the map names for the end of the rate's period.
     """
     if (stated := headers.get(limits.retry_after)) is not None:
         seconds = _number(stated)
-        return max(0.0, seconds if seconds is not None else _until(stated, headers))
+        return _bounded(seconds if seconds is not None else _until(stated, headers))
     if limits.reset is not None and (reset := _number(headers.get(limits.reset, ""))) is not None:
         begin = _clock(headers).timestamp() if limits.reset_unit == "epoch" else 0.0
-        return max(0.0, reset - begin)
+        return _bounded(reset - begin)
     return DEFAULT_WAIT_SECONDS
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), LONGEST_WAIT_SECONDS)
 
 
 def _number(text: str) -> float | None:

@@ -27,7 +27,7 @@ def resolve(reference: str, key: str) -> str:
         )
     kind, _, name = reference.partition(":")
     if kind == "env":
-        value = os.environ.get(name, "")
+        value = os.environ.get(name, "").rstrip("\r\n")  # as tools that encode secrets leave it, too
     else:
         try:
             value = Path(name).read_text("utf-8").rstrip("\r\n")

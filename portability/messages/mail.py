@@ -22,6 +22,8 @@ from portability.api.errors import PortabilityError
 from portability.setting_values import is_loopback
 
 PORTS = {"smtp": 587, "smtps": 465}
+CLOSING = 421
+"""The server ends the connection (RFC 5321 section 3.8)."""
 
 
 class MailError(PortabilityError):
@@ -36,6 +38,8 @@ class MailUnavailable(MailError):
     code = "mail_unavailable"
     retryable = True
     default_hint = "check PORTABILITY_SMTP_URL with `portability doctor`"
+    is_of_one = False
+    """Whether the server takes other mails over the same connection: it defers one recipient (greylisting)."""
 
 
 class MailRefused(MailError):
@@ -127,7 +131,10 @@ def send(smtp: smtplib.SMTP, message: EmailMessage) -> None:
             smtp.send_message(message, _address(message).addr_spec, [recipient])
         except smtplib.SMTPRecipientsRefused as refused:
             code, _text = refused.recipients[recipient]
-            raise _refusal(code, "recipient") from None
+            error = _refusal(code, "recipient")
+            if isinstance(error, MailUnavailable):
+                error.is_of_one = code != CLOSING
+            raise error from None
         except smtplib.SMTPDataError as refused:
             raise _refusal(refused.smtp_code, "message") from None
         except smtplib.SMTPNotSupportedError:
@@ -135,13 +142,18 @@ def send(smtp: smtplib.SMTP, message: EmailMessage) -> None:
 
 
 def _checked(recipient: str) -> Address:
+    # The library refuses mailboxes with other letters than ASCII, which servers with SMTPUTF8 take (RFC 6531).
+    plain = "".join("x" if not letter.isascii() and letter.isprintable() else letter for letter in recipient)
     try:
-        address = Address(addr_spec=recipient)
+        address = Address(addr_spec=plain)
     except (ValueError, IndexError, HeaderParseError):
         raise MailRefused("the recipient's address is not a valid mail address") from None
     if not address.username or not address.domain:
         raise MailRefused("the recipient's address is not a valid mail address")
-    return address
+    if plain == recipient:
+        return address
+    mailbox, _, domain = recipient.rpartition("@")
+    return Address(username=mailbox, domain=domain)
 
 
 def _open(server: MailServer, timeout_seconds: float) -> smtplib.SMTP:

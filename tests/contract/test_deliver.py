@@ -126,6 +126,13 @@ def test_the_requester_gets_a_mail_when_it_was_received_and_when_it_is_ready(mad
     assert message_delivery.deliver(desk(made, box)) == 0
 
 
+def test_an_address_of_the_directory_may_have_an_international_domain(made: World, box: Postbox) -> None:
+    """A mail server without SMTPUTF8 takes the form in ASCII."""
+    made.request()
+    message_delivery.deliver(desk(made, box, MadeUpDirectory(address="reader@b\u00fccher.example")))
+    assert box.recipients == ["reader@xn--bcher-kva.example"]
+
+
 def refer(made: World, identifier: str) -> None:
     """Refer the export to a tenant, as its closing commit does."""
     with writing(made.engine) as connection:
@@ -409,6 +416,22 @@ def test_a_fault_of_one_message_delays_no_other(made: World, box: Postbox) -> No
     assert message_delivery.deliver(desk(made, box, BrokenForOne())) == 1
 
     assert states(made) == [("acknowledged", "queued", "source_refused"), ("acknowledged", "sent", None)]
+
+
+def test_a_recipient_who_is_deferred_delays_no_other(made: World, box: Postbox) -> None:
+    """Greylisting and a full mailbox are of one recipient. A server that defers many in a row may mean all of them."""
+    for name in ("canary", "other", *range(20)):
+        made.request(f"user:usr_{name}")
+    refused = iter(["450 4.2.0 greylisted"])
+    box.on_recipient = lambda _address: next(refused, "250 ok")
+    assert message_delivery.deliver(desk(made, box, backoff_seconds=100)) == 21
+    assert [state for _kind, state, _reason in states(made)] == ["queued", *["sent"] * 21]
+
+    change(made, state="queued", not_before=None)
+    answers = iter(["450 4.7.1 too many"] * 21)
+    box.on_recipient = lambda _address: next(answers)
+    message_delivery.deliver(desk(made, box, backoff_seconds=100))
+    assert len(list(answers)) == 1
 
 
 def test_tries_are_further_and_further_apart(made: World, box: Postbox) -> None:

@@ -10,7 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +108,26 @@ def test_a_wait_past_the_time_limit_is_an_outage_with_the_time_to_come_back(stan
     assert len(stand.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        *({"Retry-After": stated} for stated in ("4294967295", "99999999999999", "1e308")),
+        {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"},
+        {"X-Reset": "1796000000000"},
+    ],
+)
+def test_no_wait_is_longer_than_a_day(stand: StandIn, header: dict[str, str]) -> None:
+    """Rates have no longer period. A wait of years, which all workers obey, would be the end of the source."""
+    stand.before = lambda _asked: (429, header, {})
+    shared = memory_sources()
+    begun = datetime.now(UTC)
+
+    with pytest.raises(SourceUnavailable, match="the source allows no call before ") as refused:
+        open_source(ONE, stand.url, shared).identities(person())
+    back_at = datetime.fromisoformat(str(refused.value).rpartition(" ")[2])
+    assert timedelta(hours=23) < back_at - begun < timedelta(hours=25)
+
+
 def test_a_pause_holds_all_readers(stand: StandIn) -> None:
     """What one worker hears from the source, all obey: the others do not ask in vain."""
     shared = memory_sources()
@@ -144,9 +166,9 @@ def test_a_named_bucket_limits_its_requests_only(stand: StandIn) -> None:
         exporter.identities(person())
 
 
-@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 504])
 def test_a_passing_fault_is_retried(stand: StandIn, status: int) -> None:
-    """A fault of the server is retried at once; more than two are an outage."""
+    """A fault of the server is retried, and so is a request that came too slowly or early; more are an outage."""
     fails_first(stand, (status, {}, {}), (status, {}, {}))
     assert open_source(ONE, stand.url).identities(person()) == FOUND
 
@@ -201,6 +223,13 @@ def test_an_unusable_answer_is_a_refusal(stand: StandIn, answer: Any, error: typ
         ("items", {"items": []}, []),
         ("data.items", {"data": None}, []),
         ("data.items", {"data": {"items": [{"id": 1}]}}, ["1"]),
+        ("data.user.items.nodes", {"data": {"user": {"items": {"nodes": [{"id": 1}]}}}}, ["1"]),
+        (
+            "data.user.items.nodes[?open].it",
+            {"data": {"user": {"items": {"nodes": [{"open": 1, "it": {"id": 1}}]}}}},
+            ["1"],
+        ),
+        ("data.user.items.nodes", {"data": {"user": None}}, []),
         ("found[0].items", {"found": []}, []),
         ("items[?open]", {"items": [{"id": 1, "open": True}, {"id": 2}]}, ["1"]),
         ("items || `[]`", {"next": None}, []),
@@ -217,6 +246,7 @@ def test_a_list_may_be_empty_or_null(stand: StandIn, items: str, answer: dict[st
     [
         ("items", {"tickets": [{"id": 1}]}),
         ("data.items", {"data": {"tickets": [{"id": 1}]}}),
+        ("data.user.items.nodes", {"data": {"user": {"items": {"edges": [{"id": 1}]}}}}),
         ("found[0].items", {"results": [{"items": [{"id": 1}]}]}),
         ("items[?open]", {"tickets": [{"id": 1, "open": True}]}),
     ],
@@ -227,11 +257,37 @@ def test_a_list_that_is_missing_is_refused(stand: StandIn, items: str, answer: d
         records_of(tickets_at(stand, items, answer), "tickets")
 
 
+@pytest.mark.parametrize("status", [204, 404])
+def test_a_status_may_mean_that_there_is_no_item(stand: StandIn, status: int) -> None:
+    """Some interfaces answer 204, which has no body, where nothing was found; only if the map says so."""
+    stand.on("/api/tickets")(lambda _asked: (status, {}, b""))
+    subject = person("ann@example.test", *FOUND)
+    stated = open_source(ONE.replace('get = "/api/tickets"', f'get = "/api/tickets"\nnone_on = [{status}]'), stand.url)
+
+    assert records_of(stated, "tickets", subject) == []
+    with pytest.raises(SourceRefused):
+        records_of(open_source(ONE, stand.url), "tickets", subject)
+
+
 def tickets_at(stand: StandIn, items: str, answer: dict[str, Any]) -> HttpExporter:
     """A source whose tickets are at this expression of the answer."""
     text = ONE.replace('items = "items"\nscoped', f'items = "{items}"\nscoped')
     stand.on("/api/tickets")(lambda _asked: answer)
     return open_source(text.replace('file = { url = "file", when = "file", resume = "restart" }\n', ""), stand.url)
+
+
+def test_an_owner_may_be_at_any_depth(stand: StandIn) -> None:
+    """`verify` names a value below several names, and an answer in which no item has the first is refused."""
+    owned = {"id": 1, "request": {"sender": {"account": {"id": 1}}}}
+    stranger = {"id": 2, "request": {"sender": {"account": {"id": 2}}}}
+    text = ONE.replace("scoped = true", 'verify = { "request.sender.account.id" = "desk_user" }')
+    exporter, subject = open_source(text, stand.url), person("ann@example.test", *FOUND)
+    stand.on("/api/tickets")(lambda _asked: {"items": [owned, stranger]})
+
+    assert ids_of(records_of(exporter, "tickets", subject)) == ["1"]
+    stand.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "call": {}}]})
+    with pytest.raises(SourceRefused, match=r"no item has what `verify` names: request\.sender\.account\.id$"):
+        records_of(exporter, "tickets", subject)
 
 
 def test_the_cookie_of_an_answer_comes_with_later_requests(stand: StandIn) -> None:
@@ -441,6 +497,104 @@ def test_fixed_logins(
     found = {**asked.heard.headers, **asked.query}
     assert {name: found.get(name) for name in expected} == expected
     assert ("authorization" in found) == ("authorization" in expected)
+
+
+@pytest.mark.parametrize("secret", ["k\u00e9y", "\ufeffkey", "two\nlines", "key ", "k\x01"])
+def test_a_secret_that_no_header_can_have_is_a_bad_setting(
+    stand: StandIn, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found before the first request; the error names the key and does not repeat the value."""
+    monkeypatch.setenv("DESK_KEY", secret)
+    for auth, key in (
+        ({"kind": "bearer", "token": "env:DESK_KEY"}, "auth.token"),
+        ({"kind": "header", "name": "X-Key", "value": "env:DESK_KEY"}, "auth.value"),
+    ):
+        with pytest.raises(BadSetting, match=f"^{key}: no header can have this value$"):
+            open_source(ONE, stand.url, auth=auth)
+    with pytest.raises(BadSetting, match=r"^auth\.name: no header can have this name$"):
+        open_source(ONE, stand.url, auth={"kind": "header", "name": "X Key:", "value": "env:DESK_KEY"})
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_the_end_of_a_line_is_no_part_of_a_secret(
+    stand: StandIn, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files end with it, and so do variables that a tool has made of files."""
+    (tmp_path / "key").write_text(f"key{ending}", newline="")
+    monkeypatch.setenv("DESK_KEY", f"key{ending}")
+    for reference in ("env:DESK_KEY", f"file:{tmp_path}/key"):
+        open_source(ONE, stand.url, auth={"kind": "bearer", "token": reference}).identities(person())
+        assert stand.asked[-1].heard.headers["authorization"] == "Bearer key"
+
+
+@pytest.mark.parametrize(
+    ("stated", "asked"), [("3600", 1), (3600.0, 1), (10**400, 1), (None, 1), ("soon", 1), (0, 2), ("0", 2)]
+)
+def test_the_life_of_a_token_may_be_a_text(
+    stand: StandIn, stated: Any, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some endpoints write numbers as texts; a token of a life that is not known is used until it is refused."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(lambda _asked: {"access_token": "t", "expires_in": stated})
+    login = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:DESK_KEY"}
+    exporter = open_source(ONE, stand.url, auth=login)
+    for _ in range(2):
+        assert exporter.identities(person()) == FOUND
+    assert stand.paths().count("/token") == asked
+
+
+def test_a_token_is_asked_for_as_json(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some endpoints, such as that of GitHub, answer with a form unless JSON is asked for by name."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(
+        lambda asked: (
+            {"access_token": "t"}
+            if asked.heard.headers.get("accept") == "application/json"
+            else (200, {"Content-Type": "application/x-www-form-urlencoded"}, b"access_token=t")
+        )
+    )
+    login = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:DESK_KEY"}
+
+    assert open_source(ONE, stand.url, auth=login).identities(person()) == FOUND
+
+
+@pytest.mark.parametrize("path", ["/o/token/", "/token?p=B2C_1_sign_in"])
+def test_a_token_endpoint_is_asked_as_it_is_stated(stand: StandIn, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some have a slash at their end, and some a query; an error names the key of the setting."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on(path.partition("?")[0])(lambda _asked: {"access_token": "t"})
+    login = {"kind": "oauth2", "client_id": "us", "client_secret": "env:DESK_KEY"}
+
+    open_source(ONE, stand.url, auth={**login, "token_url": f"{stand.url}{path}"}).identities(person())
+    assert stand.asked[0].heard.path == path
+    with pytest.raises(BadSetting, match=r"^auth\.token_url: it does not begin with https://$"):
+        open_source(ONE, stand.url, auth={**login, "token_url": "http://desk.example.test/token"})
+
+
+@pytest.mark.parametrize("token", ["", "t\n", "\u00e9", 7, None])
+def test_an_access_token_that_no_header_can_have_is_a_refusal(
+    stand: StandIn, token: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message does not repeat it."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(lambda _asked: {"access_token": token})
+    login = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:DESK_KEY"}
+
+    with pytest.raises(SourceRefused, match=r"the answer of the token endpoint has no access_token for a header$"):
+        open_source(ONE, stand.url, auth=login).identities(person())
+
+
+def test_a_key_in_a_parameter_changes_no_letter_of_a_link(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link has the encoding of the source, such as Latin-1, and signatures of its letters; a key is replaced."""
+    monkeypatch.setenv("DESK_KEY", "k&y")
+    following = "/api/tickets?name=M%FCller&sig=a%2Bb~'(x)&empty=&flag&key=old&at=a+b&at=%5b"
+    pages = {True: {"items": [{"id": 2}]}, False: {"items": [{"id": 1}], "next": following}}
+    stand.on("/api/tickets")(lambda asked: pages["name" in asked.query])
+    auth = {"kind": "query", "name": "key", "value": "env:DESK_KEY"}
+    exporter, subject = open_source(ONE, stand.url, auth=auth), person("ann@example.test", *FOUND)
+
+    assert ids_of(records_of(exporter, "tickets", subject)) == ["1", "2"]
+    assert stand.asked[-1].heard.path == f"{following.replace('&key=old', '')}&key=k%26y"
 
 
 def test_client_credentials_get_one_token_for_all(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

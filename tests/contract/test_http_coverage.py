@@ -152,11 +152,12 @@ def test_each_dataset_has_its_own_fault(desk: StandIn, answer: Any, seen: str) -
 
 def test_a_look_up_that_does_not_find_the_person_does_not_fit(desk: StandIn) -> None:
     """An address that the source does not find, or a `verify` that never fits: everyone would get nothing."""
-    text = MAP.replace('verify = { "email" = "email" }', 'verify = { "mail" = "email" }')
-    coverage = check_of_desk(desk, TESTER, text)
+    for verified, kind in (("id", "unfit"), ("mail", "query_refused")):
+        text = MAP.replace('verify = { "email" = "email" }', f'verify = {{ "{verified}" = "email" }}')
+        coverage = check_of_desk(desk, TESTER, text)
 
-    assert costing_data(coverage) == [("unfit", "/users", "", "")]
-    assert [str(one.kind) for one in coverage.findings][1:] == ["not_compared", "not_compared"]
+        assert costing_data(coverage) == [(kind, "/users", "", "")]
+        assert [str(one.kind) for one in coverage.findings][1:] == ["not_compared", "not_compared"]
 
 
 def test_a_look_up_that_is_refused_is_a_fault(desk: StandIn) -> None:

@@ -92,6 +92,31 @@ def test_a_filter_by_person_is_not_a_wall(stand: StandIn) -> None:
     assert found == (Identity("desk", "desk_user", "7", verified=True),)
 
 
+@pytest.mark.parametrize(
+    ("hits", "confirm"),
+    [
+        ({"error": "quota"}, ""),
+        ({"users": [{"id": 7, "mail": "ann@example.test"}]}, ""),
+        ({"users": [{"id": 7}]}, 'confirm = "/users/{value}"\n'),
+    ],
+)
+def test_a_look_up_whose_hits_have_no_address_is_refused(stand: StandIn, hits: dict[str, Any], confirm: str) -> None:
+    """An error with status 200, or a renamed address: the source would have no one, without a word."""
+    stand.on("/users")(lambda _asked: hits)
+    stand.on("/users/7")(lambda _asked: {"id": 7, "mail": "ann@example.test"})
+    text = DESK.replace('items = "users"\n', f'items = "users || @"\n{confirm}')
+
+    with pytest.raises(SourceRefused, match=r"look-up by email: .*: no item has what `verify` names: address$"):
+        open_source(text, stand.url).identities(person())
+
+
+@pytest.mark.parametrize("nothing", [{"users": []}, {"users": None}, {"users": {}}])
+def test_a_look_up_without_hits_finds_no_one(stand: StandIn, nothing: dict[str, Any]) -> None:
+    """Null and an empty object do not count."""
+    stand.on("/users")(lambda _asked: nothing)
+    assert open_source(DESK, stand.url).identities(person()) == ()
+
+
 def test_records_of_other_people_in_a_list_are_left_out(stand: StandIn) -> None:
     """Fact 1: a source that ignores the filter gives everyone's records; those of others never come through."""
     stand.on("/tickets")(

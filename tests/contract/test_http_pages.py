@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,6 +65,32 @@ def test_the_next_page_is_found_in_each_form_of_the_header(mails: StandIn, link:
     assert read_mails(mails, HEADER) == ["a", "b"]
 
 
+@pytest.mark.parametrize("page", [HEADER, 'kind = "link", next = "next"'])
+def test_a_link_is_relative_to_the_page_that_names_it(mails: StandIn, page: str) -> None:
+    """RFC 3986, section 5.1.3: the page is the one behind all redirects, and not the first of the list."""
+    following = {"/v2/mails/1": "2", "/v2/mails/2": "more/3", "/v2/mails/more/3": "4", "/v2/mails/more/4": None}
+
+    def answer(asked: Asked) -> Any:
+        link = following[asked.path]
+        head = {"Link": f"<{link}>; rel=next"} if link else {}
+        return 200, head, {"mails": [mail(asked.path[-1])], "next": link}
+
+    mails.on("/mails")(lambda _asked: (302, {"Location": "/v2/mails/1"}, b""))
+    mails.on("/v2/*")(answer)
+
+    assert read_mails(mails, page) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("link", ["http://[", "https://\u212a\u2100.test/x", "https://a.test:ann/", "https://a .test/"])
+def test_a_link_that_is_no_url_is_a_refusal(mails: StandIn, link: str) -> None:
+    """The message does not contain it."""
+    mails.on("/mails")(lambda _asked: {"mails": [mail("a")], "next": link})
+
+    with pytest.raises(SourceRefused, match=r"^mails: the source names an invalid URL") as refused:
+        read_mails(mails, 'kind = "link", next = "next"')
+    assert not [part for part in (".test", "ann") if part in str(refused.value)]
+
+
 @pytest.mark.parametrize(
     "link",
     ['</mails?after=9>; rel="prev"', '</mails?after=9>; rel="nextish"', '</mails?after=9>; title="next"'],
@@ -73,6 +100,15 @@ def test_a_header_that_names_no_next_page_ends_the_list(mails: StandIn, link: st
     mails.on("/mails")(lambda _asked: (200, {"Link": link}, {"mails": [mail("a")]}))
 
     assert read_mails(mails, HEADER) == ["a"]
+
+
+def test_a_long_header_takes_little_time(mails: StandIn) -> None:
+    """A search from each `<` to the end of the header takes half a minute, in which no other thread runs."""
+    mails.on("/mails")(lambda _asked: (200, {"Link": "<" * 60_000}, {"mails": [mail("a")]}))
+    begun = time.process_time()
+
+    assert read_mails(mails, HEADER) == ["a"]
+    assert time.process_time() - begun < 5
     assert mails.paths() == ["/mails"]
 
 
@@ -146,3 +182,30 @@ def test_a_part_of_a_list_is_refused_where_no_page_follows(mails: StandIn) -> No
     alone = MAIL.replace(', after = "{after}"', "").replace("page = { PAGE }\n", "")
     with pytest.raises(SourceRefused, match=r"^mails: the answer is a part of the list \(206\)$"):
         records_of(open_source(alone, mails.url), "mails", person())
+
+
+def test_an_answer_that_repeats_a_record_gives_it_once(mails: StandIn) -> None:
+    """An interface that joins tables repeats what has several relations. Records of one key that differ are shown."""
+    again = [mail("a", n=1), mail("a", n=1), mail("b", n=1), mail("b", n=2)]
+    mails.on("/mails")(lambda _asked: {"mails": again})
+    exporter = open_source(MAIL.replace("page = { PAGE }\n", "").replace(', after = "{after}"', ""), mails.url)
+
+    assert ids_of(records_of(exporter, "mails", person())) == ["a", "b", "b"]
+
+
+def test_a_link_that_comes_again_leads_to_its_record_once(mails: StandIn) -> None:
+    """Who has sent a mail and is named in it is linked twice: also in two batches, the mail is one record."""
+    links = '[[links]]\nname = "ids"\nfor_each = "email"\nscoped = true\nget = "/links"\ngives = "to"\n[[dataset]]'
+    text = MAIL.replace("[[dataset]]", links).replace(
+        'for_each = "email"\nget = "/mails"', 'parent = "ids"\nbatch = 2\nget = "/mails"'
+    )
+    text = (
+        text.replace('params = { owner = "{email}", after = "{after}" }', 'params = { ids = "{ids}" }')
+        .replace("page = { PAGE }\n", "")
+        .replace('verify = { "owner" = "email" }\n', "")
+    )
+    mails.on("/links")(lambda _asked: [{"to": name, "as": number} for number, name in enumerate("abbca")])
+    mails.on("/mails")(lambda asked: {"mails": [mail(name) for name in asked.query["ids"].split(",")]})
+
+    assert ids_of(records_of(open_source(text, mails.url), "mails", person())) == ["a", "b", "c"]
+    assert [asked.query.get("ids") for asked in mails.asked] == [None, "a,b", "c"]

@@ -110,6 +110,27 @@ def test_a_word_is_found_wherever_it_is_and_leads_to_its_message(browser: Browse
         assert page.url.endswith("#chats/c2500/m2500-2")
 
 
+@pytest.mark.parametrize("with_shards", [True, False])
+def test_a_word_is_found_in_each_form_of_its_letters(browser: Browser, tmp_path: Path, *, with_shards: bool) -> None:
+    """\u0130 is an i to who types it, and a letter with a mark is the same in one character and in two."""
+    texts = ["in \u0130STANBUL today", "Cafe\u0301 Zoe\u0308", "Gar\u00e7on na\u00efve", "D\u0130\u011eER"]
+    made = Unpacked(tmp_path, volumes=2, with_shards=with_shards)
+    made.add(
+        "strange", plain_dataset("things", "Things"), [{"id": f"t{n}", "text": text} for n, text in enumerate(texts)]
+    )
+    wanted = {
+        "istanbul": "\u0130STANBUL",
+        "\u0130stanbul": "\u0130STANBUL",
+        "caf\u00e9": "Caf\u00e9",
+        "zo\u00cb": "Zo\u00eb",
+    }
+    wanted |= {"garc\u0327on": "Gar\u00e7on", "NA\u00cfVE": "na\u00efve", "di\u011fer": "D\u0130\u011eER"}
+    with opened(browser, made.write(subject_kind="tenant")) as page:
+        for word, shown in wanted.items():
+            page.get_by_label("Search all data").fill(word)
+            expect(page.locator(".results li mark")).to_have_text(shown)
+
+
 def test_all_results_are_reached(browser: Browser, large: str) -> None:
     """A word of 9,000 messages and its results: the first five at once, the others on request."""
     with opened(browser, large) as page:

@@ -328,6 +328,19 @@ def test_devices_and_usage_are_drawn(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator(".charts .spans")).to_contain_text(re.compile("1 Mar 2026.*15 Mar 2026"))
 
 
+@pytest.mark.parametrize("wrong", ["0001-01-01", "0050-06-01", "1601-01-01", "9999-12-31"])
+def test_a_wrong_date_hides_no_other_in_a_chart(browser: Browser, tmp_path: Path, wrong: str) -> None:
+    """Systems write such dates for none. The chart shows the time with most of the records, as the summary does."""
+    archive = Unpacked(tmp_path)
+    times = [f"{wrong}T00:00:00Z", *(f"{2005 + number}-03-01T00:00:00Z" for number in range(20))]
+    rows: list[Record] = [{"id": f"t{number}", "at": at} for number, at in enumerate(times)]
+    archive.add("strange", plain_dataset("things", "Things"), rows)
+    with opened(browser, f"{archive.write()}#strange") as page:
+        chart = page.locator("figure.chart.broad svg")
+        expect(chart).to_have_attribute("aria-label", re.compile(r"2005 \u2013 .*2024"))
+        expect(chart.locator("rect.bar")).to_have_count(20)
+
+
 @pytest.mark.requirement("R7")
 def test_nothing_held_is_said(browser: Browser, tmp_path: Path) -> None:
     """An export that found nothing has a page that says so, and no error."""

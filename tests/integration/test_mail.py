@@ -133,7 +133,24 @@ def test_a_wrong_password_is_waited_for(certificate: Path, monkeypatch: pytest.M
     assert "535" in str(raised.value)
 
 
-@pytest.mark.parametrize("address", ["a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", "@", "", "a b@c"])
+@pytest.mark.parametrize("address", ["jörg.ñ@mail.example", "用户@例子.example"])
+def test_a_mailbox_may_have_any_letters(address: str) -> None:
+    """A server with SMTPUTF8 (RFC 6531) takes it, in the envelope and the header; to another it is not sent."""
+    with open_postbox() as box:
+        with mail.session(MailServer("127.0.0.1", box.port, False, False, None, None), 5) as smtp:
+            mail.send(smtp, message(address))
+        assert (box.recipients, str(box.taken[0]["To"])) == ([address], address)
+    with (
+        open_postbox(enable_SMTPUTF8=False) as box,
+        mail.session(MailServer("127.0.0.1", box.port, False, False, None, None), 5) as smtp,
+        pytest.raises(MailRefused, match="does not support addresses with non-ASCII characters"),
+    ):
+        mail.send(smtp, message(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", "@", "", "a b@c", "ä\u2028b@c.example"]
+)
 def test_an_invalid_address_is_refused(address: str) -> None:
     """It never becomes a header or a second recipient, nor part of the error."""
     with pytest.raises(MailRefused) as raised:

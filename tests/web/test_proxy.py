@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -193,6 +194,18 @@ def test_all_addresses_of_a_machine_with_ipv6_count_as_one(proxied: Proxied, mon
         claims = [{"X-Forwarded-For": source} for source in sources]
         answers = [proxy.get(f"{proxied.served.url}/d/x", headers=headers).status_code for headers in claims]
     assert answers == [404] * 5 + [429, 404]
+
+
+def test_an_answer_may_have_a_long_token(proxied: Proxied, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logout leads to the provider with the ID token, which names all groups of a person."""
+    issuer = proxied.served.issuer
+    groups = [f"{number:036}" for number in range(200)]
+    monkeypatch.setattr(issuer, "claims", partial(issuer.claims, groups=groups))
+    with proxied.browser(OWNER) as visitor:
+        answer = visitor.send("/logout", page="/me")
+
+    assert answer.status_code == httpx.codes.OK, answer.text
+    assert 8_000 < len(answer.headers["refresh"]) < 20_000
 
 
 def test_metrics_need_their_token_behind_the_proxy_too(proxied: Proxied) -> None:

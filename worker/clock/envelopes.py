@@ -26,7 +26,6 @@ from portability.messages import letters, outbox
 from portability.messages.letters import LetterLooks
 from portability.messages.mail import Letter
 from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, Channel, MessageKind, MessageState
-from portability.people.addresses import for_mail
 from portability.people.directory import look_up, named
 from portability.requests import approvals, exports, outcome, referrals
 from portability.requests.referrals import ReferralState
@@ -192,7 +191,7 @@ def _to_address(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
     if row["channel"] == Channel.SMS:
         return Envelope(owner, language, letters.code_by_sms(language, facts, settings.brand_name))
     letter = letters.write(MessageKind.ADDRESS_CODE, language, facts, url=None, **_looks(settings))
-    return Envelope(for_mail(owner), language, letter)
+    return Envelope(owner, language, letter)
 
 
 def _by_sms(desk: Desk, kind: MessageKind, number: str, language: str | None) -> Envelope:

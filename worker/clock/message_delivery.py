@@ -22,9 +22,10 @@ from portability.database import history, incidents, leases, models
 from portability.database.engine import elapsed_seconds, now, reading, writing
 from portability.database.incidents import Incident
 from portability.messages import mail, sms
-from portability.messages.mail import MailRefused, MailServer
+from portability.messages.mail import MailRefused, MailServer, MailUnavailable
 from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, CODES, Channel, MessageKind, MessageState
 from portability.messages.sms import SmsGateway, SmsRefused
+from portability.people.addresses import for_mail
 from portability.settings import Settings
 from portability.trust import audit
 from worker.clock import envelopes, outgoing
@@ -36,6 +37,8 @@ FIRST = TABLE.alias()
 ACTOR = "clock"
 GIVE_UP_SECONDS = 5 * 86_400
 """As long as mail servers usually retry (RFC 5321, 4.5.4.1)."""
+POSTPONED_MOST = 20
+"""Recipients that a server may defer over one connection; more may mean that it takes no mail from this one now."""
 STEPS = 8
 """Steps of handing over one message, each of which may take SMTP_SECONDS: the lease is longer than all of them."""
 UNCONFIGURED: Mapping[Channel, str] = {Channel.MAIL: "no_mail", Channel.SMS: "no_sms"}
@@ -97,7 +100,8 @@ def deliver(desk: Desk, stop: threading.Event | None = None, channel: Channel = 
             except PortabilityError as error:
                 _back_off(desk, row, error)
                 postponed.add(row["id"])
-                if error.retryable:
+                is_of_one = isinstance(error, MailUnavailable) and error.is_of_one
+                if error.retryable and not (is_of_one and len(postponed) < POSTPONED_MOST):
                     break  # a service that is down fails for all messages
     return settled
 
@@ -170,7 +174,7 @@ def _mail(desk: Desk, smtp: smtplib.SMTP, row: RowMapping, written: Envelope) ->
         written.letter,
         sender=desk.settings.mail_from or "",
         brand=desk.settings.brand_name,
-        recipient=written.address,
+        recipient=for_mail(written.address),
         identifier=row["id"],
         written_at=row["created_at"],
     )

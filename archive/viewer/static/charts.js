@@ -9,18 +9,17 @@
 
   /* When things happened. Days, weeks, months or years, whatever leaves few enough bars; months at least where only
      they are known. Too few things make no chart. */
-  function timeline({ points, isExact }, heading) {
-    if (points.reduce((sum, { n }) => sum + n, 0) < THINGS_MIN || points.length < 2) return null;
+  function timeline({ points: all, isExact }, heading) {
+    if (all.reduce((sum, { n }) => sum + n, 0) < THINGS_MIN) return null;
+    const points = together(all);
+    if (points.length < 2) return null;
     const [low, high] = extent(points);
     const [first, last] = [new Date(low), new Date(high)];
     const units = isExact ? ["day", "week", "month", "year"] : ["month", "year"];
     const unit = units.find((u) => steps(u, first, last) <= BARS_MAX) ?? "year";
     const begins = begun(unit, first);
-    const bars = Array.from({ length: Math.min(steps(unit, first, last), 400) }, () => 0);
-    for (const { at, n } of points) {
-      const place = steps(unit, begins, at) - 1;
-      if (place < bars.length) bars[place] += n;
-    }
+    const bars = Array.from({ length: steps(unit, first, last) }, () => 0);
+    for (const { at, n } of points) bars[steps(unit, begins, at) - 1] += n;
     const most = Math.max(...bars);
     const width = 100 / bars.length;
     const name = (place) => portability.format(unit === "day" || unit === "week" ? "day" : "month", stepped(unit, begins, place));
@@ -37,6 +36,17 @@
     );
   }
 
+  /* What lies in few enough years: beside a wrong date, such as 1601-01-01, the time with most of it (as in the summary). */
+  function together(points) {
+    const counted = new Map();
+    for (const { at, n } of points) counted.set(at.getFullYear(), (counted.get(at.getFullYear()) ?? 0) + n);
+    const years = [...counted.keys()].sort((a, b) => a - b);
+    const of = (from) => years.filter((year) => year >= from && year < from + BARS_MAX);
+    const sums = new Map(years.map((from) => [from, of(from).reduce((sum, year) => sum + counted.get(year), 0)]));
+    const best = new Set(of(years.reduce((most, year) => (sums.get(year) > sums.get(most) ? year : most), years[0])));
+    return points.filter(({ at }) => best.has(at.getFullYear()));
+  }
+
   function extent(points) {
     let [low, high] = [Infinity, -Infinity];
     for (const { at } of points) {
@@ -46,24 +56,31 @@
     return [low, high];
   }
 
+  /* The beginning of a day. `new Date(50, 0, 1)` is in 1950. */
+  function dayOf(year, month = 0, day = 1) {
+    const found = new Date(2000, 0, 1);
+    found.setFullYear(year, month, day);
+    return found;
+  }
+
   /* The beginning of a month such as 2026-01, or null for anything else. */
   function firstOf(month) {
     const [, year, number] = /^(\d{4})-(\d\d)$/.exec(month) ?? [];
-    return year === undefined ? null : new Date(Number(year), Number(number) - 1, 1);
+    return year === undefined ? null : dayOf(Number(year), Number(number) - 1);
   }
 
   function begun(unit, moment) {
     const [year, month, day] = [moment.getFullYear(), moment.getMonth(), moment.getDate()];
-    if (unit === "year") return new Date(year, 0, 1);
-    if (unit === "month") return new Date(year, month, 1);
-    return new Date(year, month, unit === "week" ? day - ((moment.getDay() + 6) % 7) : day);
+    if (unit === "year") return dayOf(year);
+    if (unit === "month") return dayOf(year, month);
+    return dayOf(year, month, unit === "week" ? day - ((moment.getDay() + 6) % 7) : day);
   }
 
   function stepped(unit, begins, place) {
     const [year, month, day] = [begins.getFullYear(), begins.getMonth(), begins.getDate()];
-    if (unit === "year") return new Date(year + place, 0, 1);
-    if (unit === "month") return new Date(year, month + place, 1);
-    return new Date(year, month, day + place * (unit === "week" ? 7 : 1));
+    if (unit === "year") return dayOf(year + place);
+    if (unit === "month") return dayOf(year, month + place);
+    return dayOf(year, month, day + place * (unit === "week" ? 7 : 1));
   }
 
   /* How many units lie between two moments, both included. */

@@ -44,17 +44,25 @@
     return String(value);
   }
 
-  const wordsOf = (query) => query.toLowerCase().split(/\s+/).filter(Boolean);
+  /* A text as it is compared: letters with their marks in one form, and \u0130 as the i that people type. */
+  const folded = (text) => text.normalize("NFC").toLowerCase().replaceAll("i\u0307", "i");
+  const wordsOf = (query) => folded(query).split(/\s+/).filter(Boolean);
 
   /* A text of JSON is searched before it is parsed: what a word is in a record, its escaped form is in the text. */
   function searcher(query) {
     const wanted = wordsOf(query);
-    const patterns = wanted.map((word) => new RegExp(RegExp.escape?.(JSON.stringify(word).slice(1, -1)) ?? JSON.stringify(word).slice(1, -1).replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"), "iu"));
+    const escape = (text) => RegExp.escape?.(text) ?? text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+    // No flag of an expression takes \u0130 for an i.
+    const pattern = (word) => JSON.stringify(word).slice(1, -1).split("i").map(escape).join("[i\u0130]\u0307?");
+    const patterns = wanted.map((word) => new RegExp(pattern(word), "iu"));
     return {
       isEmpty: wanted.length === 0,
-      may: (text) => patterns.every((pattern) => pattern.test(text)),
+      may(text) {
+        const found = text.normalize("NFC");
+        return patterns.every((each) => each.test(found));
+      },
       matches(record) {
-        const text = words(Object.values(record)).toLowerCase();
+        const text = folded(words(Object.values(record)));
         return wanted.every((word) => text.includes(word));
       },
     };
@@ -112,5 +120,5 @@
     }
   }
 
-  portability.records = { parts, partOf, volumeOf, isCorrection, corrections, isNewest, newest, scan, find, remember, findFiles, wordsOf };
+  portability.records = { parts, partOf, volumeOf, isCorrection, corrections, isNewest, newest, scan, find, remember, findFiles, folded, wordsOf };
 })();

@@ -118,7 +118,7 @@
   function hit(part, place, row, query) {
     const record = part.record(row);
     const words = records.wordsOf(query);
-    const holding = part.fields.map((field) => [field, plain(own(record, field.name))]).filter(([, text]) => words.some((word) => text.toLowerCase().includes(word)));
+    const holding = part.fields.map((field) => [field, plain(own(record, field.name))]).filter(([, text]) => words.some((word) => records.folded(text).includes(word)));
     const best = holding.filter(([field]) => field.type === "string" && !/(^|_)id$/.test(field.name));
     const shown = (best.length > 0 ? best : holding).slice(0, FIELDS);
     const when = part.moment === null ? null : own(record, part.moment);
@@ -136,8 +136,9 @@
   }
 
   /* A text around its first word, with the words marked. */
-  function marked(text, words) {
-    const low = text.toLowerCase();
+  function marked(value, words) {
+    const text = value.normalize("NFC");
+    const low = records.folded(text);
     // Some letters have another length in lower case: then places in `low` are not places in `text`.
     if (low.length !== text.length) return visible(text.slice(0, 2 * AROUND));
     const first = Math.min(...words.map((word) => low.indexOf(word)).filter((at) => at >= 0));

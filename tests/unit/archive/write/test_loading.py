@@ -49,6 +49,10 @@ FILLED: Mapping[str, Any] = {
     "custom": {"a": [1]},
     "note": "it's \U0001f642 a\0b",
 }
+RUN = (
+    "import pathlib, sys; folder = pathlib.Path(sys.argv[1]); sys.path.insert(0, str(folder)); import load;"
+    "print(load.load(sys.argv[2], folder), list(load.missing(folder)))"
+)
 SHOP_TABLES = ("shop_order_items", '"shop_order/items"')
 THINGS = Dataset(
     "things",
@@ -167,6 +171,18 @@ def test_a_missing_volume_is_named(unpacked: Sequence[Path], tmp_path: Path) -> 
         alone.parent.mkdir()
         alone.symlink_to(folder)
         assert list(load.missing(alone)) == missing
+
+
+def test_folders_may_have_any_names_and_copies(unpacked: Sequence[Path], tmp_path: Path) -> None:
+    """Who unpacks a volume twice gets "... 2" or "... (1)"; each volume is loaded once, and none is called missing."""
+    for number, folder in enumerate(unpacked):
+        for name in (f"{folder.name} 2", f"{folder.name} (1)", f"my data {len(unpacked) - number}"):
+            (tmp_path / name).symlink_to(folder)
+    target = tmp_path / "my-data.sqlite"
+    command = [sys.executable, "-I", "-S", "-c", RUN, str(tmp_path / "my data 1"), str(target)]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{{'made_things': {ROWS}}} []\n")
 
 
 def test_a_volume_without_json_lines_has_no_programs(tmp_path: Path) -> None:

@@ -89,6 +89,23 @@ def test_names_alone_are_found_as_jmespath_finds_them(expression: str, value: An
     assert find(expression, value) == jmespath.search(expression, value)
 
 
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("items[?r == `0.1`].id", [1]),
+        ("items[?r != `0.1`].id", [2, 3]),
+        ("items[?r <= `0.1`].id", [1]),
+        ("items[?r == `1`].id", [3]),
+        ("items[?contains(`[0.1, 0.3]`, r)].id", [1, 2]),
+        ('items[?o == `{"x": [0.1]}`].id', [1]),
+    ],
+)
+def test_a_number_of_an_expression_is_equal_to_that_of_an_answer(expression: str, found: list[int]) -> None:
+    """Both have the digits that are written: the double 0.1 is another number than the decimal 0.1."""
+    body = b'{"items": [{"id": 1, "r": 0.10, "o": {"x": [0.1]}}, {"id": 2, "r": 0.3}, {"id": 3, "r": 1.0}]}'
+    assert find(expression, bodies.parsed(body, "items")) == found
+
+
 def test_functions_of_expressions() -> None:
     """The seven own functions; null stays null, and a value of another type is a fault without the value."""
     item = {"t": "a; b;;c", "b": "aMOk\nIQ==", "n": "+49 30/12", "e": "1790848800", "m": "Ann@X.test", "z": None}

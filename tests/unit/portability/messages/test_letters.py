@@ -97,3 +97,11 @@ def test_a_letter_is_whole_in_both_forms(kind: MessageKind, language: str) -> No
     assert ("https://data.vlint.example/me?a=1&amp;b=2" in html) == has_button
     assert max(map(len, letter.text.splitlines())) <= 78
     assert not re.search(r"<(img|script|link|iframe)", html)
+
+
+def test_an_address_stays_whole_in_the_text() -> None:
+    """A line is as long as its longest word: an address that is cut at the end of a line leads nowhere."""
+    contact = f"https://example.org/{'privacy/' * 10}contact"
+    letter = letters.write(MessageKind.CODE, "en", FACTS, url=None, contact=contact)
+
+    assert contact in letter.text

@@ -1,0 +1,150 @@
+"""Files of HTTP sources: what an answer leaves out of a file is a fault, and no part of a file counts as the file."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from http_sources import Answers, Asked, StandIn, batches_of, open_source, person, resolved, stand_in
+
+from portability.api import File
+from portability.api.errors import SourceRefused, SourceUnavailable
+
+DESK = """
+title = "Desk"
+role = "controller"
+kinds = ["user", "email"]
+
+[[identity]]
+from = "email"
+get = "/users"
+items = "users"
+verify = { "address" = "email" }
+gives = "desk_user"
+
+[[dataset]]
+name = "notes"
+title = "Notes"
+description = "Notes."
+provenance = "provided"
+for_each = "desk_user"
+get = "/notes"
+scoped = true
+[dataset.file]
+get = "/files/{id}"
+resume = "RESUME"
+[dataset.fields]
+id = { text = "Identifier." }
+"""
+CONTENT = bytes(range(256)) * 100
+
+
+@pytest.fixture
+def stand() -> Iterator[StandIn]:
+    with stand_in() as server:
+        server.on("/users")(lambda _asked: {"users": [{"id": 7, "address": "ann@example.test"}]})
+        server.on("/notes")(lambda _asked: [{"id": 1}])
+        yield server
+
+
+def file_from(stand: StandIn, answers: Answers, resume: str = "range") -> File:
+    """The file of the only note."""
+    stand.on("/files/1")(answers)
+    exporter = open_source(DESK.replace("RESUME", resume), stand.url)
+    (batch,) = batches_of(exporter, "notes", resolved(exporter, person()))
+    (file,) = batch.files
+    return file
+
+
+def part(begin: int, end: int, stated: str, content: bytes = CONTENT, **more: str) -> Any:
+    """An answer with some bytes of a content."""
+    return 206, {"Content-Range": f"bytes {stated}", **more}, content[begin:end]
+
+
+def first_byte(asked: Asked) -> int:
+    """The byte from which an answer is wanted."""
+    return int(asked.heard.headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+
+
+def read_in_turns(file: File) -> bytes:
+    """The content, as a worker reads it: from its own byte on, after each outage."""
+    content = b""
+    for _ in range(20):
+        try:
+            for block in file.open(len(content)):
+                content += block
+        except SourceUnavailable:
+            continue
+        return content
+    raise AssertionError("the file never ends")
+
+
+def test_a_part_of_a_file_is_not_the_file(stand: StandIn) -> None:
+    """Some servers answer at most some bytes at a time, with 206: the rest is asked for, and missing without ranges."""
+
+    def some(asked: Asked) -> Any:
+        begin = first_byte(asked)
+        end = min(begin + 10_000, len(CONTENT))
+        return part(begin, end, f"{begin}-{end - 1}/{len(CONTENT)}")
+
+    assert read_in_turns(file_from(stand, some)) == CONTENT
+    whole = file_from(stand, lambda _asked: part(0, 10_000, f"0-9999/{len(CONTENT)}"), resume="restart")
+    with pytest.raises(SourceUnavailable, match=r"^notes/1: the answer ends at byte 10000 of 25600$"):
+        list(whole.open(0))
+
+
+@pytest.mark.parametrize("stated", [{"Content-Range": "bytes */9000"}, {}])
+def test_a_range_behind_the_end_is_no_end_of_the_file(stand: StandIn, stated: Mapping[str, str]) -> None:
+    """A file that became shorter than what was read of it is another file; 416 at its very end is the end."""
+    size = len(CONTENT)
+
+    def shorter(asked: Asked) -> Any:
+        return (416, stated, b"") if "range" in asked.heard.headers else (200, {}, CONTENT[:size])
+
+    file = file_from(stand, shorter)
+    assert list(file.open(size)) == []
+    size = 9000
+    with pytest.raises(SourceUnavailable, match=r"^notes/1: the file has 9000 bytes, and 10000 were read$"):
+        list(file.open(10_000))
+
+
+def test_a_whole_answer_may_not_be_shorter_than_what_was_read(stand: StandIn) -> None:
+    """Without ranges the file is read from its first byte: one that ends before the own byte has changed."""
+    file = file_from(stand, lambda _asked: (200, {}, CONTENT[:9000]), resume="restart")
+
+    with pytest.raises(SourceUnavailable, match=r"^notes/1: the file has 9000 bytes, and 10000 were read$"):
+        list(file.open(10_000))
+
+
+def test_ranges_of_a_compressed_answer_are_not_those_of_the_file(stand: StandIn) -> None:
+    """A range counts the bytes that are sent; of a file that comes compressed these are others."""
+    packed = gzip.compress(CONTENT)
+
+    def compressed(asked: Asked) -> Any:
+        begin = first_byte(asked)
+        if begin >= len(packed):
+            return 416, {"Content-Range": f"bytes */{len(packed)}"}, b""
+        if begin:
+            stated = f"{begin}-{len(packed) - 1}/{len(packed)}"
+            return part(begin, len(packed), stated, packed, **{"Content-Encoding": "gzip"})
+        return 200, {"Content-Encoding": "gzip"}, packed
+
+    file = file_from(stand, compressed)
+    assert b"".join(file.open(0)) == CONTENT
+    for begin in (10, len(packed), 20_000):
+        assert b"".join(file.open(begin)) == CONTENT[begin:], begin
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip"])
+def test_a_file_in_an_encoding_that_no_one_reads_is_no_file(stand: StandIn, encoding: str) -> None:
+    """Object storage sends a file as it was stored, whatever a request accepts: it would be delivered packed."""
+    packed = gzip.compress(gzip.compress(CONTENT))
+    file = file_from(stand, lambda _asked: (200, {"Content-Encoding": encoding}, packed))
+
+    with pytest.raises(SourceRefused, match=r"^notes/1: the answer has a Content-Encoding that is not read$"):
+        list(file.open(0))
+    stand.on("/notes")(lambda _asked: (200, {"Content-Encoding": encoding}, b"[]"))
+    with pytest.raises(SourceRefused, match=r"^notes: the answer has a Content-Encoding that is not read$"):
+        file_from(stand, lambda _asked: None)
