@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
+from math import ceil
 from threading import Lock
 
 from redis import Redis
@@ -21,9 +22,8 @@ from redis.exceptions import RedisError
 
 from portability.api.errors import PortabilityError
 from portability.errors import TooManyAttempts
+from portability.queue import REST_SECONDS
 
-REST_SECONDS = 5
-"""How long Redis is not used after a failure, so that attempts do not wait for it each time."""
 FAILURES = (RedisError, OSError, PortabilityError)
 """What a Redis that is away raises."""
 KEPT_MAX = 10_000
@@ -159,7 +159,7 @@ class AttemptLimits:
         key = f"portability:limit:{rule.name}:{hmac.digest(self._salt, named, hashlib.sha256).hex()}"
         count, most, rest_seconds = self._counted(key, rule, step)
         if count + spare > most:
-            raise TooManyAttempts(retry_after_seconds=int(rest_seconds) + 1)
+            raise TooManyAttempts(retry_after_seconds=max(1, ceil(rest_seconds)))
 
     def _counted(self, key: str, rule: AttemptRule, step: int) -> tuple[int, int, float]:
         """Count; returns the count, its limit, and the seconds until the window ends."""
