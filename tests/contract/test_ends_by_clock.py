@@ -30,8 +30,16 @@ def made(control_url: str, tmp_path: Path) -> World:
 
 
 def add_mandate(connection: Connection, _recipient: str, end: datetime) -> None:
-    whom = {"agent": "subject:usr_9", "subject": "user:usr_1", "tenant": None}
-    mandates.add(connection, **whom, profiles=["access"], issuer="x", expires_at=end, actor=OFFICER)
+    mandates.add(
+        connection,
+        agent="subject:usr_9",
+        subject="user:usr_1",
+        tenant=None,
+        profiles=["access"],
+        issuer="x",
+        expires_at=end,
+        actor=OFFICER,
+    )
 
 
 def add_hold(connection: Connection, _recipient: str, end: datetime) -> None:
@@ -39,8 +47,9 @@ def add_hold(connection: Connection, _recipient: str, end: datetime) -> None:
 
 
 def add_consent(connection: Connection, recipient: str, end: datetime) -> None:
-    given = {"subject": "user:usr_3", "recipient": recipient, "datasets": [EXPORTER]}
-    authorisations.give(connection, **given, until=end, actor=OWNER)
+    authorisations.give(
+        connection, subject="user:usr_3", recipient=recipient, datasets=[EXPORTER], until=end, actor=OWNER
+    )
 
 
 @pytest.mark.parametrize("days", [-400, 400])

@@ -288,6 +288,19 @@ def test_a_folder_that_cannot_be_made_is_reported(
     assert "PORTABILITY_DIR" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("list",), ("show", "x"), ("audit", "verify"), ("erase", "--subject", "user:usr_1", "--reason", "T-1")],
+    ids=lambda words: words[0],
+)
+def test_a_mistyped_folder_is_not_made(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """A command that looks for something in a deployment does not begin an empty one, and then finds nothing in it."""
+    done = run(*arguments, "--dir", str(tmp_path / "typo"))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"no deployment is in {tmp_path}/typo: there is no such folder" in done.stderr
+    assert not (tmp_path / "typo").exists()
+
+
 def test_what_is_lent_to_the_pages_has_to_listen(run: Run) -> None:
     """A number that is not a socket, or a socket that cannot be reached, is reported at once."""
     assert run("keys", "new").exit_code == 0
