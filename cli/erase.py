@@ -25,6 +25,9 @@ from receiver.inbox.forget import forget_imports
 from worker.clock import erasure as work
 
 
+NOTHING_STORED = "no request of this subject is stored: if there should be one, check kind, id and --tenant"
+
+
 @click.command()
 @click.option("--subject", required=True, help="user:ID, contact:ID, tenant:ID, email:ADDRESS or phone:NUMBER.")
 @click.option("--tenant", help="The contact's tenant.")
@@ -51,6 +54,8 @@ def erase(
         extent = erasures.extent(connection, whom)
         if dry_run:
             subject_locks.check_not_held(connection, whom.kind, whom.id, whom.tenant)
+    if not extent.exports:
+        context.note(NOTHING_STORED)
     if dry_run:
         found = {"exports": extent.exports, "running": extent.running, "volumes": extent.volumes, "bytes": extent.bytes}
         context.result({"dry_run": True, **found}, lambda: _print_report(context, extent))

@@ -59,6 +59,17 @@ def test_an_erasure_from_looking_to_the_end(run: Run, made: World) -> None:
     assert "is done: 0 exports" in run("erase", *JANE, *WHY).stdout
 
 
+@pytest.mark.parametrize("option", [(), ("--dry-run",)])
+def test_an_erasure_of_someone_unknown_says_so(run: Run, made: World, option: tuple[str, ...]) -> None:
+    """It is done, for scripts; a mistyped id is noticed by who reads. Of a known person nothing is said."""
+    made.request("user:usr_jane")
+    mistyped = run("erase", "--subject", "user:usr_jnae", *WHY, *option)
+    assert mistyped.exit_code == 0
+    assert "no request of this subject is stored" in mistyped.stderr
+    assert "usr_jnae" not in mistyped.output
+    assert "no request of this subject" not in run("erase", *JANE, *WHY, "--dry-run").output
+
+
 def test_what_runs_is_refused_or_cancelled(run: Run, made: World) -> None:
     """With the hint what to do; cancelled, the clock continues it."""
     made.request("user:usr_jane")
