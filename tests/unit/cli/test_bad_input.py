@@ -275,6 +275,13 @@ def test_the_shell_completes_commands() -> None:
     assert done.stdout.split() == ["plain,retire", "plain,revoke"]
 
 
+def test_a_request_that_is_open_already_is_not_new(run: Run) -> None:
+    """Another country of residence is not taken over: a program reads that this is the open request."""
+    asked = [json.loads(run(*ASK, "--residence", country, "--json").stdout) for country in ("DE", "FR")]
+    assert [each["is_new"] for each in asked] == [True, False]
+    assert asked[0]["id"] == asked[1]["id"]
+
+
 @pytest.mark.parametrize("arguments", [("list",), ("db", "upgrade"), ("keys", "new"), ("doctor",)])
 @pytest.mark.parametrize("below", ["file", "file/below"])
 def test_a_folder_that_cannot_be_made_is_reported(
