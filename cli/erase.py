@@ -24,7 +24,6 @@ from portability.retention.erasures import ErasureState, Extent, Whom
 from receiver.inbox.forget import forget_imports
 from worker.clock import erasure as work
 
-
 NOTHING_STORED = "no request of this subject is stored: if there should be one, check kind, id and --tenant"
 
 
