@@ -98,8 +98,14 @@ def load(folder: Path, identifier: str) -> PullRecord:
 
 
 def views(folder: Path) -> Sequence[Mapping[str, JSON]]:
-    """Return all records as JSON, the oldest first; of one whose file is damaged only its id is known."""
-    names = [path.stem for path in folder.glob("ask_*.json") if ID.fullmatch(path.stem)]
+    """Return all records as JSON, the oldest first; of one whose file is damaged only its id is known.
+
+    Raises: OSError if the folder cannot be read.
+    """
+    try:
+        names = [path.stem for path in folder.iterdir() if path.suffix == ".json" and ID.fullmatch(path.stem)]
+    except FileNotFoundError:
+        return ()
     seen = (_view(folder, name) for name in names)
     return sorted(seen, key=lambda view: (str(view["created_at"] or ""), str(view["id"])))
 
