@@ -19,7 +19,7 @@ from botocore.session import Session as Core
 from portability.api.errors import ObjectChanged, ObjectMissing, StorageRefused
 from portability.api.storages import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix, probe
 from portability.storage.retry import Retry
-from portability.storage.s3 import guards, lifecycle, versions
+from portability.storage.s3 import credentials, guards, lifecycle, versions
 from portability.storage.s3.errors import s3_errors
 from portability.storage.s3.upload import PART_BYTES, S3Upload, UploadTarget
 
@@ -235,6 +235,7 @@ class S3Storage:
     def _connect(self) -> S3Client:
         core = Core()
         core.register_component("data_loader", self._descriptions)
+        credentials.follow(core)
         session = Session(botocore_session=core)
         addressing: Literal["path", "virtual"] = "path" if self._addressing == "path" else "virtual"
         # If the connection protects the body, and the CRC32 confirms its arrival, hashing it for the signature as well
