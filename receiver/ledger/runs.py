@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from portability.api.errors import BadInput
 from portability.database.engine import now
 from receiver.faults import OlderRevision, UnknownImport
 from receiver.ledger.tables import CHANGE, FEED, ID, KEY, RUN, exist
@@ -36,6 +37,9 @@ def begin(connection: Connection, target: str, source: Source, journal_days: int
     """
     sweep(connection)
     if identifier and state_of(connection, identifier) is not None:
+        # It may have ended, and its process before that was noted anywhere else.
+        again = update(RUN).where(RUN.c.id == identifier, RUN.c.state == DONE)
+        connection.execute(again.values(state=RUNNING, ended_at=None))
         return identifier
     same = (RUN.c.issuer == source.issuer, RUN.c.export == source.export, RUN.c.revision == source.revision)
     query = select(RUN.c.id).where(RUN.c.target == target, *same, RUN.c.state == RUNNING)
@@ -79,9 +83,16 @@ def state_of(connection: Connection, identifier: str) -> str | None:
 def check_kept(connection: Connection, identifier: str) -> None:
     """Check that a run is not undone meanwhile, nor its target forgotten: what it adds would belong to no import.
 
-    Raises: UnknownImport.
+    Nor ended by another process that imports the same archive: later archives may follow it, and this one would bring
+    back the values before them.
+
+    Raises: UnknownImport; BadInput if it has ended.
     """
-    if state_of(connection, identifier) in {None, UNDOING}:
+    state = state_of(connection, identifier)
+    if state == DONE:
+        hint = "nothing is lost; let one process at a time import an archive"
+        raise BadInput(f"another process has ended import {identifier} meanwhile: the archive is imported", hint=hint)
+    if state in {None, UNDOING}:
         hint = "import the archive again if it is still wanted"
         raise UnknownImport(f"import {identifier} was undone, or its target forgotten, while it ran", hint=hint)
 
