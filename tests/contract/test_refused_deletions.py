@@ -89,7 +89,7 @@ def test_a_locked_volume_keeps_no_copy(made: World, storage: LockedStorage, othe
 
 
 def test_what_is_refused_waits_longer_each_time() -> None:
-    """Doubled up to ten minutes; a storage that is away is asked again at once, and what is gone is forgotten."""
+    """Doubled up to ten minutes; a storage that is away is asked at once, and what is gone is forgotten."""
     time = [1000.0]
     refused = RefusedDeletions(lambda: time[0])
     refused.note("a", StorageUnavailable("away"))

@@ -28,13 +28,13 @@ REFUSED_SECONDS, REFUSED_SECONDS_MAX = 10.0, 600.0
 class RefusedDeletions:
     """Objects that storage refused to delete, such as those that Object Lock keeps for days: each is tried less often.
 
-    A storage that is away is asked again at once when it is back: only what it refuses waits.
+    A storage that is away is asked at once when it is back: only what it refuses waits.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._waits: dict[str, tuple[float, float]] = {}
-        """By object key: when it is tried again, and for how long it has waited."""
+        """By object key: when it is retried, and for how long it has waited."""
 
     def is_due(self, key: str) -> bool:
         """Return whether an object is to be tried now."""

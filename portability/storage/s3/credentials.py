@@ -20,7 +20,7 @@ def follow(core: Core) -> None:
     """Let the clients of a session sign with the keys that the file has at that moment."""
     providers: Any = core.get_component("credential_provider")
     name = str(core.get_config_variable("credentials_file"))
-    path = Path(os.path.expanduser(name))  # noqa: PTH111  # an account without a home is no error here
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  # an account may have no home
     providers.insert_before(PROVIDER, _FollowingProvider(providers.get_provider(PROVIDER), path))
 
 

@@ -40,7 +40,7 @@ def pulls(made: World) -> Path:
 
 @pytest.mark.usefixtures("pulls")
 def test_a_damaged_request_does_not_hide_the_others(run: Callable[..., Result]) -> None:
-    """The list has the other requests, and says which one is damaged."""
+    """The list has the other requests, and says which is damaged."""
     listed = run("pull", "list", "--json")
     assert [(one["id"], one["state"]) for one in json.loads(listed.stdout)] == [(DAMAGED, "damaged"), (WHOLE, "asked")]
     damaged, whole = json.loads(listed.stdout)

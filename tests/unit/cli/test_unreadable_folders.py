@@ -52,7 +52,7 @@ def test_requests_of_another_account_are_not_no_requests(made: World, run: Calla
 def test_kept_heads_that_cannot_be_read_are_a_fault(
     made: World, run: Callable[..., Result], close: Close, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`doctor` said that there are none: no one would look at it again."""
+    """`doctor` said that the folder is empty: no one would look at it again."""
     monkeypatch.setenv("PORTABILITY_AUDIT_HEADS_DIR", str(close(made.folder / "heads")))
     seen = run("doctor").output
     assert "cannot read PORTABILITY_AUDIT_HEADS_DIR: Permission denied" in seen

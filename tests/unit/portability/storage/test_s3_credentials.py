@@ -29,7 +29,7 @@ def signs_with(storage: S3Storage) -> str:
 
 
 def test_new_keys_in_the_file_are_used_at_once(keys_file: Path) -> None:
-    """A process that runs signs its next request with them: the old ones are refused soon, and end its exports."""
+    """A process that runs signs its next request with them: the old keys are refused soon, and end its exports."""
     write(keys_file, "OLDKEY")
     storage = S3Storage("bucket", endpoint="http://127.0.0.1:9", addressing="path")
     assert signs_with(storage) == "OLDKEY"
