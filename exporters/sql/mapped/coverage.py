@@ -98,8 +98,8 @@ def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]
         entries, place = catalogue.tables.get(outbox.table), outbox.transaction or outbox.at or ""
         if entries is not None and not entries.is_view and not entries.has_index([place]):
             yield CoverageFinding(CoverageKind.NO_INDEX, outbox.table, detail=place)
-        for name in () if entries is None else (outbox.dataset, outbox.key):
-            column = entries.columns.get(name)
+        for name in (outbox.dataset, outbox.key):
+            column = None if entries is None else entries.columns.get(name)
             if column is not None and isinstance(plain_type(column.type), NAMES_NOTHING):
                 kind = str(column.type).lower()
                 yield CoverageFinding(CoverageKind.NAMES_NOTHING, outbox.table, column=name, detail=kind)
