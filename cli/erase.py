@@ -54,9 +54,9 @@ def erase(
         extent = erasures.extent(connection, whom)
         if dry_run:
             subject_locks.check_not_held(connection, whom.kind, whom.id, whom.tenant)
-    if not extent.exports:
-        context.note(NOTHING_STORED)
     if dry_run:
+        if not extent.exports:
+            context.note(NOTHING_STORED)
         found = {"exports": extent.exports, "running": extent.running, "volumes": extent.volumes, "bytes": extent.bytes}
         context.result({"dry_run": True, **found}, lambda: _print_report(context, extent))
         return
@@ -65,6 +65,8 @@ def erase(
         erasure_id = erasures.begin(connection, whom, reason=reason, actor=str(actor), **how)
     storage_error = _carry_on(context, erasure_id)
     entries = _forget_imports(context, whom, erasure_id)
+    if not (extent.exports or entries):
+        context.note(NOTHING_STORED)
     with reading(context.engine) as connection:
         row = erasures.get(connection, erasure_id)
     if row["state"] != ErasureState.DONE:
