@@ -10,6 +10,7 @@ import click
 import orjson
 
 from cli.context import ID_MAX, LIMIT_MAX, Context, shared
+from cli.verify import load_jwks
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.database.engine import reading
@@ -138,7 +139,4 @@ def head(context: Context) -> None:
 
 def read_jwks(path: Path) -> Jwks:
     """Read a JWK Set from a file. Raises BadInput."""
-    try:
-        return Jwks.parse(orjson.loads(path.read_bytes()))
-    except orjson.JSONDecodeError:
-        raise BadInput(f"{path} is not JSON") from None
+    return Jwks.parse(load_jwks(str(path)))

@@ -17,6 +17,7 @@ from portability.trust.signing import Jwks
 KEPT = "*.jwt"
 JWKS = "jwks.json"
 """The keys beside the heads: a person who can change the database can also change the keys in it."""
+READ_HINT = "let the account that runs this command read it: owner and mode of the folder"
 KEEP_HINT = "set PORTABILITY_AUDIT_HEADS_DIR, or --head; see docs/audit.md#a-head-kept-elsewhere"
 
 
@@ -49,7 +50,10 @@ def _kept(folder: Path | None) -> Iterator[Path]:
         return
     if not folder.is_dir():
         raise BadInput("PORTABILITY_AUDIT_HEADS_DIR is not a folder", hint=KEEP_HINT)
-    yield from sorted(folder.glob(KEPT))
+    try:
+        yield from sorted(path for path in folder.iterdir() if path.match(KEPT))  # glob passes over what it cannot read
+    except OSError as error:
+        raise BadInput(f"cannot read PORTABILITY_AUDIT_HEADS_DIR: {error.strerror}", hint=READ_HINT) from None
 
 
 def _text(path: Path) -> str:

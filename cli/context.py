@@ -43,6 +43,8 @@ LIMIT_MAX = 2**31 - 1
 ID_MAX = 2**63 - 1
 """The largest id of a row in a database."""
 
+BEGINNING = frozenset({"add", "check", "clock", "demo", "doctor", "import", "new", "request", "up", "web", "worker"})
+"""Names of commands that may begin an embedded deployment; the others look for something in one."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """The beginning of the error of Python's tempfile."""
@@ -71,6 +73,8 @@ class Context:
 
     read_settings: Callable[[], Settings]
     json: bool
+    begins: bool = True
+    """Whether the command may begin a new embedded deployment, in a folder that does not exist yet."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -91,13 +95,21 @@ class Context:
         from portability.database.engine import open_engine  # noqa: PLC0415  # as above
 
         if self.settings.database_url is None:
-            self.settings.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_folder()
         engine = open_engine(self.settings.database, prepared=self.settings.prepared_statements)
         if self.settings.database_url is None:
             migrations.upgrade(engine)
         else:
             migrations.check_current(engine)
         return engine
+
+    def _make_folder(self) -> None:
+        folder = self.settings.dir
+        if self.begins:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not folder.is_dir():
+            hint = "correct --dir or PORTABILITY_DIR; `portability up` or `portability db upgrade` makes a new one"
+            raise BadInput(f"no deployment is in {folder.absolute()}: there is no such folder", hint=hint)
 
     @failing_once
     def redis(self) -> Redis:
@@ -226,7 +238,7 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
             if folder is not None:
                 # Child processes and jobs of this command use the same folder.
                 os.environ["PORTABILITY_DIR"] = str(folder.absolute())
-            context = Context(_load_settings, as_json)
+            context = Context(_load_settings, as_json, click.get_current_context().command.name in BEGINNING)
             with context.shipped():
                 function(context, *args, **kwargs)
             if sys.stdout is not None:  # the caller may have closed it

@@ -116,7 +116,7 @@ def _made_up_data(context: Context) -> Examples:
 
 def _request(context: Context, subject: str, tenant: str | None) -> str:
     wanted = acceptance.check(profile="access", subject=subject, tenant=tenant, reason="demonstration")
-    identifier, queue_error = ask(context, wanted, Actor(ActorRole.OPERATOR, "demo"))
+    identifier, _, queue_error = ask(context, wanted, Actor(ActorRole.OPERATOR, "demo"))
     if queue_error is not None:
         raise queue_error
     return identifier

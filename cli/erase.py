@@ -21,8 +21,11 @@ from portability.retention import erasure_holds, erasures
 from portability.retention import legal_holds as standing
 from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasures import ErasureState, Extent, Whom
+from receiver.importer.faults import BadTarget
 from receiver.inbox.forget import forget_imports
 from worker.clock import erasure as work
+
+NOTHING_STORED = "no request of this subject is stored: if there should be one, check kind, id and --tenant"
 
 
 @click.command()
@@ -52,14 +55,18 @@ def erase(
         if dry_run:
             subject_locks.check_not_held(connection, whom.kind, whom.id, whom.tenant)
     if dry_run:
+        if not extent.exports:
+            context.note(NOTHING_STORED)
         found = {"exports": extent.exports, "running": extent.running, "volumes": extent.volumes, "bytes": extent.bytes}
         context.result({"dry_run": True, **found}, lambda: _print_report(context, extent))
         return
     with writing(context.engine) as connection:
         how: dict[str, Any] = {"cancel_running": cancel_running, "ground": ground}
         erasure_id = erasures.begin(connection, whom, reason=reason, actor=str(actor), **how)
-    entries = _forget_imports(context, whom)
     storage_error = _carry_on(context, erasure_id)
+    entries = _forget_imports(context, whom, erasure_id)
+    if not (extent.exports or entries):
+        context.note(NOTHING_STORED)
     with reading(context.engine) as connection:
         row = erasures.get(connection, erasure_id)
     if row["state"] != ErasureState.DONE:
@@ -71,13 +78,20 @@ def erase(
     )
 
 
-def _forget_imports(context: Context, whom: Whom) -> int:
-    """Delete what the platform's database remembers of imports for the subject. Raises BadTarget.
+def _forget_imports(context: Context, whom: Whom, erasure_id: str) -> int:
+    """Delete what the platform's database remembers of imports for the subject.
 
     It is repeated by each call of the command, because the clock does not know that database.
+
+    Raises: BadTarget; the erasure has begun, and goes on.
     """
     into = database_of(context.settings)
-    return forget_imports(into, *astuple(whom)) if into else 0
+    try:
+        return forget_imports(into, *astuple(whom)) if into else 0
+    except BadTarget as error:
+        seen = f"erasure {erasure_id} has begun, and the journals of imports about the subject are left: {error}"
+        hint = "run the same command again when the platform's database answers; the clock deletes all else"
+        raise BadTarget(seen, hint=hint) from None
 
 
 def _carry_on(context: Context, erasure_id: str) -> StorageError | None:

@@ -209,8 +209,8 @@ def wake_for(context: Context, identifier: str) -> None:
         context.note(f"stored; {error}: {error.hint}")
 
 
-def show_export(context: Context, identifier: str) -> None:
-    """Print the view of an export that all commands end with."""
+def show_export(context: Context, identifier: str, **more: JSON) -> None:
+    """Print the view of an export that all commands end with; as JSON with `more`."""
     with reading(context.engine) as connection:
         document = exports.view(connection, identifier)
         row = exports.get(connection, identifier)
@@ -230,7 +230,7 @@ def show_export(context: Context, identifier: str) -> None:
                 "approved without a second person by {by} at {at}: {reason}".format_map(each), markup=False
             )
 
-    context.result({**document, "approved_alone": [*alone]}, human)
+    context.result({**document, "approved_alone": [*alone], **more}, human)
 
 
 def _print_report(

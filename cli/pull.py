@@ -175,8 +175,7 @@ def fetch(
 @shared
 def list_pulls(context: Context) -> None:
     """List what was asked of other providers, the oldest first."""
-    found = records.listed(_Side(context, None).folder)
-    document: list[Any] = [record.view() for record in found]
+    document: list[Any] = [*records.views(_Side(context, None).folder)]
     context.result(document, lambda: context.table("Pulls", COLUMNS, [[row[n] for n in COLUMNS] for row in document]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -30,6 +30,17 @@ NOT_FOUND = 4
 """Exit code: no source knows the subject."""
 ONLY_REFERRED = 5
 """Exit code: ready, and everything is referred to companies."""
+
+
+class TakenRequest(NamedTuple):
+    """What has become of a request."""
+
+    id: str
+    """Of its export."""
+    is_new: bool
+    """False: the same request was open already, and this is its export."""
+    queue_error: PortabilityError | None
+    """Why no worker could be woken; None: one was."""
 
 
 @click.command()
@@ -75,7 +86,7 @@ def request(
     }
     wanted = acceptance.check(include=names_of(include), formats=names_of(formats), **law, **options)  # type: ignore[arg-type]  # click has checked their types
     actor = actors.acting(context.settings, claimed)
-    identifier, queue_error = ask(context, wanted, actor, mandate_id=mandate_id)
+    identifier, is_new, queue_error = ask(context, wanted, actor, mandate_id=mandate_id)
     if wait:
         if queue_error is not None:
             hint = f"{queue_error.hint}; the request continues then: `portability show {identifier}`"
@@ -83,7 +94,7 @@ def request(
         wait_for(context, [identifier])
     elif queue_error is not None:
         context.note(f"request stored; {queue_error}: {queue_error.hint}")
-    show_export(context, identifier)
+    show_export(context, identifier, is_new=is_new)
     with reading(context.engine) as connection:
         row = exports.get(connection, identifier)
         causes = exports.review(connection, row)
@@ -107,10 +118,8 @@ def exit_code(row: Mapping[Any, Any], causes: Collection[str] = ()) -> int:
     return 0 if row["complete"] else NOT_COMPLETE
 
 
-def ask(
-    context: Context, wanted: acceptance.Request, actor: Actor, *, mandate_id: str | None = None
-) -> tuple[str, PortabilityError | None]:
-    """Accept a request and wake a worker; returns the export's id, and the error if no worker could be woken."""
+def ask(context: Context, wanted: acceptance.Request, actor: Actor, *, mandate_id: str | None = None) -> TakenRequest:
+    """Accept a request and wake a worker."""
     settings = context.settings
     changed_at = intake.contact_changed_at(settings, PlatformSources(settings), wanted)
     with writing(context.engine) as connection:
@@ -124,12 +133,12 @@ def ask(
             mandate_id=mandate_id,
         )
     if not is_new:
-        context.note(f"the same request is already open: {identifier}")
+        context.note(f"the same request is already open: {identifier}; what this one says besides is not taken over")
     try:
         wake(open_queue(connect(redis_url(context.settings))), identifier)
     except QueueUnavailable as error:
-        return identifier, error
-    return identifier, None
+        return TakenRequest(identifier, is_new, error)
+    return TakenRequest(identifier, is_new, None)
 
 
 def names_of(text: str | bool | None) -> list[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +68,8 @@ def load_jwks(source: str) -> JSON:
     if len(data) > JWKS_BYTES:
         raise BadInput(f"the JWK Set {source} is larger than {JWKS_BYTES} bytes")
     try:
-        document: JSON = orjson.loads(data)
+        # Editors of Windows write a mark before UTF-8, which a reader may ignore (RFC 8259, 8.1).
+        document: JSON = orjson.loads(data.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError:
         raise BadInput(f"the JWK Set {source} is not JSON") from None
     return document

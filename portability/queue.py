@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
@@ -27,6 +28,11 @@ MESSAGE_BYTES_MAX = 1 << 16
 MESSAGE_VERSION = 1
 TAKEN = frozenset({b"data", b"status"})
 ANSWER_SECONDS = 10
+CONNECT_SECONDS = 5
+REQUEST_SECONDS = 2
+"""How long a request of a person waits for Redis: what it would do there can be done without."""
+REST_SECONDS = 5
+"""How long a process that answers people does not use Redis after a failure, so that no one waits for it again."""
 CLOCK_KEY = "portability:clock"
 """Exists while a clock is at work: each clock renews it."""
 CLOCK_SECONDS_MIN = 60
@@ -121,10 +127,10 @@ def _is_left(path: str) -> bool:
     return False
 
 
-def connect(url: str, *, waits: bool = False) -> Redis:
+def connect(url: str, *, waits: bool = False, answer_seconds: float = ANSWER_SECONDS) -> Redis:
     """Make a client that fails after some seconds instead of hanging; `waits` is for a worker's blocking pop."""
-    timeout = None if waits else ANSWER_SECONDS
-    return Redis.from_url(url, socket_connect_timeout=5, socket_timeout=timeout, health_check_interval=15)
+    timeout, connects = None if waits else answer_seconds, min(CONNECT_SECONDS, answer_seconds)
+    return Redis.from_url(url, socket_connect_timeout=connects, socket_timeout=timeout, health_check_interval=15)
 
 
 def open_queue(connection: Redis) -> WakeUps:
@@ -146,6 +152,23 @@ def wake(queue: WakeUps, export_id: str) -> None:
     except RedisError as error:
         seen = f"Redis did not accept a wake-up: {type(error).__name__}"
         raise QueueUnavailable(seen, hint=NO_WRITES.get(type(error))) from error
+
+
+class RequestWaker:
+    """Wakes workers for people's requests: without Redis the clock does it later, and no one waits twice for it."""
+
+    def __init__(self, open_redis: Callable[[], Redis]) -> None:
+        self._open_redis = open_redis
+        self._resting_until = 0.0
+
+    def wake(self, export_id: str) -> None:
+        """Send one wake-up, unless Redis has failed within the last seconds; no error is raised."""
+        if time.monotonic() < self._resting_until:
+            return
+        try:
+            wake(open_queue(self._open_redis()), export_id)
+        except QueueUnavailable:
+            self._resting_until = time.monotonic() + REST_SECONDS
 
 
 def check_writable(queue: WakeUps) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Protocol
@@ -19,10 +19,9 @@ from portability.api.storages import Storage
 from portability.coverage import state
 from portability.database.engine import reading, writing
 from portability.delivery.limits import AttemptLimits
-from portability.errors import QueueUnavailable
 from portability.law import dataset_register, notice
 from portability.locale import languages
-from portability.queue import connect, open_queue, redis_url, wake
+from portability.queue import REQUEST_SECONDS, RequestWaker, connect, open_queue, redis_url
 from portability.settings import Settings
 from portability.signals.services import Services
 from portability.sources import PlatformSources, declared_names, open_exporters
@@ -83,7 +82,7 @@ class AppContext:
     @cached_property
     def redis(self) -> Redis:
         """The connection to Redis. Raises QueueUnavailable where the embedded stack does not run."""
-        return connect(redis_url(self.settings))
+        return connect(redis_url(self.settings), answer_seconds=REQUEST_SECONDS)
 
     @cached_property
     def measures(self) -> Measures:
@@ -94,7 +93,7 @@ class AppContext:
     @cached_property
     def limits(self) -> AttemptLimits:
         """Counters of attempts; the limits are stricter while Redis is not available."""
-        return AttemptLimits(lambda: connect(redis_url(self.settings)), self.salt)
+        return AttemptLimits(lambda: connect(redis_url(self.settings), answer_seconds=REQUEST_SECONDS), self.salt)
 
     @cached_property
     def outbound(self) -> OutboundRequests:
@@ -139,8 +138,11 @@ class AppContext:
 
     def wake(self, export_id: str) -> None:
         """Have a worker begin at once. While Redis is not available the clock does this later; no error is raised."""
-        with suppress(QueueUnavailable):
-            wake(open_queue(self.redis), export_id)
+        self._waker.wake(export_id)
+
+    @cached_property
+    def _waker(self) -> RequestWaker:
+        return RequestWaker(lambda: self.redis)
 
 
 def _place(request: Request) -> AppContext:

@@ -32,6 +32,8 @@ class CoverageKind(StrEnum):
     """There was no record to compare with what is declared."""
     NO_INDEX = "no_index"
     """No index has the order of reading, so each batch sorts the table; or none finds the new entries of an outbox."""
+    NAMES_NOTHING = "names_nothing"
+    """Entries of an outbox can name no record by this column: each archive of a feed compares everything."""
     WRITABLE = "writable"
     """The account may write, and needs to read only."""
     UNSIGNED = "unsigned"
@@ -39,7 +41,15 @@ class CoverageKind(StrEnum):
 
 
 UNDECIDED = frozenset({CoverageKind.UNDECIDED_TABLE, CoverageKind.UNDECIDED_COLUMN})
-REMARKS = frozenset({CoverageKind.NOT_COMPARED, CoverageKind.NO_INDEX, CoverageKind.WRITABLE, CoverageKind.UNSIGNED})
+REMARKS = frozenset(
+    {
+        CoverageKind.NOT_COMPARED,
+        CoverageKind.NO_INDEX,
+        CoverageKind.NAMES_NOTHING,
+        CoverageKind.WRITABLE,
+        CoverageKind.UNSIGNED,
+    }
+)
 """What costs speed, safety or evidence, and no data."""
 FAULTS = frozenset(CoverageKind) - UNDECIDED - REMARKS
 """What costs data: the declaration does not fit the source."""

@@ -33,7 +33,8 @@ _AT_CONNECT = {
     "authentication failed|no pg_hba.conf entry|no password supplied": _ACCOUNT,
     'role "[^"]*" (does not exist|is not permitted)': _ACCOUNT,
     'database "[^"]*" does not exist': FailureCause(
-        "there is no such database", "create it, then `portability db upgrade`"
+        "there is no such database",
+        "create it, or correct its name in its URL; a new control database needs `portability db upgrade`",
     ),
     # Of a server whose disk is full: it answers, and each new connection needs a file.
     "could not write|No space left": FailureCause("it cannot write to its disk", "make room on the disk of its data"),
@@ -41,10 +42,10 @@ _AT_CONNECT = {
         "it starts or stops", "wait until it is up"
     ),
     "[Cc]onnection refused|No such file or directory": FailureCause(
-        "nothing listens there", "start PostgreSQL, or correct host and port in PORTABILITY_DATABASE_URL"
+        "nothing listens there", "start PostgreSQL, or correct host and port in its URL"
     ),
     "could not translate host name|resolve host|Name or service not known": FailureCause(
-        "its host has no address", "correct the host in PORTABILITY_DATABASE_URL, or the name service"
+        "its host has no address", "correct the host in its URL, or the name service"
     ),
     "timeout expired|timed out": _SILENT,
 }

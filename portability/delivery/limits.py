@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
+from math import ceil
 from threading import Lock
 
 from redis import Redis
@@ -21,9 +22,8 @@ from redis.exceptions import RedisError
 
 from portability.api.errors import PortabilityError
 from portability.errors import TooManyAttempts
+from portability.queue import REST_SECONDS
 
-REST_SECONDS = 5
-"""How long Redis is not used after a failure, so that attempts do not wait for it each time."""
 FAILURES = (RedisError, OSError, PortabilityError)
 """What a Redis that is away raises."""
 KEPT_MAX = 10_000
@@ -92,7 +92,7 @@ def network(address: str) -> str:
 class AttemptLimits:
     """Counters of attempts. `salt` is the deployment's: without it a hash of an address could be guessed."""
 
-    def __init__(self, connect: Callable[[], Redis], salt: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, connect: Callable[[], Redis], salt: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._connect, self._salt, self._clock = connect, salt.encode(), clock
         self._redis: Redis | None = None
         self._resting_until = 0.0
@@ -155,22 +155,24 @@ class AttemptLimits:
         return f"portability:limit:token:{hmac.digest(self._salt, named, hashlib.sha256).hex()}"
 
     def _check(self, rule: AttemptRule, counted: tuple[str, ...], *, step: int, spare: int) -> None:
-        present = self._clock()
-        window = int(present // rule.window_seconds)
-        named = "\0".join((rule.name, str(window), *counted)).encode(errors="replace")
+        named = "\0".join((rule.name, *counted)).encode(errors="replace")
         key = f"portability:limit:{rule.name}:{hmac.digest(self._salt, named, hashlib.sha256).hex()}"
-        count, most = self._counted(key, rule, step)
+        count, most, rest_seconds = self._counted(key, rule, step)
         if count + spare > most:
-            wait_seconds = int((window + 1) * rule.window_seconds - present) + 1
-            raise TooManyAttempts(retry_after_seconds=wait_seconds)
+            raise TooManyAttempts(retry_after_seconds=max(1, ceil(rest_seconds)))
 
-    def _counted(self, key: str, rule: AttemptRule, step: int) -> tuple[int, int]:
+    def _counted(self, key: str, rule: AttemptRule, step: int) -> tuple[int, int, float]:
+        """Count; returns the count, its limit, and the seconds until the window ends."""
         if self._has_redis:
             try:
-                return self._count_in_redis(key, rule, step), rule.most
+                count, rest_seconds = self._count_in_redis(key, rule, step)
             except FAILURES:
                 self._rest()
-        return self._count_alone(key, step), rule.most_alone
+            else:
+                return count, rule.most, rest_seconds
+        window, passed_seconds = divmod(self._clock(), rule.window_seconds)
+        count = self._count_alone(f"{key}:{window:.0f}", step)
+        return count, rule.most_alone, rule.window_seconds - passed_seconds
 
     @property
     def _has_redis(self) -> bool:
@@ -184,12 +186,16 @@ class AttemptLimits:
             self._redis = self._connect()
         return self._redis
 
-    def _count_in_redis(self, key: str, rule: AttemptRule, step: int) -> int:
+    def _count_in_redis(self, key: str, rule: AttemptRule, step: int) -> tuple[int, float]:
+        """Count in the window that began with the first attempt: by the clock of Redis, which all machines share."""
         with self._open_redis().pipeline(transaction=True) as pipeline:
+            pipeline.set(key, 0, ex=rule.window_seconds, nx=True)
             pipeline.incrby(key, step)
-            pipeline.expire(key, rule.window_seconds * 2)
-            count, _ = pipeline.execute()
-        return int(count)
+            pipeline.pttl(key)
+            _, count, rest_milliseconds = pipeline.execute()
+        if rest_milliseconds < 0:  # it ended between two commands of an old Redis, and was made without an end
+            self._open_redis().expire(key, rule.window_seconds)
+        return int(count), abs(rest_milliseconds) / 1000
 
     def _count_alone(self, key: str, step: int) -> int:
         with self._lock:

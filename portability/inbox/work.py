@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, or_, select, update
 
-from portability.database import leases, models
+from portability.database import deployment, leases, models
 from portability.database.engine import elapsed_seconds, now, writing
 from portability.inbox import received
 from portability.inbox.states import QUARANTINED, UNDECIDED, WORK, ReceiptState, ReceivedState
@@ -59,6 +60,12 @@ def settle_receipt(engine: Engine, row: Mapping[Any, Any], state: ReceiptState, 
             detail: audit.Detail = {"received": row["id"], "sender": row["sender_id"], "code": code}
             event = "received.receipted" if state is ReceiptState.SENT else "received.receipt_failed"
             audit.record(connection, event, actor=ACTOR, detail=detail)
+
+
+def is_too_late(engine: Engine, row: Mapping[Any, Any]) -> bool:
+    """Return whether the sender takes no receipt any more. Raises DatabaseUnavailable."""
+    age: timedelta = deployment.clock(engine) - row["created_at"]
+    return age > timedelta(seconds=RECEIPTED_SECONDS)
 
 
 def expire(connection: Connection, days: int) -> int:

@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, exists, func, insert, select
 
@@ -33,6 +33,8 @@ from portability.requests.states import ONGOING, ExportState
 from portability.trust import audit
 
 MONTH_DAYS = 30
+RECEIVED_MAX = timedelta(days=3653)
+"""How long ago a request was received at the most: an earlier date is a mistyped one."""
 CHANNEL = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -301,6 +303,8 @@ def _received(text: str | None, place: BusinessCalendar, present: datetime) -> d
     received = start_of_day(text, "received-at", place) or present
     if received > present:
         raise BadDate("received-at is in the future")
+    if received < present - RECEIVED_MAX:
+        raise BadDate("received-at is more than ten years ago", hint="check the year")
     return received
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.errors import BadDate, MandateRefused, UnknownMandate
 from portability.law.profiles import Profile
@@ -48,7 +48,7 @@ def add(
         raise BadInput("the agent of a mandate must have the form ROLE:ID", hint=f"roles: {', '.join(ROLES)}")
     if not 0 < len(issuer.strip()) <= ISSUER_MAX:
         raise BadInput("a mandate needs its issuer", hint="name who granted it, and a reference")
-    if expires_at <= datetime.now(UTC):
+    if expires_at <= deployment.clock_of(connection):
         raise BadDate("the end of a mandate must be in the future")
     # Of the agent, too: an erasure deletes the mandates of both.
     agents = [(SubjectKind.USER, agent_id, None)] if role == ActorRole.SUBJECT else []

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.errors import WrongState
 from portability.law import deadlines, tenants
@@ -79,7 +79,7 @@ def note(
         ground = tenants.load(settings.tenants_file).ground(tenant, agreed=export["tell_tenants"])
         referral_id = f"ref_{secrets.token_hex(10)}"
         values = {"id": referral_id, "export_id": export["id"], "tenant": tenant, "people": list(people)}
-        due_at = None if ground is None else _due_at(settings, export, tenant)
+        due_at = None if ground is None else _due_at(connection, settings, export, tenant)
         state = {"ground": ground, "due_at": due_at, "state": ReferralState.OPEN, "created_at": now()}
         connection.execute(insert(TABLE).values(**values, **state))
         if ground is not None:
@@ -173,8 +173,8 @@ def _answer(connection: Connection, row: RowMapping, state: ReferralState, reaso
     return str(row["export_id"])
 
 
-def _due_at(settings: Settings, export: Mapping[Any, Any], tenant: str) -> datetime:
+def _due_at(connection: Connection, settings: Settings, export: Mapping[Any, Any], tenant: str) -> datetime:
     """Return when the tenant has to answer: as controller it has the period of the law, from the day it is informed."""
     facts = SubjectFacts(export["subject_kind"], export["residence"], tenant)
     regimes = applying(settings.laws, Profile(export["profile"]), facts)
-    return deadlines.earliest(regimes, DeadlineClock(datetime.now(UTC)), settings.place)
+    return deadlines.earliest(regimes, DeadlineClock(deployment.clock_of(connection)), settings.place)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from portability.api import JSON
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.errors import BadDate, ReasonRequired, UnknownHold
 from portability.people import subject_locks, subjects
@@ -35,7 +35,7 @@ def add(
     kind, identifier, owner = subjects.parse(subject, tenant)
     if not reason.strip():
         raise ReasonRequired("a legal hold needs a reason: the case and its reference")
-    if until is not None and until <= datetime.now(UTC):
+    if until is not None and until <= deployment.clock_of(connection):
         raise BadDate("the end of a legal hold must be in the future")
     subject_locks.exclude_erasure(connection, (kind, identifier, owner))
     ref = subjects.pairwise_ref(connection, kind, identifier, owner)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_,
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.errors import BadDate, NotAllowed, ReasonRequired, WrongState
 from portability.feeds import feeds
@@ -81,7 +81,7 @@ def give(
     Raises: BadSubject, UnknownRecipient, WrongState, BadInput, BadDate, ReasonRequired, ErasureRunning.
     """
     kind, identifier, owner = whom = subjects.parse(subject, tenant)
-    _check_end(until)
+    _check_end(connection, until)
     subject_locks.exclude_erasure(connection, whom)
     to = recipients.approved(connection, recipient)
     values: dict[str, Any] = {
@@ -134,8 +134,11 @@ def _scope(to: Mapping[Any, Any], datasets: Sequence[str], exporters: Collection
     return scope
 
 
-def _check_end(until: datetime | None) -> None:
-    if until is not None and not datetime.now(UTC) < until <= datetime.now(UTC) + UNTIL_MAX:
+def _check_end(connection: Connection, until: datetime | None) -> None:
+    if until is None:
+        return
+    present = deployment.clock_of(connection)
+    if not present < until <= present + UNTIL_MAX:
         raise BadDate("the end of an authorisation must be in the future and within a year")
 
 

@@ -33,6 +33,7 @@ RETIRES_SECONDS = SKEW_SECONDS
 """How long signatures of a retired key verify: of workers that have taken it before, and whose clocks are ahead."""
 CHANGES = "signing keys"
 """The named lock of changes of keys: two that begin at once would each see the predecessor alone."""
+READ_HINT = "let this account read PORTABILITY_KEYS_DIR and its files: they belong to another one"
 SUFFIXES = (".pem", external_keys.SUFFIX)
 """Of files in the keys folder: private keys, and references to keys in key stores."""
 PUBLISHED = frozenset({"archive", "transfer", "receipt", "audit"})
@@ -112,8 +113,13 @@ def known(folder: Path, kid: str) -> ECKey:
 
 
 def kids(folder: Path, purpose: str) -> Sequence[str]:
-    """Return the kids of a purpose whose files are in the folder."""
-    found = (path.name for path in folder.glob(f"{purpose}-*"))
+    """Return the kids of a purpose whose files are in the folder. Raises NoSigningKey if it cannot be read."""
+    try:
+        found = [path.name for path in folder.iterdir() if path.name.startswith(f"{purpose}-")]
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise NoSigningKey(f"cannot read the folder of private keys: {type(error).__name__}", hint=READ_HINT) from None
     names = (name.removesuffix(suffix) for name in found for suffix in SUFFIXES if name.endswith(suffix))
     return sorted(names)
 
@@ -129,7 +135,8 @@ def _named(kid: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "copy the folder PORTABILITY_KEYS_DIR to every machine that signs"
+        away = "copy the folder PORTABILITY_KEYS_DIR to every machine that signs"
+        hint = READ_HINT if isinstance(error, PermissionError) else away
         raise NoSigningKey(f"cannot read the private key {kid}: {type(error).__name__}", hint=hint) from None
     except (JoseError, TypeError, ValueError) as error:
         hint = "copy it to PORTABILITY_KEYS_DIR again, whole, or remove it if `portability keys list` does not have it"
@@ -216,7 +223,7 @@ def check_files(folder: Path) -> None:
     """
     try:
         owner = folder.stat().st_uid
-        found = sorted(path for suffix in SUFFIXES for path in folder.glob(f"*{suffix}"))
+        found = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
         for path in found:
             status = path.stat()
             if status.st_mode & 0o077:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -76,8 +76,9 @@ def import_archive(
         if found.conflicts:
             raise ImportConflict(f"{found.conflicts} records were changed on both sides; nothing was imported")
     target.check_complete()
-    with Contents(folders, options.jwks) as contents, opened(into, make=not options.dry_run) as engine:
-        target.check(contents.export)
+    with Contents(folders, options.jwks) as contents, ExitStack() as stack:
+        target.check(contents.export)  # before a new database is made
+        engine = stack.enter_context(opened(into, make=not options.dry_run))
         if options.storage is not None and not options.dry_run:
             options.storage.check()  # makes a new folder, and reports faults before any work
         with batches(engine, dry_run=options.dry_run) as batch:

@@ -206,9 +206,13 @@ class Contents:
 
 
 def bags(path: Path) -> list[Path]:
-    """Return the unpacked volumes in a folder, or the folder itself. Raises BadInput without any."""
+    """Return the unpacked volumes in a folder, or the folder itself. Raises BadInput without any; OSError."""
     places = (path, path / "archive")
-    found = [path] if _is_bag(path) else [one for place in places for one in sorted(place.glob("*")) if _is_bag(one)]
+    found = (
+        [path]
+        if _is_bag(path)
+        else [one for place in places if place.is_dir() for one in sorted(place.iterdir()) if _is_bag(one)]
+    )
     if not found:
         hint = "use the folder of `portability receive`, or a folder with the ZIPs"
         raise BadInput(f"{path} contains no unpacked volume", hint=hint)

@@ -185,8 +185,8 @@ def _faults_named(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:  # the driver's own error, from COPY
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise BadTarget(f"the database of --into failed: {causes.found(cause).seen}") from error
+        cause = causes.found(error.orig if isinstance(error, DBAPIError) else error)
+        raise BadTarget(f"the database of --into failed: {cause.seen}", hint=cause.hint) from error
 
 
 def _check_columns(engine: Engine) -> None:

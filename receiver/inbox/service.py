@@ -95,7 +95,7 @@ def _failed(service: ReceivingService, row: RowMapping, error: PortabilityError)
     log.warning("inbox.retries", received=row["id"], state=row["state"], code=error.code, attempt=row["attempts"])
     is_receipt = row["receipt"] == ReceiptState.QUEUED and not RECEIVED[ReceivedState(row["state"])].is_work
     refused = isinstance(error, SenderRefused) and row["attempts"] >= REFUSALS_MAX
-    if is_receipt and (refused or steps.is_too_late(row)):
+    if is_receipt and (refused or work.is_too_late(service.engine, row)):
         work.settle_receipt(service.engine, row, ReceiptState.FAILED, error.code)
         incidents.count(service.engine, Incident.RECEIPT_FAILED)
         return

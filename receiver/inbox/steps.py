@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from sqlalchemy import Engine, RowMapping
 
 from portability.api import SubjectKind
 from portability.api.errors import PortabilityError, StorageError
-from portability.database.engine import reading, writing
+from portability.database.engine import now, reading, writing
 from portability.inbox import differences, offers, work
 from portability.inbox.decisions import ConflictRule
 from portability.inbox.differences import DifferenceCollector
@@ -205,12 +204,6 @@ def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> N
     work.settle_receipt(service.engine, row, ReceiptState.SENT, code)
 
 
-def is_too_late(row: Mapping[Any, Any]) -> bool:
-    """Return whether the sender takes no receipt any more."""
-    age = datetime.now(UTC) - row["created_at"]
-    return bool(age > timedelta(seconds=work.RECEIPTED_SECONDS))
-
-
 def target_of(row: Mapping[Any, Any]) -> ImportTarget:
     """Return the target that an officer has chosen."""
     kind, identifier = row["subject_kind"], row["subject_id"]
@@ -250,7 +243,7 @@ def _described(folder: Path, found: Received, party: ReceivingParty) -> dict[str
         "volumes": said.volumes,
         "files": found.unpacked.files,
         "bytes": found.unpacked.bytes,
-        "fetched_at": datetime.now(UTC),
+        "fetched_at": now(),
     }
 
 

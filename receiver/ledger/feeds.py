@@ -39,7 +39,10 @@ def is_imported(
 
 
 def note(connection: Connection, scope: MapScope, feed: str, number: int, export: str) -> None:
-    """Note that an archive of a feed is imported whole."""
+    """Note that an archive of a feed is imported whole; another process may have done it for the same run."""
+    same = (*_mine(scope, feed), FEED.c.number == number, FEED.c.run == scope.run)
+    if connection.scalar(select(FEED.c.run).where(*same)) is not None:
+        return
     fixed = {"target": scope.target, "issuer": scope.issuer, "feed": feed}
     connection.execute(insert(FEED).values(**fixed, number=number, export=export, run=scope.run))
 

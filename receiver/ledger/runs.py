@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
+from portability.api.errors import BadInput
 from portability.database.engine import now
 from receiver.faults import OlderRevision, UnknownImport
 from receiver.ledger.tables import CHANGE, FEED, ID, KEY, RUN, exist
@@ -36,6 +37,9 @@ def begin(connection: Connection, target: str, source: Source, journal_days: int
     """
     sweep(connection)
     if identifier and state_of(connection, identifier) is not None:
+        # It may have ended, and its process before that was noted anywhere else.
+        again = update(RUN).where(RUN.c.id == identifier, RUN.c.state == DONE)
+        connection.execute(again.values(state=RUNNING, ended_at=None))
         return identifier
     same = (RUN.c.issuer == source.issuer, RUN.c.export == source.export, RUN.c.revision == source.revision)
     query = select(RUN.c.id).where(RUN.c.target == target, *same, RUN.c.state == RUNNING)
@@ -79,11 +83,26 @@ def state_of(connection: Connection, identifier: str) -> str | None:
 def check_kept(connection: Connection, identifier: str) -> None:
     """Check that a run is not undone meanwhile, nor its target forgotten: what it adds would belong to no import.
 
-    Raises: UnknownImport.
+    Nor ended by another process that imports the same archive, if the next archive was begun since then: this process
+    would bring back the values before it.
+
+    Raises: UnknownImport; BadInput if it has ended and is followed by another.
     """
-    if state_of(connection, identifier) in {None, UNDOING}:
+    state = state_of(connection, identifier)
+    if state == DONE and _is_followed(connection, identifier):
+        hint = "nothing is lost; let one process at a time import an archive"
+        raise BadInput(f"another process has ended import {identifier} meanwhile, and others follow it", hint=hint)
+    if state in {None, UNDOING}:
         hint = "import the archive again if it is still wanted"
         raise UnknownImport(f"import {identifier} was undone, or its target forgotten, while it ran", hint=hint)
+
+
+def _is_followed(connection: Connection, identifier: str) -> bool:
+    """Return whether an import of the same issuer into the same target has begun since the end of a run."""
+    later = RUN.alias()
+    same = (later.c.target == RUN.c.target, later.c.issuer == RUN.c.issuer, later.c.began_at >= RUN.c.ended_at)
+    query = select(RUN.c.id).join(later, and_(later.c.id != RUN.c.id, *same)).where(RUN.c.id == identifier)
+    return connection.scalar(query.limit(1)) is not None
 
 
 def begin_undo(connection: Connection, identifier: str) -> None:

@@ -20,6 +20,7 @@ from receiver.fetch import papers
 from receiver.pulls.metadata import PullServer
 
 ID = re.compile(r"ask_[0-9a-f]{20}")
+VIEWED = ("provider", "asked", "allowed", "until", "fetched", "copy", "created_at", "ended_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +93,21 @@ def load(folder: Path, identifier: str) -> PullRecord:
         granted = known["granted"] and GrantedAccess(**known["granted"])
         return PullRecord(**{**known, "server": PullServer(**known["server"]), "granted": granted})
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise BadInput(f"the file of the request {identifier} is damaged", hint="begin a new request") from None
+        hint = f"delete {path}, and begin a new request; the person can withdraw a consent at the provider"
+        raise BadInput(f"the file of the request {identifier} is damaged", hint=hint) from None
 
 
-def listed(folder: Path) -> Sequence[PullRecord]:
-    """Return all records, the oldest first."""
-    names = [path.stem for path in folder.glob("ask_*.json") if ID.fullmatch(path.stem)]
-    return sorted((load(folder, name) for name in names), key=lambda record: (record.created_at, record.id))
+def views(folder: Path) -> Sequence[Mapping[str, JSON]]:
+    """Return all records as JSON, the oldest first; of one whose file is damaged only its id is known.
+
+    Raises: OSError if the folder cannot be read.
+    """
+    try:
+        names = [path.stem for path in folder.iterdir() if path.suffix == ".json" and ID.fullmatch(path.stem)]
+    except FileNotFoundError:
+        return ()
+    seen = (_view(folder, name) for name in names)
+    return sorted(seen, key=lambda view: (str(view["created_at"] or ""), str(view["id"])))
 
 
 @contextmanager
@@ -122,6 +131,13 @@ def alone(folder: Path, identifier: str) -> Iterator[PullRecord]:
 def ended(record: PullRecord, at: str) -> PullRecord:
     """Return the record of a consent that has ended, without any secret."""
     return replace(record, granted=None, key={}, state="", verifier="", copy=None, ended_at=at)
+
+
+def _view(folder: Path, identifier: str) -> dict[str, JSON]:
+    try:
+        return load(folder, identifier).view()
+    except BadInput:
+        return {"id": identifier, "state": "damaged", **dict.fromkeys(VIEWED)}
 
 
 def _path(folder: Path, identifier: str) -> Path:

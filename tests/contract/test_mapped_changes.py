@@ -106,6 +106,21 @@ def test_a_source_that_cannot_say_it(crm: CrmDatabase, stating: MappedExporter) 
     assert stated_keys(stating, "tasks", position_of()) is None
 
 
+def test_an_outbox_whose_columns_name_nothing(crm: CrmDatabase) -> None:
+    """JSON and `regclass` are not the text of a key: the check says that each archive compares everything."""
+    if not crm.url.startswith("postgresql"):
+        pytest.skip("types of PostgreSQL")
+    crm.run("create table entries (table_name regclass, row_key jsonb, org_id text, at timestamptz)")
+    crm.run("create index by_time on entries (at)")
+    crm.run("grant select on entries to public")
+    stating = open_stating(crm, OUTBOX.replace('table = "outbox"', 'table = "entries"'))
+    found = [(one.kind, one.column, one.detail) for one in stating.check().findings if one.table == "entries"]
+    stating._section.sources.database.dispose()
+    crm.run("drop table entries")
+    kind = CoverageKind.NAMES_NOTHING
+    assert found == [(kind, "table_name", "regclass"), (kind, "row_key", "jsonb")]
+
+
 def test_the_outbox_needs_no_decision(crm: CrmDatabase, stating: MappedExporter) -> None:
     """Its entries name records: the coverage of the map says nothing about its columns, only that no index serves."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ import redis
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisAway
 from simultaneous import in_threads
+from workers import until
 
 from portability.delivery.limits import KEPT_MAX, AttemptLimits, AttemptRule, client, network
 from portability.errors import QueueUnavailable, TooManyAttempts
@@ -41,14 +43,27 @@ def connect(redis_url: str) -> Callable[[], Redis]:
 
 
 def test_so_many_tries_in_a_window(connect: Callable[[], Redis]) -> None:
-    """Counted together by all processes, apart for each that is counted; the next window begins again."""
-    clock = [1000.0]
-    one, other = (AttemptLimits(connect, SALT, lambda: clock[0]) for _ in range(2))
+    """Counted together by all processes, apart for each that is counted; the next window begins again.
+
+    The clocks of two machines differ by many windows: that of Redis counts.
+    """
+    one, other = AttemptLimits(connect, SALT), AttemptLimits(connect, SALT, lambda: time.monotonic() + 86_400)
     assert let_through(one, "192.0.2.1", tries=5) + let_through(other, "192.0.2.1") == RULE.most
     assert let_through(one, "192.0.2.2") == RULE.most
     assert let_through(one, "192.0.2", ".1") == RULE.most
-    clock[0] += RULE.window_seconds
+    for key in connect().scan_iter():
+        connect().pexpire(key, 1)
+    until(lambda: not [*connect().scan_iter()], "the windows have ended")
     assert let_through(other, "192.0.2.1") == RULE.most
+
+
+def test_a_window_alone_ends_too() -> None:
+    """Without Redis a process counts by its own clock."""
+    clock = [1000.0]
+    limits = AttemptLimits(away, SALT, lambda: clock[0])
+    assert let_through(limits, "192.0.2.1") == RULE.most_alone
+    clock[0] += RULE.window_seconds
+    assert let_through(limits, "192.0.2.1") == RULE.most_alone
 
 
 def test_redis_sees_hashes_alone(connect: Callable[[], Redis]) -> None:

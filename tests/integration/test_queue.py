@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,18 @@ from rq.serializers import DefaultSerializer, JSONSerializer
 
 from portability import queue as queue_module
 from portability.errors import QueueUnavailable
-from portability.queue import MESSAGE_VERSION, QUEUE, TASK, AllowedJob, WakeUps, connect, open_queue, wake
+from portability.queue import (
+    MESSAGE_VERSION,
+    QUEUE,
+    REST_SECONDS,
+    TASK,
+    AllowedJob,
+    RequestWaker,
+    WakeUps,
+    connect,
+    open_queue,
+    wake,
+)
 from portability.settings import load_settings
 from worker.clock.dispatch import dispatch
 
@@ -167,3 +179,31 @@ def test_the_embedded_valkey_is_found_while_it_runs(tmp_path: Path) -> None:
         queue_module.redis_url(settings)
     assert "portability up" in left.value.hint
     assert queue_module.redis_url(load_settings(dir=tmp_path, redis_url="redis://host/0")) == "redis://host/0"
+
+
+def test_a_frozen_redis_is_waited_for_once(tmp_path: Path) -> None:
+    """A process that answers people waits for a Redis that takes connections and says nothing, and then not again."""
+    tries: list[float] = []
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
+
+        def opened() -> Redis:
+            tries.append(time.monotonic())
+            return connect(f"unix://{tmp_path}/silent", answer_seconds=0.1)
+
+        waker = RequestWaker(opened)
+        began = time.monotonic()
+        for _ in range(20):
+            waker.wake("x")
+        took_seconds = time.monotonic() - began
+    assert len(tries) == 1
+    assert took_seconds < REST_SECONDS / 2, took_seconds
+
+
+def test_a_request_wakes_a_worker(queue: WakeUps) -> None:
+    """Where Redis answers, each request sends its wake-up."""
+    waker = RequestWaker(lambda: queue.connection)
+    for identifier in ("x", "y"):
+        waker.wake(identifier)
+    assert queue.count == 2

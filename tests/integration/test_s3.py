@@ -280,6 +280,17 @@ def test_no_bucket(s3: servers.S3Server) -> None:
         storage.begin("a/1")
 
 
+def test_a_bucket_that_is_gone_has_lost_no_object(s3: servers.S3Server) -> None:
+    """The answer to HEAD is 404 for both: a volume would be taken for lost, and its export would end."""
+    storage = S3Storage(f"gone-{secrets.token_hex(4)}", endpoint=s3.endpoint, addressing="path")
+    with pytest.raises(StorageRefused, match="cannot look at a/1: NoSuchBucket"):
+        storage.stat("a/1")
+    client = storage._open()
+    client.create_bucket(Bucket=storage._bucket)
+    with pytest.raises(ObjectMissing):
+        storage.stat("a/1")
+
+
 def test_nothing_is_asked_before_use() -> None:
     """Opening a storage makes no client: the process that forks may do it, its child connects."""
     assert S3Storage("exports")._client is None

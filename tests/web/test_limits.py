@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import httpx
-import pytest
 from factories import World
 from served import OWNER, Served
 
@@ -37,12 +36,11 @@ def test_answers_that_no_browser_has_begun_lock_no_one_out(served: Served) -> No
     assert log_in(served, OWNER).status_code == 303
 
 
-def test_failed_logins_are_counted(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_logins_are_counted(served: Served) -> None:
     """Sixty wrong codes from one address; then nothing is sent to the provider for some minutes."""
-    monkeypatch.setattr(served.app.state.place.limits, "_clock", lambda: 3002.0)
     answers = [log_in(served, OWNER, code="forged") for _ in range(62)]
     assert [answer.status_code for answer in answers] == [403] * 60 + [429] * 2
-    assert answers[-1].headers["retry-after"] == "299"
+    assert 240 < int(answers[-1].headers["retry-after"]) <= 300
     assert "Too many attempts. Try again in 5 minutes." in answers[-1].text
     assert log_in(served, OWNER).status_code == 429
 

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy import Engine
@@ -24,7 +25,7 @@ from portability.journal import comparison
 from portability.requests.states import ExportState
 from worker.clock import lost_volumes, orphans
 from worker.clock.orphans import OrphanKind
-from worker.write.withdraw import withdraw_copies, withdraw_discarded
+from worker.write.withdraw import RefusedDeletions, withdraw_copies, withdraw_discarded
 
 log = structlog.get_logger()
 LOOKS = 10
@@ -129,19 +130,25 @@ def run_recalls(
     engine: Engine, open_storage: Callable[[], Storage], every_seconds: float, stop: threading.Event
 ) -> None:
     """Delete recalled exports regularly until stopped: this must not wait for a sweep (R48)."""
+    volumes, copies = RefusedDeletions(), RefusedDeletions()
     while not stop.is_set():
-        try:
-            with reading(engine) as connection:
-                history.check(connection)
-            if gone := withdraw_discarded(engine, open_storage, {ExportState.RECALLED}):
-                log.info("recall.deleted", volumes=gone)
-            if copies := withdraw_copies(engine, open_storage):
-                log.info("transfer.deleted", copies=copies)
-        except PortabilityError as error:
-            log.warning("recall.waits", code=error.code)
-        except Exception as error:
-            log.exception("recall.failed", error=type(error).__name__)
+        recalled = partial(withdraw_discarded, engine, open_storage, {ExportState.RECALLED}, refused=volumes)
+        _delete(engine, recalled, "recalled volumes")
+        # Not after it: a volume that storage refuses to delete keeps no copy whose consent has ended.
+        _delete(engine, partial(withdraw_copies, engine, open_storage, refused=copies), "copies")
         stop.wait(every_seconds)
+
+
+def _delete(engine: Engine, withdraw: Callable[[], int], what: str) -> None:
+    try:
+        with reading(engine) as connection:
+            history.check(connection)
+        if gone := withdraw():
+            log.info("withdraw.deleted", what=what, objects=gone)
+    except PortabilityError as error:
+        log.warning("withdraw.waits", what=what, code=error.code)
+    except Exception as error:
+        log.exception("withdraw.failed", what=what, error=type(error).__name__)
 
 
 def _sweep_if_due(engine: Engine, open_storage: Callable[[], Storage], every_seconds: float) -> None:

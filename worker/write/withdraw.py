@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, select
 
@@ -20,6 +21,35 @@ from worker.claim.fenced_writes import ACTOR, UNKNOWN_UPLOAD
 from worker.write import closing_marker, excerpts, shards
 
 EXPORT, VOLUME, TRANSFER, COPY = models.export, models.volume, models.transfer, models.transfer_copy
+REFUSED_SECONDS, REFUSED_SECONDS_MAX = 10.0, 600.0
+"""How long an object waits that storage refused to delete: doubled with each try, up to the second."""
+
+
+class RefusedDeletions:
+    """Objects that storage refused to delete, such as those that Object Lock keeps for days: each is tried less often.
+
+    A storage that is away is asked at once when it is back: only what it refuses waits.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._waits: dict[str, tuple[float, float]] = {}
+        """By object key: when it is retried, and for how long it has waited."""
+
+    def is_due(self, key: str) -> bool:
+        """Return whether an object is to be tried now."""
+        return self._clock() >= self._waits.get(key, (0.0, 0.0))[0]
+
+    def note(self, key: str, error: StorageError) -> None:
+        """Note a failed try."""
+        if not error.retryable:
+            wait_seconds = min(REFUSED_SECONDS_MAX, max(REFUSED_SECONDS, 2 * self._waits.get(key, (0.0, 0.0))[1]))
+            self._waits[key] = (self._clock() + wait_seconds, wait_seconds)
+
+    def keep(self, keys: Collection[str]) -> None:
+        """Forget all other objects: they are deleted, or another process has done it."""
+        for key in self._waits.keys() - set(keys):
+            del self._waits[key]
 
 
 def withdraw_all(engine: Engine, storage: Storage, export_id: str) -> int:
@@ -31,36 +61,51 @@ def withdraw_all(engine: Engine, storage: Storage, export_id: str) -> int:
 
 
 def withdraw_discarded(
-    engine: Engine, open_storage: Callable[[], Storage], states: Collection[ExportState] = DISCARDED
+    engine: Engine,
+    open_storage: Callable[[], Storage],
+    states: Collection[ExportState] = DISCARDED,
+    *,
+    refused: RefusedDeletions | None = None,
 ) -> int:
     """Do the same for all discarded exports, without waiting for a sweep. Raises: StorageError."""
     ended = VOLUME.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.state.in_(states)))
     with reading(engine) as connection:
         if connection.scalar(select(VOLUME.c.id).where(ended).limit(1)) is None:
             return 0
-    return _withdraw_those(engine, open_storage(), ended)
+    return _withdraw_those(engine, open_storage(), ended, refused)
 
 
-def _withdraw_those(engine: Engine, storage: Storage, which: ColumnElement[bool]) -> int:
+def _withdraw_those(
+    engine: Engine, storage: Storage, which: ColumnElement[bool], refused: RefusedDeletions | None = None
+) -> int:
     with reading(engine) as connection:
         rows = connection.execute(select(VOLUME).where(which)).mappings().all()
+
+    def delete(row: RowMapping) -> int:
+        withdraw(storage, row)
+        with writing(engine) as connection:
+            return int(forget(connection, row))
+
+    return _each(rows, delete, refused)
+
+
+def _each(rows: Sequence[RowMapping], delete: Callable[[RowMapping], int], refused: RefusedDeletions | None) -> int:
+    """Delete what is due; returns how many were deleted. Raises the last StorageError, after all were tried."""
     last_error: StorageError | None = None
+    known = refused or RefusedDeletions()
+    known.keep({row["object_key"] for row in rows})
     gone = 0
     for row in rows:
-        try:
-            withdraw(storage, row)
-        except StorageError as error:
-            last_error = error
+        if not known.is_due(row["object_key"]):
             continue
-        gone += _forget(engine, row)
+        try:
+            gone += delete(row)
+        except StorageError as error:
+            known.note(row["object_key"], error)
+            last_error = error
     if last_error is not None:
         raise last_error
     return gone
-
-
-def _forget(engine: Engine, row: RowMapping) -> int:
-    with writing(engine) as connection:
-        return int(forget(connection, row))
 
 
 def forget(connection: Connection, row: RowMapping) -> bool:
@@ -79,8 +124,13 @@ def forget(connection: Connection, row: RowMapping) -> bool:
     return True
 
 
-def withdraw_copies(engine: Engine, open_storage: Callable[[], Storage]) -> int:
-    """Delete encrypted copies that no recipient may download any more; returns how many. Raises: StorageError."""
+def withdraw_copies(
+    engine: Engine, open_storage: Callable[[], Storage], *, refused: RefusedDeletions | None = None
+) -> int:
+    """Delete encrypted copies that no recipient may download any more; returns how many.
+
+    Raises: the last StorageError, after all were tried.
+    """
     joined = COPY.join(TRANSFER, TRANSFER.c.id == COPY.c.transfer_id).join(EXPORT, EXPORT.c.id == TRANSFER.c.export_id)
     over = select(COPY, TRANSFER.c.export_id).select_from(joined).where(~sending.wanted_copies())
     with reading(engine) as connection:
@@ -88,13 +138,16 @@ def withdraw_copies(engine: Engine, open_storage: Callable[[], Storage]) -> int:
     if not rows:
         return 0
     storage = open_storage()
-    for row in rows:
+
+    def delete(row: RowMapping) -> int:
         withdraw_object(storage, row)
         detail: audit.Detail = {"transfer": row["transfer_id"], "volume": row["number"], "bytes": row["bytes"]}
         with writing(engine) as connection:
             if drop_volume(connection, COPY, row) and row["state"] == VolumeState.STORED:
                 audit.record(connection, "copy.deleted", actor=ACTOR, export_id=row["export_id"], detail=detail)
-    return len(rows)
+        return 1
+
+    return _each(rows, delete, refused)
 
 
 def withdraw(storage: Storage, row: RowMapping) -> None:

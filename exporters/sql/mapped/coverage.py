@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import Connection, Engine, inspect, select, types
+from sqlalchemy.dialects.postgresql import OID, REGCLASS
 
 from exporters.maps.reading import MapFault
 from exporters.sql.catalogue import Catalogue, CatalogueTable
 from exporters.sql.faults import reading
+from exporters.sql.identifiers import plain_type
 from exporters.sql.mapped.catalogue import Catalogue as FoundCatalogue
 from exporters.sql.mapped.catalogue import check_read_only
 from exporters.sql.mapped.databases import POSTGRESQL
@@ -22,6 +24,10 @@ from portability.api import CoverageFinding, CoverageKind, Identity, Subject, Su
 from portability.api.errors import BadMap, SourceRefused
 from portability.api.nouns import first_identity
 
+NAMES_NOTHING = (
+    *(types.JSON, REGCLASS, OID, types.LargeBinary, types.Boolean, types.Float, types.Numeric, types.DateTime),
+)
+"""Types of columns of an outbox whose values are neither texts nor integers nor UUIDs."""
 ALL = "*"
 """`schema.*` among the internal tables: every table of the schema."""
 VALUES = ("0", "00000000-0000-0000-0000-000000000000", "coverage")
@@ -105,12 +111,18 @@ def mixed(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding
 def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
     """Yield the datasets whose order has no index, neither by itself nor behind a column that selects rows.
 
-    Also the outbox, if no index finds its new entries: each archive of a feed reads all entries for each dataset.
+    Also the outbox, if no index finds its new entries, or they name no record: each archive of a feed reads all entries
+    for each dataset, or compares everything.
     """
     for outbox in form.outboxes:
         entries, place = catalogue.tables.get(outbox.table), outbox.transaction or outbox.at or ""
         if entries is not None and not entries.is_view and not entries.has_index([place]):
             yield CoverageFinding(CoverageKind.NO_INDEX, outbox.table, detail=place)
+        for name in (outbox.dataset, outbox.key):
+            column = None if entries is None else entries.columns.get(name)
+            if column is not None and isinstance(plain_type(column.type), NAMES_NOTHING):
+                kind = str(column.type).lower()
+                yield CoverageFinding(CoverageKind.NAMES_NOTHING, outbox.table, column=name, detail=kind)
     for dataset in form.dataset:
         table, order = catalogue.tables.get(dataset.table), tuple(dataset.order_columns)
         if table is None or table.is_view or not dataset.fields:

@@ -169,7 +169,10 @@ def _tables(folder: Path) -> tuple[dict[str, Any], list[RegisterFault]]:
     found: dict[str, Any] = {}
     faults: list[RegisterFault] = []
     try:
-        texts = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.toml"))}
+        paths = [path for path in folder.iterdir() if path.suffix == ".toml"]
+        texts = {path.name: path.read_text("utf-8") for path in sorted(paths)}
+    except FileNotFoundError:
+        texts = {}
     except (OSError, UnicodeDecodeError) as error:
         return found, [RegisterFault(RegisterRule.UNREADABLE, folder.name, type(error).__name__)]
     if not texts:

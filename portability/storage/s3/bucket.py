@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC
 from functools import cache
+from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
@@ -19,7 +20,7 @@ from botocore.session import Session as Core
 from portability.api.errors import ObjectChanged, ObjectMissing, StorageRefused
 from portability.api.storages import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix, probe
 from portability.storage.retry import Retry
-from portability.storage.s3 import guards, lifecycle, versions
+from portability.storage.s3 import credentials, guards, lifecycle, versions
 from portability.storage.s3.errors import s3_errors
 from portability.storage.s3.upload import PART_BYTES, S3Upload, UploadTarget
 
@@ -100,7 +101,7 @@ class S3Storage:
         client = self._open()
         # The first request loads objects that are kept: how to sign, where to connect, how to parse an answer.
         with suppress(ObjectMissing, StorageRefused):
-            self.stat(NOTHING)
+            self._target(NOTHING).head()
         client.close()
 
     def begin(
@@ -122,7 +123,11 @@ class S3Storage:
                     )
 
     def stat(self, key: str) -> StoredObject:
-        return self._target(key).head()[0]
+        try:
+            return self._target(key).head()[0]
+        except ObjectMissing:
+            self._check_bucket(key)
+            raise
 
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
         """Read as the protocol says; errors are raised during iteration."""
@@ -208,6 +213,15 @@ class S3Storage:
         with s3_errors("see the encryption of", self.url):
             return guards.encryption(self._open(), self._bucket)
 
+    def _check_bucket(self, key: str) -> None:
+        """Raise StorageRefused if the bucket is gone: HEAD says 404 for it too, and its objects may come back."""
+        with s3_errors("look at", key):
+            try:
+                self._open().head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
+                    raise StorageRefused(f"cannot look at {key}: NoSuchBucket (404)") from None
+
     def _address(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
 
@@ -235,6 +249,7 @@ class S3Storage:
     def _connect(self) -> S3Client:
         core = Core()
         core.register_component("data_loader", self._descriptions)
+        credentials.follow(core)
         session = Session(botocore_session=core)
         addressing: Literal["path", "virtual"] = "path" if self._addressing == "path" else "virtual"
         # If the connection protects the body, and the CRC32 confirms its arrival, hashing it for the signature as well

@@ -275,6 +275,13 @@ def test_the_shell_completes_commands() -> None:
     assert done.stdout.split() == ["plain,retire", "plain,revoke"]
 
 
+def test_a_request_that_is_open_already_is_not_new(run: Run) -> None:
+    """Another country of residence is not taken over: a program reads that this is the open request."""
+    asked = [json.loads(run(*ASK, "--residence", country, "--json").stdout) for country in ("DE", "FR")]
+    assert [each["is_new"] for each in asked] == [True, False]
+    assert asked[0]["id"] == asked[1]["id"]
+
+
 @pytest.mark.parametrize("arguments", [("list",), ("db", "upgrade"), ("keys", "new"), ("doctor",)])
 @pytest.mark.parametrize("below", ["file", "file/below"])
 def test_a_folder_that_cannot_be_made_is_reported(
@@ -286,6 +293,19 @@ def test_a_folder_that_cannot_be_made_is_reported(
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "PORTABILITY_DIR" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("list",), ("show", "x"), ("audit", "verify"), ("erase", "--subject", "user:usr_1", "--reason", "T-1")],
+    ids=lambda words: words[0],
+)
+def test_a_mistyped_folder_is_not_made(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """A command that looks for something in a deployment does not begin an empty one, and then finds nothing in it."""
+    done = run(*arguments, "--dir", str(tmp_path / "typo"))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"no deployment is in {tmp_path}/typo: there is no such folder" in done.stderr
+    assert not (tmp_path / "typo").exists()
 
 
 def test_what_is_lent_to_the_pages_has_to_listen(run: Run) -> None:

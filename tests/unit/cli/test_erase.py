@@ -13,6 +13,9 @@ import pytest
 from click.testing import Result
 from factories import World
 
+from portability.database.engine import reading
+from portability.retention import erasures
+
 Run = Callable[..., Result]
 WHY = ("--reason", "ticket 7")
 GROUND = ("--ground", "subject")
@@ -57,6 +60,17 @@ def test_an_erasure_from_looking_to_the_end(run: Run, made: World) -> None:
     assert len(shown["attestations"]) == 1
     assert made.archive_keys() == []
     assert "is done: 0 exports" in run("erase", *JANE, *WHY).stdout
+
+
+@pytest.mark.parametrize("option", [(), ("--dry-run",)])
+def test_an_erasure_of_someone_unknown_says_so(run: Run, made: World, option: tuple[str, ...]) -> None:
+    """It is done, for scripts; a mistyped id is noticed by who reads. Of a known person nothing is said."""
+    made.request("user:usr_jane")
+    mistyped = run("erase", "--subject", "user:usr_jnae", *WHY, *option)
+    assert mistyped.exit_code == 0
+    assert "no request of this subject is stored" in mistyped.stderr
+    assert "usr_jnae" not in mistyped.output
+    assert "no request of this subject" not in run("erase", *JANE, *WHY, "--dry-run").output
 
 
 def test_what_runs_is_refused_or_cancelled(run: Run, made: World) -> None:
@@ -168,3 +182,16 @@ def test_a_hold_lasts_to_the_end_of_its_last_day_where_the_deployment_is(
         assert run("holds", "add", *JANE, *WHY, "--until", until).exit_code == 0
     listed = answer(run("holds", "list", "--json"))
     assert [hold["until"] for hold in listed] == ["2126-01-02T05:00:00Z", "2126-01-01T12:00:00Z"]
+
+
+def test_an_erasure_without_the_platform_s_database_says_what_is_left(
+    run: Run, made: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has begun and is done here; the same command deletes the rest when that database answers."""
+    made.request("user:usr_jane")
+    monkeypatch.setenv("PORTABILITY_INBOX_INTO", "postgresql+psycopg://app@127.0.0.1:1/platform")
+    failed = run("erase", *JANE, *WHY, *GROUND, "--cancel-running")
+    refused(failed, "bad_target", "has begun", "journals of imports", "run the same command again")
+    erasure = failed.stderr.split("erasure ")[1].split()[0]
+    with reading(made.engine) as connection:
+        assert erasures.get(connection, erasure)["state"] == "done"

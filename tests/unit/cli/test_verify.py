@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import orjson
@@ -89,6 +90,14 @@ def test_bad_keys_are_exit_code_2(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "keys.json"
     path.write_bytes(content)
     assert run_verify(tmp_path, "--jwks", path).exit_code == 2
+
+
+def test_a_mark_before_the_keys_is_ignored(tmp_path: Path, jwks: Path) -> None:
+    """Editors of Windows write a byte order mark before UTF-8 (RFC 8259, 8.1)."""
+    volumes.write_archive(tmp_path)
+    marked = tmp_path / "marked.json"
+    marked.write_bytes(BOM_UTF8 + jwks.read_bytes())
+    assert run_verify(tmp_path, "--jwks", marked).exit_code == 0
 
 
 def test_absent_files_are_exit_code_2(tmp_path: Path, jwks: Path) -> None:

@@ -44,6 +44,8 @@ def asked(**changes: Any) -> dict[str, Any]:
         ({"since": "2026-11-24", "until": "2026-11-24"}, BadDate),
         ({"since": "2026-11-24", "until": "2026-11-23"}, BadDate),
         ({"received_at": "2999-01-01"}, BadDate),
+        ({"received_at": "0001-01-01"}, BadDate),
+        ({"received_at": "0202-11-30"}, BadDate),
         ({"received_at": "soon"}, BadDate),
         ({"channel": "a" * 33}, BadInput),
         ({"channel": "by mail"}, BadInput),

@@ -1,0 +1,34 @@
+"""Targets that an import refuses: nothing is made, and the error says what to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from handmade import CREATED, table, unpacked_archive
+from importing import import_as
+
+from receiver.binding.target import ImportTarget
+from receiver.faults import WrongTarget
+from receiver.importer.faults import BadTarget
+
+DEALS = table("deals", {"id": "dea_1", "tenant_id": "ten_x", "name": "theirs", "created_at": CREATED}, exporter="crm")
+
+
+def test_a_wrong_target_makes_no_database(tmp_path: Path) -> None:
+    """The archive is about a company: the file of a person's import is not there after the refusal."""
+    with pytest.raises(WrongTarget):
+        import_as(
+            unpacked_archive(tmp_path, [DEALS]),
+            f"sqlite:///{tmp_path}/target.db",
+            ImportTarget(tenant="ten_here", user="usr_here"),
+        )
+    assert not (tmp_path / "target.db").exists()
+
+
+def test_a_target_whose_file_cannot_be_used_names_its_disk(tmp_path: Path) -> None:
+    """A full disk, a missing folder or a file of another account: the hint is not about tables."""
+    folders, into = unpacked_archive(tmp_path, [DEALS]), f"sqlite:///{tmp_path}/absent/target.db"
+    with pytest.raises(BadTarget, match="SQLITE_CANTOPEN") as refused:
+        import_as(folders, into, ImportTarget(tenant="ten_here"))
+    assert refused.value.hint.startswith("check the disk of the database")
