@@ -137,7 +137,7 @@ def test_a_draft_has_the_paths_and_decides_nothing(covered: CoveredDatabase) -> 
     joined = '{ through = [{ table = "deal_contacts", here = "deal_id", key = "id" }], '
     assert [line.strip() for line in text.splitlines() if line.startswith("    { ")] == [
         '{ column = "id", identities = ["contact_id"] },',
-        '{ column = "contact_id", identities = ["contact_id"] },',
+        '{ column = "contact_id", dataset = "contacts", key = "id" },',
         joined + 'column = "contact_id", identities = ["contact_id"] },',
         '{ column = "deal_id", dataset = "deals", key = "id" },',
     ]

@@ -106,10 +106,9 @@ def test_a_source_that_cannot_say_it(crm: CrmDatabase, stating: MappedExporter) 
     assert stated_keys(stating, "tasks", position_of()) is None
 
 
+@pytest.mark.parametrize("crm", ["postgresql"], indirect=True, scope="module")
 def test_an_outbox_whose_columns_name_nothing(crm: CrmDatabase) -> None:
     """JSON and `regclass` are not the text of a key: the check says that each archive compares everything."""
-    if not crm.url.startswith("postgresql"):
-        pytest.skip("types of PostgreSQL")
     crm.run("create table entries (table_name regclass, row_key jsonb, org_id text, at timestamptz)")
     crm.run("create index by_time on entries (at)")
     crm.run("grant select on entries to public")
