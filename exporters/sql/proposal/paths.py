@@ -94,7 +94,7 @@ class Paths:
 
 def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Paths:
     """Find the shortest paths of all tables to a subject's table."""
-    named = _by_names(catalogue)
+    named = names_of_rows(catalogue)
     references = {name: tuple(_references(catalogue, table, tenant, named)) for name, table in catalogue.tables.items()}
     joins = frozenset(name for name, table in catalogue.tables.items() if _is_join(table, references[name], tenant))
     leaving: dict[str, list[PathStep]] = defaultdict(list)
@@ -171,12 +171,12 @@ def _references(
     for column in table.columns.values():
         if column.name in named or column.name == tenant:
             continue
-        others = [catalogue.tables[one] for one in _meant(column.name, by_names) if one != table.name]
+        others = [catalogue.tables[one] for one in meant(column.name, by_names) if one != table.name]
         if len(others) == 1 and field_type(column.type) is field_type(others[0].columns[others[0].key[0]].type):
             yield Reference((column.name,), others[0].name, (others[0].key[0],)), True
 
 
-def _by_names(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
+def names_of_rows(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
     """Return the tables by the names that a column without a foreign key may have for their rows.
 
     `contact_id` and `contactid` are names for rows of `contacts`, and of `crm_contacts` where most tables have this
@@ -203,7 +203,7 @@ def _prefix(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return max(shared, key=len, default=())
 
 
-def _meant(column: str, by_names: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def meant(column: str, by_names: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Return the tables whose rows a column without a foreign key names by its name and their key."""
     parts = words(column)
     found = by_names.get("".join(parts)) or by_names.get("".join((*_singular(parts[:-1]), *parts[-1:])))
