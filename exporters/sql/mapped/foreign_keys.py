@@ -83,7 +83,8 @@ def astray(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFindin
         for place, compared in ((first, second), (second, first)):
             if keys.leads_elsewhere(place, compared):
                 dataset = form.dataset[int(path[1])]
-                where = ", ".join(sorted(".".join(target) for target in keys.targets(place)))
+                targets = {one for one in keys.targets(place) if not catalogue.tables[one[0]].is_partition}
+                where = ", ".join(sorted(".".join(target) for target in targets))
                 detail = f"{place[1]!r} of {place[0]} leads to {where} by a foreign key, not to {'.'.join(compared)}"
                 yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=dataset.name, detail=detail)
                 break
