@@ -91,6 +91,23 @@ CASES: dict[str, tuple[str, str, Sequence[str]]] = {
         "",
         [f"{TO_PEOPLE} leads.id"],
     ),
+    "identity": (BY_PERSON.replace('dataset = "people"', 'identities = ["user_id"]'), FIELDS, []),
+    "identity of other rows": (
+        'table = "files"\nrows = [{ column = "note_id", identities = ["user_id"] }]\n',
+        FIELDS,
+        ["'note_id' of files leads to notes.id by a foreign key, not to leads.id, people.id"],
+    ),
+    "identity in a step": (
+        BY_NOTE.replace('dataset = "people"', 'identities = ["user_id"]')
+        % '{ table = "notes", here = "id", key = "note_id" }',
+        FIELDS,
+        [],
+    ),
+    "identity of a kind that the map does not have": (
+        'table = "files"\nrows = [{ column = "note_id", identities = ["note_id"] }]\n',
+        FIELDS,
+        [],
+    ),
     "one of several foreign keys": (BY_PERSON.replace("person_id", "any_id"), FIELDS, []),
     "no foreign key": (BY_PERSON.replace("person_id", "lead_id"), FIELDS, []),
     "view": (BY_PERSON.replace('"people"', '"seen"'), FIELDS, []),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporters.sql.catalogue import Catalogue
@@ -73,18 +74,58 @@ class _Keys:
         is_known = more or self.names_own_rows(compared) or compared[0] in {name for name, _ in targets}
         return bool(is_known) and not self.reached(place) & self.reached(compared)
 
+    def fault(self, place: Place, compared: Collection[Place]) -> str:
+        """Return what is wrong with a column that is compared with others; empty if it may lead to one of them."""
+        if not compared or not all(self.leads_elsewhere(place, one) for one in compared):
+            return ""
+        targets = {one for one in self.targets(place) if not self.catalogue.tables[one[0]].is_partition}
+        return f"{place[1]!r} of {place[0]} leads to {_listed(targets)} by a foreign key, not to {_listed(compared)}"
+
 
 def astray(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
     """Yield each comparison of a join, step or way with a column that has foreign keys to other rows only."""
     keys = _Keys(catalogue, names_of_rows(catalogue))
+    for path, fault in (*_compared(form, keys), *_identified(form, keys)):
+        if fault:
+            dataset = form.dataset[int(path[1])]
+            yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=dataset.name, detail=fault)
+
+
+def _compared(form: SqlSourceForm, keys: _Keys) -> Iterator[tuple[Sequence[str | int], str]]:
     for path, first, second in form.compared():
-        if not (keys.has(first) and keys.has(second)):
-            continue
-        for place, compared in ((first, second), (second, first)):
-            if keys.leads_elsewhere(place, compared):
-                dataset = form.dataset[int(path[1])]
-                targets = {one for one in keys.targets(place) if not catalogue.tables[one[0]].is_partition}
-                where = ", ".join(sorted(".".join(target) for target in targets))
-                detail = f"{place[1]!r} of {place[0]} leads to {where} by a foreign key, not to {'.'.join(compared)}"
-                yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=dataset.name, detail=detail)
-                break
+        if keys.has(first) and keys.has(second):
+            yield path, keys.fault(first, [second]) or keys.fault(second, [first])
+
+
+def _identified(form: SqlSourceForm, keys: _Keys) -> Iterator[tuple[Sequence[str | int], str]]:
+    """Yield the faults of ways by an identity, as far as the map says which rows have identities of this kind."""
+    known: dict[str, set[Place]] = defaultdict(set)
+    for kind, place in _stated(form):
+        known[kind].add(place)
+    ways = [
+        (path, way.identities, (way.through[-1].table if way.through else dataset.table, way.column))
+        for path, dataset, way in form.steps()
+    ]
+    for _path, kinds, place in ways:
+        for kind in kinds if keys.has(place) and keys.names_own_rows(place) else ():
+            known[kind].add(place)
+    for path, kinds, place in ways:
+        compared = {one for kind in kinds for one in known[kind]}
+        if all(known[kind] for kind in kinds) and all(map(keys.has, (place, *compared))):
+            yield path, keys.fault(place, compared)
+
+
+def _stated(form: SqlSourceForm) -> Iterator[tuple[str, Place]]:
+    """Yield the kinds of identities, each with a column that contains them."""
+    if form.people is not None:
+        for kind in (form.people.identity, form.people.duplicate):
+            yield kind, (form.people.table, form.people.key)
+    if form.accounts is not None:
+        yield form.accounts.identity, (form.accounts.table, form.accounts.key)
+    for look_up in form.identity:
+        yield look_up.kind, (look_up.table, look_up.column)
+        yield look_up.gives, (look_up.table, look_up.value)
+
+
+def _listed(places: Collection[Place]) -> str:
+    return ", ".join(sorted(map(".".join, places)))
