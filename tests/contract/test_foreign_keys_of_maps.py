@@ -75,7 +75,12 @@ def checked_keys(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
     owner, reader = owner_and_reader(request, request.param, tmp_path)
     execute_all(owner, *MADE)
     with mapped_sources() as sources:
-        yield lambda way, fields: sources(reader, f"{MAP}{way}{fields}")
+
+        def opened(way: str, fields: str, schema: str = "") -> MappedExporter:
+            text = f"{MAP}{way}{fields}"
+            return sources(reader, text.replace('table = "', f'table = "{schema}.') if schema else text)
+
+        yield opened
 
 
 CASES: dict[str, tuple[str, str, Sequence[str]]] = {
@@ -138,6 +143,16 @@ CASES: dict[str, tuple[str, str, Sequence[str]]] = {
         [f"{TO_PEOPLE} leads.id"],
     ),
 }
+
+
+def test_a_table_has_its_foreign_keys_by_any_name(checked_keys: Callable[..., MappedExporter]) -> None:
+    """A map may write tables with the schema or the database that has them."""
+    wrong = BY_PERSON.replace('"people"', '"leads"')
+    database = checked_keys(wrong, FIELDS).declaration.database
+    schema = {"sqlite": "main", "postgresql": "public"}.get(database.partition(":")[0], database.rpartition("/")[2])
+    for text, details in ((BY_PERSON, []), (wrong, [f"'person_id' of {schema}.notes leads to {schema}.people.id"])):
+        found = checked_keys(text, FIELDS, schema).check().findings
+        assert [one.detail.partition(" by")[0] for one in found if one.kind is CoverageKind.UNFIT] == details
 
 
 def test_a_comparison_is_that_of_a_foreign_key_of_its_columns(checked_keys: Callable[..., MappedExporter]) -> None:
