@@ -19,6 +19,7 @@ from exporters.http.levels import AskedValue, EachLevel, ReadingContext, Request
 from exporters.http.places import from_cursor
 from exporters.http.records import MadeRecords, RecordMaker
 from exporters.http.walk import Level, WalkContext, WalkedPage
+from exporters.maps.file_stems import file_stem
 from portability.api import (
     Batch,
     CheckedDeclaration,
@@ -216,7 +217,7 @@ class HttpExporter:
             return
         connect = partial(SourceClient, self.source.access)
         for number, (record, item) in enumerate(zip(made.records, made.items, strict=True)):
-            name = "-".join(str(record[one]) for one in form.key)
+            name = file_stem([record[one] for one in form.key])
             names = {**page.context.names, **record}
             stored = SourceFile(f"{form.name}/{name}", form.file, item, names, reading.call, connect)
             if (file := file_of(stored, name)) is not None:

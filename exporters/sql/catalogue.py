@@ -102,14 +102,23 @@ def read(connection: Connection, schemas: Iterable[str] = (), stated: Collection
     own = sorted(set(meant.values())) if connection.dialect.name == "postgresql" else [None]
     meant = {table: schema for table, schema in meant.items() if f"{schema}.{table}" not in stated}
     tables: dict[str, CatalogueTable] = {}
+    renamed: dict[str, str] = {}
     with unwarned():
         for schema in dict.fromkeys([*own, *(name for name in schemas if name != default)]):
             tables |= _schema(connection, inspector, schema, meant)
+        stored = {*tables}
         for name in sorted({*stated} - tables.keys()):
             tables |= _stated(connection, inspector, name, tables, stated)
+            renamed |= dict.fromkeys(stored - tables.keys() - renamed.keys(), name)
     for name in _partitions(connection, meant) & tables.keys():
         tables[name] = replace(tables[name], is_partition=True)
-    return Catalogue(dict(sorted(tables.items())))
+    return Catalogue({name: _with_names(table, renamed) for name, table in sorted(tables.items())})
+
+
+def _with_names(table: CatalogueTable, renamed: Mapping[str, str]) -> CatalogueTable:
+    """Return a table whose references have the names that a map gives to other tables."""
+    named = (replace(one, table=renamed.get(one.table, one.table)) for one in table.references)
+    return replace(table, references=tuple(named))
 
 
 def meant_schemas(connection: Connection) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import BindParameter, Column, ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.sql.elements import NamedColumn
 
+from exporters.maps.file_stems import file_stem
 from exporters.sql.bulk import converted
 from exporters.sql.by_keys import among
 from exporters.sql.creation import in_period
@@ -209,7 +210,7 @@ def key(source: TableSource, record: Record) -> tuple[str | int, ...]:
 
 def identifier(source: TableSource, record: Record) -> str:
     """Return the key of a record as one text, which names its file."""
-    return "-".join(str(record[name]) for name in source.dataset.key)
+    return file_stem([record[name] for name in source.dataset.key])
 
 
 def named(source: TableSource, record: Record) -> str:

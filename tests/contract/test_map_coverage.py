@@ -49,6 +49,8 @@ def test_what_is_new_is_undecided(database: CheckedDatabase) -> None:
     ]
     assert coverage.undecided == 6
     assert next(one.detail for one in coverage.findings if one.column == "fax") == "text, personal"
+    details = {one.table: one.detail for one in coverage.findings if not one.column}
+    assert details == {"audit.log": "1 column", "calls": "2 columns", "recent": "view, 2 columns"}
 
 
 def test_a_decision_about_a_schema_covers_its_tables(database: CheckedDatabase) -> None:

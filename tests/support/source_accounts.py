@@ -81,7 +81,8 @@ def _empty(owner: str) -> None:
             ]
         else:
             found = inspect(connection)
-            statements = [f"drop view `{name}`" for name in found.get_view_names()]
+            statements = ["set foreign_key_checks = 0"]
+            statements += [f"drop view `{name}`" for name in found.get_view_names()]
             statements += [f"drop table `{name}`" for name in found.get_table_names()]
         for statement in statements:
             connection.exec_driver_sql(statement)

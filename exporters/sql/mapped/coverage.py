@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, Engine, inspect, select, types
 from sqlalchemy.dialects.postgresql import OID, REGCLASS
@@ -56,7 +56,7 @@ def undecided(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFin
         if name in of_table:
             yield from _columns(table, of_table[name])
         elif not table.is_partition and not _is_internal(form, name):
-            seen = f"{'view, ' if table.is_view else ''}{len(table.columns)} columns"
+            seen = f"{'view, ' if table.is_view else ''}{_counted(table.columns)}"
             yield CoverageFinding(CoverageKind.UNDECIDED_TABLE, name, columns=len(table.columns), detail=seen)
 
 
@@ -139,8 +139,7 @@ def unsigned(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFind
         decided = _decided(dataset)
         left = [name for name in decided if f"{dataset.table}.{name}" not in signed]
         if dataset.table in catalogue.tables and dataset.table not in signed and left:
-            detail = f"{len(left)} columns"
-            yield CoverageFinding(CoverageKind.UNSIGNED, dataset.table, dataset=dataset.name, detail=detail)
+            yield CoverageFinding(CoverageKind.UNSIGNED, dataset.table, dataset=dataset.name, detail=_counted(left))
     for name in form.tables.internal:
         if name not in signed:
             yield CoverageFinding(CoverageKind.UNSIGNED, name)
@@ -196,6 +195,10 @@ def _columns(table: CatalogueTable, datasets: Sequence[SqlDatasetForm]) -> Itera
             detail = type(column.type).__name__.lower()
             detail += "" if found is Guess.OTHER else f", {found.replace('_', ' ')}"
             yield CoverageFinding(CoverageKind.UNDECIDED_COLUMN, table.name, name, offered, detail=detail)
+
+
+def _counted(columns: Collection[str]) -> str:
+    return f"{len(columns)} column{'' if len(columns) == 1 else 's'}"
 
 
 def _decided(dataset: SqlDatasetForm) -> frozenset[str]:

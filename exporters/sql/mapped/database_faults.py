@@ -150,7 +150,6 @@ def _join(place: int, dataset: SqlDatasetForm, catalogue: Catalogue) -> Iterator
     at = ("dataset", place, "join", "here")
     if not catalogue[step.table].identifies([step.here]):
         yield MapFault(at, f"several rows of {step.table} may have the same {step.here}: rows would come twice")
-    yield from _pair(catalogue, at, (dataset.table, step.key), (step.table, step.here))
     own = (dataset.table, dataset.tenant)
     yield from _tenants(catalogue, ("dataset", place, "join", "tenant"), own, (step.table, step.tenant))
 
@@ -190,17 +189,14 @@ def _members(form: SqlSourceForm) -> Iterator[MapFault]:
 
 def _pairs(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
     """Yield pairs of columns that a path compares and that have different types."""
+    for path, first, second in form.compared():
+        yield from _pair(catalogue, tuple(path), first, second)
     for path, dataset, way in form.steps():
-        table = dataset.table
-        own = (table, dataset.tenant)
+        own = (dataset.table, dataset.tenant)
         for number, step in enumerate(way.through):
-            at = (*path, "through", number)
-            yield from _pair(catalogue, (*at, "here"), (table, step.key), (step.table, step.here))
-            yield from _tenants(catalogue, (*at, "tenant"), own, (step.table, step.tenant))
-            table = step.table
+            yield from _tenants(catalogue, (*path, "through", number, "tenant"), own, (step.table, step.tenant))
         if way.dataset is not None:
             parent = next(one for one in form.dataset if one.name == way.dataset)
-            yield from _pair(catalogue, (*path, "column"), (table, way.column), (parent.table, way.key))
             yield from _tenants(catalogue, (*path, "dataset"), own, (parent.table, parent.tenant))
 
 

@@ -15,7 +15,7 @@ from exporters.sql import catalogue
 from exporters.sql.counts import TableCount
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
-from exporters.sql.mapped import coverage, damage
+from exporters.sql.mapped import coverage, damage, foreign_keys
 from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.change_parts import changes_of, declared_changes
@@ -128,6 +128,7 @@ class MappedExporter:
                 *coverage.undecided(form, whole),
                 *coverage.unfit(form, whole, faults),
                 *coverage.mixed(form, whole),
+                *foreign_keys.astray(form, whole),
                 *coverage.slow(form, whole),
                 *coverage.unsigned(form, whole),
                 *coverage.writable(connection, form, used),

@@ -218,6 +218,20 @@ class SqlSourceForm(SourceForm):
         """Yield those of them that are by a column."""
         return ((path, dataset, way) for path, dataset, way in self.ways() if isinstance(way, RowsForm))
 
+    def compared(self) -> Iterator[tuple[Sequence[str | int], tuple[str, str], tuple[str, str]]]:
+        """Yield what joins and ways compare: a place in the map, and two columns with their tables."""
+        for place, dataset in enumerate(self.dataset):
+            if (join := dataset.join) is not None:
+                yield ("dataset", place, "join", "here"), (dataset.table, join.key), (join.table, join.here)
+        tables = {one.name: one.table for one in self.dataset}
+        for path, dataset, way in self.steps():
+            table = dataset.table
+            for number, step in enumerate(way.through):
+                yield (*path, "through", number, "here"), (table, step.key), (step.table, step.here)
+                table = step.table
+            if way.dataset is not None:
+                yield (*path, "column"), (table, way.column), (tables[way.dataset], way.key)
+
     def parts(self, name: str) -> Sequence[SqlDatasetForm]:
         """Return the datasets whose rows are a part of a row of this dataset."""
         return [one for one in self.dataset if one.part_of is not None and one.part_of.dataset == name]

@@ -198,6 +198,8 @@ def _way(proposal: Proposal, name: str, step: PathStep) -> str:
     else:
         inner += [f"dataset = {_text(proposal.names[step.table])}", f"key = {_text(step.key)}"]
     remarks = ["by its name: there is no foreign key"] if step.by_name else []
+    if step.is_part:
+        remarks.append(f"one column of a foreign key of several: {_plain(step.key)} alone must name one row")
     remarks += ["who worked on the row"] if step.is_of_actor else []
     remark = f"  # {', '.join(remarks)}" if remarks else ""
     return f"{{ {', '.join(inner)} }},{remark}"

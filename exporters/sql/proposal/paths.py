@@ -32,6 +32,8 @@ PREFIX_MAX = 2
 """Words of a prefix of tables."""
 JOIN_COST = 2
 """A join table counts as two references: a reference of the row itself is preferred."""
+PART_COST = 1000
+"""One column of a foreign key of several counts more than any path: it is for tables that nothing else leads from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,14 @@ class PathStep:
     """The column of the own row that `here` names."""
     by_name: bool = False
     """Whether only the column's name says so."""
+    is_part: bool = False
+    """Whether the column is one of several of a foreign key, so that alone it may name several rows."""
 
     @property
     def cost(self) -> int:
         """Return the length of the step."""
+        if self.is_part:
+            return PART_COST
         return JOIN_COST if self.through else 1
 
     @property
@@ -77,7 +83,7 @@ class TablePaths:
     def chosen(self) -> PathStep | None:
         """Return the only first step, without those of actors if there are others; None: a person has to decide."""
         about = [step for step in self.steps if not step.is_of_actor] or list(self.steps)
-        return about[0] if len(about) == 1 else None
+        return about[0] if len(about) == 1 and not about[0].is_part else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +100,11 @@ class Paths:
 
 def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Paths:
     """Find the shortest paths of all tables to a subject's table."""
-    named = _by_names(catalogue)
+    named = names_of_rows(catalogue)
     references = {name: tuple(_references(catalogue, table, tenant, named)) for name, table in catalogue.tables.items()}
     joins = frozenset(name for name, table in catalogue.tables.items() if _is_join(table, references[name], tenant))
     leaving: dict[str, list[PathStep]] = defaultdict(list)
-    for name, step in (*_direct(references), *_joined(references, joins)):
+    for name, step in (*_direct(references), *_joined(references, joins), *_by_parts(catalogue, tenant)):
         leaving[name].append(step)
     costs = _costs(leaving, subject)
     reached = {subject: TablePaths(0)}
@@ -146,6 +152,27 @@ def _direct(references: Mapping[str, Sequence[tuple[Reference, bool]]]) -> Itera
                 yield name, PathStep(reference.columns[0], reference.table, reference.keys[0], by_name=by_name)
 
 
+def _by_parts(catalogue: Catalogue, tenant: str | None) -> Iterator[tuple[str, PathStep]]:
+    """Yield the steps by foreign keys of several columns of which one alone has another name than what it names.
+
+    The others, such as the number of a partition, say where both rows are stored.
+    """
+    for name, table in catalogue.tables.items():
+        for reference in table.references:
+            pairs = _naming(catalogue, reference, tenant)
+            naming = [(column, key) for column, key in pairs if column != key]
+            if len(naming) == 1 < len(pairs) and reference.table in catalogue.tables.keys() - {name}:
+                yield name, PathStep(naming[0][0], reference.table, naming[0][1], is_part=True)
+
+
+def _naming(catalogue: Catalogue, reference: Reference, tenant: str | None) -> Sequence[tuple[str, str]]:
+    """Return the columns of a reference and what they name, without the tenant; one, if it is enough to name a row."""
+    pairs = [pair for pair in zip(reference.columns, reference.keys, strict=True) if tenant not in pair]
+    unique = catalogue.tables[reference.table].unique if reference.table in catalogue.tables else ()
+    enough = [pair for pair in pairs if frozenset({pair[1]}) in unique]
+    return enough if len(enough) == 1 else pairs
+
+
 def _joined(
     references: Mapping[str, Sequence[tuple[Reference, bool]]], joins: Iterable[str]
 ) -> Iterator[tuple[str, PathStep]]:
@@ -161,22 +188,22 @@ def _joined(
 def _references(
     catalogue: Catalogue, table: CatalogueTable, tenant: str | None, by_names: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[Reference, bool]]:
-    """Yield the references of one column each, and whether only the name says so; not those to the tenant."""
+    """Yield the references by one column each, and whether only the name says so; not those to the tenant."""
     named: set[str] = set()
     for reference in table.references:
         named.update(reference.columns)
-        pairs = [pair for pair in zip(reference.columns, reference.keys, strict=True) if tenant not in pair]
+        pairs = _naming(catalogue, reference, tenant)
         if len(pairs) == 1 and reference.table in catalogue.tables:
             yield Reference((pairs[0][0],), reference.table, (pairs[0][1],)), False
     for column in table.columns.values():
         if column.name in named or column.name == tenant:
             continue
-        others = [catalogue.tables[one] for one in _meant(column.name, by_names) if one != table.name]
+        others = [catalogue.tables[one] for one in meant(column.name, by_names) if one != table.name]
         if len(others) == 1 and field_type(column.type) is field_type(others[0].columns[others[0].key[0]].type):
             yield Reference((column.name,), others[0].name, (others[0].key[0],)), True
 
 
-def _by_names(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
+def names_of_rows(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
     """Return the tables by the names that a column without a foreign key may have for their rows.
 
     `contact_id` and `contactid` are names for rows of `contacts`, and of `crm_contacts` where most tables have this
@@ -203,7 +230,7 @@ def _prefix(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return max(shared, key=len, default=())
 
 
-def _meant(column: str, by_names: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def meant(column: str, by_names: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Return the tables whose rows a column without a foreign key names by its name and their key."""
     parts = words(column)
     found = by_names.get("".join(parts)) or by_names.get("".join((*_singular(parts[:-1]), *parts[-1:])))

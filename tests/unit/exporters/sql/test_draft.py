@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 
 import pytest
 from catalogues_made import made_catalogue, made_table
@@ -14,7 +15,7 @@ from sqlalchemy.dialects.mysql import TINYINT
 from sqlalchemy.types import TypeEngine
 
 from exporters.maps.reading import MapText
-from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable
+from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, Reference
 from exporters.sql.mapped.forms import SqlSourceForm
 from exporters.sql.mapped.kind import kind
 from exporters.sql.proposal import paths
@@ -72,6 +73,18 @@ def test_an_unclear_path_is_a_comment() -> None:
     assert '#     { column = "receiver_id", identities = ["user_id"] },' in text
     assert '#     { column = "sender_id", identities = ["user_id"] },' in text
     assert '#     { column = "message_id", dataset = "messages", key = "id" },' in text
+
+
+def test_a_column_of_a_foreign_key_of_several_is_a_comment() -> None:
+    """A person knows whether it names one row alone, as the numbers of GitLab's builds do in all partitions."""
+    builds = made_table("builds", {"user_id": "users"}, key=["id", "partition_id"])
+    traces = made_table("traces", columns=["build_id", "partition_id"])
+    traces = replace(traces, references=(Reference(("partition_id", "build_id"), "builds", ("partition_id", "id")),))
+    text = drafted(made_catalogue(USERS, builds, traces))
+
+    assert parsed(text).tables.undecided == ("traces",)
+    remark = "one column of a foreign key of several: id alone must name one row"
+    assert f'#     {{ column = "build_id", dataset = "builds", key = "id" }},  # {remark}\n' in text
 
 
 def test_a_table_without_key_is_a_comment() -> None:

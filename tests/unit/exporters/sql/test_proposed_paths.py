@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import BigInteger
 
-from exporters.sql.catalogue import Catalogue, CatalogueTable
+from exporters.sql.catalogue import Catalogue, CatalogueTable, Reference
 from exporters.sql.proposal import paths
 from exporters.sql.proposal.paths import PathStep, TablePaths
 
@@ -173,3 +173,23 @@ def test_every_table_that_can_reach_the_subject_has_its_shortest_paths(made: Cat
         assert led == {
             other for other, cost in steps[name] if lengths.get(other, -9) + cost == reach.cost and reach.cost
         }
+
+
+def test_a_foreign_key_of_several_columns_leads_by_the_one_that_is_enough() -> None:
+    """A column that names a row alone is a step; any other only where nothing else leads to the subject."""
+    orders = _with_key(made_table("orders", columns=["shop", "buyer_id"]), "users", shop="place", buyer_id="id")
+    runs = made_table("runs", {"user_id": "users"}, key=["id", "part"])
+    logs = _with_key(made_table("logs", columns=["part", "run_id"]), "runs", part="part", run_id="id")
+    files = _with_key(made_table("files", {"log_id": "logs"}, ["part", "run_id"]), "runs", part="part", run_id="id")
+    lines = _with_key(made_table("lines", {"order_id": "orders"}, ["part", "run_id"]), "runs", part="part", run_id="id")
+    found = paths.find(made_catalogue(USERS, orders, runs, logs, files, lines), "users", "id", None).reached
+
+    assert found["orders"].chosen == PathStep("buyer_id", "users", "id")
+    assert (found["logs"].steps, found["logs"].chosen) == ((PathStep("run_id", "runs", "id", is_part=True),), None)
+    assert found["lines"].chosen == PathStep("order_id", "orders", "id")
+    assert found["files"].chosen is None
+
+
+def _with_key(table: CatalogueTable, other: str, **pairs: str) -> CatalogueTable:
+    """The table with one more foreign key, of these columns."""
+    return replace(table, references=(*table.references, Reference(tuple(pairs), other, tuple(pairs.values()))))

@@ -1,0 +1,131 @@
+"""Finds the columns that a map compares and whose foreign keys lead elsewhere: it would find rows of other people."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from exporters.sql.catalogue import Catalogue
+from exporters.sql.mapped.forms import SqlSourceForm
+from exporters.sql.proposal.names import words
+from exporters.sql.proposal.paths import meant, names_of_rows
+from portability.api import CoverageFinding, CoverageKind
+
+Place = tuple[str, str]
+"""A table and one of its columns."""
+OWN = frozenset({("id",), ("uuid",), ("guid",), ("pk",), ("key",)})
+"""Words of columns that name the rows of their own table."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Where the columns of a catalogue lead."""
+
+    catalogue: Catalogue
+    by_names: Mapping[str, Sequence[str]]
+
+    def targets(self, place: Place) -> set[Place]:
+        """Return the columns to which the foreign keys of a column lead, as far as the account sees them."""
+        table, column = place
+        return {
+            (reference.table, key)
+            for reference in self.catalogue.tables[table].references
+            for name, key in zip(reference.columns, reference.keys, strict=True)
+            if name == column and self.has((reference.table, key))
+        }
+
+    def has(self, place: Place) -> bool:
+        """Return whether the catalogue has a column."""
+        return place[0] in self.catalogue.tables and place[1] in self.catalogue.tables[place[0]].columns
+
+    def named(self, place: Place) -> set[Place]:
+        """Return the column to which the name of a column without foreign key leads, if it is one."""
+        others = [self.catalogue.tables[name] for name in meant(place[1], self.by_names) if name != place[0]]
+        return {(others[0].name, others[0].key[0])} if len(others) == 1 else set()
+
+    def reached(self, place: Place) -> set[Place]:
+        """Return a column and all those to which it leads, in any number of steps."""
+        found, waiting = {place}, [place]
+        while waiting:
+            here = waiting.pop()
+            more = (self.targets(here) or self.named(here)) - found
+            found |= more
+            waiting += more
+        return found
+
+    def names_own_rows(self, place: Place) -> bool:
+        """Return whether a column seems to name the rows of its table: `badges.person_id` may be a key of people."""
+        identifies = frozenset({place[1]}) in self.catalogue.tables[place[0]].unique
+        return identifies and (words(place[1]) in OWN or place[0] in meant(place[1], self.by_names))
+
+    def leads_elsewhere(self, place: Place, compared: Place) -> bool:
+        """Return whether the foreign keys of a column lead to other rows than the column that it is compared with.
+
+        A database may lack some of its keys, and a view has none. What a column without keys means is known if it names
+        the rows of its table, or if the keys of the other one lead to another column of this table.
+        """
+        targets, more = self.targets(place), self.targets(compared)
+        tables = [self.catalogue.tables[name] for name, _ in (place, compared)]
+        if not targets or any(table.is_view or table.is_partition for table in tables):
+            return False
+        if not more and place[1] == compared[1]:
+            return False  # such as the key that the parts of one entity share
+        is_known = more or self.names_own_rows(compared) or compared[0] in {name for name, _ in targets}
+        return bool(is_known) and not self.reached(place) & self.reached(compared)
+
+    def fault(self, place: Place, compared: Collection[Place]) -> str:
+        """Return what is wrong with a column that is compared with others; empty if it may lead to one of them."""
+        if not compared or not all(self.leads_elsewhere(place, one) for one in compared):
+            return ""
+        targets = {one for one in self.targets(place) if not self.catalogue.tables[one[0]].is_partition}
+        return f"{place[1]!r} of {place[0]} leads to {_listed(targets)} by a foreign key, not to {_listed(compared)}"
+
+
+def astray(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
+    """Yield each comparison of a join, step or way with a column that has foreign keys to other rows only."""
+    keys = _Keys(catalogue, names_of_rows(catalogue))
+    for path, fault in (*_compared(form, keys), *_identified(form, keys)):
+        if fault:
+            dataset = form.dataset[int(path[1])]
+            yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=dataset.name, detail=fault)
+
+
+def _compared(form: SqlSourceForm, keys: _Keys) -> Iterator[tuple[Sequence[str | int], str]]:
+    for path, first, second in form.compared():
+        if keys.has(first) and keys.has(second):
+            yield path, keys.fault(first, [second]) or keys.fault(second, [first])
+
+
+def _identified(form: SqlSourceForm, keys: _Keys) -> Iterator[tuple[Sequence[str | int], str]]:
+    """Yield the faults of ways by an identity, as far as the map says which rows have identities of this kind."""
+    known: dict[str, set[Place]] = defaultdict(set)
+    for kind, place in _stated(form):
+        known[kind].add(place)
+    ways = [
+        (path, way.identities, (way.through[-1].table if way.through else dataset.table, way.column))
+        for path, dataset, way in form.steps()
+    ]
+    for _path, kinds, place in ways:
+        for kind in kinds if keys.has(place) and keys.names_own_rows(place) else ():
+            known[kind].add(place)
+    for path, kinds, place in ways:
+        compared = {one for kind in kinds for one in known[kind]}
+        if all(known[kind] for kind in kinds) and all(map(keys.has, (place, *compared))):
+            yield path, keys.fault(place, compared)
+
+
+def _stated(form: SqlSourceForm) -> Iterator[tuple[str, Place]]:
+    """Yield the kinds of identities, each with a column that contains them."""
+    if form.people is not None:
+        for kind in (form.people.identity, form.people.duplicate):
+            yield kind, (form.people.table, form.people.key)
+    if form.accounts is not None:
+        yield form.accounts.identity, (form.accounts.table, form.accounts.key)
+    for look_up in form.identity:
+        yield look_up.kind, (look_up.table, look_up.column)
+        yield look_up.gives, (look_up.table, look_up.value)
+
+
+def _listed(places: Collection[Place]) -> str:
+    return ", ".join(sorted(map(".".join, places)))
