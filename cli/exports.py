@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from portability.requests.outcome import OwnOutcome, ProcessorOutcome
 from portability.requests.policy import Action
 from portability.requests.states import DISCARDED, HAD_ARCHIVE, DatasetState, ExportState
 from portability.trust import audit
+from receiver.fetch import papers
 
 GAPS_SHOWN = 20
 OWN_WORDS: Mapping[str, str] = {
@@ -137,7 +139,10 @@ def fetch(context: Context, identifier: str, target: Path) -> None:
 
 
 def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]:
-    """Copy every volume into a folder, check its hash, and record it in the log. Raises NotAllowed, WrongState."""
+    """Copy every volume into a folder, check its hash, record each run in the log, and tell the person once a copy.
+
+    Raises: NotAllowed, WrongState.
+    """
     if not (context.settings.embedded or context.settings.allow_fetch):
         hint = "set PORTABILITY_ALLOW_FETCH=1 if operators may have copies of people's archives"
         raise NotAllowed("fetch is disabled outside the embedded stack", hint=hint)
@@ -155,14 +160,32 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
             raise NotAllowed("a copy of a person's archive needs a second person's approval", hint=hint)
     # Before the person gets a message about a copy that could not be made.
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mark = target / f"{identifier}.begun"
+    occasion = _copy_begun(mark, row["revision"])
     with writing(context.engine) as connection:
-        outbox.queue(connection, MessageKind.FETCHED, identifier, occasion=f"fetch_{secrets.token_hex(8)}")
+        outbox.queue(connection, MessageKind.FETCHED, identifier, occasion=occasion)
         audit.record(
             connection, "export.fetched", actor=str(actor), export_id=identifier, detail={"volumes": len(volumes)}
         )
     with context.bars(*Progress.get_default_columns()) as bars:
         task = bars.add_task("fetching", total=sum(volume["bytes"] for volume in volumes))
-        return [_fetch(context.storage, volume, target, lambda n: bars.advance(task, n)) for volume in volumes]
+        paths = [_fetch(context.storage, volume, target, lambda n: bars.advance(task, n)) for volume in volumes]
+    mark.unlink(missing_ok=True)
+    return paths
+
+
+def _copy_begun(mark: Path, revision: int) -> str:
+    """Return the occasion of the message about the copy that a killed run has left in the folder, else about a new one.
+
+    Raises: OSError if the folder cannot be written.
+    """
+    kept = mark.read_text(errors="replace") if mark.is_file() else ""
+    # A later revision has other data: the person hears of a copy of it.
+    if re.fullmatch(rf"fetch_{revision}_[0-9a-f]{{16}}", kept):
+        return kept
+    occasion = f"fetch_{revision}_{secrets.token_hex(8)}"
+    papers.write(mark, occasion.encode())
+    return occasion
 
 
 def _fetch(storage: Storage, volume: RowMapping, target: Path, advance: Callable[[int], None]) -> Path:
