@@ -20,6 +20,7 @@ from portability.api import JSON
 from portability.api.errors import ObjectChanged
 from portability.api.storages import BLOCK_BYTES, Storage
 from portability.api.times import rfc3339
+from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.errors import NotAllowed, QueueUnavailable, WrongState
 from portability.law.deadlines import Alarm
@@ -66,6 +67,7 @@ def list_exports(context: Context, state: str | None, unanswered: bool, limit: i
     """List exports, the newest first, or by their due dates."""
     with reading(context.engine) as connection:
         found = exports.recent(connection, state=state, is_unanswered=unanswered, limit=limit + 1)
+        at = deployment.clock_of(connection)
     rows = found[:limit]
     if len(found) > limit:
         context.note(f"only the first {limit} exports are listed: --limit shows more")
@@ -75,7 +77,7 @@ def list_exports(context: Context, state: str | None, unanswered: bool, limit: i
     )
     times = ("received_at", "due_at", "ended_at")
     document: list[JSON] = [
-        {**{n: row[n] for n in names}, **{n: rfc3339(row[n]) for n in times}, "alarm": exports.alarm(row)}
+        {**{n: row[n] for n in names}, **{n: rfc3339(row[n]) for n in times}, "alarm": exports.alarm(row, at)}
         for row in rows
     ]
     columns = ("id", "state", "profile", "of a", "records", "due", "why")
@@ -247,7 +249,7 @@ def show_export(context: Context, identifier: str, **more: JSON) -> None:
         ]
 
     def human() -> None:
-        _print_report(context, row, causes, lines, gaps, volumes)
+        _print_report(context, row, document["alarm"], causes, lines, gaps, volumes)
         for each in alone:
             context.console.print(
                 "approved without a second person by {by} at {at}: {reason}".format_map(each), markup=False
@@ -259,6 +261,7 @@ def show_export(context: Context, identifier: str, **more: JSON) -> None:
 def _print_report(
     context: Context,
     row: RowMapping,
+    alarm: JSON,
     causes: Sequence[str],
     lines: Sequence[RowMapping],
     gaps: Sequence[RowMapping],
@@ -266,7 +269,7 @@ def _print_report(
 ) -> None:
     say = context.console.print
     say(f"export {row['id']}: [bold]{_whole(row)}[/bold]")
-    due = f"due {row['due_at']:%Y-%m-%d %H:%M} UTC{_due_by(row)}{_alarm(row)}"
+    due = f"due {row['due_at']:%Y-%m-%d %H:%M} UTC{_due_by(row)}{_alarm(alarm)}"
     say(f"{row['profile']}, subject: {row['subject_kind']}, {due}")
     if causes:
         say(f"a second person must approve it first: {', '.join(causes)}", markup=False)
@@ -305,13 +308,13 @@ def _due_by(row: RowMapping) -> str:
     return f" ({row['due_regime']}{policy})"
 
 
-def _alarm(row: RowMapping) -> str:
-    shown_rows = {
+def _alarm(alarm: JSON) -> str:
+    shown_rows: Mapping[str, str] = {
         Alarm.HALF: ", half of the time has passed",
         Alarm.MOST: ", most of the time has passed",
         Alarm.MISSED: ", missed",
     }
-    return shown_rows.get(exports.alarm(row), "")
+    return shown_rows.get(str(alarm), "")
 
 
 def _whole(row: RowMapping) -> str:

@@ -32,7 +32,7 @@ def told(made: World) -> int:
 
 @pytest.mark.slow
 def test_a_person_hears_once_of_a_copy(run: Run, made: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs that continue after a kill make the same copy; a run after its end, or of a later revision, makes a new copy."""
+    """Runs that continue a killed one make one copy; after its end, or of a later revision, it is new."""
     identifier = made.request("user:usr_1")
     made.advance_all()
     target = made.folder / "mine"
