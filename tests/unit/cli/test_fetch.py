@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from factories import World
+from faults import Killed
 from sqlalchemy import select, update
 
 from portability.database import models
@@ -17,10 +18,6 @@ from portability.messages.outbox import MessageKind
 from portability.storage.local import LocalStorage
 
 Run = Callable[..., Result]
-
-
-class Killed(BaseException):
-    """A run ends at once, as by SIGKILL."""
 
 
 def told(made: World) -> int:
