@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from portability.api import JSON
 from portability.api.errors import ObjectChanged
 from portability.api.storages import BLOCK_BYTES, Storage
 from portability.api.times import rfc3339
+from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.errors import NotAllowed, QueueUnavailable, WrongState
 from portability.law.deadlines import Alarm
@@ -31,6 +33,7 @@ from portability.requests.outcome import OwnOutcome, ProcessorOutcome
 from portability.requests.policy import Action
 from portability.requests.states import DISCARDED, HAD_ARCHIVE, DatasetState, ExportState
 from portability.trust import audit
+from receiver.fetch import papers
 
 GAPS_SHOWN = 20
 OWN_WORDS: Mapping[str, str] = {
@@ -64,6 +67,7 @@ def list_exports(context: Context, state: str | None, unanswered: bool, limit: i
     """List exports, the newest first, or by their due dates."""
     with reading(context.engine) as connection:
         found = exports.recent(connection, state=state, is_unanswered=unanswered, limit=limit + 1)
+        at = deployment.clock_of(connection)
     rows = found[:limit]
     if len(found) > limit:
         context.note(f"only the first {limit} exports are listed: --limit shows more")
@@ -73,7 +77,7 @@ def list_exports(context: Context, state: str | None, unanswered: bool, limit: i
     )
     times = ("received_at", "due_at", "ended_at")
     document: list[JSON] = [
-        {**{n: row[n] for n in names}, **{n: rfc3339(row[n]) for n in times}, "alarm": exports.alarm(row)}
+        {**{n: row[n] for n in names}, **{n: rfc3339(row[n]) for n in times}, "alarm": exports.alarm(row, at)}
         for row in rows
     ]
     columns = ("id", "state", "profile", "of a", "records", "due", "why")
@@ -137,7 +141,10 @@ def fetch(context: Context, identifier: str, target: Path) -> None:
 
 
 def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]:
-    """Copy every volume into a folder, check its hash, and record it in the log. Raises NotAllowed, WrongState."""
+    """Copy every volume into a folder, check its hash, record each run in the log, and tell the person once a copy.
+
+    Raises: NotAllowed, WrongState.
+    """
     if not (context.settings.embedded or context.settings.allow_fetch):
         hint = "set PORTABILITY_ALLOW_FETCH=1 if operators may have copies of people's archives"
         raise NotAllowed("fetch is disabled outside the embedded stack", hint=hint)
@@ -155,14 +162,32 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
             raise NotAllowed("a copy of a person's archive needs a second person's approval", hint=hint)
     # Before the person gets a message about a copy that could not be made.
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mark = target / f"{identifier}.begun"
+    occasion = _copy_begun(mark, row["revision"])
     with writing(context.engine) as connection:
-        outbox.queue(connection, MessageKind.FETCHED, identifier, occasion=f"fetch_{secrets.token_hex(8)}")
+        outbox.queue(connection, MessageKind.FETCHED, identifier, occasion=occasion)
         audit.record(
             connection, "export.fetched", actor=str(actor), export_id=identifier, detail={"volumes": len(volumes)}
         )
     with context.bars(*Progress.get_default_columns()) as bars:
         task = bars.add_task("fetching", total=sum(volume["bytes"] for volume in volumes))
-        return [_fetch(context.storage, volume, target, lambda n: bars.advance(task, n)) for volume in volumes]
+        paths = [_fetch(context.storage, volume, target, lambda n: bars.advance(task, n)) for volume in volumes]
+    mark.unlink(missing_ok=True)
+    return paths
+
+
+def _copy_begun(mark: Path, revision: int) -> str:
+    """Return the occasion of the message about the copy that a killed run has left in the folder, else about a new one.
+
+    Raises: OSError if the folder cannot be written.
+    """
+    kept = mark.read_text(errors="replace") if mark.is_file() else ""
+    # A later revision has other data: the person hears of a copy of it.
+    if re.fullmatch(rf"fetch_{revision}_[0-9a-f]{{16}}", kept):
+        return kept
+    occasion = f"fetch_{revision}_{secrets.token_hex(8)}"
+    papers.write(mark, occasion.encode())
+    return occasion
 
 
 def _fetch(storage: Storage, volume: RowMapping, target: Path, advance: Callable[[int], None]) -> Path:
@@ -224,7 +249,7 @@ def show_export(context: Context, identifier: str, **more: JSON) -> None:
         ]
 
     def human() -> None:
-        _print_report(context, row, causes, lines, gaps, volumes)
+        _print_report(context, row, document["alarm"], causes, lines, gaps, volumes)
         for each in alone:
             context.console.print(
                 "approved without a second person by {by} at {at}: {reason}".format_map(each), markup=False
@@ -236,6 +261,7 @@ def show_export(context: Context, identifier: str, **more: JSON) -> None:
 def _print_report(
     context: Context,
     row: RowMapping,
+    alarm: JSON,
     causes: Sequence[str],
     lines: Sequence[RowMapping],
     gaps: Sequence[RowMapping],
@@ -243,7 +269,7 @@ def _print_report(
 ) -> None:
     say = context.console.print
     say(f"export {row['id']}: [bold]{_whole(row)}[/bold]")
-    due = f"due {row['due_at']:%Y-%m-%d %H:%M} UTC{_due_by(row)}{_alarm(row)}"
+    due = f"due {row['due_at']:%Y-%m-%d %H:%M} UTC{_due_by(row)}{_alarm(alarm)}"
     say(f"{row['profile']}, subject: {row['subject_kind']}, {due}")
     if causes:
         say(f"a second person must approve it first: {', '.join(causes)}", markup=False)
@@ -282,13 +308,13 @@ def _due_by(row: RowMapping) -> str:
     return f" ({row['due_regime']}{policy})"
 
 
-def _alarm(row: RowMapping) -> str:
-    shown_rows = {
+def _alarm(alarm: JSON) -> str:
+    shown_rows: Mapping[str, str] = {
         Alarm.HALF: ", half of the time has passed",
         Alarm.MOST: ", most of the time has passed",
         Alarm.MISSED: ", missed",
     }
-    return shown_rows.get(exports.alarm(row), "")
+    return shown_rows.get(str(alarm), "")
 
 
 def _whole(row: RowMapping) -> str:

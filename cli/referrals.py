@@ -9,6 +9,7 @@ from cli.context import Context, one_of, shared
 from cli.exports import wake_for
 from cli.permission import AS, permit_any
 from portability.api import JSON
+from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.requests import referrals as records
 from portability.requests import retries
@@ -29,7 +30,8 @@ def list_referrals(context: Context, tenant: str | None, claimed: str | None) ->
     """List referrals with their due dates; those without answer come first."""
     permit_any(context, claimed, Action.INSTRUCT, tenant=tenant)
     with reading(context.engine) as connection:
-        found = [records.view(row) for row in records.rows(connection, tenant=tenant)]
+        at = deployment.clock_of(connection)
+        found = [records.view(row, at) for row in records.rows(connection, tenant=tenant)]
     shown = ("id", "tenant", "state", "ground", "due_at", "alarm", "reason")
     document: list[JSON] = [*found]
     context.result(document, lambda: context.table("Referrals", shown, [[one[n] for n in shown] for one in found]))
@@ -69,5 +71,5 @@ def _permit(context: Context, connection: Connection, claimed: str | None, ident
 def _show(context: Context, identifier: str, export_id: str) -> None:
     wake_for(context, export_id)
     with reading(context.engine) as connection:
-        view = records.view(records.get(connection, identifier))
+        view = records.view(records.get(connection, identifier), deployment.clock_of(connection))
     context.result(view, lambda: context.console.print(f"{identifier} is {view['state']}", markup=False))

@@ -177,7 +177,7 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
             receipt_text = receipt.signed(own, recipient.receipt_key, volumes=len(said.parcels), code=fault.code)
             # The refusal is the error to report, even if the sender does not accept the receipt.
             with suppress(PortabilityError):
-                job.sender.post_receipt(found.links, receipt_text)
+                job.sender.post_receipt(found.links, receipt_text, is_refusal=True)
         raise
     return Received(unpacked, volumes, said, _receipted(job, found, said), found.links.receipt_url)
 
@@ -187,9 +187,16 @@ def _receipted(job: _Job, found: TransferPapers, said: Statement) -> bool:
     path, key = job.target / RECEIPT, job.recipient.receipt_key
     if key is not None and not path.exists():
         proof = papers.possession(job.target, said.parcels, said.nonce)
-        receipt_text = receipt.signed(said, key, volumes=said.volumes, possession=proof)
-        job.sender.post_receipt(found.links, receipt_text)
+        # A run that was killed may have sent it: the sender takes each id once.
+        jti = papers.receipt_id(job.target)
+        receipt_text = receipt.signed(said, key, volumes=said.volumes, possession=proof, jti=jti)
+        try:
+            job.sender.post_receipt(found.links, receipt_text)
+        except SenderRefused:
+            papers.forget_receipt_id(job.target)
+            raise
         papers.write(path, receipt_text.encode())
+    papers.forget_receipt_id(job.target)
     return path.exists()
 
 

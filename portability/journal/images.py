@@ -35,6 +35,7 @@ ONE_ROW: Mapping[str, Table] = {
     "review": models.review,
     "sender": models.sender,
     "received": models.received_transfer,
+    "schedule": models.schedule,
     "kid": models.signing_key,
 }
 """Tables by the name that an event's details give to the id of a row."""

@@ -1,7 +1,8 @@
 """Reconcile: compare the database with the journal, and restore what a failover or a restore from a backup lost.
 
 An event is lost if the journal has it and the audit log does not have its hash. What the lost events are about gets
-the rows of its newest image, unless the database has changed it since; a lost erasure is repeated. Each lost event is
+the rows of its newest image, unless the database has changed it since; a lost erasure, and a lost end of a feed, is
+repeated. Each lost event is
 remembered with its outcome, and its action is recorded again, so that the log says what happened.
 """
 
@@ -23,6 +24,8 @@ from portability.api.errors import PortabilityError
 from portability.api.storages import Storage
 from portability.database import history, models, named_locks
 from portability.database.engine import reading, undone, writing
+from portability.feeds import feeds
+from portability.feeds.errors import FeedEnded, UnknownFeed
 from portability.journal import comparison, images
 from portability.journal.comparison import LostPart
 from portability.journal.images import ImageScope
@@ -35,6 +38,7 @@ from portability.trust import audit
 LOG, LOST, EXPORT = audit.LOG, models.lost_event, models.export
 ACTION = "database.reconciled"
 ERASURE = "erasure.begun"
+FEED, FEED_ENDED = "feed.begun", "feed.ended"
 LOST_ID = "lost_id"
 """In the details of an event that is recorded again: the id that it had."""
 TOLD = frozenset({"request.accepted", "export.ready", "link.issued", "transfer.offered", "authorisation.given"})
@@ -47,7 +51,7 @@ class LossOutcome(StrEnum):
     RESTORED = "restored"
     """The rows that it is about are as they were."""
     REPEATED = "repeated"
-    """The erasure has begun again."""
+    """The erasure has begun again, or the feed has ended again."""
     CHANGED = "changed"
     """The database changed the same thing since: a person has to look at both."""
     ERASED = "erased"
@@ -136,6 +140,12 @@ def _restore(connection: Connection, part: LostPart, *, actor: str) -> dict[str,
     for hashed, whom in erased.items():
         ref = part.events[hashed]["detail"]["subject"]
         outcomes[hashed] = _erase_again(connection, whom, ref, actor=actor)
+    # The journal does not have what feeds have delivered.
+    for hashed, event in part.events.items():
+        if event["action"] == FEED:
+            outcomes[hashed] = LossOutcome.MISSING
+        elif event["action"] == FEED_ENDED:
+            outcomes[hashed] = _end_again(connection, event["detail"]["feed"], actor=event["actor"])
     for hashed, event in part.events.items():
         if outcomes[hashed] is LossOutcome.RESTORED:
             detail: audit.Detail = {**event["detail"], LOST_ID: event["id"]}
@@ -194,6 +204,14 @@ def _erase_again(connection: Connection, whom: Whom | None, ref: str, *, actor: 
             erasures.begin(connection, whom, reason=why, actor=actor, cancel_running=True, ground=ground)
     except PortabilityError:
         return LossOutcome.CHANGED
+    return LossOutcome.REPEATED
+
+
+def _end_again(connection: Connection, feed_id: str, *, actor: str) -> LossOutcome:
+    try:
+        feeds.end(connection, feed_id, actor=actor)
+    except (UnknownFeed, FeedEnded):
+        return LossOutcome.NOTED  # of the lost history too, or the erasure of its person
     return LossOutcome.REPEATED
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, and_, cast, func, or_, select, update
 
 from portability.api import JSON
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.errors import AddressOfAccount, UnknownExport, WrongState
 from portability.law import deadlines
@@ -130,7 +130,7 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
         "residence": row["residence"],
         "notice_ends_at": rfc3339(row["notice_ends_at"]),
         "retrieval_ends_at": rfc3339(row["retrieval_ends_at"]),
-        "alarm": alarm(row),
+        "alarm": alarm(row, deployment.clock_of(connection)),
         "review": review(connection, row),
         "began_at": rfc3339(row["began_at"]),
         "ended_at": rfc3339(row["ended_at"]),
@@ -201,15 +201,15 @@ def _total(counts: Iterable[int | None]) -> int | None:
     return None if None in known or not known else sum(count for count in known if count is not None)
 
 
-def alarm(row: Mapping[Any, Any], at: datetime | None = None) -> Alarm:
-    """Return how close an unanswered request is to its deadline."""
+def alarm(row: Mapping[Any, Any], at: datetime) -> Alarm:
+    """Return how close an unanswered request is to its deadline, at a time of the control database."""
     if row["state"] not in UNANSWERED or row["erased_at"] is not None:
         return Alarm.NONE
     notice_ends_at = row["notice_ends_at"]
     # A law without notice may end before: then its time, which began with the receipt, is the one that counts.
     is_counted = notice_ends_at is not None and notice_ends_at < row["due_at"]
     begins_at = notice_ends_at if is_counted else row["received_at"]
-    return deadlines.alarm(begins_at, row["due_at"], at or datetime.now(UTC))
+    return deadlines.alarm(begins_at, row["due_at"], at)
 
 
 def unanswered() -> ColumnElement[bool]:

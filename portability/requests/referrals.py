@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -142,18 +142,18 @@ def apply(connection: Connection, answers: Sequence[RowMapping]) -> None:
     connection.execute(update(TABLE).where(TABLE.c.id.in_(identifiers)).values(applied_at=now()))
 
 
-def alarm(row: Mapping[Any, Any], at: datetime | None = None) -> Alarm:
-    """Return how close an open referral is to its due date."""
+def alarm(row: Mapping[Any, Any], at: datetime) -> Alarm:
+    """Return how close an open referral is to its due date, at a time of the control database."""
     if row["state"] != ReferralState.OPEN or row["due_at"] is None:
         return Alarm.NONE
-    return deadlines.alarm(row["created_at"], row["due_at"], at or datetime.now(UTC))
+    return deadlines.alarm(row["created_at"], row["due_at"], at)
 
 
-def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
-    """Return a referral as JSON."""
+def view(row: Mapping[Any, Any], at: datetime) -> dict[str, JSON]:
+    """Return a referral as JSON, with its alarm at a time of the control database."""
     shown: dict[str, JSON] = {name: row[name] for name in SHOWN}
     times: dict[str, JSON] = {name: rfc3339(row[name]) for name in ("created_at", "due_at", "answered_at")}
-    return {**shown, **times, "alarm": alarm(row)}
+    return {**shown, **times, "alarm": alarm(row, at)}
 
 
 def _open(connection: Connection, referral_id: str) -> RowMapping:

@@ -256,7 +256,7 @@ def of(connection: Connection, subject_ref: str | None = None) -> Sequence[RowMa
 
 def _named(connection: Connection, *conditions: ColumnElement[bool]) -> Sequence[RowMapping]:
     named = models.recipient.c.name.label("recipient"), models.recipient.c.domain.label("domain")
-    found = standing().label("stands"), confirmed().label("confirmed")
+    found = standing().label("stands"), confirmed().label("confirmed"), lasting().label("lasts")
     query = select(TABLE, *named, *found).join(models.recipient, models.recipient.c.id == TABLE.c.recipient_id)
     query = query.where(*conditions).order_by(TABLE.c.created_at.desc(), TABLE.c.id)
     return connection.execute(query).mappings().all()

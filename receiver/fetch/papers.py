@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,12 +17,14 @@ from pathlib import Path
 import orjson
 
 from portability.api.errors import BadInput
-from receiver.fetch import statement
+from receiver.fetch import receipt, statement
 from receiver.fetch.download import FetchPatience, sha256_of
 from receiver.fetch.sender import Sender, TransferLinks
 from receiver.fetch.statement import Parcel, Statement
 
 STATEMENT, LIST, OFFER, PROOFS = "transfer.jwt", "volumes.json", "offer.json", "proofs"
+RECEIPT_ID = "receipt.id"
+"""Kept until the sender has answered the receipt."""
 LATE = timedelta(days=30)
 """How long after the offer a sender accepts a receipt."""
 
@@ -97,6 +100,22 @@ def possession(target: Path, parcels: Sequence[Parcel], nonce: bytes | None) -> 
         return None
     proofs = (bytes.fromhex(_proof(target, parcel).read_text()) for parcel in parcels)
     return hashlib.sha256(b"".join(proofs)).hexdigest()
+
+
+def receipt_id(target: Path) -> str:
+    """Return the id of the receipt that an earlier run may have sent, or a new id, which is kept. Raises OSError."""
+    path = target / RECEIPT_ID
+    kept = path.read_text(errors="replace") if path.is_file() else ""
+    if re.fullmatch(r"[A-Za-z0-9_-]{32}", kept):
+        return kept
+    made = receipt.new_id()
+    write(path, made.encode())
+    return made
+
+
+def forget_receipt_id(target: Path) -> None:
+    """Forget the id of a receipt that the sender has answered."""
+    (target / RECEIPT_ID).unlink(missing_ok=True)
 
 
 def write(path: Path, content: bytes) -> None:

@@ -49,10 +49,23 @@ def load_key(path: Path) -> ECKey:
     return key
 
 
+def new_id() -> str:
+    """Return the id of a receipt."""
+    return secrets.token_urlsafe(24)
+
+
 def signed(
-    statement: Receipted, key: SigningKey, *, volumes: int, possession: str | None = None, code: str | None = None
+    statement: Receipted,
+    key: SigningKey,
+    *,
+    volumes: int,
+    possession: str | None = None,
+    code: str | None = None,
+    jti: str | None = None,
 ) -> str:
     """Sign the receipt; with a code it states that the transfer is refused.
+
+    `jti` is the id of a receipt that may have been sent before; None: a new id.
 
     `possession` proves that every encrypted file is here, if the statement has a nonce.
     """
@@ -63,7 +76,7 @@ def signed(
             "iss": statement.audience,
             "aud": statement.issuer,
             "iat": int(time.time()),
-            "jti": secrets.token_urlsafe(24),
+            "jti": jti or new_id(),
             "transfer": statement.transfer,
             "transfer_sha256": statement.sha256,
             "status": RECEIVED if code is None else REFUSED,

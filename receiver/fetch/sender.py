@@ -29,6 +29,7 @@ TIMEOUT = httpx.Timeout(60, connect=15)
 LIMITS = httpx.Limits(max_connections=8)
 REDIRECTS = 3
 LONGEST_WAIT_SECONDS = 120
+REPLAYED = "receipt_replayed"
 OK, CREATED_OR_LESS, PARTIAL = 200, 299, 206
 GONE = frozenset({401, 403, 404, 410})
 """Status codes for an unknown or expired link or claim; a sender does not say which."""
@@ -122,13 +123,15 @@ class Sender:
                 raise SenderUnavailable(f"the sender does not allow a download: status {response.status_code}")
             return self.own(urljoin(f"{self.url}/volumes/{number}", location))
 
-    def post_receipt(self, links: TransferLinks, receipt: str) -> None:
-        """Send the receipt. Raises SenderRefused, SenderUnavailable."""
+    def post_receipt(self, links: TransferLinks, receipt: str, *, is_refusal: bool = False) -> None:
+        """Send a receipt, unless the sender has this `received` already. Raises SenderRefused, SenderUnavailable."""
         with self.stream(
             "POST", links.receipt_url, headers={"Content-Type": "application/jose"}, content=receipt.encode()
         ) as response:
             if response.status_code > CREATED_OR_LESS:
                 code = _problem_code(response)
+                if code == REPLAYED and not is_refusal:
+                    return  # by a run that was killed before it noted it
                 named = f", code {code}" if code else ""
                 hint = "docs/transfers.md#receipt lists the codes" if code else None
                 raise SenderRefused(

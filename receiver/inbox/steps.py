@@ -199,8 +199,9 @@ def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> N
     code = codes.get(ReceivedState(row["state"]))
     proof = None if code else row["possession"]
     token = receipt.signed(said, service.receipt_key(), volumes=row["volumes"], possession=proof, code=code)
+    links = TransferLinks(row["sent_id"], "", row["receipt_url"], "")
     with Sender(row["receipt_url"], checked_client(service.client, row["receipt_url"])) as sender:
-        sender.post_receipt(TransferLinks(row["sent_id"], "", row["receipt_url"], ""), token)
+        sender.post_receipt(links, token, is_refusal=code is not None)
     work.settle_receipt(service.engine, row, ReceiptState.SENT, code)
 
 

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 from factories import World
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 from transferring import EXPORTER, OWNER, Provider, sending_world
 from wrong_clocks import set_wrong
 
-from portability.database.engine import writing
+from portability.database import models
+from portability.database.engine import now, writing
 from portability.errors import BadDate
 from portability.inbox import work
-from portability.requests import mandates
+from portability.requests import exports, mandates, referrals
 from portability.retention import legal_holds
 from portability.transfers import authorisations
 from receiver.inbox import steps
+from web.pages import copy_status, my_transfers
 
 OFFICER = "officer:olga"
 SOON = timedelta(hours=1)
@@ -79,3 +81,25 @@ def test_a_receipt_is_too_late_by_the_database(
     set_wrong(monkeypatch, work, steps, days=40)
     created_at = datetime.now(UTC) - timedelta(days=age)
     assert work.is_too_late(made.engine, {"created_at": created_at}) is is_late
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_what_is_late_is_said_by_the_database(
+    made: World, other: Provider, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """A machine whose clock is wrong gives new requests no alarm, and shows the consents that last and no others."""
+    export_id, recipient = made.request(), other.recorded(made)
+    set_wrong(monkeypatch, exports, referrals, copy_status, my_transfers, days=days)
+    end = datetime.now(UTC) + SOON
+    with writing(made.engine) as connection:
+        for _ in range(2):
+            add_consent(connection, recipient, end)
+            end += SOON
+        rows = authorisations.of(connection)
+        ended = update(models.authorisation).where(models.authorisation.c.id == rows[0]["id"])
+        connection.execute(ended.values(expires_at=now(-1)))
+        shown = my_transfers.given(connection, authorisations.of(connection))
+        row = exports.get(connection, export_id)
+        assert copy_status.standing(connection, row)["late"] is False
+        assert exports.view(connection, export_id)["alarm"] == "none"
+    assert [consent["id"] for consent in shown] == [rows[1]["id"]]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from factories import World
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 from transferring import OWNER, Provider, authorised, encrypted, ready, sending_world, started
 
 from portability.api.errors import StorageRefused, StorageUnavailable
@@ -61,7 +62,7 @@ def made(control_url: str, tmp_path: Path, storage: LockedStorage) -> World:
 def test_a_locked_volume_keeps_no_copy(made: World, storage: LockedStorage, other: Provider) -> None:
     """A recalled archive is locked: it is tried once in these turns, and copies of another person's end are deleted.
 
-    One of the two copies is locked too.
+    One of the two copies is locked too. The log has the names that earlier releases gave these events.
     """
     recipient = other.recorded(made)
     consents, transfers = [], []
@@ -80,12 +81,23 @@ def test_a_locked_volume_keeps_no_copy(made: World, storage: LockedStorage, othe
         for consent in consents:
             authorisations.revoke(connection, consent, actor=str(OWNER))
 
-    sweep.run_recalls(made.engine, lambda: storage, 0.01, FewTurns(20))
+    with capture_logs() as logs:
+        sweep.run_recalls(made.engine, lambda: storage, 0.01, FewTurns(20))
 
     assert storage.tries == len(storage.locked) == 2
     with reading(made.engine) as connection:
         assert connection.scalar(select(func.count()).select_from(copy)) == 1
     assert {found.key for found in storage.list()} >= kept
+    assert [(entry["event"], entry["what"]) for entry in logs] == [
+        ("recall.waits", "volumes"),
+        ("recall.waits", "copies"),
+    ]
+
+    storage.locked = frozenset()
+    with capture_logs() as logs:
+        sweep.run_recalls(made.engine, lambda: storage, 0.01, FewTurns(1))
+    said = [{name: entry[name] for name in entry.keys() - {"log_level"}} for entry in logs]
+    assert said == [{"event": "recall.deleted", "volumes": 1}, {"event": "transfer.deleted", "copies": 1}]
 
 
 def test_what_is_refused_waits_longer_each_time() -> None:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import forks
 import httpx
+import jwt
 import orjson
 import pytest
 from inboxes import HERE, LOOPBACK, profile
@@ -184,6 +185,24 @@ def kept_copy(stacks: TwoStacks, request: str, copy: str) -> None:
     """Have a run end before it notes that the copy was fetched."""
     path = stacks.pulls / f"{request}.json"
     path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "copy": copy}))
+
+
+def test_a_run_that_is_killed_after_the_receipt_sends_no_other(stacks: TwoStacks, tmp_path: Path) -> None:
+    """The sender had it, and this side had not noted it: the next run is done, and the sender's log has one receipt."""
+    request, target = stacks.consented("account"), tmp_path / "in"
+    fetch_of(stacks, request, target)
+    copy = newest_copy(stacks)
+    for _ in range(2):
+        kept_copy(stacks, request, copy)
+        receipt = target / "receipt.jwt"
+        (target / "receipt.id").write_text(jwt.decode(receipt.read_text(), options={"verify_signature": False})["jti"])
+        receipt.unlink()
+        assert stacks.json("pull", "fetch", request, "--to", str(target))["receipted"] is True
+    with reading(stacks.there.world.engine) as connection:
+        table, sent = models.transfer_receipt, select(models.pull.c.transfer_id).where(models.pull.c.id == copy)
+        receipts = connection.scalars(select(table.c.id).where(table.c.transfer_id == sent.scalar_subquery())).all()
+    assert len(receipts) == 1
+    assert not (target / "receipt.id").exists()
 
 
 def gone(stacks: TwoStacks, copy: str) -> None:

@@ -10,12 +10,14 @@ import pytest
 from factories import MadeUpExporter, things
 from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
 from sqlalchemy import select
+from wrong_clocks import set_wrong
 
 from portability.api import Identity, SubjectKind
 from portability.database import models
 from portability.database.engine import reading, writing
 from portability.requests import desk_queue, exports
 from portability.trust import audit
+from web import rendering
 
 MAIL = "ann.owner@mail.example"
 
@@ -73,6 +75,17 @@ def test_a_tile_opens_what_it_counts(staffed: Served) -> None:
             assert f'href="/staff?state={name}"' in front
             page = visitor.client.get("/staff", params={"state": name}).text
             assert [other for other in lists.values() if f"/staff/exports/{other}" in page] == [own]
+
+
+def test_a_page_of_staff_says_what_is_late_by_the_database(staffed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose clock is two days ahead calls no request overdue that is due within a day."""
+    due = _made(staffed, "user:usr_due", due_at=datetime.now(UTC) + timedelta(hours=23))
+    with staffed.browser("sam", "staff") as visitor:
+        set_wrong(monkeypatch, rendering, days=2)
+        for page in (f"/staff/exports/{due}", "/staff?state=soon"):
+            shown = visitor.client.get(page).text
+            assert "left</span>" in shown
+            assert 'class="late"' not in shown
 
 
 def test_a_list_is_sorted_and_paged(staffed: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
+from portability.database import deployment
 from portability.law.deadlines import kept_until
 from portability.law.omissions import explanation
 from portability.law.regime import SubjectFacts
@@ -31,7 +32,7 @@ def standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
     done, of_all = progress["records"] or 0, progress["records_expected"]
     if not of_all:
         done, of_all = progress["datasets"] or 0, progress["datasets_expected"]
-    share, at = min(1.0, done / of_all) if of_all else 0.0, datetime.now(UTC)
+    share, at = min(1.0, done / of_all) if of_all else 0.0, deployment.clock_of(connection)
     is_open = row["state"] in OPEN
     known = (row["profile"], row["subject_kind"], row["subject_ref"])
     expected = estimates.typical(connection, *known) if is_open else estimates.CopyEstimate()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
 from portability.api.errors import BadInput, PortabilityError
+from portability.database import deployment
 from portability.desk import colleagues, views
 from portability.errors import StepUpRequired
 from portability.people import account_search
@@ -154,6 +155,7 @@ def _page(
             for view in views.of(connection, login.identity, with_team=assigns)
         ]
         known = colleagues.listed(connection) if assigns else ()
+        at = deployment.clock_of(connection)
     here = address_of(DeskList(wanted.view, wanted.sort, to))
     return rendering.page(
         request, "desk.html", **shown, state=wanted.view, order=wanted.order, sorts=DeskSort, states=[*ExportState],
@@ -162,7 +164,7 @@ def _page(
         reads_log=may(place, login, Action.REQUESTS_READ),
         sources=bool(declared_names(place.settings)) and may(place, login, Action.SOURCES),
         recipients=may(place, login, Action.RECIPIENTS), inbox=may(place, login, Action.INBOX),
-        referrals=ActorRole.TENANT_ADMIN in login.roles,
+        referrals=ActorRole.TENANT_ADMIN in login.roles, now=at,
     )  # fmt: skip  # one call
 
 

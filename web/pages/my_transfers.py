@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -52,7 +52,7 @@ def consents(connection: Connection, login: Login) -> Sequence[RowMapping]:
 
 def given(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
     """Return the authorisations that the person has given and not withdrawn, with their parts."""
-    shown = (row for row in rows if row["stands"] or _awaits(row) or _lives(connection, row))
+    shown = (row for row in rows if row["lasts"] or _lives(connection, row))
     return [{**row, "parts": sorted({name.partition("/")[0] for name in row["datasets"]})} for row in shown]
 
 
@@ -134,12 +134,6 @@ def _shown(connection: Connection, row: RowMapping) -> dict[str, Any]:
 
 def _parts(connection: Connection, export_id: str) -> list[str]:
     return [f"{exporter}/{dataset}" for exporter, dataset in authorised_data.holdings(connection, export_id)]
-
-
-def _awaits(row: RowMapping) -> bool:
-    """Return whether an authorisation that another person has recorded awaits the subject's confirmation."""
-    has_ended = row["expires_at"] and row["expires_at"] <= datetime.now(UTC)
-    return not (row["confirmed"] or row["revoked_at"] or has_ended)
 
 
 def _lives(connection: Connection, row: RowMapping) -> bool:

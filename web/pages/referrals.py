@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping
 
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
+from portability.database import deployment
 from portability.requests import referrals, retries
 from portability.requests.policy import Action, Actor, Facts
 from portability.requests.referrals import RefusalReason, UnknownReferral
@@ -29,7 +30,8 @@ def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response
     permit(place, login, Action.INSTRUCT, Facts(SubjectKind.TENANT, tenant, tenant))
     with place.reading() as connection:
         found = referrals.rows(connection, tenant=tenant, informed=True)
-    rows = [{**row, "alarm": referrals.alarm(row)} for row in found]
+        at = deployment.clock_of(connection)
+    rows = [{**row, "alarm": referrals.alarm(row, at)} for row in found]
     return rendering.page(request, "referrals.html", rows=rows, reasons=list(RefusalReason))
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
 from portability.api.errors import BadInput
+from portability.database import deployment
 from portability.delivery import links
 from portability.desk import colleagues
 from portability.errors import ReasonRequired
@@ -108,6 +109,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
         row, _actor = found(place, login, connection, export_id, Action.SEE_STATE)
         progress = exports.progress(exports.ledger(connection, export_id), slices.of(connection, export_id))
         status: dict[str, Any] = {
+            "now": deployment.clock_of(connection),
             "row": row,
             "done": progress["datasets"],
             "of_all": progress["datasets_expected"],

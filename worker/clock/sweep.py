@@ -133,22 +133,22 @@ def run_recalls(
     volumes, copies = RefusedDeletions(), RefusedDeletions()
     while not stop.is_set():
         recalled = partial(withdraw_discarded, engine, open_storage, {ExportState.RECALLED}, refused=volumes)
-        _delete(engine, recalled, "recalled volumes")
+        _delete(engine, recalled, "recall.deleted", "volumes")
         # Not after it: a volume that storage refuses to delete keeps no copy whose consent has ended.
-        _delete(engine, partial(withdraw_copies, engine, open_storage, refused=copies), "copies")
+        _delete(engine, partial(withdraw_copies, engine, open_storage, refused=copies), "transfer.deleted", "copies")
         stop.wait(every_seconds)
 
 
-def _delete(engine: Engine, withdraw: Callable[[], int], what: str) -> None:
+def _delete(engine: Engine, withdraw: Callable[[], int], done: str, what: str) -> None:
     try:
         with reading(engine) as connection:
             history.check(connection)
         if gone := withdraw():
-            log.info("withdraw.deleted", what=what, objects=gone)
+            log.info(done, **{what: gone})
     except PortabilityError as error:
-        log.warning("withdraw.waits", what=what, code=error.code)
+        log.warning("recall.waits", what=what, code=error.code)
     except Exception as error:
-        log.exception("withdraw.failed", what=what, error=type(error).__name__)
+        log.exception("recall.failed", what=what, error=type(error).__name__)
 
 
 def _sweep_if_due(engine: Engine, open_storage: Callable[[], Storage], every_seconds: float) -> None:
