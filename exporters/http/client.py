@@ -147,7 +147,7 @@ class SourceClient:
     def body(self, call: HttpCall) -> bytes | None:
         """Return the bytes of an answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
         found = self._retried(call, self._whole)
-        return None if found is None else found[2]
+        return found[2] if found else None
 
     @contextmanager
     def stream(self, call: HttpCall) -> Iterator[httpx.Response | None]:

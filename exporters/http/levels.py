@@ -185,7 +185,7 @@ class RequestLevel:
             values = self._maker.prepared(values, context.record)
             keys = list(map(KEY_MARK.join, self._maker.keys(values, context.record)))
         if len(set(keys)) < len(keys):
-            keys, values = _once(keys, values, is_link=self._maker is None)
+            keys, values = _once(keys, values, is_record=self._maker is not None)
         wanted = self._wanted(values, part, context)
         pairs = enumerate(zip(keys, values, strict=True))
         return [ListItem(key, value, number in wanted, part.names) for number, (key, value) in pairs]
@@ -287,9 +287,9 @@ class ShapeLevel:
         return context
 
 
-def _once(keys: Sequence[str], values: Sequence[Any], *, is_link: bool) -> tuple[list[str], list[Any]]:
+def _once(keys: Sequence[str], values: Sequence[Any], *, is_record: bool) -> tuple[list[str], list[Any]]:
     """Return keys and items without those that an answer repeats; records of one key that differ stay all of them."""
-    texts = [""] * len(keys) if is_link else map(repr, values)
+    texts = map(repr, values) if is_record else [""] * len(keys)
     once = dict(zip(zip(keys, texts, strict=True), zip(keys, values, strict=True), strict=True)).values()
     return [key for key, _value in once], [value for _key, value in once]
 

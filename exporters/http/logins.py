@@ -179,7 +179,7 @@ class TokenLogin:
             {
                 "access_token": access_token,
                 "refresh_token": answer.get("refresh_token") or refresh_token,
-                "expires_at": None if lifetime is None else time.time() + lifetime,
+                "expires_at": time.time() + lifetime if lifetime is not None else None,
                 # A token with a short life is used for half of it at least.
                 "margin": min(self._form.refresh_before_seconds, (lifetime or 0) / 2),
                 "seed": self._seed,

@@ -26,7 +26,7 @@ def find_identities(name: str, tenant: str | None, form: IdentityForm, reading: 
             page = reading.client.json(reading.call(what, form, {form.asked: spelling, "tenant": asked.tenant}))
             try:
                 items = items_at(form.items, page.value) if page else []
-                if form.confirm is None:
+                if not form.confirm:
                     check_named(form.verify, items)
                 for item in items:
                     if _is_asked(form, item, asked, reading, what) and (hit := _hit(name, tenant, form, item, asked)):

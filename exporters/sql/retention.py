@@ -47,7 +47,7 @@ class Since:
 
 
 def _without_hold(past: ColumnElement[bool], hold: Column[Any] | None) -> ColumnElement[bool]:
-    if hold is None:
-        return past
-    is_held = is_set(hold) if isinstance(hold.type, IntegerTruth) else hold
-    return and_(past, is_held.is_not(true()))
+    if hold is not None:
+        is_held = is_set(hold) if isinstance(hold.type, IntegerTruth) else hold
+        return and_(past, is_held.is_not(true()))
+    return past

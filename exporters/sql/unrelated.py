@@ -89,7 +89,7 @@ def _way(relations: Relations, belonging: Belonging, rule: Rule, t: FromClause, 
 
 def _limited(way: _JoinedWay | None, rule: ByColumn | ByParent, t: FromClause) -> _JoinedWay | None:
     """Return the way of the rows that fulfil the conditions of a rule."""
-    if way is None or not rule.where:
+    if not (way and rule.where):
         return way
     # Not NULL: its negation would not be true.
     conditions = [func.coalesce(condition.on(t), false()) for condition in rule.where]

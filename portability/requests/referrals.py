@@ -79,7 +79,7 @@ def note(
         ground = tenants.load(settings.tenants_file).ground(tenant, agreed=export["tell_tenants"])
         referral_id = f"ref_{secrets.token_hex(10)}"
         values = {"id": referral_id, "export_id": export["id"], "tenant": tenant, "people": list(people)}
-        due_at = None if ground is None else _due_at(connection, settings, export, tenant)
+        due_at = _due_at(connection, settings, export, tenant) if ground is not None else None
         state = {"ground": ground, "due_at": due_at, "state": ReferralState.OPEN, "created_at": now()}
         connection.execute(insert(TABLE).values(**values, **state))
         if ground is not None:

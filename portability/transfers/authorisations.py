@@ -135,7 +135,7 @@ def _scope(to: Mapping[Any, Any], datasets: Sequence[str], exporters: Collection
 
 
 def _check_end(connection: Connection, until: datetime | None) -> None:
-    if until is None:
+    if not until:
         return
     present = deployment.clock_of(connection)
     if not present < until <= present + UNTIL_MAX:

@@ -151,7 +151,7 @@ def _by_column(dataset: SqlDatasetForm, stated: RowsForm, tables: Tables, export
         parent = qualified(exporter, stated.dataset)
         way = ByParent(stated.column, parent, stated.key, stated.only_if_null, stated.part, own)
     else:
-        within = stated.within or (Within.PLATFORM if dataset.tenant is None else Within.TENANT)
+        within = stated.within or dataset.usual_within
         is_email = set(stated.identities) == {EMAIL}
         # Where a sole address decides, it alone decides for subjects that are an address.
         has_sole = any(isinstance(one, SoleAddressRowsForm) for one in dataset.rows)

@@ -119,7 +119,7 @@ def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]
         if entries is not None and not entries.is_view and not entries.has_index([place]):
             yield CoverageFinding(CoverageKind.NO_INDEX, outbox.table, detail=place)
         for name in (outbox.dataset, outbox.key):
-            column = None if entries is None else entries.columns.get(name)
+            column = entries.columns.get(name) if entries is not None else None
             if column is not None and isinstance(plain_type(column.type), NAMES_NOTHING):
                 kind = str(column.type).lower()
                 yield CoverageFinding(CoverageKind.NAMES_NOTHING, outbox.table, column=name, detail=kind)

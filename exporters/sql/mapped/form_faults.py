@@ -187,8 +187,7 @@ def _serves_contacts(dataset: SqlDatasetForm, way: WayForm) -> bool:
     """Return whether a way leads from identities at one tenant."""
     if not isinstance(way, RowsForm):
         return not isinstance(way, SoleAddressRowsForm)
-    usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
-    return bool(way.dataset) or (way.within or usual) is Within.TENANT
+    return bool(way.dataset) or (way.within or dataset.usual_within) is Within.TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,16 +201,16 @@ class _Validity:
 
 
 def _validity(form: SqlSourceForm) -> _Validity:
-    people = () if form.people is None else (form.people.identity, form.people.duplicate)
+    people = (form.people.identity, form.people.duplicate) if form.people else ()
     at_tenants = {CONTACT, *people, *(one.gives for one in form.identity if one.tenant is not None)}
-    on_platform = {ACCOUNT, *(one.gives for one in form.identity if one.tenant is None)}
+    on_platform = {ACCOUNT, *(one.gives for one in form.identity if not one.tenant)}
     return _Validity(frozenset(at_tenants - on_platform), frozenset(on_platform - at_tenants - ADDRESS_KINDS))
 
 
 def _look_ups(form: SqlSourceForm) -> Iterator[MapFault]:
     """Yield the look-ups that can find nothing: an identity of one tenant leads to rows of this tenant only."""
     for place, one in enumerate(form.identity):
-        if one.tenant is None and one.kind in _validity(form).at_tenants:
+        if not one.tenant and one.kind in _validity(form).at_tenants:
             message = f"a {one.kind!r} is valid at one tenant, and no column names the tenant: nothing is found"
             yield MapFault(("identity", place, "from"), message, NAMED_TENANT)
 
@@ -223,13 +222,13 @@ def _validities(
     if not way.identities:
         return
     valid, kinds = _validity(form), ", ".join(way.identities)
-    usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
-    if (way.within or usual) is Within.TENANT and valid.on_platform.issuperset(way.identities):
+    within = way.within or dataset.usual_within
+    if within is Within.TENANT and valid.on_platform.issuperset(way.identities):
         message = f"no row of {dataset.name!r} has a {kinds} of its tenant: it is valid on the whole platform"
         yield MapFault((*path, "identities"), message, 'write within = "platform"')
-    if (way.within or usual) is Within.PLATFORM and valid.at_tenants.issuperset(way.identities):
+    if within is Within.PLATFORM and valid.at_tenants.issuperset(way.identities):
         message = f"no row of {dataset.name!r} has a {kinds} of the whole platform: it is valid at one tenant"
-        hint = NAMED_TENANT if dataset.tenant is None else 'write within = "tenant"'
+        hint = 'write within = "tenant"' if dataset.tenant else NAMED_TENANT
         yield MapFault((*path, "identities"), message, hint)
 
 

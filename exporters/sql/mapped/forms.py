@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, WithheldForm
+from exporters.sql.belonging import Within
 from exporters.sql.mapped.change_forms import ChangesForm, OutboxForm
 from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm, SqlIdentityForm
 from exporters.sql.mapped.way_forms import (
@@ -149,6 +150,11 @@ class SqlDatasetForm(DatasetForm):
     def exact_rows(self) -> Sequence[RowsForm]:
         """Return the ways of rows by a column, without those that compare addresses."""
         return [way for way in self.rows if isinstance(way, RowsForm)]
+
+    @property
+    def usual_within(self) -> Within:
+        """Return where an identity of a way counts that does not state it."""
+        return Within.TENANT if self.tenant is not None else Within.PLATFORM
 
     @property
     def part_of(self) -> RowsForm | None:

@@ -34,7 +34,7 @@ class _FollowingProvider(CredentialProvider):
         """Return the keys of the file; None: it has none for the profile."""
         seen = _stamp(self._path)
         found = self._reader.load()
-        return None if found is None else FileCredentials(found, self._reader, self._path, seen)
+        return FileCredentials(found, self._reader, self._path, seen) if found else None
 
 
 class FileCredentials(Credentials):

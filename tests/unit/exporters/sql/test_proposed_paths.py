@@ -187,7 +187,7 @@ def test_a_foreign_key_of_several_columns_leads_by_the_one_that_is_enough() -> N
     assert found["orders"].chosen == PathStep("buyer_id", "users", "id")
     assert (found["logs"].steps, found["logs"].chosen) == ((PathStep("run_id", "runs", "id", is_part=True),), None)
     assert found["lines"].chosen == PathStep("order_id", "orders", "id")
-    assert found["files"].chosen is None
+    assert not found["files"].chosen
 
 
 def _with_key(table: CatalogueTable, other: str, **pairs: str) -> CatalogueTable:
