@@ -1,9 +1,9 @@
 """Reconcile: compare the database with the journal, and restore what a failover or a restore from a backup lost.
 
 An event is lost if the journal has it and the audit log does not have its hash. What the lost events are about gets
-the rows of its newest image, unless the database has changed it since; a lost erasure, and a lost end of a feed, is
-repeated. Each lost event is
-remembered with its outcome, and its action is recorded again, so that the log says what happened.
+the rows of its newest image, unless the database has changed it since. A lost erasure, and a lost end of a feed, is
+repeated. Each lost event is remembered with its outcome, and its action is recorded again, so that the log says what
+happened.
 """
 
 from __future__ import annotations
