@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -146,8 +147,10 @@ def request_tracker() -> Iterator[LiveSystem]:
         url = f"http://127.0.0.1:{port}/REST/2.0"
         server = [str(RT_LIBRARY / "libexec" / "rt-server"), "--server", "Starlet", "--host", "127.0.0.1"]
         command = [*server, "--port", str(port), "--max-workers", "2"]
+        # SIGTERM takes its workers with it.
+        how: dict[str, Any] = {"death": signal.SIGTERM, "extra_environment": environment}
         with (
-            running(command, folder, lambda: _answers(f"{url}/rt"), extra_environment=environment),
+            running(command, folder, lambda: _answers(f"{url}/rt"), **how),
             httpx.Client(auth=("root", "password"), timeout=60) as client,
         ):
             yield LiveSystem(url, client)
