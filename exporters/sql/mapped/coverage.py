@@ -25,7 +25,14 @@ from portability.api.errors import BadMap, SourceRefused
 from portability.api.nouns import first_identity
 
 NAMES_NOTHING = (
-    *(types.JSON, REGCLASS, OID, types.LargeBinary, types.Boolean, types.Float, types.Numeric, types.DateTime),
+    types.JSON,
+    REGCLASS,
+    OID,
+    types.LargeBinary,
+    types.Boolean,
+    types.Float,
+    types.Numeric,
+    types.DateTime,
 )
 """Types of columns of an outbox whose values are neither texts nor integers nor UUIDs."""
 ALL = "*"

@@ -209,8 +209,9 @@ def _validity(form: SqlSourceForm) -> _Validity:
 
 def _look_ups(form: SqlSourceForm) -> Iterator[MapFault]:
     """Yield the look-ups that can find nothing: an identity of one tenant leads to rows of this tenant only."""
+    at_tenants = _validity(form).at_tenants
     for place, one in enumerate(form.identity):
-        if not one.tenant and one.kind in _validity(form).at_tenants:
+        if not one.tenant and one.kind in at_tenants:
             message = f"a {one.kind!r} is valid at one tenant, and no column names the tenant: nothing is found"
             yield MapFault(("identity", place, "from"), message, NAMED_TENANT)
 
