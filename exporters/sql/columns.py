@@ -18,6 +18,7 @@ from sqlalchemy import (
     FromClause,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     Table,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     func,
     type_coerce,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
@@ -199,6 +200,8 @@ def _folded_mysql(element: folded, compiler: SQLCompiler, **options: Any) -> str
     return text
 
 
+BLOBS = (LargeBinary, mysql.TINYBLOB, mysql.MEDIUMBLOB, mysql.LONGBLOB)
+"""Types of bytes; the library knows that of `BLOB` alone as one."""
 _WORDS_OF_JSON = r"""'"((?:[^"\\]|\\.)*)"|([0-9]+)'"""
 """Texts and integers in JSON, as a pattern of PostgreSQL."""
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, bindparam, inspect, text, types
-from sqlalchemy.dialects import mysql
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
-from exporters.sql.columns import AlikeText, SourceTime
+from exporters.sql.columns import BLOBS, AlikeText, SourceTime
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.stored_names import stored_names
 from portability.api.errors import BadMap
@@ -52,8 +51,6 @@ GRANTS_MYSQL = text("show grants")
 QUOTED_MYSQL = re.compile(r"`[^`]*`")
 """Names in a grant: a column may have the name of a right."""
 WRITES_MYSQL = re.compile(r"GRANT .*?\b(INSERT|UPDATE|DELETE|ALL PRIVILEGES)\b.* ON ")
-BLOBS_MYSQL = (types.LargeBinary, mysql.TINYBLOB, mysql.MEDIUMBLOB, mysql.LONGBLOB)
-"""Types of bytes; the library knows that of `BLOB` alone as one."""
 ALIKE = text(
     "select t.relname, a.attname from pg_catalog.pg_attribute a join pg_catalog.pg_class t on t.oid = a.attrelid"
     " join pg_catalog.pg_namespace n on n.oid = t.relnamespace join pg_catalog.pg_collation c on c.oid = a.attcollation"
@@ -210,7 +207,7 @@ def _column(inspector: Inspector, found: ReflectedColumn, *, is_key: bool) -> Fo
         name = type(kind).__name__.lower()
     is_sqlite = inspector.dialect.name == SQLITE
     found_type = SourceTime() if is_sqlite and isinstance(kind, types.DateTime) else comparable(kind)
-    if inspector.dialect.name == MYSQL and isinstance(kind, BLOBS_MYSQL):
+    if inspector.dialect.name == MYSQL and isinstance(kind, BLOBS):
         found_type = types.VARBINARY()  # a BLOB may have texts, too, and is read and compared like it
     return FoundColumn(found_type, name, bool(found["nullable"]) and (is_sqlite or not is_key), is_key)
 

@@ -10,9 +10,10 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import BINARY, JSON, VARBINARY, LargeBinary, String
-from sqlalchemy.dialects.mysql import LONGBLOB, MEDIUMBLOB, TINYBLOB
+from sqlalchemy import BINARY, JSON, VARBINARY, String
 from sqlalchemy.types import NullType, TypeEngine
+
+from exporters.sql.columns import BLOBS
 
 
 class Guess(StrEnum):
@@ -69,7 +70,7 @@ def guess(name: str, kind: TypeEngine[Any]) -> Guess:
         return Guess.OTHER
     if _is_secret(parts) and _is_text(kind):
         return Guess.SECRET
-    if isinstance(kind, LargeBinary | BINARY | TINYBLOB | MEDIUMBLOB | LONGBLOB):
+    if isinstance(kind, (*BLOBS, BINARY)):
         return Guess.BINARY
     if isinstance(kind, JSON):
         return Guess.FREE_TEXT
@@ -80,7 +81,7 @@ def guess(name: str, kind: TypeEngine[Any]) -> Guess:
 
 def _is_text(kind: TypeEngine[Any]) -> bool:
     """Return whether a value may be a text or bytes: a number, time or truth value is never a secret by its name."""
-    may_be = String | LargeBinary | BINARY | VARBINARY | JSON | NullType | TINYBLOB | MEDIUMBLOB | LONGBLOB
+    may_be = (String, *BLOBS, BINARY, VARBINARY, JSON, NullType)
     return isinstance(kind, may_be) or kind.__visit_name__.lower() in {"uuid", "bytea"}
 
 
