@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from cli.context import Context, shared
+from cli.context import Context, beginning
 from portability import logs
 from portability.api import Directory
 from portability.api.storages import Storage
@@ -35,7 +35,7 @@ from worker.clock.envelopes import Desk
 
 
 @click.command()
-@shared
+@beginning
 def clock(context: Context) -> None:
     """Run regular tasks: wake workers, send mail, check sources, delete what has expired, sweep. Several may run."""
     logs.configure()

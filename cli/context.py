@@ -43,8 +43,6 @@ LIMIT_MAX = 2**31 - 1
 ID_MAX = 2**63 - 1
 """The largest id of a row in a database."""
 
-BEGINNING = frozenset({"add", "check", "clock", "demo", "doctor", "import", "new", "request", "up", "web", "worker"})
-"""Names of commands that may begin an embedded deployment; the others look for something in one."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """The beginning of the error of Python's tempfile."""
@@ -227,8 +225,11 @@ def one_of(words: Iterable[str]) -> click.Choice[str]:
     return click.Choice([str(word) for word in words], case_sensitive=False)
 
 
-def shared(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--dir` and `--json`, pass it a Context, and report errors as one line with an exit code."""
+def shared(function: Callable[..., None], *, begins: bool = False) -> Callable[..., None]:
+    """Give a command `--dir` and `--json`, pass it a Context, and report errors as one line with an exit code.
+
+    Most commands look for something in a deployment; one that begins may make the folder of an embedded one.
+    """
 
     @click.option("--dir", "folder", type=click.Path(path_type=Path), help="State folder of the embedded stack.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
@@ -238,7 +239,7 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
             if folder is not None:
                 # Child processes and jobs of this command use the same folder.
                 os.environ["PORTABILITY_DIR"] = str(folder.absolute())
-            context = Context(_load_settings, as_json, click.get_current_context().command.name in BEGINNING)
+            context = Context(_load_settings, as_json, begins)
             with context.shipped():
                 function(context, *args, **kwargs)
             if sys.stdout is not None:  # the caller may have closed it
@@ -252,6 +253,10 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
             fail(BadInput("the command has too little memory", hint=hint), as_json=as_json)
 
     return run
+
+
+beginning = functools.partial(shared, begins=True)
+"""As `shared`, for a command that may begin an embedded deployment."""
 
 
 def _of_system(error: OSError) -> PortabilityError:

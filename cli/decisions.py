@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.context import Context, one_of, shared
+from cli.context import Context, beginning, one_of, shared
 from cli.exports import show_export, wake_for
 from cli.permission import AS, permit, permit_any
 from portability.api import JSON
@@ -129,7 +129,7 @@ def mandates() -> None:
 @click.option("--issuer", required=True, help="Who granted it, with a reference; not a person's name.")
 @click.option("--expires-at", required=True, help="When it ends: its last day, or an RFC 3339 time.")
 @AS
-@shared
+@beginning
 def add(
     context: Context,
     agent: str,

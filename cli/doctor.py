@@ -13,7 +13,7 @@ from cli import checks, inbox_check, journal_check, pooler_check, running_checks
 from cli.audit import FILE
 from cli.audit_check import audit_head
 from cli.checks import Check, Seen
-from cli.context import Context, shared
+from cli.context import Context, beginning
 from portability import plugins
 from portability.api import JSON
 from portability.api.errors import PortabilityError, StorageError
@@ -37,7 +37,7 @@ RULE_HINT = "abandoned uploads cost money until a sweep finds them; see docs/sto
 @click.option("--fix", is_flag=True, help="Upgrade the database's schema, and set the bucket's lifecycle rule.")
 @click.option("--before-start", is_flag=True, help="Leave out the heartbeats of workers and clock, which start later.")
 @click.option("--head", type=FILE, help="A signed head that was stored elsewhere (`portability audit head`).")
-@shared
+@beginning
 def doctor(context: Context, *, fix: bool, before_start: bool, head: Path | None) -> None:
     """Check settings, databases, storage, queue, keys, plug-ins, sources, processes, mail, login; one line each."""
     chosen = CHECKS | {

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cli.context import Context, one_of, shared
+from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
 from cli.receiving_service import database_of
 from portability.api.errors import StorageError
@@ -125,7 +125,7 @@ def holds() -> None:
 @click.option("--reason", required=True, help="The case and its reference; not a person's name.")
 @click.option("--until", help="Its last day, or an RFC 3339 time, when it ends; default: when it is released.")
 @AS
-@shared
+@beginning
 def add(
     context: Context, subject: str, tenant: str | None, reason: str, until: str | None, claimed: str | None
 ) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archive.names import is_zip
-from cli.context import Context, one_of, shared
+from cli.context import Context, beginning, one_of
 from cli.verify import jwks_of_folder, load_jwks
 from portability.api import JSON
 from portability.storage import open_storage
@@ -84,7 +84,7 @@ JOURNAL_DAYS_MAX = 36_500
     type=click.IntRange(min=1),
     help="Limit of the unpacked size of ZIPs; default: 100 times their size.",
 )
-@shared
+@beginning
 def import_command(
     context: Context,
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.context import Context, one_of, shared
+from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
 from portability.database.engine import reading, writing
 from portability.plugins import check_exporter_names
@@ -30,7 +30,7 @@ def instructions() -> None:
     help="Who gets a contact's archive.",
 )
 @AS
-@shared
+@beginning
 def add(
     context: Context, tenant: str, contact: str | None, include: str | None, delivery: str, claimed: str | None
 ) -> None:

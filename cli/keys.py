@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import orjson
 
-from cli.context import Context, shared
+from cli.context import Context, beginning, shared
 from portability.database.engine import reading, writing
 from portability.requests import actors
 from portability.trust import keys
@@ -19,7 +19,7 @@ def keys_group() -> None:
 @keys_group.command("new")
 @click.option("--purpose", default="archive", show_default=True, help="archive, link, transfer, receipt or audit.")
 @click.option("--external", metavar="URI", help="Use a key of a key store: pkcs11:... or aws-kms:ARN.")
-@shared
+@beginning
 def new(context: Context, purpose: str, external: str | None) -> None:
     """Make a key that signs from now on; its predecessor retires."""
     folder, actor = context.settings.keys, _actor(context)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli import new_plugin
-from cli.context import Context, one_of, shared
+from cli.context import Context, beginning, one_of
 from portability.api import JSON
 
 
@@ -25,7 +25,7 @@ def plugin_group() -> None:
     help="What it reads: a database by a map, an HTTP interface by a map, or anything by Python.",
 )
 @click.option("--to", "target", type=click.Path(path_type=Path), help="Folder to make; default: NAME.")
-@shared
+@beginning
 def new(context: Context, name: str, kind: str, target: Path | None) -> None:
     """Make the package of the exporter or map NAME, with tests that pass."""
     folder = target or Path(name)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import click
 from sqlalchemy import RowMapping
 
-from cli.context import Context, one_of, shared
+from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
 from portability.api import JSON
 from portability.api.errors import PortabilityError
@@ -40,7 +40,7 @@ def recipients() -> None:
 @click.option("--datasets", help="What it may receive, separated by commas: calls,chats/messages; default: everything.")
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where people return to if it asks for consents.")
 @AS
-@shared
+@beginning
 def add(context: Context, claimed: str | None, datasets: str | None, **details: str | tuple[str, ...]) -> None:
     """Record a recipient; another person approves it. Its webhook secret is shown only once."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from cli.context import Context, shared
+from cli.context import Context, beginning
 from cli.exports import show_export
 from cli.permission import AS
 from cli.waiting import wait_for
@@ -72,7 +72,7 @@ class TakenRequest(NamedTuple):
     is_flag=True,
     help="Wait until it has ended, with a progress bar or lines; end early where nothing can be read.",
 )
-@shared
+@beginning
 def request(
     context: Context, claimed: str | None, wait: bool, mandate_id: str | None, **options: str | bool | None
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TextIO
 
 import click
 
-from cli.context import Context, shared
+from cli.context import Context, beginning, shared
 from cli.permission import AS, permit_any
 from portability.api import JSON
 from portability.database.engine import reading, writing
@@ -34,7 +34,7 @@ def senders() -> None:
     help="File with the webhook secret (whsec_...) that the provider has shown; - is standard input.",
 )
 @AS
-@shared
+@beginning
 def add(context: Context, claimed: str | None, name: str, issuer: str, jwks_url: str | None, secret: TextIO) -> None:
     """Record a sender. What it offers is quarantined; an officer decides on each transfer."""
     actor, settings = permit_any(context, claimed, Action.INBOX), context.settings

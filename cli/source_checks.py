@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from cli.context import Context, shared
+from cli.context import Context, beginning, shared
 from portability.api import JSON, Coverage, CoverageFinding, CoverageKind, Exporter
 from portability.api.coverage import REMARKS, UNDECIDED
 from portability.api.errors import PortabilityError
@@ -23,7 +23,7 @@ Checked = CheckedSource | PortabilityError
 
 @click.command("check")
 @click.argument("names", nargs=-1)
-@shared
+@beginning
 def check(context: Context, names: tuple[str, ...]) -> None:
     """Compare sources with their maps, and store the result. The exit code is 1 if something is undecided or wrong."""
     found = _checked(context, names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.context import Context, shared
+from cli.context import Context, beginning, shared
 from cli.exports import wake_for
 from cli.permission import AS, permit
 from portability.api import JSON
@@ -104,7 +104,7 @@ def authorisations() -> None:
 @click.option("--until", help="Its last day, or an RFC 3339 time; default: for one transfer.")
 @click.option("--evidence", help="Where another person's consent is stored: the number of a ticket.")
 @AS
-@shared
+@beginning
 def add(
     context: Context,
     subject: str,

@@ -11,7 +11,7 @@ import click
 import uvicorn
 from fastapi import FastAPI
 
-from cli.context import LIMIT_MAX, Context, shared
+from cli.context import LIMIT_MAX, Context, beginning
 from cli.receiving_service import answers_of
 from portability import logs
 from portability.api.errors import BadInput
@@ -29,7 +29,7 @@ STOP_SECONDS = 10
 @click.option(
     "--fd", type=click.IntRange(0, LIMIT_MAX), help="Number of an inherited listening socket, instead of host and port."
 )
-@shared
+@beginning
 def web(context: Context, host: str | None, port: int | None, fd: int | None) -> None:
     """Serve pages and API until stopped."""
     logs.configure()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.context import Context, shared
+from cli.context import Context, beginning
 from portability import logs
 from portability.law import notice
 from portability.processes import share_one_arena
@@ -13,7 +13,7 @@ from worker.process import rq_worker, tasks
 
 
 @click.command()
-@shared
+@beginning
 def worker(context: Context) -> None:
     """Write exports until stopped; SIGTERM finishes the current volume."""
     share_one_arena()

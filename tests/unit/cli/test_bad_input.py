@@ -297,7 +297,13 @@ def test_a_folder_that_cannot_be_made_is_reported(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("list",), ("show", "x"), ("audit", "verify"), ("erase", "--subject", "user:usr_1", "--reason", "T-1")],
+    [
+        ("list",),
+        ("show", "x"),
+        ("audit", "verify"),
+        ("erase", "--subject", "user:usr_1", "--reason", "T-1"),
+        ("inbox", "import", "tr_1"),
+    ],
     ids=lambda words: words[0],
 )
 def test_a_mistyped_folder_is_not_made(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
