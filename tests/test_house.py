@@ -69,7 +69,7 @@ def test_functions_are_short() -> None:
         f"{_name(path)}:{function.name}": lines
         for path in _modules()
         if "migrations/versions" not in _name(path)
-        for function in _functions(path)
+        for function in repository.functions(_parsed(path))
         if (lines := _lines(function)) > FUNCTION_LINES
     }
 
@@ -121,7 +121,7 @@ def test_a_unit_test_needs_no_server(path: Path) -> None:
         for name in _imported(node)
         if any(f"{name}.".startswith(f"{server}.") for server in SERVER_MODULES)
     }
-    asked = {argument.arg for function in _functions(path) for argument in function.args.args}
+    asked = {argument.arg for function in repository.functions(_parsed(path)) for argument in function.args.args}
     named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
     assert imported == set()
@@ -268,12 +268,6 @@ def _overrides(name: str, path: Path) -> bool:
 
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
-
-
-def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
 
 
 def _lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

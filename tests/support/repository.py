@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -23,6 +24,16 @@ def files(pattern: str = "*", *, below: Path = ROOT) -> Iterator[Path]:
         for name in sorted(names):
             if fnmatch(name, pattern) and not _ignored(name):
                 yield Path(folder, name)
+
+
+def functions(module: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All functions of a module: they are in blocks of statements, so no expression is looked into."""
+    blocks: list[ast.AST] = [module]
+    while blocks:
+        within = ast.iter_child_nodes(blocks.pop())
+        inner = [node for node in within if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case)]
+        yield from (node for node in inner if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        blocks += inner
 
 
 def pages() -> Iterator[Path]:

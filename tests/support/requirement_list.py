@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
-from repository import ROOT
+from repository import ROOT, functions
 
 PAGE = ROOT / "docs" / "requirements.md"
 EXPLAINED = ROOT / "tests" / "mutants" / "explained.toml"
@@ -49,7 +49,7 @@ def proofs() -> Mapping[str, Sequence[Proof]]:
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         module = ast.parse(path.read_text())
         of_all = [*_named(node.value for node in module.body if isinstance(node, ast.Assign))]
-        for test in (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)):
+        for test in functions(module):
             if test.name.startswith("test_"):
                 rule = (ast.get_docstring(test) or "").split("\n")[0]
                 proof = Proof(f"{path.relative_to(ROOT)}::{test.name}", rule)
