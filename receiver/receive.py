@@ -177,7 +177,7 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
             receipt_text = receipt.signed(own, recipient.receipt_key, volumes=len(said.parcels), code=fault.code)
             # The refusal is the error to report, even if the sender does not accept the receipt.
             with suppress(PortabilityError):
-                job.sender.post_receipt(found.links, receipt_text, is_refusal=True)
+                job.sender.post_receipt(found.links, receipt_text)
         raise
     return Received(unpacked, volumes, said, _receipted(job, found, said), found.links.receipt_url)
 

@@ -189,7 +189,10 @@ def undo_import(service: ReceivingService, row: RowMapping, _ended: Event) -> No
 
 
 def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
-    """Send the receipt of what was decided. Raises SenderRefused, SenderUnavailable, NoSigningKey."""
+    """Send the receipt of what was decided. Raises SenderRefused, SenderUnavailable, NoSigningKey.
+
+    There is one receipt of a received transfer, with one id: a process that was killed may have sent it.
+    """
     said = StoredStatement(service.audience, row["sender_issuer"], row["sent_id"], row["statement"])
     codes = {
         ReceivedState.DECLINED: row["reason"],
@@ -198,10 +201,11 @@ def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> N
     }
     code = codes.get(ReceivedState(row["state"]))
     proof = None if code else row["possession"]
-    token = receipt.signed(said, service.receipt_key(), volumes=row["volumes"], possession=proof, code=code)
+    about = {"volumes": row["volumes"], "possession": proof, "code": code, "jti": f"{row['id']}.{row['state']}"}
+    token = receipt.signed(said, service.receipt_key(), **about)
     links = TransferLinks(row["sent_id"], "", row["receipt_url"], "")
     with Sender(row["receipt_url"], checked_client(service.client, row["receipt_url"])) as sender:
-        sender.post_receipt(links, token, is_refusal=code is not None)
+        sender.post_receipt(links, token)
     work.settle_receipt(service.engine, row, ReceiptState.SENT, code)
 
 

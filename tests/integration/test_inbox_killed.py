@@ -14,6 +14,7 @@ from workers import until
 
 from portability.database import models
 from portability.database.engine import reading
+from receiver.inbox import service
 
 KILLED_AT = """
 import os, signal, sys
@@ -32,6 +33,7 @@ place, name = {
     "verified": (steps, "_described"),
     "in a batch": (RowJournal, "add"),
     "imported": (steps, "transition"),
+    "receipted": (steps.work, "settle_receipt"),
 }[sys.argv[1]]
 setattr(place, name, killed)
 service.advance(service_of(Context(load_settings, json=False)))
@@ -72,6 +74,27 @@ def test_a_fetch_that_is_killed_continues(both: Inbox, at: str) -> None:
         assert connection.scalar(of_link.where(link.c.transfer_id == sent_id)) == 1
     both.call("refuse", identifier, reason="other")
     both.work()
+
+
+@pytest.mark.parametrize("decision", ["imported", "refused"])
+def test_a_receipt_whose_process_is_killed_is_one_receipt(both: Inbox, decision: str) -> None:
+    """The sender has taken it, and this side has not noted it: the next process sends the same receipt."""
+    sent_id, identifier = both.compared() if decision == "imported" else both.offered()
+    both.work()
+    if decision == "imported":
+        both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+        assert service.advance(both.service)
+    else:
+        both.call("refuse", identifier, reason="other")
+
+    killed(both, "receipted")
+    assert both.row(identifier)["receipt"] == "queued"
+    until(lambda: both.work() > 0 and both.row(identifier)["receipt"] == "sent", "it is sent")
+
+    table = models.transfer_receipt
+    with reading(both.sender.world.engine) as connection:
+        receipts = connection.scalars(select(table.c.status).where(table.c.transfer_id == sent_id)).all()
+    assert receipts == [{"imported": "received", "refused": "refused"}[decision]]
 
 
 @pytest.mark.parametrize("at", ["in a batch", "imported"])
