@@ -34,6 +34,7 @@ place, name = {
     "in a batch": (RowJournal, "add"),
     "imported": (steps, "transition"),
     "receipted": (steps.work, "settle_receipt"),
+    "undone": (steps, "_end"),
 }[sys.argv[1]]
 setattr(place, name, killed)
 service.advance(service_of(Context(load_settings, json=False)))
@@ -114,3 +115,19 @@ def test_an_import_that_is_killed_is_one_import(both: Inbox, at: str) -> None:
     both.call("undo", identifier)
     both.work()
     assert both.account()["full_name"] == "Ann Here"
+
+
+def test_an_undo_that_is_killed_has_its_report(both: Inbox) -> None:
+    """The import is forgotten by then: what was undone cannot be counted again."""
+    _, identifier = both.offered()
+    both.work()
+    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
+    both.work()
+    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+    both.work()
+    both.call("undo", identifier)
+
+    killed(both, "undone")
+    assert both.row(identifier)["state"] == "undoing"
+    continued(both, identifier, "undone")
+    assert both.shown(identifier)["undone"]["restored"] == 1
