@@ -24,6 +24,7 @@ from portability.api.errors import PortabilityError
 from portability.api.storages import Storage
 from portability.database import history, models, named_locks
 from portability.database.engine import reading, undone, writing
+from portability.delivery import codes
 from portability.feeds import feeds
 from portability.feeds.errors import FeedEnded, UnknownFeed
 from portability.journal import comparison, heard, images
@@ -127,6 +128,7 @@ def reconcile(
         history.settle(connection, compared)
         if found:
             sessions.end_all(connection)
+            codes.end_all(connection)
             counts = Counter(event.outcome for event in found)
             detail: audit.Detail = {"events": len(found), **{str(outcome): counts[outcome] for outcome in counts}}
             audit.record(connection, ACTION, actor=actor, detail=detail)
