@@ -288,6 +288,8 @@ class _Job:
         is_done = papers.is_proven(self.target, parcel, nonce) and is_as_announced(path, parcel.plain, self.patience)
         if is_done:
             progress(parcel.sent.size)
+            if parcel.is_sealed:
+                sent.unlink(missing_ok=True)  # an earlier run may have been killed before it did
             return path
         if is_as_announced(sent, parcel.sent, self.patience):
             progress(parcel.sent.size)

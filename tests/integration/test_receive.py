@@ -528,6 +528,26 @@ def test_an_archive_of_another_export_is_reported(zips: list[Path], tmp_path: Pa
         refused(sender, tmp_path, ArchiveRefused)
 
 
+def test_an_encrypted_file_goes_after_a_kill(
+    zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run was killed when the volume was decrypted, and its encrypted file was still there: it stayed for ever."""
+    unseal = receiving.unseal
+
+    def killed(*arguments: Any) -> None:
+        unseal(*arguments)
+        raise KeyboardInterrupt
+
+    with sending(zips) as sender:
+        with monkeypatch.context() as broken:
+            broken.setattr(receiving, "unseal", killed)
+            with pytest.raises(KeyboardInterrupt):
+                received(sender, tmp_path)
+        assert list((tmp_path / "in" / "volumes").glob("*.age"))
+        received(sender, tmp_path)
+    assert {path.suffix for path in (tmp_path / "in" / "volumes").iterdir()} == {".zip"}
+
+
 def test_what_a_killed_run_left_half_decrypted_goes(zips: list[Path], tmp_path: Path) -> None:
     """At the start of the next run, even if that run ends before it fetches anything."""
     with sending(zips) as sender:
