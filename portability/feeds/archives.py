@@ -63,7 +63,7 @@ def note(
 
 
 def place_of(connection: Connection, feed: Mapping[Any, Any]) -> dict[str, JSON] | None:
-    """Return the last archive of a feed, as the next archive names it; None: there is none."""
+    """Return the last archive of a feed, as the next archive names it; None before the first."""
     if not feed["number"]:
         return None
     named: dict[str, JSON] = {"number": feed["number"], "export": feed["export_id"]}

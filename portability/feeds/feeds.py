@@ -149,7 +149,7 @@ def advance(
 
 
 def lacks(connection: Connection, export_id: str) -> bool:
-    """Return whether an export belongs to a feed, and is none of its archives."""
+    """Return whether an export belongs to a feed that does not have it among its archives."""
     archive = select(ARCHIVE.c.number).where(ARCHIVE.c.feed_id == EXPORT.c.feed_id, ARCHIVE.c.export_id == EXPORT.c.id)
     of_feed = select(EXPORT.c.id).where(EXPORT.c.id == export_id, EXPORT.c.feed_id.is_not(None), ~archive.exists())
     return connection.scalar(of_feed) is not None

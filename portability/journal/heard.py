@@ -1,6 +1,6 @@
 """What people hear of: the events that a message or an answer to them reports.
 
-If such an event is lost and not restored, somebody has to be informed that what they heard is not true any more.
+If such an event is lost and not restored, a person has to be informed that what they heard is not true any more.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ANSWERED = frozenset(
 """Events without a message that a person has made on a page, or heard of in an answer."""
 HEARD = ANSWERED.union(*REPORTED.values())
 WHAT = ("authorisation", "received", "schedule", "feed", "request", "mandate", "subject")
-"""Names in an event's details of the thing that it reports, if that is no export."""
+"""Names in an event's details of the thing that it reports, if it is about another thing than an export."""
 
 
 def about(event: Mapping[Any, Any]) -> str | None:

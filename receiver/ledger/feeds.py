@@ -74,7 +74,7 @@ def is_imported(connection: Connection, scope: MapScope, place: FeedPlace, newer
 
 
 def _follows(place: FeedPlace, before: FeedPoint | None) -> bool:
-    """Return whether an archive follows the one before; None: there is none."""
+    """Return whether an archive follows the one before; None: it has to be the first."""
     if before and place.after:
         return before.is_same(place.after)
     return before is place.after

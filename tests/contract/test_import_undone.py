@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import orjson
 import pytest
+from faults import Killed
 from handmade import CREATED, content, table, unpacked_archive
 from importing import KEY, import_as, undone
 from sqlalchemy import Engine, create_engine
@@ -160,9 +161,6 @@ def test_an_undo_that_is_killed_counts_all_that_was_undone(
     assert len(list(storage.list())) == 1
     execute(receiving, "UPDATE contacts SET full_name = 'ours' WHERE id = 'a' OR id = 'b'")
     dry = undone(empty_url, report, storage=storage, dry_run=True)
-
-    class Killed(BaseException):
-        """Ends the process before a file is deleted, and after each batch."""
 
     def killed(*_: object) -> None:
         raise Killed

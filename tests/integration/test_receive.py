@@ -32,6 +32,7 @@ from receiver.faults import (
     WrongKey,
     WrongList,
 )
+from receiver.fetch import decryption
 from receiver.fetch import download as fetching
 from receiver.fetch.download import GOES, FetchPatience
 from receiver.receive import Received, ReceivingParty, receive
@@ -528,14 +529,11 @@ def test_an_archive_of_another_export_is_reported(zips: list[Path], tmp_path: Pa
         refused(sender, tmp_path, ArchiveRefused)
 
 
-def test_an_encrypted_file_goes_after_a_kill(
-    zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_encrypted_file_goes_after_a_kill(zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run was killed when the volume was decrypted, and its encrypted file was still there: it stayed for ever."""
-    unseal = receiving.unseal
 
     def killed(*arguments: Any) -> None:
-        unseal(*arguments)
+        decryption.unseal(*arguments)
         raise KeyboardInterrupt
 
     with sending(zips) as sender:

@@ -1,4 +1,4 @@
-"""A sender whose database was restored to an earlier state: its next archive is no archive that is imported here."""
+"""A sender whose database was restored to an earlier state: its next archive is another than the archive here."""
 
 from __future__ import annotations
 
