@@ -6,11 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, and_, delete, insert, select
 
 from receiver.faults import FeedForked, FeedGap
 from receiver.ledger.identifiers import MapScope
-from receiver.ledger.runs import RUNNING
 from receiver.ledger.tables import FEED, RUN
 
 
@@ -105,7 +104,7 @@ def _gap(place: FeedPlace, last: FeedPoint | None) -> FeedGap:
 
 
 def note(connection: Connection, scope: MapScope, place: FeedPlace) -> None:
-    """Note that the import of an archive has begun: it is here in part until its run has ended."""
+    """Note that the import of an archive has begun or continues: it is here in part until its run has ended."""
     values = {
         "feed": place.feed,
         **asdict(place.here),
@@ -113,9 +112,8 @@ def note(connection: Connection, scope: MapScope, place: FeedPlace) -> None:
         "issuer": scope.issuer,
         "run": scope.run,
     }
-    same = (*_mine(scope, place.feed), FEED.c.number == place.here.number, FEED.c.run == scope.run)
-    if not connection.scalar(select(FEED.c.run).where(*same)):
-        connection.execute(insert(FEED).values(**values))
+    connection.execute(delete(FEED).where(*_mine(scope, place.feed), FEED.c.number == place.here.number))
+    connection.execute(insert(FEED).values(**values))
 
 
 def check_last(connection: Connection, run: str) -> None:
@@ -137,9 +135,11 @@ def forget(connection: Connection, run: str) -> None:
 
 def _known(connection: Connection, scope: MapScope, feed: str) -> Sequence[_Imported]:
     """Return the archives of a feed that are here, in their order."""
-    columns = (FEED.c.number, FEED.c.export, FEED.c.cursor_sha256, FEED.c.run, RUN.c.state)
+    # Not by its state: the journal of an import that did not end may have expired.
+    is_running = and_(RUN.c.id.is_not(None), RUN.c.ended_at.is_(None)).label("is_running")
+    columns = (FEED.c.number, FEED.c.export, FEED.c.cursor_sha256, FEED.c.run, is_running)
     query = select(*columns).outerjoin(RUN, RUN.c.id == FEED.c.run).where(*_mine(scope, feed)).order_by(FEED.c.number)
-    return [_Imported(FeedPoint(*row[:3]), row.run, row.state == RUNNING) for row in connection.execute(query)]
+    return [_Imported(FeedPoint(*row[:3]), row.run, bool(row.is_running)) for row in connection.execute(query)]
 
 
 def _mine(scope: MapScope, feed: str) -> Any:  # noqa: ANN401  # conditions

@@ -10,10 +10,12 @@ import pytest
 from feed_imports import FeedImport
 from going_back import Backups, journal_of, reconciled
 from importing import KEY
+from sqlalchemy import Column, MetaData, Table, update
 
 from receiver.faults import FeedForked, FeedGap
 from receiver.importer.database import opened
 from receiver.importer.undo import undo
+from receiver.ledger.tables import RUN
 from worker.write import closing_marker
 
 pytestmark = pytest.mark.slow
@@ -115,3 +117,14 @@ def test_an_archive_that_is_here_in_part_is_not_mixed_with_another(restored: Res
     restored.take(3)
     assert restored.here() == ["dea_a", "dea_b", "dea_e"]
     assert restored.take(3).is_repeated
+
+
+def test_an_import_that_was_killed_and_is_continued_late_is_whole(restored: RestoredFeed) -> None:
+    """Its journal was deleted meanwhile; the archive is still here in part only, and is not taken for imported."""
+    restored.archive("a", "b", "d")
+    with pytest.raises(ZeroDivisionError):
+        restored.take(2, started=lambda _: lambda _: 1 / 0)
+    restored.change(update(Table(RUN.name, MetaData(), Column("keep_until"))).values(keep_until="2020-01-01 00:00:00"))
+    assert restored.take(2).is_repeated is False
+    assert restored.here() == ["dea_a", "dea_b", "dea_d"]
+    assert restored.take(2).is_repeated
