@@ -172,6 +172,9 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
     with context.bars(*Progress.get_default_columns()) as bars:
         task = bars.add_task("fetching", total=sum(volume["bytes"] for volume in volumes))
         paths = [_fetch(context.storage, volume, target, lambda n: bars.advance(task, n)) for volume in volumes]
+    # Only now it counts as delivered (portability/retention/erasure_holds.py).
+    with writing(context.engine) as connection:
+        audit.record(connection, "fetch.completed", actor=str(actor), export_id=identifier)
     mark.unlink(missing_ok=True)
     return paths
 

@@ -40,7 +40,7 @@ def reconcile(context: Context, *, dry_run: bool, force: bool, earlier: bool) ->
     document: JSON = {
         "dry_run": dry_run,
         "events": [_view(event) for event in found.events],
-        "inform": sorted({event.export_id for event in inform if event.export_id}),
+        "inform": sorted({event.about for event in inform if event.about}),
         "unusable": list(found.broken),
     }
     context.result(document, lambda: _print(context, found, inform))
@@ -60,8 +60,8 @@ def _print(context: Context, found: Reconciled, inform: Sequence[LostEvent]) -> 
     counts = Counter(event.outcome for event in found.events)
     context.console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     if inform:
-        affected = [(event.export_id, event.action, event.outcome) for event in inform]
+        affected = [(event.about, event.action, event.outcome) for event in inform]
         title = "People to inform: what they heard is not true any more"
-        context.table(title, ("export", "action", "outcome"), affected)
+        context.table(title, ("about", "action", "outcome"), affected)
     for key in found.broken:
         context.note(f"not used, because it is missing or damaged: {key}")

@@ -8,6 +8,7 @@ PortabilityError
   WrongMetadata  ProviderRefused  CopyPending
   BadInput
     WrongTarget  UnknownImport  FeedGap  OlderRevision  UnknownRequest  WrongReturn
+      FeedForked (a FeedGap)
 """
 
 from __future__ import annotations
@@ -151,6 +152,13 @@ class FeedGap(BadInput):
 
     code = "feed_gap"
     default_hint = "import the archives in between first, in their order"
+
+
+class FeedForked(FeedGap):
+    """Another archive of the feed has this place here: the sender's database was restored to an earlier state."""
+
+    code = "feed_forked"
+    default_hint = "undo the imports of the archives that the sender has lost, the last first; then import it again"
 
 
 class OlderRevision(BadInput):

@@ -177,7 +177,7 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
             receipt_text = receipt.signed(own, recipient.receipt_key, volumes=len(said.parcels), code=fault.code)
             # The refusal is the error to report, even if the sender does not accept the receipt.
             with suppress(PortabilityError):
-                job.sender.post_receipt(found.links, receipt_text, is_refusal=True)
+                job.sender.post_receipt(found.links, receipt_text)
         raise
     return Received(unpacked, volumes, said, _receipted(job, found, said), found.links.receipt_url)
 
@@ -288,6 +288,8 @@ class _Job:
         is_done = papers.is_proven(self.target, parcel, nonce) and is_as_announced(path, parcel.plain, self.patience)
         if is_done:
             progress(parcel.sent.size)
+            if parcel.is_sealed:
+                sent.unlink(missing_ok=True)  # an earlier run may have been killed before it did
             return path
         if is_as_announced(sent, parcel.sent, self.patience):
             progress(parcel.sent.size)

@@ -131,6 +131,11 @@ def check_of_address(
     return None
 
 
+def end_all(connection: Connection) -> None:
+    """End every code: after a loss of commits it is not known which of them were used."""
+    connection.execute(update(TABLE).where(TABLE.c.expires_at > now()).values(expires_at=now()))
+
+
 def has_outdated_addresses(connection: Connection) -> bool:
     """Return whether there are codes of addresses that must be deleted now."""
     return connection.scalar(select(TABLE.c.id).where(*_outdated()).limit(1)) is not None

@@ -15,6 +15,7 @@ from portability.api import JSON
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
+from portability.feeds.cursor import cursor_sha256
 
 TABLE, VOLUME = models.feed_archive, models.volume
 REASONS = ("deleted", "out_of_scope", "absent")
@@ -59,6 +60,16 @@ def note(
         "cursor": archive.cursor,
     }
     connection.execute(insert(TABLE).values(**values))
+
+
+def place_of(connection: Connection, feed: Mapping[Any, Any]) -> dict[str, JSON] | None:
+    """Return the last archive of a feed, as the next archive names it; None before the first."""
+    if not feed["number"]:
+        return None
+    named: dict[str, JSON] = {"number": feed["number"], "export": feed["export_id"]}
+    same = (TABLE.c.feed_id == feed["id"], TABLE.c.number == feed["number"])
+    cursor = connection.scalar(select(TABLE.c.cursor).where(*same))
+    return named | ({"cursor_sha256": cursor_sha256(cursor)} if cursor else {})
 
 
 def report(connection: Connection, feed: Mapping[Any, Any]) -> dict[str, JSON]:

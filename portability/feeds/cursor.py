@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ class FeedCursor:
             "iss": issuer,
             "sub": subject,
             "iat": int(datetime.now(UTC).timestamp()),
+            "jti": secrets.token_hex(8),
             "feed": self.feed,
             "number": self.number,
             "export": self.export,
@@ -40,6 +42,11 @@ class FeedCursor:
             "horizon": dict(self.horizon),
         }
         return sign(claims, key, typ=CURSOR_TYPE)
+
+
+def cursor_sha256(token: str) -> str:
+    """Return what names one archive: no other has its cursor, also if a database that was restored writes it again."""
+    return hashlib.sha256(token.encode("ascii")).hexdigest()
 
 
 def maps_sha256(maps: Mapping[str, Mapping[str, str]] | None) -> str:

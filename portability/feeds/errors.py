@@ -25,7 +25,7 @@ class StaleCursor(BadInput):
     """The cursor is not that of the feed's last archive."""
 
     code = "stale_cursor"
-    default_hint = "import the archives after it first, or begin a new feed"
+    default_hint = "import the archives after it, or undo those that the feed does not have; or begin a new feed"
 
 
 class FeedEnded(WrongState):

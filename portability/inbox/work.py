@@ -50,6 +50,12 @@ def postpone(engine: Engine, row: Mapping[Any, Any], code: str, backoff_seconds:
         connection.execute(update(TABLE).where(*_same(row)).values(**later))
 
 
+def note_report(engine: Engine, row: Mapping[Any, Any], report: Mapping[str, Any]) -> None:
+    """Store what a step has done, before it can no longer be found out: the process may be killed in between."""
+    with writing(engine) as connection:
+        connection.execute(update(TABLE).where(*_same(row)).values(report=dict(report)))
+
+
 def settle_receipt(engine: Engine, row: Mapping[Any, Any], state: ReceiptState, code: str | None = None) -> None:
     """Record that the sender has accepted the receipt, or will not."""
     rested = {"lease_until": None, "token": None, "not_before": None, "attempts": 0}

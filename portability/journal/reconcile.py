@@ -24,9 +24,10 @@ from portability.api.errors import PortabilityError
 from portability.api.storages import Storage
 from portability.database import history, models, named_locks
 from portability.database.engine import reading, undone, writing
+from portability.delivery import codes
 from portability.feeds import feeds
 from portability.feeds.errors import FeedEnded, UnknownFeed
-from portability.journal import comparison, images
+from portability.journal import comparison, heard, images
 from portability.journal.comparison import LostPart
 from portability.journal.images import ImageScope
 from portability.people import sessions, subjects
@@ -41,8 +42,7 @@ ERASURE = "erasure.begun"
 FEED, FEED_ENDED = "feed.begun", "feed.ended"
 LOST_ID = "lost_id"
 """In the details of an event that is recorded again: the id that it had."""
-TOLD = frozenset({"request.accepted", "export.ready", "link.issued", "transfer.offered", "authorisation.given"})
-"""Actions that a person heard of: if they are not restored, the person has to be informed."""
+READY = "export.ready"
 
 
 class LossOutcome(StrEnum):
@@ -52,6 +52,8 @@ class LossOutcome(StrEnum):
     """The rows that it is about are as they were."""
     REPEATED = "repeated"
     """The erasure has begun again, or the feed has ended again."""
+    BEHIND = "behind"
+    """The archive is as it was, and its feed does not know it: the next archive follows the one before it."""
     CHANGED = "changed"
     """The database changed the same thing since: a person has to look at both."""
     ERASED = "erased"
@@ -60,6 +62,12 @@ class LossOutcome(StrEnum):
     """Its image is not in the journal, or refers to a row that is lost."""
     NOTED = "noted"
     """It is about no row."""
+
+
+RECORDED = frozenset({LossOutcome.RESTORED, LossOutcome.BEHIND})
+"""Outcomes with which the event is recorded again."""
+UNTRUE = frozenset({LossOutcome.BEHIND, LossOutcome.CHANGED, LossOutcome.MISSING})
+"""Outcomes with which what people heard of the event is not true any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +79,17 @@ class LostEvent:
     action: str
     export_id: str | None
     outcome: LossOutcome
+    about: str | None
+    """The id of what it reports; of an event that was lost at an earlier time only that of an export."""
 
     @classmethod
     def of(cls, event: Mapping[Any, Any], outcome: LossOutcome) -> LostEvent:
-        return cls(event["id"], event["at"], event["action"], event["export_id"], outcome)
+        return cls(event["id"], event["at"], event["action"], event["export_id"], outcome, heard.about(event))
 
     @property
     def must_inform(self) -> bool:
         """Return whether a person heard something that is not true any more."""
-        return self.action in TOLD and self.outcome in {LossOutcome.CHANGED, LossOutcome.MISSING}
+        return self.action in heard.HEARD and self.outcome in UNTRUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,7 @@ def reconcile(
         history.settle(connection, compared)
         if found:
             sessions.end_all(connection)
+            codes.end_all(connection)
             counts = Counter(event.outcome for event in found)
             detail: audit.Detail = {"events": len(found), **{str(outcome): counts[outcome] for outcome in counts}}
             audit.record(connection, ACTION, actor=actor, detail=detail)
@@ -146,8 +157,10 @@ def _restore(connection: Connection, part: LostPart, *, actor: str) -> dict[str,
             outcomes[hashed] = LossOutcome.MISSING
         elif event["action"] == FEED_ENDED:
             outcomes[hashed] = _end_again(connection, event["detail"]["feed"], actor=event["actor"])
+        elif outcomes[hashed] is LossOutcome.RESTORED and _is_behind(connection, event):
+            outcomes[hashed] = LossOutcome.BEHIND
     for hashed, event in part.events.items():
-        if outcomes[hashed] is LossOutcome.RESTORED:
+        if outcomes[hashed] in RECORDED:
             detail: audit.Detail = {**event["detail"], LOST_ID: event["id"]}
             who, about = event["actor"], event["export_id"]
             audit.record(connection, event["action"], actor=who, export_id=about, detail=detail)
@@ -205,6 +218,10 @@ def _erase_again(connection: Connection, whom: Whom | None, ref: str, *, actor: 
     except PortabilityError:
         return LossOutcome.CHANGED
     return LossOutcome.REPEATED
+
+
+def _is_behind(connection: Connection, event: Mapping[Any, Any]) -> bool:
+    return event["action"] == READY and feeds.lacks(connection, event["export_id"])
 
 
 def _end_again(connection: Connection, feed_id: str, *, actor: str) -> LossOutcome:

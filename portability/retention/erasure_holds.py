@@ -113,7 +113,7 @@ def permit(connection: Connection, export_ids: Iterable[str], ground: str, *, ac
 
 
 def _undelivered() -> ColumnElement[bool]:
-    """Return the condition for ready archives of which no one has downloaded every volume."""
+    """Return the condition for ready archives of which no one has every volume."""
     link, claim, sent = models.link, models.link_claim, models.transfer
     joined = claim.join(link, claim.c.link_id == link.c.id)
     done = (link.c.export_id == EXPORT.c.id, claim.c.downloaded_at.is_not(None))
@@ -122,7 +122,7 @@ def _undelivered() -> ColumnElement[bool]:
     volumes = select(func.count()).select_from(VOLUME).where(*stored).scalar_subquery()
     received = select(sent.c.id).where(sent.c.export_id == EXPORT.c.id, sent.c.state == TransferState.DELIVERED)
     fetched = audit.LOG
-    taken = select(fetched.c.entry).where(fetched.c.export_id == EXPORT.c.id, fetched.c.action == "export.fetched")
+    taken = select(fetched.c.entry).where(fetched.c.export_id == EXPORT.c.id, fetched.c.action == "fetch.completed")
     is_delivered = or_(downloaded >= volumes, received.exists(), taken.exists())
     return and_(EXPORT.c.state == ExportState.READY, EXPORT.c.erased_at.is_(None), ~is_delivered)
 

@@ -80,20 +80,30 @@ def take_due(connection: Connection, settings: Settings, due: RowMapping, contac
     if (reason := EndReason.ACCOUNT_CLOSED if is_closed else _refused(connection, row["export_id"])) is not None:
         schedules.end(connection, row, reason, actor="clock")
         return None
+    at, zone = deployment.clock_of(connection), settings.place.zone
+    if earlier := _requested(connection, row, schedules.due_date(row["created_at"], zone, at)):
+        schedules.advance(connection, row, earlier, zone)
+        return None
     checked = acceptance.check(
         **schedules.asked_again(row),
         regimes=settings.laws,
         place=settings.place,
         channel=CHANNEL,
         exporters=exporter_names(settings),
-        at=deployment.clock_of(connection),
+        at=at,
     )
     changed_at = contact.changed_at if contact is not None and settings.needs_approvals else None
     wanted = replace(checked, language=row["language"])
     given = {"actor": schedules.owner(row), "auth": PRESENT, "contact_changed_at": changed_at}
     export_id, _is_new = intake.take(connection, settings, wanted, **given)  # type: ignore[arg-type]  # of three types
-    schedules.advance(connection, row, export_id, settings.place.zone)
+    schedules.advance(connection, row, export_id, zone)
     return export_id
+
+
+def _requested(connection: Connection, row: RowMapping, since: datetime) -> str | None:
+    """Return the copy that a lost history has requested already: `reconcile` brings back exports, not this mark."""
+    own = (subject_locks.of_row(EXPORT, row), EXPORT.c.channel == CHANNEL, EXPORT.c.created_at >= since)
+    return connection.scalar(select(EXPORT.c.id).where(*own).order_by(EXPORT.c.created_at.desc()).limit(1))
 
 
 def _refused(connection: Connection, export_id: str) -> EndReason | None:

@@ -55,6 +55,14 @@ def kept(target: Path, sender: Sender) -> TransferPapers | None:
     return TransferPapers(TransferLinks(identifier, "", sender.own(receipt_url), sender.own(jwks_url)), token, LATE)
 
 
+def is_of(target: Path, transfer: object) -> bool:
+    """Return whether a folder has the papers of this transfer."""
+    try:
+        return bool(orjson.loads((target / OFFER).read_bytes())["id"] == transfer)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def remember(target: Path, papers: TransferPapers) -> None:
     """Store the statement and the addresses; one folder is for one transfer. Raises BadInput."""
     path, links = target / STATEMENT, papers.links

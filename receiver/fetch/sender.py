@@ -123,14 +123,14 @@ class Sender:
                 raise SenderUnavailable(f"the sender does not allow a download: status {response.status_code}")
             return self.own(urljoin(f"{self.url}/volumes/{number}", location))
 
-    def post_receipt(self, links: TransferLinks, receipt: str, *, is_refusal: bool = False) -> None:
-        """Send a receipt, unless the sender has this `received` already. Raises SenderRefused, SenderUnavailable."""
+    def post_receipt(self, links: TransferLinks, receipt: str) -> None:
+        """Send a receipt, unless the sender has it already. Raises SenderRefused, SenderUnavailable."""
         with self.stream(
             "POST", links.receipt_url, headers={"Content-Type": "application/jose"}, content=receipt.encode()
         ) as response:
             if response.status_code > CREATED_OR_LESS:
                 code = _problem_code(response)
-                if code == REPLAYED and not is_refusal:
+                if code == REPLAYED:
                     return  # by a run that was killed before it noted it
                 named = f", code {code}" if code else ""
                 hint = "docs/transfers.md#receipt lists the codes" if code else None

@@ -136,9 +136,6 @@ class _Import:
             report.datasets.append(taken)
         self._delete_gone(job)
         with self._batch() as connection:
-            if self._contents.changes is not None:
-                changes = self._contents.changes
-                feeds.note(connection, write.scope, changes.feed, changes.number, report.export)
             runs.end(connection, write.scope.run)
         return report
 
@@ -175,11 +172,16 @@ class _Import:
                 hint="check the target; after `portability imports undo` or `forget` the target is free",
             )
         check_here(connection, target)
-        if self._is_repeated(connection):
+        newer = runs.newer(connection, target.name, source)
+        scope = MapScope(target.name, contents.issuer, "")
+        place = contents.changes.place if contents.changes else None
+        if place and feeds.is_imported(connection, scope, place, newer):
             return None
         runs.check_newest(connection, target.name, source)
         run = runs.begin(connection, target.name, source, options.journal_days, options.import_id)
-        scope = MapScope(target.name, contents.issuer, run)
+        scope = replace(scope, run=run)
+        if place:
+            feeds.note(connection, scope, place)
         key = options.journal_key
         if key is None:
             if not options.dry_run:
@@ -197,17 +199,8 @@ class _Import:
         ids.write()
         differences, plain = Differences(options.difference), plain_tables(connection)
         narrow = other_types(connection)
-        newer = runs.newer(connection, target.name, source)
         batch = partial(_batch_of_run, self._batch, run)
         return WriteJob(target, scope, cipher, options.on_conflict, batch, differences, plain, narrow, newer)
-
-    def _is_repeated(self, connection: Connection) -> bool:
-        changes = self._contents.changes
-        if changes is None:
-            return False
-        scope = MapScope(self._target.name, self._contents.issuer, "")
-        place = (changes.feed, changes.number, self._report.export, changes.after_export)
-        return feeds.is_imported(connection, scope, *place)
 
 
 @contextmanager

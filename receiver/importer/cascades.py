@@ -1,4 +1,7 @@
-"""Finds rows that need a row: its deletion would delete or change them, or make the commit fail, by a foreign key."""
+"""Finds rows that need a row: its deletion would delete or change them, or make the commit fail, by a foreign key.
+
+And rows that need another that is not there.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,40 @@ _SQLITE = text("""
 """)
 
 
+_DEFERRED = text("""
+    SELECT f."from", lower(f."table"), coalesce(f."to", 'id')
+    FROM sqlite_master AS m JOIN pragma_foreign_key_list(m.name) AS f
+    WHERE m.type = 'table' AND lower(m.name) = :name AND m.sql LIKE '%deferr%'
+    AND f.id NOT IN (SELECT id FROM pragma_foreign_key_list(m.name) WHERE seq > 0)
+""")
+
+
+def dangling(connection: Connection, of: Table, identifiers: Collection[str]) -> set[str]:
+    """Return the rows whose foreign key leads to no row; on PostgreSQL their statement fails.
+
+    On SQLite a key that is deferred fails at the commit, which could not say which row it is. Only keys of one column
+    are looked at.
+    """
+    found: set[str] = set()
+    for link, name, to in connection.execute(_DEFERRED, {"name": of.name}).all() if _is_sqlite(connection) else ():
+        own, other = table(of.name, column("id", Text), column(link)), table(name, column(to)).alias("referred")
+        lacks = ~exists().where(other.c[to] == own.c[link])
+        query = select(own.c.id).where(among(connection, own.c.id, identifiers), own.c[link].is_not(None), lacks)
+        found.update(connection.scalars(query))
+    return found
+
+
+def _is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
 def needed_here(connection: Connection, of: Table, identifiers: Collection[str]) -> set[str]:
     """Return the rows of `of` to which rows of the platform refer that no import has made.
 
     On SQLite also those to which any row refers by a key that has no action: if the key is deferred, no statement fails
     but the commit.
     """
-    keys = _POSTGRESQL if connection.dialect.name == "postgresql" else _SQLITE
+    keys = _SQLITE if _is_sqlite(connection) else _POSTGRESQL
     found: set[str] = set()
     for place, name, link, acts in connection.execute(keys, {"name": of.name}).all():
         referring = table(name, column(link, Text), column("id", Text), schema=place)

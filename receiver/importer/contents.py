@@ -182,7 +182,7 @@ class Contents:
             self.export = _closing(_json(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags)))
             if bag.CHANGES in tags:
                 document = _json(bag.CHANGES, _tag_file(folder, bag.CHANGES, tags))
-                self.changes = FeedChanges.parse(document, folder, tags)
+                self.changes = FeedChanges.parse(document, self._export_id, folder, tags)
 
     def _check_whole(self) -> None:
         if not self.export:

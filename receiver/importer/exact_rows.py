@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, Insert, Table, Update, delete
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from receiver.importer.cascades import needed_here
+from receiver.importer.cascades import dangling, needed_here
 from receiver.importer.faults import BadTarget
 from receiver.importer.stored_rows import UnreadableValue, read_rows, stored_rows
 from receiver.importer.values import Reason, is_same
@@ -60,6 +60,7 @@ def written_rows(
                 write(part)
                 stored = read_rows(connection, table, part)
                 changed = _changed(table, part, stored, narrow)
+                changed |= dict.fromkeys(dangling(connection, table, part), RowRefusal(None, Reason.CONSTRAINT))
                 if changed:
                     savepoint.rollback()
         except (DBAPIError, connection.dialect.loaded_dbapi.Error, UnreadableValue) as error:

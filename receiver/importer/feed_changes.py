@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,30 +13,27 @@ from receiver.importer.faults import BadArchive
 from receiver.importer.lines import records
 from receiver.importer.payload import ArchivedPiece
 from receiver.importer.values import Reason
+from receiver.ledger.feeds import FeedPlace, FeedPoint
 
 
 @dataclass(frozen=True, slots=True)
 class FeedChanges:
     """The place of an archive in its feed, and the tombstones of what is gone since the archive before."""
 
-    feed: str
-    number: int
-    after_export: str | None
-    """The export of the archive before; None: this is the first archive."""
+    place: FeedPlace
     tombstones: Mapping[tuple[str, str], ArchivedPiece]
     """By exporter and dataset."""
 
     @classmethod
-    def parse(cls, document: Mapping[str, Any], folder: Path, tags: Mapping[str, str]) -> FeedChanges:
-        """Read changes.json of an unpacked volume, whose tag manifest is `tags`. Raises BadArchive."""
-        feed, number, after = document.get("feed"), document.get("number"), document.get("after")
-        listed = document.get("tombstones")
+    def parse(cls, document: Mapping[str, Any], export: str, folder: Path, tags: Mapping[str, str]) -> FeedChanges:
+        """Read changes.json of an unpacked volume of an export, whose tag manifest is `tags`. Raises BadArchive."""
+        feed, number, listed = document.get("feed"), document.get("number"), document.get("tombstones")
         if not isinstance(feed, str) or type(number) is not int or number < 1 or not isinstance(listed, list):
             raise BadArchive(f"{bag.CHANGES} lacks a property, or has one of another type")
-        export = after.get("export") if isinstance(after, Mapping) else None
-        if (number > 1) is not isinstance(export, str):
-            raise BadArchive(f"{bag.CHANGES} does not say which archive it follows")
-        return cls(feed, number, export, dict(_pieces(listed, folder, tags)))
+        cursor = document.get("cursor")
+        here = FeedPoint(number, export, _sha256(cursor) if isinstance(cursor, str) else None)
+        place = FeedPlace(feed, here, _after(document.get("after"), number - 1))
+        return cls(place, dict(_pieces(listed, folder, tags)))
 
     def keys(self, exporter: str, dataset: str) -> Iterator[Mapping[str, Any]]:
         """Yield the keys of the tombstones of a dataset. Raises BadArchive."""
@@ -45,6 +43,19 @@ class FeedChanges:
             if not isinstance(key, Mapping):
                 raise BadArchive(f"{piece.path.name} has a line that is not a tombstone")
             yield key
+
+
+def _after(named: Any, number: int) -> FeedPoint | None:  # noqa: ANN401  # JSON of a stranger
+    """Return the archive before, as changes.json names it; None: this is the first archive. Raises BadArchive."""
+    before = named if isinstance(named, Mapping) else {}
+    export, cursor = before.get("export"), before.get("cursor_sha256")
+    if (number > 0) is not isinstance(export, str) or not isinstance(cursor, str | None):
+        raise BadArchive(f"{bag.CHANGES} does not say which archive it follows")
+    return FeedPoint(number, export, cursor) if export else None
+
+
+def _sha256(cursor: str) -> str:
+    return hashlib.sha256(cursor.encode()).hexdigest()
 
 
 def _pieces(

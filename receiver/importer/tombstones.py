@@ -58,11 +58,13 @@ def _delete(
         taken.conflict(ConflictingRecord(name, ()))
         taken.kept += 1
         del gone[name]
-    entries = [RowEntry(name, "deleted", {}, _without_file(row), {}, forms.get(name, {})) for name, row in gone.items()]
+    entries = [RowEntry(name, "deleted", {}, row, {}, forms.get(name, {})) for name, row in gone.items()]
+    # An import that was killed has deleted these rows, and maybe not their files.
+    earlier = journal.deleted([name for name in local if name not in rows])
     journal.add(entries, gone)
     ids.note_deleted(table.name, gone)
     taken.deleted += len(gone)
-    return [row[STORAGE_KEY] for row in gone.values() if row.get(STORAGE_KEY)]
+    return [row[STORAGE_KEY] for row in (*gone.values(), *earlier.values()) if row.get(STORAGE_KEY)]
 
 
 def _gone(
@@ -81,11 +83,6 @@ def _gone(
                 taken.kept += 1
                 continue
         yield identifier, row
-
-
-def _without_file(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what undoing restores: the file is deleted at once, as it is gone at the sender."""
-    return {name: None if name == STORAGE_KEY else value for name, value in row.items()}
 
 
 def _delete_files(job: ImportJob, table: Table, keys: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ journal: after a kill the same command continues.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -84,8 +84,11 @@ def undo(
     storage: Storage | None = None,
     dry_run: bool = False,
     progress: Callable[[int], object] = lambda _: None,
+    ending: Callable[[UndoReport], object] = lambda _: None,
 ) -> UndoReport:
-    """Undo an import in a database of `opened`. `progress` is called with a number of entries.
+    """Undo an import in a database of `opened`.
+
+    `progress` is called with a number of entries; `ending` with the whole report, before the import is forgotten.
 
     Raises: UnknownImport if there is no such import, its journal is deleted, or another key made it; FeedGap if a later
     archive of its feed is imported.
@@ -96,10 +99,12 @@ def undo(
             feeds.check_last(connection, import_id)
             report = UndoReport(import_id, target, dry_run=dry_run)
             key.cipher(connection, target)  # another key is an error before anything is changed
-            runs.begin_undo(connection, import_id)
+            for name, count in runs.begin_undo(connection, import_id).items():
+                setattr(report, name, count)
         work = _Undo(batch, report, key, storage)
         while work.step():
             progress(BATCH)
+        ending(report)
         with batch() as connection:
             work.forget_run(connection)
     return report
@@ -129,7 +134,7 @@ class _Undo:
 
     def step(self) -> bool:
         """Undo the newest entries; returns whether there were any."""
-        orphans: list[str] = []
+        orphans: dict[int, str] = {}
         with self._batch() as connection:
             cipher = self._key.cipher(connection, self._report.target)
             query = select(CHANGE).where(CHANGE.c.run == self._report.import_id).order_by(CHANGE.c.seq.desc())
@@ -143,10 +148,14 @@ class _Undo:
                 if self._undo(connection, entry, cipher.open(entry.sealed), rows, orphans)
             }
             undone -= self._delete(connection, entries, rows)
-            connection.execute(delete(CHANGE).where(CHANGE.c.seq.in_(undone)))
+            # A kill before its file is deleted leaves the entry.
+            connection.execute(delete(CHANGE).where(CHANGE.c.seq.in_(undone - orphans.keys())))
+            self._note(connection)
         # After the commit: a row never leads to a file that is deleted.
         with self._batch() as connection:
-            self._delete_files(connection, orphans)
+            self._delete_files(connection, orphans.values())
+            connection.execute(delete(CHANGE).where(CHANGE.c.seq.in_(undone & orphans.keys())))
+            self._note(connection)
         if entries:
             self._before = entries[-1].seq
         return bool(entries)
@@ -169,40 +178,49 @@ class _Undo:
         entry: Row[Any],
         values: Mapping[str, Values],
         rows: Rows,
-        orphans: list[str],
+        orphans: dict[int, str],
     ) -> bool:
-        """Undo one entry, in `rows` too; returns whether it is done, and not kept because of a later change."""
+        """Undo one entry, in `rows` too; returns whether it is done, and not kept because of a later change.
+
+        `orphans` gets the file of the entry, which may have no row any more. An undo that was killed may have restored
+        some values: those are as they were before.
+        """
         table, place = schema.metadata.tables[entry.name], (entry.name, entry.local_id)
         row = rows[place]
         if entry.action == "deleted":
             return self._put_back(connection, entry, values, rows)
-        if row is None or entry.action == "seen":
+        if entry.action == "seen":
             return True
         after, before = values["after"], values["before"]
-        edited = tuple(name for name, value in after.items() if not is_same(table.c[name], row[name], value))
+        if key := after.get(STORAGE_KEY):
+            orphans[entry.seq] = key
+        if row is None:
+            return True
+        left = {name: value for name, value in before.items() if not is_same(table.c[name], row[name], value)}
+        kept = after.keys() - (before.keys() - left.keys())
+        edited = tuple(name for name in after if name in kept and not is_same(table.c[name], row[name], after[name]))
         if entry.action == "new":
             if edited:
                 return self._keep(entry, edited)
             rows[place] = None
             self._report.removed += 1
         else:
-            restored = {name: value for name, value in before.items() if name not in edited}
+            restored = {name: value for name, value in left.items() if name not in edited}
             change = update(table).where(table.c.id == entry.local_id)
-            left = _not_written(connection, table, change, entry.local_id, restored, values.get("forms", {}))
-            if restored.keys() - left:
-                row.update({name: value for name, value in restored.items() if name not in left})
+            refused = _not_written(connection, table, change, entry.local_id, restored, values.get("forms", {}))
+            if restored.keys() - refused:
+                row.update({name: value for name, value in restored.items() if name not in refused})
                 self._report.restored += 1
-            if edited or left:
-                return self._keep(entry, (*edited, *left))
-        if after.get(STORAGE_KEY):
-            orphans.append(after[STORAGE_KEY])
+            if edited or refused:
+                return self._keep(entry, (*edited, *refused))
         return True
 
     def _put_back(self, connection: Connection, entry: Row[Any], values: Mapping[str, Values], rows: Rows) -> bool:
         """Insert a deleted row again, without its file; a row that was made here since then stays."""
         if rows[entry.name, entry.local_id] is not None:
             return self._keep(entry, ())
-        table, before, forms = schema.metadata.tables[entry.name], values["before"], values.get("forms", {})
+        table, forms = schema.metadata.tables[entry.name], values.get("forms", {})
+        before = {name: None if name == STORAGE_KEY else value for name, value in values["before"].items()}
         if _not_written(connection, table, insert(table), entry.local_id, before, forms):
             return self._keep(entry, ())
         made = (ID.c.target == entry.target, ID.c.issuer == entry.issuer, ID.c.name == entry.name)
@@ -219,7 +237,12 @@ class _Undo:
             self._report.kept.append(KeptRow(entry.name, entry.local_id, tuple(edited), entry.action))
         return False
 
-    def _delete_files(self, connection: Connection, keys: Sequence[str]) -> None:
+    def _note(self, connection: Connection) -> None:
+        """Note the counts for a run that continues; conflicts stay in the journal, and are counted again."""
+        counts = {name: getattr(self._report, name) for name in ("removed", "restored", "files")}
+        runs.note_undone(connection, self._report.import_id, counts)
+
+    def _delete_files(self, connection: Connection, keys: Iterable[str]) -> None:
         """Delete files to which no row leads any more."""
         for key in dict.fromkeys(keys):
             of = [table for table in schema.metadata.tables.values() if STORAGE_KEY in table.c]
@@ -227,15 +250,7 @@ class _Undo:
                 connection.execute(select(table.c.id).where(table.c[STORAGE_KEY] == key)).first() for table in of
             )
             if self._storage is not None and not in_use:
-                self._report.files += 1
-                if not self._report.dry_run:
-                    self._remove(self._storage, key)
-
-    def _remove(self, storage: Storage, key: str) -> None:
-        try:
-            storage.delete(key)
-        except ObjectMissing:
-            self._report.files -= 1
+                self._report.files += _removed(self._storage, key, dry_run=self._report.dry_run)
 
     def forget_run(self, connection: Connection) -> None:
         """Delete the run and its ids; the ids of rows that stay remain, so that a later import finds them."""
@@ -251,6 +266,18 @@ class _Undo:
         connection.execute(delete(ID).where(ID.c.run == run))
         if staying:
             connection.execute(insert(ID), staying)
+
+
+def _removed(storage: Storage, key: str, *, dry_run: bool) -> bool:
+    """Delete a file, or look at it in a dry run; returns whether it was there. Raises StorageError."""
+    try:
+        if dry_run:
+            storage.stat(key)
+        else:
+            storage.delete(key)
+    except ObjectMissing:
+        return False
+    return True
 
 
 def _not_written(

@@ -177,19 +177,28 @@ def import_(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
 
 def undo_import(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
     """Undo an import; its report lists the rows that stay. Raises BadTarget, StorageError, WrongState."""
+    reports = [row["report"] or {}]
+
+    def note(undone: UndoReport) -> None:
+        reports.append({**reports[0], "undone": undone.as_json()})
+        work.note_report(service.engine, row, reports[-1])
+
     try:
-        undone = _undo(service, row["import_id"], JournalKey.at(service.journal_key, make=False))
+        _undo(service, row["import_id"], JournalKey.at(service.journal_key, make=False), note)
     except PortabilityError as fault:
         if fault.retryable or isinstance(fault, REPEATED):
             raise
         _end(service, row, ReceivedState.IMPORTED, columns={"error_code": fault.code, "ended_at": row["ended_at"]})
     else:
-        found = undone.as_json() if undone is not None else None
-        _end(service, row, ReceivedState.UNDONE, columns={"report": {**(row["report"] or {}), "undone": found}})
+        # Without a note a process that was killed has undone it, and its report is in the row.
+        _end(service, row, ReceivedState.UNDONE, columns={"report": reports[-1]})
 
 
 def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
-    """Send the receipt of what was decided. Raises SenderRefused, SenderUnavailable, NoSigningKey."""
+    """Send the receipt of what was decided. Raises SenderRefused, SenderUnavailable, NoSigningKey.
+
+    There is one receipt of a received transfer, with one id: a process that was killed may have sent it.
+    """
     said = StoredStatement(service.audience, row["sender_issuer"], row["sent_id"], row["statement"])
     codes = {
         ReceivedState.DECLINED: row["reason"],
@@ -198,10 +207,11 @@ def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> N
     }
     code = codes.get(ReceivedState(row["state"]))
     proof = None if code else row["possession"]
-    token = receipt.signed(said, service.receipt_key(), volumes=row["volumes"], possession=proof, code=code)
+    about = {"volumes": row["volumes"], "possession": proof, "code": code, "jti": f"{row['id']}.{row['state']}"}
+    token = receipt.signed(said, service.receipt_key(), **about)
     links = TransferLinks(row["sent_id"], "", row["receipt_url"], "")
     with Sender(row["receipt_url"], checked_client(service.client, row["receipt_url"])) as sender:
-        sender.post_receipt(links, token, is_refusal=code is not None)
+        sender.post_receipt(links, token)
     work.settle_receipt(service.engine, row, ReceiptState.SENT, code)
 
 
@@ -265,13 +275,18 @@ def _send_back(service: ReceivingService, row: RowMapping, fault: PortabilityErr
     _end(service, row, ReceivedState.FETCHED, detail={"code": fault.code}, columns=columns)
 
 
-def _undo(service: ReceivingService, import_id: str, key: JournalKey) -> UndoReport | None:
-    """Undo an import; None: it was undone before, or nothing was imported."""
+def _undo(
+    service: ReceivingService,
+    import_id: str,
+    key: JournalKey,
+    ending: Callable[[UndoReport], object] = lambda _: None,
+) -> None:
+    """Undo an import, unless it was undone before, or nothing was imported."""
     with opened(service.into, make=False) as engine:
         with engine.begin() as connection:
             if runs.state_of(connection, import_id) is None:
-                return None
-        return undo(engine, import_id, key, storage=service.storage())
+                return
+        undo(engine, import_id, key, storage=service.storage(), ending=ending)
 
 
 def _run_id(row: Mapping[Any, Any]) -> str:

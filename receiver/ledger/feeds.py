@@ -2,49 +2,118 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, and_, delete, insert, select
 
-from receiver.faults import FeedGap
+from receiver.faults import FeedForked, FeedGap
 from receiver.ledger.identifiers import MapScope
-from receiver.ledger.tables import FEED
+from receiver.ledger.tables import FEED, RUN
 
 
-def is_imported(
-    connection: Connection, scope: MapScope, feed: str, number: int, export: str, after_export: str | None
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class FeedPoint:
+    """One archive of a feed. Its number names several, once the sender's database was restored to an earlier state."""
+
+    number: int
+    export: str
+    cursor_sha256: str | None
+    """Of its cursor, which no other archive has; None: an earlier release has not stated or stored it."""
+
+    def is_same(self, other: FeedPoint) -> bool:
+        """Return whether both are one archive."""
+        if self.cursor_sha256 and other.cursor_sha256:
+            return self == other
+        return (self.number, self.export) == (other.number, other.export)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlace:
+    """The place of an archive in its feed."""
+
+    feed: str
+    here: FeedPoint
+    after: FeedPoint | None
+    """The archive that it follows; None: it is the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Imported:
+    """An archive of a feed that is imported, or was begun to be."""
+
+    point: FeedPoint
+    run: str
+    is_running: bool
+
+
+def is_imported(connection: Connection, scope: MapScope, place: FeedPlace, newer: Collection[str]) -> bool:
     """Return whether an archive of a feed is imported already, and check that it is the next otherwise.
 
-    Raises: FeedGap if archives are missing before it, or if it follows another archive than the last one here.
+    `newer` are the imports of archives of a later time. Raises: FeedGap if archives are missing before it; FeedForked
+    if another archive is here in its place.
     """
-    last = _last(connection, scope, feed)
-    here = 0 if last is None else last["number"]
-    if number <= here:
-        same = (*_mine(scope, feed), FEED.c.number == number)
-        if connection.scalar(select(FEED.c.export).where(*same)) != export:
-            raise FeedGap(
-                f"another archive {number} of feed {feed} is imported here",
-                hint="the sender has lost its place: ask for a new feed",
-            )
-        return True
-    if number != here + 1:
-        raise FeedGap(f"archive {number} of feed {feed} does not follow: the last archive imported here is {here}")
-    if last is not None and last["export"] != after_export:
+    before: FeedPoint | None = None
+    known = _known(connection, scope, place.feed)
+    for number, one in enumerate(known):
+        if one.point.is_same(place.here):
+            return not one.is_running
+        if _follows(place, before):
+            raise _forked(place, known[number:], newer)
+        before = one.point
+    if known and known[-1].is_running:
         raise FeedGap(
-            f"archive {number} of feed {feed} follows another archive {here} than the one imported here",
-            hint="the sender has lost its place: ask for a new feed",
+            f"archive {known[-1].point.number} of feed {place.feed} is imported here in part",
+            hint=f"import it again first, or undo import {known[-1].run}",
         )
+    if not _follows(place, before):
+        raise _gap(place, before)
     return False
 
 
-def note(connection: Connection, scope: MapScope, feed: str, number: int, export: str) -> None:
-    """Note that an archive of a feed is imported whole; another process may have done it for the same run."""
-    same = (*_mine(scope, feed), FEED.c.number == number, FEED.c.run == scope.run)
-    if connection.scalar(select(FEED.c.run).where(*same)) is not None:
-        return
-    fixed = {"target": scope.target, "issuer": scope.issuer, "feed": feed}
-    connection.execute(insert(FEED).values(**fixed, number=number, export=export, run=scope.run))
+def _follows(place: FeedPlace, before: FeedPoint | None) -> bool:
+    """Return whether an archive follows the one before; None: it has to be the first."""
+    if before and place.after:
+        return before.is_same(place.after)
+    return before is place.after
+
+
+def _forked(place: FeedPlace, others: Sequence[_Imported], newer: Collection[str]) -> FeedForked:
+    other, number = others[0], place.here.number
+    runs = ", ".join(one.run for one in reversed(others))
+    part = " in part" if other.is_running else ""
+    hint = (
+        f"the sender has lost that archive: `portability imports undo` {runs}, in this order, then import this archive"
+    )
+    if other.run in newer:
+        hint = "the sender has lost this archive, and the archive here is of a later time: leave it"
+    return FeedForked(
+        f"another archive {number} of feed {place.feed} is imported here{part}: import {other.run}", hint=hint
+    )
+
+
+def _gap(place: FeedPlace, last: FeedPoint | None) -> FeedGap:
+    feed, number, here = place.feed, place.here.number, last.number if last else 0
+    if number > here + 1:
+        return FeedGap(f"archive {number} of feed {feed} does not follow: the last archive imported here is {here}")
+    return FeedGap(
+        f"archive {number} of feed {feed} follows another archive {number - 1} than the one imported here",
+        hint=f"import the archive {number - 1} that it follows first; if the sender has lost it, begin a new feed",
+    )
+
+
+def note(connection: Connection, scope: MapScope, place: FeedPlace) -> None:
+    """Note that the import of an archive has begun or continues: it is here in part until its run has ended."""
+    values = {
+        "feed": place.feed,
+        **asdict(place.here),
+        "target": scope.target,
+        "issuer": scope.issuer,
+        "run": scope.run,
+    }
+    connection.execute(delete(FEED).where(*_mine(scope, place.feed), FEED.c.number == place.here.number))
+    connection.execute(insert(FEED).values(**values))
 
 
 def check_last(connection: Connection, run: str) -> None:
@@ -64,9 +133,13 @@ def forget(connection: Connection, run: str) -> None:
     connection.execute(delete(FEED).where(FEED.c.run == run))
 
 
-def _last(connection: Connection, scope: MapScope, feed: str) -> RowMapping | None:
-    query = select(FEED.c.number, FEED.c.export).where(*_mine(scope, feed)).order_by(FEED.c.number.desc()).limit(1)
-    return connection.execute(query).mappings().one_or_none()
+def _known(connection: Connection, scope: MapScope, feed: str) -> Sequence[_Imported]:
+    """Return the archives of a feed that are here, in their order."""
+    # Not by its state: the journal of an import that did not end may have expired.
+    is_running = and_(RUN.c.id.is_not(None), RUN.c.ended_at.is_(None)).label("is_running")
+    columns = (FEED.c.number, FEED.c.export, FEED.c.cursor_sha256, FEED.c.run, is_running)
+    query = select(*columns).outerjoin(RUN, RUN.c.id == FEED.c.run).where(*_mine(scope, feed)).order_by(FEED.c.number)
+    return [_Imported(FeedPoint(*row[:3]), row.run, bool(row.is_running)) for row in connection.execute(query)]
 
 
 def _mine(scope: MapScope, feed: str) -> Any:  # noqa: ANN401  # conditions

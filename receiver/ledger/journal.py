@@ -35,7 +35,7 @@ class RowEntry:
     base: Values
     """What the archive brought; of a new row it is stored only if `after` has other values."""
     before: Values
-    """The local values that were replaced."""
+    """The local values that were replaced; of a deleted row all."""
     after: Values
     """The values that the row has now: all of a new row, else those that were replaced."""
     forms: Values = field(default_factory=dict)
@@ -60,6 +60,13 @@ class RowJournal:
         """Return the rows that these imports were the last to bring, change or delete."""
         found = self._last(CHANGE.c.run, local) if runs else {}
         return frozenset(identifier for identifier, run in found.items() if run in runs)
+
+    def deleted(self, local: Collection[str]) -> dict[str, Values]:
+        """Return the values of the rows that an import of this issuer was the last to touch, and has deleted."""
+        actions = self._last(CHANGE.c.action, local)
+        gone = [identifier for identifier, action in actions.items() if action == "deleted"]
+        found = self._last(CHANGE.c.sealed, gone)
+        return {identifier: self._cipher.open(content)["before"] for identifier, content in found.items()}
 
     def _last(self, column: ColumnElement[Any], local: Collection[str]) -> dict[str, Any]:
         """Return a column of the last entry of this issuer, by row."""

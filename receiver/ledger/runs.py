@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
 from portability.api.errors import BadInput
@@ -105,9 +106,16 @@ def _is_followed(connection: Connection, identifier: str) -> bool:
     return connection.scalar(query.limit(1)) is not None
 
 
-def begin_undo(connection: Connection, identifier: str) -> None:
-    """Stop the import of a run, if it still runs, at its next batch."""
+def begin_undo(connection: Connection, identifier: str) -> Mapping[str, int]:
+    """Stop the import of a run, if it still runs, at its next batch; returns what was undone of it before a kill."""
     connection.execute(update(RUN).where(RUN.c.id == identifier).values(state=UNDOING))
+    counted = connection.scalar(select(RUN.c.undone).where(RUN.c.id == identifier))
+    return dict(orjson.loads(counted or "{}"))
+
+
+def note_undone(connection: Connection, identifier: str, counts: Mapping[str, int]) -> None:
+    """Note what is undone of a run, in the transaction of its batch."""
+    connection.execute(update(RUN).where(RUN.c.id == identifier).values(undone=orjson.dumps(counts).decode()))
 
 
 def end(connection: Connection, identifier: str) -> None:
@@ -131,7 +139,8 @@ def listed(connection: Connection) -> Sequence[Row[Any]]:
     if not exist(connection):
         return []
     sweep(connection)
-    columns = [column for column in RUN.c if column is not RUN.c.read_at]  # an earlier release has made no such column
+    later = (RUN.c.read_at, RUN.c.undone)  # an earlier release has made no such columns
+    columns = [column for column in RUN.c if column not in {*later}]
     return connection.execute(select(*columns).order_by(RUN.c.began_at.desc(), RUN.c.id)).all()
 
 

@@ -45,6 +45,7 @@ RUN = Table(
     Column("ended_at", UtcTime),
     Column("keep_until", UtcTime, nullable=False, comment="the journal is deleted then"),
     Column("read_at", UtcTime, comment="when the export began: its values are of that time; NULL: unknown"),
+    Column("undone", Text, comment="counts of an undo that has not ended, as JSON"),
 )
 KEY = Table(
     "portability_import_key",
@@ -91,9 +92,10 @@ FEED = Table(
     Column("target", Text, primary_key=True),
     Column("issuer", Text, primary_key=True),
     Column("feed", String(64), primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False, comment="of an archive that is imported whole"),
+    Column("number", Integer, primary_key=True, autoincrement=False, comment="of an archive"),
     Column("export", Text, nullable=False),
-    Column("run", String(32), nullable=False, comment="the import"),
+    Column("run", String(32), nullable=False, comment="its import; while it runs, the archive is here in part"),
+    Column("cursor_sha256", String(64), comment="of its cursor; NULL: unknown"),
 )
 
 
@@ -113,7 +115,8 @@ def create(connection: Connection) -> None:
     present = inspect(connection).get_table_names(SCHEMA if place else None)
     if not {table.name for table in metadata.tables.values()} <= set(present):
         metadata.create_all(connection)  # asks for each table by itself
-    _add_column(connection, RUN.c.read_at, place)
+    for column in (RUN.c.read_at, RUN.c.undone, FEED.c.cursor_sha256):
+        _add_column(connection, column, place)
     for name in _EARLIER_INDEXES:
         connection.execute(text(f"DROP INDEX IF EXISTS {place}{name}"))
 

@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey
 
 from portability.safe_http import SafeHttpClient
 from receiver.faults import CopyPending, ProviderRefused, SenderUnavailable
+from receiver.fetch import papers
 from receiver.fetch.checked_client import checked_client
 from receiver.pulls import asking, proofs, records
 from receiver.pulls.asking import PullingProvider
@@ -44,9 +45,15 @@ class PullAccess:
         self._key = ECKey.import_key(dict(record.key)) if record.key else None
         self.base = f"{record.server.resource.rstrip('/')}{PATH}"
 
-    def save(self, copy: str | None, *, fetched: int = 0) -> None:
-        """Store which copy is being fetched, and how many more were."""
-        self.record = replace(self.record, copy=copy, fetched=self.record.fetched + fetched)
+    def save(self, copy: str | None) -> None:
+        """Store which copy is being fetched."""
+        self.record = replace(self.record, copy=copy)
+        records.save(self._folder, self.record)
+
+    def count(self) -> None:
+        """Store that the copy was fetched; each counts once."""
+        copy, more = self.record.copy, int(self.record.copy != self.record.last)
+        self.record = replace(self.record, copy=None, last=copy, fetched=self.record.fetched + more)
         records.save(self._folder, self.record)
 
     def headers(self, method: str, url: str) -> Mapping[str, str]:
@@ -67,9 +74,9 @@ class PullAccess:
             records.save(self._folder, self.record)
         return self.record.granted or granted
 
-    def current(self, *, only_changes: bool = False) -> Mapping[str, Any]:
-        """Start a copy, or return that which is under way. Raises ProviderRefused, SenderUnavailable."""
-        if self.record.copy and (found := self._followed()):
+    def current(self, target: Path, *, only_changes: bool = False) -> Mapping[str, Any]:
+        """Start a copy for a folder, or return that which is under way. Raises ProviderRefused, SenderUnavailable."""
+        if self.record.copy and (found := self._followed(target)):
             return found
         url = f"{self.base}?changes=true" if only_changes else self.base
         answer = self.client.post(url, b"", headers=self.headers("POST", self.base))
@@ -80,15 +87,20 @@ class PullAccess:
         self.save(identifier)
         return found
 
-    def _followed(self) -> Mapping[str, Any]:
-        """Return the copy that an earlier run has begun; empty: it is over, and the next can be started."""
+    def _followed(self, target: Path) -> Mapping[str, Any]:
+        """Return the copy that an earlier run has begun; empty: it is over, and the next can be started.
+
+        An earlier run may have been killed after the receipt: in its folder it ends, and for another folder it is over.
+        """
         answer = self.client.get(self.url, headers=self.headers("GET", self.url))
         if answer.status == NOT_FOUND:  # the provider has lost it with its last commits, or has deleted its record
             self.save(None)
             return {}
         found = asking.checked(answer.status, answer.body, 200)
-        if has_gone(found):  # an earlier run was killed after the receipt
-            self.save(None, fetched=1)
+        sent = found.get("transfer")
+        is_here = isinstance(sent, Mapping) and papers.is_of(target, sent.get("id"))
+        if has_gone(found) or (found.get("state") == DELIVERED and not is_here):
+            self.count()
             return {}
         return found
 
@@ -132,7 +144,7 @@ def fetch(
     Raises: CopyPending after `patience_seconds`, ProviderRefused, and what `receive` raises.
     """
     give_up_at = time.monotonic() + patience_seconds
-    while str((state := access.current(only_changes=only_changes)).get("state")) in PENDING:
+    while str((state := access.current(target, only_changes=only_changes)).get("state")) in PENDING:
         if time.monotonic() >= give_up_at:
             raise CopyPending(f"the copy {access.record.copy} is not ready: its state is {state['state']}")
         pause(POLL_SECONDS)
@@ -145,5 +157,5 @@ def fetch(
     client = checked_client(access.client, access.url)
     client.auth = BoundRequests(access)
     received = receive(access.url, target, party, began=began, client=client)
-    access.save(None, fetched=1)
+    access.count()
     return received

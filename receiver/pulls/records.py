@@ -57,6 +57,8 @@ class PullRecord:
     """The copy that is being fetched."""
     fetched: int = 0
     """How many copies were fetched."""
+    last: str | None = None
+    """The last of them."""
     ended_at: str | None = None
 
     def view(self) -> dict[str, JSON]:

@@ -7,17 +7,23 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
 import pytest
-from handmade import CREATED, table, unpacked_archive
+from faults import Killed
+from handmade import CREATED, content, table, unpacked_archive
 from importing import KEY, import_as, undone
 from sqlalchemy import Engine, create_engine
 
 from exporters.reference import schema
+from portability.storage.local import LocalStorage
 from receiver.binding.target import ImportTarget
 from receiver.faults import UnknownImport
+from receiver.importer import tombstones
+from receiver.importer import undo as undo_module
 from receiver.importer.database import opened
 from receiver.importer.report import ImportReport
 from receiver.importer.undo import UndoReport, undo
+from receiver.importer.values import Reason
 from receiver.ledger import runs
 from receiver.ledger.merge import OnConflict
 
@@ -99,6 +105,79 @@ def test_an_import_that_is_undone_while_it_runs_ends(tmp_path: Path, receiving: 
 
     assert [report.removed for report in reports] == [1]
     assert selected(receiving, "SELECT id FROM contacts UNION SELECT id FROM deals") == []
+
+
+def test_a_file_of_a_deleted_row_is_deleted_after_a_kill(
+    tmp_path: Path, receiving: Engine, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is gone with the first run, and the second finds its file; undoing brings back the row alone."""
+    storage = LocalStorage(tmp_path / "files")
+    place = ImportTarget(tenant="ten_a")
+    recording = {"id": "rec_1", "tenant_id": "ten_x", "call_id": "cal_1", "created_at": CREATED, "file": "rec_1.wav"}
+    sound = ("calls/recordings/rec_1.wav", b"sound", content("recordings", file="rec_1.wav"))
+    import_as(feed_archive(tmp_path / "1", table("recordings", recording), sound), empty_url, place, storage=storage)
+    second = feed_archive(tmp_path / "2", table("contacts", exporter="crm"), after="e1", gone="rec_1")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(tombstones, "_delete_files", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            import_as(second, empty_url, place, storage=storage)
+    assert selected(receiving, "SELECT id FROM recordings") == []
+    assert len(list(storage.list())) == 1
+    report = import_as(second, empty_url, place, storage=storage)
+
+    assert list(storage.list()) == []
+    assert undone(empty_url, report, storage=storage).restored == 1
+    assert selected(receiving, "SELECT id, storage_key FROM recordings") == [("rec_1", None)]
+
+
+def feed_archive(folder: Path, *members: Any, after: str | None = None, gone: str | None = None) -> list[Path]:
+    """An archive of a feed, with a tombstone of a recording."""
+    folder.mkdir()
+    path = "tombstones/calls/recordings.jsonl"
+    listed = [{"exporter": "calls", "dataset": "recordings", "path": path, "records": 1}] if gone else []
+    before = {"number": 1, "export": after} if after else None
+    document = {"feed": "feed_1", "number": 2 if after else 1, "after": before, "tombstones": listed}
+    stones = {path: orjson.dumps({"key": {"id": gone}}) + b"\n"} if gone else {}
+    tags = {"changes.json": orjson.dumps(document), **stones}
+    return unpacked_archive(folder, list(members), export="e2" if after else "e1", subject="sub_1", tags=tags)
+
+
+def test_an_undo_that_is_killed_counts_all_that_was_undone(
+    tmp_path: Path, receiving: Engine, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that continues reports both: a row was changed in part, two stay, and no file is forgotten."""
+    monkeypatch.setattr(undo_module, "BATCH", 3)
+    storage = LocalStorage(tmp_path / "files")
+    sound = ("calls/recordings/rec_1.wav", b"sound", content("recordings", file="rec_1.wav"))
+    recording = {"id": "rec_1", "tenant_id": "ten_x", "call_id": "cal_1", "created_at": CREATED, "file": "rec_1.wav"}
+    import_records(tmp_path, empty_url, "contacts", bare_contact("a", full_name="first", phone="1"))
+    contacts = [bare_contact("a", full_name="second", phone="2"), *map(bare_contact, "bcdefg")]
+    members = [table("contacts", *contacts, exporter="crm"), table("recordings", recording), sound]
+    (tmp_path / "second").mkdir()
+    archive = unpacked_archive(tmp_path / "second", members)
+    options = {"on_conflict": OnConflict.TAKE, "storage": storage}
+    report = import_as(archive, empty_url, ImportTarget(tenant="ten_a"), **options)
+    assert len(list(storage.list())) == 1
+    execute(receiving, "UPDATE contacts SET full_name = 'ours' WHERE id = 'a' OR id = 'b'")
+    dry = undone(empty_url, report, storage=storage, dry_run=True)
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr(LocalStorage, "delete", killed)
+        with pytest.raises(Killed):
+            undone(empty_url, report, storage=storage)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            undone(empty_url, report, storage=storage, progress=killed)
+    result = undone(empty_url, report, storage=storage)
+
+    assert kept_rows(result) == kept_rows(dry)
+    assert {**result.as_json(), "dry_run": True} == dry.as_json()
+    assert (result.removed, result.restored, result.files, result.conflicts) == (6, 1, 1, 2)
+    assert list(storage.list()) == []
 
 
 @pytest.mark.parametrize(
@@ -221,6 +300,24 @@ def test_a_deferred_key_of_sqlite_fails_no_commit(tmp_path: Path) -> None:
     assert kept_rows(tried) == kept_rows(result) == [("b", (), "new")]
     assert (tried.removed, result.removed) == (3, 3)
     assert selected(engine, "SELECT id FROM deals") == [("b",)]
+    engine.dispose()
+
+
+def test_a_record_that_a_deferred_key_of_sqlite_refuses_is_refused_alone(tmp_path: Path) -> None:
+    """As on PostgreSQL: the commit of its batch would fail, and nothing could be imported."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(url)
+    schema.metadata.create_all(engine)
+    execute(engine, "DROP TABLE deals")
+    columns = ", ".join(f"{one.name} {one.type.compile(engine.dialect)}" for one in schema.deals.columns)
+    deferred = "FOREIGN KEY (stage) REFERENCES deals (id) DEFERRABLE INITIALLY DEFERRED"
+    execute(engine, f"CREATE TABLE deals ({columns}, PRIMARY KEY (id), {deferred})")
+    records = (bare_deal("a"), bare_deal("b", stage="nowhere"), bare_deal("c", stage="a"), bare_deal("d", stage=None))
+
+    (found,) = import_records(tmp_path, url, "deals", *records).datasets
+
+    assert (found.new, dict(found.refused)) == (3, {Reason.CONSTRAINT: 1})
+    assert selected(engine, "SELECT id FROM deals ORDER BY id") == [("a",), ("c",), ("d",)]
     engine.dispose()
 
 

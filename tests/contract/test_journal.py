@@ -14,12 +14,13 @@ from faults import FaultyStorage
 from going_back import Backups, contents, journal_of, reconciled
 from sqlalchemy import Connection, event, select, text
 
+from portability.api import SubjectKind
 from portability.api.storages import Storage, StoredObject, put
 from portability.database import deployment, history, models
 from portability.database.engine import now, reading, writing
 from portability.database.history import DatabaseBehind
 from portability.database.noted import noting
-from portability.delivery import links
+from portability.delivery import codes, links
 from portability.errors import LeaseLost, LinkInvalid, NoSigningKey, UnknownExport
 from portability.journal import batches, comparison, outdated, shipping
 from portability.journal.comparison import JournalBroken
@@ -716,3 +717,24 @@ def _steps(made: World) -> list[Callable[[], Any]]:
         ),
         ask("again", JANE, since="2020-01-01"),
     ]
+
+
+def test_a_code_that_was_used_before_a_failover_is_not_valid_again(made: World, backups: Backups) -> None:
+    """With its use that is lost; nor is any other code, as no session is: a person gets a new one at once."""
+    folder, address = made.place.settings.keys, "ann@mail.example"
+    asked = (SubjectKind.EMAIL, address)
+
+    def sent(connection: Connection) -> tuple[str, str]:
+        identifier = codes.send_to_address(connection, folder, *asked, language="en", per_hour=9)
+        return identifier, str(codes.text(connection, folder, identifier))
+
+    def use(code: tuple[str, str]) -> Any:
+        return do(made, lambda connection: codes.check_of_address(connection, folder, *code))
+
+    first = do(made, sent)
+    before = backups.take()
+    assert use(first) == asked
+    backups.restore(before)
+    assert ("code.accepted", "noted") in outcomes(reconciled(made).events)
+    assert use(first) is None
+    assert use(do(made, sent)) == asked

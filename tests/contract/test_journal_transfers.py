@@ -12,6 +12,9 @@ from going_back import Backups, contents, journal_of, reconciled
 from transferring import Provider, authorised, encrypted, ready, sending_world, started, view
 
 from portability.database.engine import writing
+from portability.journal import heard
+from portability.messages.outbox import MessageKind
+from portability.requests.policy import Actor
 from portability.safe_http import SafeHttpClient
 from portability.transfers import authorisations, receipts, recipients, sending
 from worker.clock import sweep
@@ -62,6 +65,39 @@ def test_an_offer_that_was_lost_can_be_confirmed(made: World, other: Provider, b
     assert view(made, transfer_id)["state"] == "offered"
     _confirm(made, transfer_id, receipt)
     assert view(made, transfer_id)["state"] == "delivered"
+
+
+def test_a_person_whose_answer_about_a_consent_is_lost_is_named(made: World, other: Provider, backups: Backups) -> None:
+    """She has confirmed one consent and revoked another, and both were changed since; the other two come back."""
+    recipient = other.recorded(made)
+    staff = Actor("staff", "sue")
+    asked = [authorised(made, recipient, subject=f"user:usr_{n}", actor=staff, evidence="file 7") for n in range(2)]
+    given = [authorised(made, recipient, subject=f"user:usr_{n}") for n in range(2, 4)]
+    journal_of(made).ship()
+    before = backups.take()
+    with writing(made.engine) as connection:
+        for number, name in enumerate(asked):
+            authorisations.confirm(connection, name, actor=Actor("subject", f"usr_{number}"))
+        for name in given:
+            authorisations.revoke(connection, name, actor="subject:usr_2")
+    journal_of(made).ship()
+    backups.restore(before)
+    with writing(made.engine) as connection:
+        for name in (asked[0], given[0]):
+            authorisations.revoke(connection, name, actor=TEST)
+    found = reconciled(made).events
+    assert {(event.action, event.about) for event in found if event.must_inform} == {
+        ("authorisation.confirmed", asked[0]),
+        ("authorisation.revoked", given[0]),
+    }
+    assert {event.about for event in found if event.outcome == "restored"} == {asked[1], given[1]}
+
+
+def test_every_message_says_which_event_it_reports() -> None:
+    """A new message cannot be forgotten, and no event is invented."""
+    assert set(heard.REPORTED) == set(MessageKind)
+    documented = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+    assert not [action for action in heard.HEARD if f"`{action}`" not in documented]
 
 
 def _confirm(made: World, transfer_id: str, receipt: str) -> None:

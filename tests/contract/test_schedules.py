@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from factories import MadeUpExporter, World, things, world
+from going_back import Backups, journal_of, reconciled
 from simultaneous import in_threads
 from sqlalchemy import func, select, update
 
@@ -143,6 +144,26 @@ def test_two_clocks_request_one_copy(made: World, control_url: str) -> None:
 
     assert sorted(in_threads(3, request)) == [0, 0, 1]
     assert len(copies_of(made)) == 2
+
+
+def test_a_copy_that_was_requested_before_a_failover_is_not_requested_again(made: World, backups: Backups) -> None:
+    """Reconcile brings the copy back, and the clock finds the mark of the schedule as it was before."""
+    made.with_all_keys()
+    scheduled_copy(made)
+    made.advance_all()
+    pass_by(made, 62)
+    journal_of(made).ship()
+    before = backups.take()
+    assert request_due(made) == 1
+    made.advance_all()
+    journal_of(made).ship()
+    marked = schedule_row(made)
+    backups.restore(before)
+    reconciled(made)
+    assert [copy["state"] for copy in copies_of(made)] == ["ready", "ready"]
+    assert request_due(made) == 0
+    assert len(copies_of(made)) == 2
+    assert schedule_row(made) == marked
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])

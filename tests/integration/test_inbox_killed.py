@@ -14,6 +14,7 @@ from workers import until
 
 from portability.database import models
 from portability.database.engine import reading
+from receiver.inbox import service
 
 KILLED_AT = """
 import os, signal, sys
@@ -32,6 +33,8 @@ place, name = {
     "verified": (steps, "_described"),
     "in a batch": (RowJournal, "add"),
     "imported": (steps, "transition"),
+    "receipted": (steps.work, "settle_receipt"),
+    "undone": (steps, "_end"),
 }[sys.argv[1]]
 setattr(place, name, killed)
 service.advance(service_of(Context(load_settings, json=False)))
@@ -74,6 +77,27 @@ def test_a_fetch_that_is_killed_continues(both: Inbox, at: str) -> None:
     both.work()
 
 
+@pytest.mark.parametrize("decision", ["imported", "refused"])
+def test_a_receipt_whose_process_is_killed_is_one_receipt(both: Inbox, decision: str) -> None:
+    """The sender has taken it, and this side has not noted it: the next process sends the same receipt."""
+    sent_id, identifier = both.compared() if decision == "imported" else both.offered()
+    both.work()
+    if decision == "imported":
+        both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+        assert service.advance(both.service)
+    else:
+        both.call("refuse", identifier, reason="other")
+
+    killed(both, "receipted")
+    assert both.row(identifier)["receipt"] == "queued"
+    until(lambda: both.work() > 0 and both.row(identifier)["receipt"] == "sent", "it is sent")
+
+    table = models.transfer_receipt
+    with reading(both.sender.world.engine) as connection:
+        receipts = connection.scalars(select(table.c.status).where(table.c.transfer_id == sent_id)).all()
+    assert receipts == [{"imported": "received", "refused": "refused"}[decision]]
+
+
 @pytest.mark.parametrize("at", ["in a batch", "imported"])
 def test_an_import_that_is_killed_is_one_import(both: Inbox, at: str) -> None:
     """Also if only its end was not recorded: undoing it restores what was here before."""
@@ -91,3 +115,19 @@ def test_an_import_that_is_killed_is_one_import(both: Inbox, at: str) -> None:
     both.call("undo", identifier)
     both.work()
     assert both.account()["full_name"] == "Ann Here"
+
+
+def test_an_undo_that_is_killed_has_its_report(both: Inbox) -> None:
+    """The import is forgotten by then: what was undone cannot be counted again."""
+    _, identifier = both.offered()
+    both.work()
+    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
+    both.work()
+    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+    both.work()
+    both.call("undo", identifier)
+
+    killed(both, "undone")
+    assert both.row(identifier)["state"] == "undoing"
+    continued(both, identifier, "undone")
+    assert both.shown(identifier)["undone"]["restored"] == 1

@@ -32,6 +32,7 @@ from receiver.faults import (
     WrongKey,
     WrongList,
 )
+from receiver.fetch import decryption
 from receiver.fetch import download as fetching
 from receiver.fetch.download import GOES, FetchPatience
 from receiver.receive import Received, ReceivingParty, receive
@@ -526,6 +527,23 @@ def test_an_archive_of_another_export_is_reported(zips: list[Path], tmp_path: Pa
     """What was consented to is what is taken: the signatures of archive and statement name the same."""
     with sending(zips, claims=claims) as sender:
         refused(sender, tmp_path, ArchiveRefused)
+
+
+def test_an_encrypted_file_goes_after_a_kill(zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run was killed when the volume was decrypted, and its encrypted file was still there: it stayed for ever."""
+
+    def killed(*arguments: Any) -> None:
+        decryption.unseal(*arguments)
+        raise KeyboardInterrupt
+
+    with sending(zips) as sender:
+        with monkeypatch.context() as broken:
+            broken.setattr(receiving, "unseal", killed)
+            with pytest.raises(KeyboardInterrupt):
+                received(sender, tmp_path)
+        assert list((tmp_path / "in" / "volumes").glob("*.age"))
+        received(sender, tmp_path)
+    assert {path.suffix for path in (tmp_path / "in" / "volumes").iterdir()} == {".zip"}
 
 
 def test_what_a_killed_run_left_half_decrypted_goes(zips: list[Path], tmp_path: Path) -> None:

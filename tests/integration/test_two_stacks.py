@@ -240,6 +240,34 @@ def test_a_copy_whose_volumes_are_deleted_is_over(stacks: TwoStacks, tmp_path: P
     assert newest_copy(stacks) != first
 
 
+def test_a_run_that_was_killed_after_the_receipt_does_not_bring_the_old_copy_again(
+    stacks: TwoStacks, tmp_path: Path
+) -> None:
+    """Its volumes can still be fetched for days; a new folder gets the next copy, and each counts once."""
+    request = stacks.consented("account", until=in_a_month())
+    stacks.records[:] = [profile(job_title="Clerk")]
+    fetch_of(stacks, request, tmp_path / "one")
+    first = newest_copy(stacks)
+    kept_copy(stacks, request, first)
+    stacks.records[:] = [profile(job_title="Chief")]
+
+    assert fetch_of(stacks, request, tmp_path / "two")["fetched"] == 2
+
+    assert newest_copy(stacks) != first
+    import_of(stacks, tmp_path / "two")
+    assert account_here(stacks)["job_title"] == "Chief"
+
+
+def test_the_only_copy_is_fetched_again_and_counts_once(stacks: TwoStacks, tmp_path: Path) -> None:
+    """A consent to one copy gives the same volumes for days."""
+    request = stacks.consented("account")
+    fetch_of(stacks, request, tmp_path / "one")
+    for folder in ("two", "three"):
+        kept_copy(stacks, request, newest_copy(stacks))
+        found = stacks.json("pull", "fetch", request, "--to", str(tmp_path / folder))
+        assert (found["receipted"], found["fetched"]) == (True, 1)
+
+
 def test_the_only_copy_whose_volumes_are_deleted_is_named(stacks: TwoStacks, tmp_path: Path) -> None:
     """A consent to one copy brings no other: the error does not say that the command continues."""
     request = stacks.consented("account")

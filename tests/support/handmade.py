@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import unpacked
@@ -48,11 +49,13 @@ def unpacked_archive(
     subject: str = "",
     revisions: Sequence[int] = (),
     counted: Sequence[Sequence[DatasetCount]] = (),
+    tags: Mapping[str, bytes] = MappingProxyType({}),
     **closing: Any,
 ) -> list[Path]:
     """An archive unpacked into a folder; the last volume is the closing one, and all are of revision 1 by default.
 
-    `counted` are the counts that its volumes state. It is about a company, or with another profile about a person.
+    `counted` are the counts that its volumes state, `tags` files of the closing volume beside its data. It is about a
+    company, or with another profile about a person.
     """
     closing["subject_kind"] = subject_kind or ("tenant" if profile == "switch" else "user")
     zips = folder / "zips"
@@ -66,6 +69,8 @@ def unpacked_archive(
             for name, body, described in members:
                 volume.add(name, [body], described)
             is_last = number == len(of_volumes)
+            for name, body in tags.items() if is_last else ():
+                volume.tag(name, [body])
             document = volumes.closing_document(of, number, sealed, **closing) if is_last else None
             counts = counted[number - 1] if counted else None
             sealed.append(volume.seal(volumes.KEY, counted=counts, closing=document))

@@ -172,7 +172,7 @@ def a_worker_with_a_fault(stage: Stage) -> None:
     stage.world.advance_all()
 
 
-@provokes("approval.asked", "fetch.denied", "export.fetched")
+@provokes("approval.asked", "fetch.denied", "export.fetched", "fetch.completed")
 def copies_of_an_operator(stage: Stage) -> None:
     refused, approved = stage.ready(stage.person()), stage.ready(stage.person())
     fetch = ("--to", str(stage.folder / "copies"))

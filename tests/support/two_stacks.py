@@ -107,9 +107,9 @@ class TwoStacks:
         """A copy that was started, and that workers and clock of the first deployment have made."""
         with records.alone(self.pulls, request) as record:
             access = PullAccess(LOOPBACK, self.us, self.pulls, record)
-            assert access.current(only_changes=only_changes)["state"] == "preparing"
+            assert access.current(self.pulls, only_changes=only_changes)["state"] == "preparing"
             worked(self.there)
-            return dict(access.current())
+            return dict(access.current(self.pulls))
 
 
 @contextmanager

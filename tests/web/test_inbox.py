@@ -318,12 +318,12 @@ def test_the_receipt_of_a_refusal_is_repeated_until_the_sender_has_it(
     sent_id, identifier = both.offered()
     post_receipt, tries = Sender.post_receipt, []
 
-    def cut_twice(sender: Sender, links: TransferLinks, text: str, *, is_refusal: bool = False) -> None:
+    def cut_twice(sender: Sender, links: TransferLinks, text: str) -> None:
         if links.id == sent_id:
             tries.append(text)
             if len(tries) <= 2:
                 raise SenderUnavailable("the connection was cut")
-        post_receipt(sender, links, text, is_refusal=is_refusal)
+        post_receipt(sender, links, text)
 
     monkeypatch.setattr(Sender, "post_receipt", cut_twice)
     both.work(identities=[pyrage.x25519.Identity.generate()])

@@ -31,7 +31,7 @@ from portability.api import (
 )
 from portability.api.times import rfc3339
 from portability.database.engine import reading
-from portability.feeds import parts
+from portability.feeds import archives, parts
 from portability.feeds.archives import FeedArchive
 from portability.feeds.cursor import FeedCursor, maps_sha256
 from portability.feeds.parts import DeliveredEntry, DeliveredName
@@ -110,15 +110,16 @@ def _document(
     cursor = FeedCursor(feed["id"], feed["number"] + 1, claim.id, maps_sha256(maps), horizon)
     with reading(context.engine) as connection:
         key = keys.signing(connection, context.settings.keys)
-    is_first, step = feed["number"] == 0, changes.step
+        after = archives.place_of(connection, feed)
+    step = changes.step
     modes = {} if step is None else dict(step.modes)
     stated = sorted(set(modes.values())) or ["hashes"]
     return {
         "format": FORMAT,
         "feed": cursor.feed,
         "number": cursor.number,
-        "after": None if is_first else {"number": feed["number"], "export": feed["export_id"]},
-        "mode": "full" if is_first else "+".join(stated),
+        "after": after,
+        "mode": "+".join(stated) if after else "full",
         "modes": modes,
         "began_at": rfc3339(export["began_at"]),
         "maps_sha256": cursor.maps,

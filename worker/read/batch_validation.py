@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -43,8 +44,9 @@ def kept(batch: Any, line: PlanLine) -> Batch:  # noqa: ANN401  # what a strange
     remarks = _places(batch.remarks, frozenset(RowRemark), len(records), f"{name}: a remark")
     known = frozenset(withheld.name for withheld in line.dataset.withheld)
     filled = _places(batch.withheld, known, len(records), f"{name}: a withheld value")
-    files = tuple(named_apart(batch.files))
-    return replace(batch, records=records, files=files, gaps=(*gaps, *undecided), remarks=remarks, withheld=filled)
+    files = named_apart(batch.files)
+    gaps = (*gaps, *undecided, *_unclear(line, records, batch.files))
+    return replace(batch, records=records, files=files, gaps=gaps, remarks=remarks, withheld=filled)
 
 
 def storable(text: str) -> str:
@@ -113,8 +115,22 @@ def _columns_of(rows: Rows, line: PlanLine, name: str) -> Rows:
     return rows.only([field.name for field in line.dataset.fields if field.name in rows.names])
 
 
-def named_apart(files: Sequence[File]) -> Iterator[File]:
-    """Yield the files with storable names that are all different: a position finds its file by name."""
+def _unclear(line: PlanLine, records: Sequence[Record], files: Sequence[File]) -> Iterator[Gap]:
+    """Yield a gap for each record that names a file whose name two files of the batch have: it may be the other."""
+    counted = Counter(file.name for file in files)
+    if len(counted) == len(files):
+        return
+    for record in records:
+        key: Any = tuple(record.get(name) for name in line.dataset.key)
+        for field, value in record.items():
+            if isinstance(value, str) and counted[value] > 1:
+                what = f"{line.dataset.name}/{'/'.join(map(str, key))}/{field}"
+                yield _storable_gap(Gap(what, ExporterFault.code, key=key, fields=(field,)), line)
+
+
+def named_apart(files: Sequence[File]) -> tuple[File, ...]:
+    """Return the files with storable names that are all different: a position finds its file by name."""
+    apart: list[File] = []
     taken: set[str] = set()
     for file in files:
         name = storable(file.name)
@@ -124,4 +140,5 @@ def named_apart(files: Sequence[File]) -> Iterator[File]:
             twins += 1
             name = f"{stem}-{twins}.{suffix}" if dot else f"{suffix}-{twins}"
         taken.add(name)
-        yield file if name == file.name else replace(file, name=name)
+        apart.append(file if name == file.name else replace(file, name=name))
+    return tuple(apart)

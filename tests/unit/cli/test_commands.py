@@ -23,6 +23,7 @@ from demo import extra
 from portability.database import models
 from portability.database.engine import reading, writing
 from portability.requests.states import ExportState
+from portability.retention import erasure_holds
 from portability.trust import audit
 
 Run = Callable[..., Result]
@@ -142,7 +143,27 @@ def test_a_ready_export_is_shown_fetched_and_verified(run: Run, made: World) -> 
     assert verified.exit_code == 0
     assert json.loads(verified.stdout)["ok"] is True
     with reading(made.engine) as connection:
-        assert audit.events(connection, export_id=identifier)[-1]["action"] == "export.fetched"
+        actions = [event["action"] for event in audit.events(connection, export_id=identifier)]
+        assert actions[-2:] == ["export.fetched", "fetch.completed"]
+        assert not erasure_holds.pending(connection)
+
+
+@pytest.mark.slow
+def test_a_fetch_that_is_killed_is_no_delivery(run: Run, made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data must not be erased before someone has all of it; the next run has."""
+    identifier = made.request()
+    made.advance_all()
+    target = str(made.folder / "mine")
+    with monkeypatch.context() as broken:
+        broken.setattr("cli.exports._fetch", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run("fetch", identifier, "--to", target)
+    with reading(made.engine) as connection:
+        (held,) = erasure_holds.pending(connection)
+    assert (held["id"], held["hold_reason"]) == (identifier, "delivery")
+    assert run("fetch", identifier, "--to", target).exit_code == 0
+    with reading(made.engine) as connection:
+        assert not erasure_holds.pending(connection)
 
 
 @pytest.mark.slow

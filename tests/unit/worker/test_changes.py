@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,9 @@ def test_a_feed_delivers_changes_and_tombstones(tmp_path: Path) -> None:
     gone = {stone["key"]["id"]: stone["reason"] for stone in feeding.tombstones(second)}
     assert gone == {"thing_2": "deleted", "thing_5": "out_of_scope"}
     assert feeding.changes(first)["after"] is None
-    assert feeding.changes(second)["after"] == {"number": 1, "export": export_json(first)["export"]}
+    cursor = hashlib.sha256(feeding.changes(first)["cursor"].encode()).hexdigest()
+    before = {"number": 1, "export": export_json(first)["export"], "cursor_sha256": cursor}
+    assert feeding.changes(second)["after"] == before
     assert (feeding.changes(first)["number"], feeding.changes(second)["number"]) == (1, 2)
 
 

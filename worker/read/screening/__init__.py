@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -41,8 +41,8 @@ class Screen:
         Raises: ScanBlocked, with rules and counts, without content of the records.
         """
         named = self.named(batch, counts)
-        records = self.records(dataset, batch.records, counts)
-        return named if records is batch.records else replace(named, records=records)
+        records = self.records(dataset, named.records, counts)
+        return named if records is named.records else replace(named, records=records)
 
     def records(self, dataset: Dataset, records: Sequence[Record], counts: Counts) -> Sequence[Record]:
         """Return the records with marks; the same object if nothing is masked. Raises ScanBlocked."""
@@ -73,11 +73,15 @@ class Screen:
         return suspects
 
     def named(self, batch: Batch, counts: Counts) -> Batch:
-        """Return the batch with marks in the names of its files and in its gaps. Raises ScanBlocked."""
+        """Return the batch with marks in the names of its files, also in its records, and in its gaps.
+
+        Raises: ScanBlocked.
+        """
         if not batch.files and not batch.gaps:
             return batch
         text = self._values.text
-        files = tuple(replace(file, name=text(file.name, counts)) for file in batch.files)
+        files = named_apart([replace(file, name=text(file.name, counts)) for file in batch.files])
+        marked = {old.name: new.name for old, new in zip(batch.files, files, strict=True) if old.name != new.name}
         gaps = tuple(
             replace(
                 gap,
@@ -88,7 +92,15 @@ class Screen:
             for gap in batch.gaps
         )
         _check(counts, "names of files and gaps")
-        return replace(batch, files=tuple(named_apart(files)), gaps=gaps)
+        records = [self._renamed(record, marked, counts) for record in batch.records] if marked else batch.records
+        return replace(batch, records=records, files=files, gaps=gaps)
+
+    def _renamed(self, record: Record, names: Mapping[str, str], counts: Counts) -> Record:
+        """Return a record with the new names of files: two names may have the same marks, and are kept apart."""
+        changed = {field: names[value] for field, value in record.items() if isinstance(value, str) and value in names}
+        for field in changed:
+            self._values.text(str(record[field]), counts)
+        return {**record, **changed} if changed else record
 
     def _is_plain(self, key: Sequence[str | int]) -> bool:
         """Return whether nothing of a key is masked: with a mark it would name no record."""

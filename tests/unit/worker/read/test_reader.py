@@ -238,6 +238,18 @@ def test_names_that_cannot_be_stored_are_made_so_and_kept_apart() -> None:
     assert batch.gaps == (Gap("x?", "y" * 64),)
 
 
+def test_a_record_whose_file_cannot_be_told_from_another_has_a_gap() -> None:
+    """Two files of a batch have one name, and two records have it in a field: either may mean the other file."""
+    given = [{"id": str(number), "text": name} for number, name in enumerate(["b.wav", "b.wav", "a.wav", "b-2.wav"])]
+    files = tuple(_file(name=name) for name in ("a.wav", "b.wav", "b.wav"))
+    batch = reader(Yielding(given=[Batch(given, "1", files)])).next()
+    assert batch is not None
+    assert [file.name for file in batch.files] == ["a.wav", "b.wav", "b-2.wav"]
+    assert batch.gaps == tuple(
+        Gap(f"things/{key}/text", "exporter_fault", key=(key,), fields=("text",)) for key in ("0", "1")
+    )
+
+
 def test_closing_early_frees_the_exporters_resources() -> None:
     """Also after a fault, also twice."""
     exporter = Yielding(given=[Batch(things(1), "1"), Batch(things(1), "2")])

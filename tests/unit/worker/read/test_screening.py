@@ -178,6 +178,19 @@ def test_names_of_files_and_gaps_are_looked_through(screen: Screen) -> None:
     assert len(long.reason) == 64
 
 
+def test_a_record_names_its_file_after_the_marks(screen: Screen) -> None:
+    """Two names become one by their marks: the second file is named apart, and so is it in its record."""
+    names = [f"{CARD}.wav", "4111 1111 1111 1111.wav", "plain.wav"]
+    files = tuple(File(name, "audio/wav", 1, lambda _offset: iter([b"x"])) for name in names)
+    records = [{"id": str(number), "text": name} for number, name in enumerate(names)]
+    counts = Counts()
+    found = screen.batch(dataset("things"), Batch(records, "1", files), counts)
+    masked = "[masked:card-number:1111]"
+    assert [file.name for file in found.files] == [f"{masked}.wav", f"{masked}-2.wav", "plain.wav"]
+    assert [record["text"] for record in found.records] == [f"{masked}.wav", f"{masked}-2.wav", "plain.wav"]
+    assert counts.masked == Counter({"card-number": 4})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("media_type", ["text/plain", "text/csv; charset=utf-8", "application/json", "image/svg+xml"])
 @pytest.mark.parametrize("size", [1, 7, 1000, 1 << 20])
