@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -214,3 +215,22 @@ def test_the_audit_page_is_filtered_and_paged(staffed: Served, monkeypatch: pyte
         numbers = [part.partition("<")[0] for page in (first, second) for part in page.split("<summary>#")[1:]]
         assert [int(number) for number in numbers] == sorted({int(number) for number in numbers}, reverse=True)
         assert len(numbers) == 4
+
+
+PERIODS = {
+    ("2026-01-01", "2026-01-31"): "1 January 2026 \u2013 31 January 2026",
+    ("2026-01-01", ""): "since 1 January 2026",
+    ("", "2026-01-31"): "until 31 January 2026",
+}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Jakarta", "America/New_York"])
+def test_a_scope_names_the_days_that_belong_to_it(redis_server: str, tmp_path: Path, zone: str) -> None:
+    """The first and the last day as the person chose them, wherever the days of the deployment begin."""
+    with serving(tmp_path, redis_server, time_zone=zone) as server:
+        for (since, until), said in PERIODS.items():
+            with server.browser("usr_days") as visitor:
+                asked = visitor.send("/me/exports", page="/me", profile="access", since=since, until=until)
+            address = asked.headers["location"].replace("/me/", "/staff/")
+            with server.browser("sam", "staff") as visitor:
+                assert f" · {said}</small>" in visitor.client.get(address).text

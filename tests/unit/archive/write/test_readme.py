@@ -197,7 +197,7 @@ def test_what_is_withheld_is_described() -> None:
     assert (
         text.count("a hash &lt;of&gt; it")
         == text.count("harms you")
-        == text.count("account/profile")
+        == text.count("account/<wbr>profile")
         == len(languages())
     )
     assert "Stored but not delivered" in text
@@ -210,8 +210,14 @@ def test_long_lists_are_cut_and_counted() -> None:
     recordings = [replace(MEMBER, path=f"data/calls/{number}.wav") for number in range(PATHS_SHOWN + 5)]
     gap = {"exporter": "calls", "dataset": "calls", "what": "c9", "reason": "missing"}
     text = page(recordings, gaps=[gap] * (GAPS_SHOWN + 7))
-    assert "and 5 more files" in text
-    assert "7 more are listed in" in text
+    assert "and 5 more<" in text
+    assert "More, listed in " in text
+    assert "</a>: 7.<" in text
+
+
+def test_a_path_breaks_after_a_slash() -> None:
+    """Never inside a name where a line has room for it; what is copied has no break."""
+    assert 'href="data/calls/calls.jsonl"><code>data/<wbr>calls/<wbr>calls.jsonl</code>' in page([MEMBER])
 
 
 def test_records_are_counted_once() -> None:
