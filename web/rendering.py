@@ -133,6 +133,7 @@ def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str
         status=status,
         headers=headers,
         name=_fault_sentence(status, code),
+        back=None if request.method in auth.SAFE else _came_from(request),
         when=values.ahead(language(request), wait_seconds),
         request_id=request.scope["state"]["request_id"],
     )
@@ -181,14 +182,18 @@ def _came_from(request: Request) -> str:
     match room, rest:
         case (("me" | "staff"), ["exports" | "pulls" as part, identifier, *_]):
             return f"/{room}/{part}/{identifier}"
-        case "staff", ["recipients" | "sources" | "bulk" | "search" as part, *_]:
-            return "/staff" if part in {"bulk", "search"} else f"/staff/{part}"
+        case "staff", ["recipients" | "referrals" | "sources" as part, *_]:
+            return f"/staff/{part}"
+        case "staff", ["bulk" | "search" | "views", *_]:
+            return "/staff"
         case "staff", ["inbox", received_id, *_]:
             return f"/staff/inbox/{received_id}"
         case "staff", _:
             return "/staff/new"
         case "d", [token, *_]:
             return f"/d/{token}"
+        case ("login" | "me"), ["address" | "sessions" as part, *_]:
+            return f"/{room}/{part}"
         case _:
             return "/me"
 

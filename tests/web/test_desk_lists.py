@@ -234,3 +234,22 @@ def test_a_scope_names_the_days_that_belong_to_it(redis_server: str, tmp_path: P
             address = asked.headers["location"].replace("/me/", "/staff/")
             with server.browser("sam", "staff") as visitor:
                 assert f" · {said}</small>" in visitor.client.get(address).text
+
+
+REFUSED = {
+    ("/me", "/me/exports"): {"profile": "access", "since": "2026-02-01", "until": "2026-01-01"},
+    ("/staff/new", "/staff/exports"): {"kind": "user", "id": OTHER, "reason": " "},
+    ("/staff", "/staff/views"): {"name": " "},
+    ("/staff/recipients", "/staff/recipients"): {"name": "Other"},
+}
+
+
+@pytest.mark.parametrize(("page", "address"), REFUSED)
+def test_a_refused_form_leads_back_to_its_page(staffed: Served, page: str, address: str) -> None:
+    """The first button leads there, not to the start; a page that was only opened has no way back to offer."""
+    with staffed.browser("olga", "officer") as visitor:
+        refused = visitor.send(address, page=page, **REFUSED[page, address])
+        missing = visitor.client.get("/nothing")
+    assert (refused.is_client_error, missing.status_code) == (True, 404)
+    assert f'<a class="button" href="{page}">Go back</a><a class="quiet" href="/">' in refused.text
+    assert '<a class="button" href="/">' in missing.text
