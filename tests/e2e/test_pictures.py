@@ -31,7 +31,7 @@ KINDS = (MessageKind.READY, MessageKind.ADDRESS_CODE, MessageKind.DENIED)
 DOCUMENTS = ("README.html", "notice.html", "index.html", "index.html#calls", "index.html#chats", "index.html#crm")
 """Pages of an archive; after # the part of the viewer."""
 CUT = """() => [...document.querySelectorAll(`main :is(h1, h2, h3, .button, .badge, .quiet, dd, label, summary,
-    .cards th, .scroll:has(.cards, .stacked), .wide:has(.ledger))`)]
+    .cards th, .scroll:has(.cards, .stacked), .wide:has(.ledger, .stacked))`)]
     .filter(each => !each.matches(".unseen") && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
     .map(each => each.outerHTML.slice(0, 120))"""
 """What is wider than its place: text that is cut, or hangs over, and tables whose rows have to become cards."""
