@@ -29,7 +29,7 @@ UNBOUNDED = frozenset({ActorRole.OFFICER, ActorRole.OPERATOR})
 """Roles whose requests do not count against the exports of a month."""
 
 UNKNOWN_CHANGE = datetime.max.replace(tzinfo=UTC)
-"""A change of contact data of which a source could not tell: recent for approvals, and no one is told of it."""
+"""A change of contact data of which a source could not tell: recent for approvals; the person is not informed."""
 
 
 def take(

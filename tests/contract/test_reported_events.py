@@ -89,7 +89,7 @@ def test_downloads_are_reported_once_for_each_device_and_day(made: World, box: P
         (YESTERDAY, True),
         (datetime(2020, 1, 1, tzinfo=UTC), False),
         (None, False),
-        (intake.UNKNOWN_CHANGE, False),  # the source did not answer: the person would be told what is not known
+        (intake.UNKNOWN_CHANGE, False),  # the source did not answer: a message would state what is not known
     ],
 )
 def test_a_request_after_a_change_of_address_is_reported(
