@@ -55,6 +55,15 @@ def _url_with(*schemes: str) -> Callable[[str], str]:
     return check
 
 
+def _public_url(url: str) -> str:
+    parts = urlsplit(_url_with("http", "https")(url))
+    if not parts.hostname:
+        raise ValueError("needs the name of a host")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("must end after the host: pages, cookies and /.well-known need a host name of their own")
+    return url
+
+
 def _storage_url(url: str) -> str:
     return _url_with(*find(STORAGES))(url)
 
@@ -251,6 +260,7 @@ class EnvironmentTexts(BaseModel):
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 StorageUrl = Annotated[str, AfterValidator(_storage_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 WebUrl = Annotated[str, AfterValidator(_url_with("http", "https"))]
 SmtpUrl = Annotated[str, AfterValidator(_smtp_url)]
 SmsUrl = Annotated[str, AfterValidator(_sms_url)]

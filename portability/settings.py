@@ -61,7 +61,7 @@ class SendingSettings(BaseSettings):
     )
     keys_dir: Path | None = Field(None, description="Folder of the private signing keys (PEM, 0600); default: DIR/keys")
     audit_heads_dir: Path | None = Field(None, description="Folder with kept heads of the audit log, for the doctor")
-    base_url: kinds.WebUrl = Field("http://localhost:8000", description="Public address of this service")
+    base_url: kinds.PublicUrl = Field("http://localhost:8000", description="Public address of this service: no path")
     issuer: str | None = Field(None, description="`iss` of signatures; default: BASE_URL", min_length=1)
     contact: str | None = Field(
         None, description="Contact for questions about an archive: an address or URL, printed in it", min_length=1

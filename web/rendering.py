@@ -38,6 +38,12 @@ DESK = {ActorRole.TENANT_ADMIN, ActorRole.STAFF, ActorRole.OFFICER}
 AUDIT = {ActorRole.OFFICER, ActorRole.AUDITOR}
 """Roles that see these parts of the navigation; the policy decides what they may do there."""
 JSON_TYPE = "application/json"
+_PAGES_WITH_FORMS = re.compile(
+    r"/(?:me|staff)/(?:exports|pulls|inbox)/[^/]+|/staff/(?:recipients|referrals|sources)|/d/[^/]+"
+    r"|/login/address|/me/sessions"
+)
+"""Pages that begin the addresses of their forms."""
+_FORMS_OF_THE_DESK = ("/staff/bulk", "/staff/search", "/staff/views")
 FORMATTERS = (values.date, values.moment, values.month, values.number, values.size, values.span, values.whole_span)
 """Each is a function of the templates, for the visitor's language."""
 
@@ -133,6 +139,7 @@ def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str
         status=status,
         headers=headers,
         name=_fault_sentence(status, code),
+        back=None if request.method in auth.SAFE else _came_from(request),
         when=values.ahead(language(request), wait_seconds),
         request_id=request.scope["state"]["request_id"],
     )
@@ -177,20 +184,12 @@ def address(request: Request) -> str:
 
 def _came_from(request: Request) -> str:
     """Return the page that contains the form whose address this is."""
-    _, room, *rest = request.url.path.split("/")
-    match room, rest:
-        case (("me" | "staff"), ["exports" | "pulls" as part, identifier, *_]):
-            return f"/{room}/{part}/{identifier}"
-        case "staff", ["recipients" | "sources" | "bulk" | "search" as part, *_]:
-            return "/staff" if part in {"bulk", "search"} else f"/staff/{part}"
-        case "staff", ["inbox", received_id, *_]:
-            return f"/staff/inbox/{received_id}"
-        case "staff", _:
-            return "/staff/new"
-        case "d", [token, *_]:
-            return f"/d/{token}"
-        case _:
-            return "/me"
+    path = request.url.path
+    if page_of_form := _PAGES_WITH_FORMS.match(path):
+        return page_of_form[0]
+    if path.startswith("/staff/"):
+        return "/staff" if path.startswith(_FORMS_OF_THE_DESK) else "/staff/new"
+    return "/me"
 
 
 def polled(content: bytes, media_type: str, if_none_match: str | None) -> Response:

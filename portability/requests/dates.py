@@ -27,6 +27,14 @@ def start_of_day(text: str | None, what: str, place: BusinessCalendar) -> dateti
     return _parsed(text, what, place, days_later=0)
 
 
+def days_between(
+    since: datetime | None, until: datetime | None, place: BusinessCalendar
+) -> tuple[datetime | None, datetime | None]:
+    """Return times of the first and the last day of a period, in the zone of the place: its end belongs to no day."""
+    first = since.astimezone(place.zone) if since else None
+    return first, (until - timedelta.resolution).astimezone(place.zone) if until else None
+
+
 def _parsed(text: str | None, what: str, place: BusinessCalendar, *, days_later: int) -> datetime | None:
     if text and len(text) == DATE_CHARS:
         return _midnight(text, what, place, days_later)

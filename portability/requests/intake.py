@@ -28,6 +28,9 @@ OPEN_MAX = 5
 UNBOUNDED = frozenset({ActorRole.OFFICER, ActorRole.OPERATOR})
 """Roles whose requests do not count against the exports of a month."""
 
+UNKNOWN_CHANGE = datetime.max.replace(tzinfo=UTC)
+"""A change of contact data of which a source could not tell: recent for approvals; the person is not informed."""
+
 
 def take(
     connection: Connection,
@@ -66,7 +69,7 @@ def take(
         # Most requests need no clock: it is a statement more.
         at = contact_changed_at and deployment.clock_of(connection)
         is_new_contact = at is not None and approvals.is_recent(settings, contact_changed_at, at)
-        if is_new_contact:
+        if is_new_contact and contact_changed_at != UNKNOWN_CHANGE:
             outbox.queue(connection, MessageKind.ADDRESS_CHANGED, export_id)
         causes = approvals.needed(settings, actor, request, is_new_contact=is_new_contact)
         noted = note_approvals.needed(connection, settings, request)
@@ -78,7 +81,7 @@ def take(
 def contact_changed_at(settings: Settings, sources: Sources, request: Request) -> datetime | None:
     """Return when the subject's contact data last changed, if an approval may depend on it.
 
-    A source that cannot answer counts as a change just now, so that a person checks the request.
+    A source that cannot answer counts as UNKNOWN_CHANGE, so that a person checks the request.
     """
     if not settings.needs_approvals or request.subject_kind is SubjectKind.TENANT:
         return None
@@ -86,4 +89,4 @@ def contact_changed_at(settings: Settings, sources: Sources, request: Request) -
     try:
         return directory.last_change(directory.load_directory(sources, settings.directory_name), subject)
     except SourceError:
-        return datetime.now(UTC)
+        return UNKNOWN_CHANGE

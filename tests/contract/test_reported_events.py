@@ -84,7 +84,13 @@ def test_downloads_are_reported_once_for_each_device_and_day(made: World, box: P
 
 
 @pytest.mark.parametrize(
-    ("changed_at", "is_reported"), [(YESTERDAY, True), (datetime(2020, 1, 1, tzinfo=UTC), False), (None, False)]
+    ("changed_at", "is_reported"),
+    [
+        (YESTERDAY, True),
+        (datetime(2020, 1, 1, tzinfo=UTC), False),
+        (None, False),
+        (intake.UNKNOWN_CHANGE, False),  # the source did not answer: a message would state what is not known
+    ],
 )
 def test_a_request_after_a_change_of_address_is_reported(
     made: World, changed_at: datetime | None, *, is_reported: bool

@@ -313,8 +313,9 @@ def test_a_conversation_is_printed_alone(browser: Browser, large: str) -> None:
         expect(page.locator(".talk h3")).to_have_text("Subject 2")
         page.emulate_media(media="print")
         expect(page.locator(".talk .bubbles")).to_be_visible()
-        for hidden in (".list", ".side", ".tables", ".printer"):
+        for hidden in (".list", ".side", ".tables", ".acts"):
             expect(page.locator(hidden).first).to_be_hidden()
+        assert page.locator(".connections").inner_text().strip(" ·") == page.locator(".connections").inner_text()
 
 
 def test_records_that_belong_together_lead_to_each_other(browser: Browser, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from browsing import unfold
 from frozen_export import frozen_archive
-from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize, expect
 from scenes import PEOPLE, SCENES, WEAK, Scene, add_session, filled, stage
 from sending import recorded
-from served import TENANT, Served, serving
+from served import OWNER, TENANT, Served, serving
 from untranslated import left_in_source, texts_of
 from variants import SCHEMES, SIZES, Variant, pairs, varied
 from visits import check_accessible
@@ -30,10 +30,13 @@ CHOSEN = [*zip(SCENES, varied([scene.room for scene in SCENES], first=FIRST), st
 KINDS = (MessageKind.READY, MessageKind.ADDRESS_CODE, MessageKind.DENIED)
 DOCUMENTS = ("README.html", "notice.html", "index.html", "index.html#calls", "index.html#chats", "index.html#crm")
 """Pages of an archive; after # the part of the viewer."""
-CUT = """() => [...document.querySelectorAll("main :is(h1, h2, h3, .button, .badge, .quiet, dd, label, summary)")]
+CUT = """() => [...document.querySelectorAll(`main :is(h1, h2, h3, .button, .badge, .quiet, dd, label, summary,
+    .cards th, .scroll:has(.cards, .stacked), .wide:has(.ledger, .stacked))`)]
     .filter(each => !each.matches(".unseen") && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
     .map(each => each.outerHTML.slice(0, 120))"""
-"""What is wider than its place: text that is cut, or hangs over."""
+"""What is wider than its place: text that is cut, or hangs over, and tables whose rows have to become cards."""
+NARROW: ViewportSize = {"width": 320, "height": 640}
+"""The smallest phone, and a window of 1,280 pixels at 400 % (WCAG 2.2, 1.4.10)."""
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +83,16 @@ def seen(browser: Browser, staged: Served, scene: Scene, variant: Variant) -> It
 
 
 def look_over(page: Page, axe: str, name: str, variant: Variant) -> None:
-    """Take the picture; nothing is cut or wider than the screen, and axe finds nothing serious."""
+    """Take the picture; nothing is cut or wider than the screen, at 400 % too, and axe finds nothing serious."""
     if "PICTURES" in os.environ:
         path = Path(os.environ["PICTURES"]) / f"{name}-{variant.size}-{variant.scheme}-{variant.language}.png"
         page.screenshot(path=path, full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(CUT) == []
     check_accessible(page, axe)
+    page.set_viewport_size(NARROW)
+    assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+    assert page.evaluate(CUT) == []
 
 
 @pytest.mark.parametrize(("scene", "variant"), [pytest.param(*each, id=each[0].name) for each in CHOSEN])
@@ -159,6 +165,20 @@ def test_a_page_of_an_archive(browser: Browser, axe: str, bag: Path, document: s
         if name != "index.html":
             unfold(page)
         look_over(page, axe, f"archive-{name.partition('.')[0]}{part}", variant)
+
+
+def test_a_screen_without_grounds_shows_what_is_current(browser: Browser, staged: Served, bag: Path) -> None:
+    """Forced colours take grounds away: edges show the current page, language and part, and how far a copy is."""
+    with closing(browser.new_context(forced_colors="active", locale="en-GB")) as context:
+        page = context.new_page()
+        add_session(context, staged, OWNER)
+        page.goto(f"{staged.url}/me")
+        for selector in (".top nav [aria-current]", ".languages [aria-pressed=true]", ".choice:has(:checked)"):
+            expect(page.locator(selector).first).to_have_css("outline-style", "solid")
+        expect(page.locator("progress").first).to_have_css("border-top-style", "solid")
+        page.goto((bag / "index.html").as_uri())
+        for selector in ("[role=tab][aria-selected=true]", ".languages [aria-pressed=true]"):
+            expect(page.locator(selector)).to_have_css("outline-style", "solid")
 
 
 def test_pictures_show_each_pair() -> None:

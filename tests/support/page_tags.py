@@ -17,7 +17,7 @@ class PageTags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.add(tag)
         self.links += [value or "" for name, value in attrs if name in {"href", "src"}]
-        if tag not in {"meta", "br", "hr"}:
+        if tag not in {"meta", "br", "hr", "wbr"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

@@ -136,7 +136,7 @@ def test_a_recall_ends_everything(served: Served) -> None:
         assert visitor.send(f"/staff/exports/{export_id}/recall", **recalled, confirmed="yes").status_code == 303
     with served.browser(OWNER) as visitor:
         assert visitor.client.get(f"/d/{token}").status_code == 404
-        assert "Withdrawn" in visitor.client.get(f"/me/exports/{export_id}").text
+        assert "Recalled" in visitor.client.get(f"/me/exports/{export_id}").text
         assert visitor.send(f"/me/exports/{export_id}/volumes/1").status_code == 409
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -214,3 +215,41 @@ def test_the_audit_page_is_filtered_and_paged(staffed: Served, monkeypatch: pyte
         numbers = [part.partition("<")[0] for page in (first, second) for part in page.split("<summary>#")[1:]]
         assert [int(number) for number in numbers] == sorted({int(number) for number in numbers}, reverse=True)
         assert len(numbers) == 4
+
+
+PERIODS = {
+    ("2026-01-01", "2026-01-31"): "1 January 2026 \u2013 31 January 2026",
+    ("2026-01-01", ""): "since 1 January 2026",
+    ("", "2026-01-31"): "until 31 January 2026",
+}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Jakarta", "America/New_York"])
+def test_a_scope_names_the_days_that_belong_to_it(redis_server: str, tmp_path: Path, zone: str) -> None:
+    """The first and the last day as the person chose them, wherever the days of the deployment begin."""
+    with serving(tmp_path, redis_server, time_zone=zone) as server:
+        for (since, until), said in PERIODS.items():
+            with server.browser("usr_days") as visitor:
+                asked = visitor.send("/me/exports", page="/me", profile="access", since=since, until=until)
+            address = asked.headers["location"].replace("/me/", "/staff/")
+            with server.browser("sam", "staff") as visitor:
+                assert f" · {said}</small>" in visitor.client.get(address).text
+
+
+REFUSED = {
+    ("/me", "/me/exports"): {"profile": "access", "since": "2026-02-01", "until": "2026-01-01"},
+    ("/staff/new", "/staff/exports"): {"kind": "user", "id": OTHER, "reason": " "},
+    ("/staff", "/staff/views"): {"name": " "},
+    ("/staff/recipients", "/staff/recipients"): {"name": "Other"},
+}
+
+
+@pytest.mark.parametrize(("page", "address"), REFUSED)
+def test_a_refused_form_leads_back_to_its_page(staffed: Served, page: str, address: str) -> None:
+    """The first button leads there, not to the start; a page that was only opened has no way back to offer."""
+    with staffed.browser("olga", "officer") as visitor:
+        refused = visitor.send(address, page=page, **REFUSED[page, address])
+        missing = visitor.client.get("/nothing")
+    assert (refused.is_client_error, missing.status_code) == (True, 404)
+    assert f'<a class="button" href="{page}">Go back</a><a class="quiet" href="/">' in refused.text
+    assert '<a class="button" href="/">' in missing.text

@@ -17,6 +17,7 @@ from portability.desk import colleagues
 from portability.errors import ReasonRequired
 from portability.people import account_search
 from portability.requests import approvals, desk_queue, estimates, exports, questions, retries, reviews, slices
+from portability.requests.dates import days_between
 from portability.requests.policy import Action, Actor, ActorRole
 from portability.requests.reviews import ReviewState
 from portability.requests.states import CANCELLABLE, RECALLABLE, UNBEGUN, ExportState
@@ -124,6 +125,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
             "reviews": reviews.of(connection, row),
             "review_reasons": list(reviews.ReviewReason),
             "others": desk_queue.others(connection, listing_scope(place, connection, login), row),
+            "days": days_between(row["since"], row["until"], place.settings.place),
             "expected": estimates.typical(connection, row["profile"], row["subject_kind"], row["subject_ref"]),
             **desk_work.shared(request, place, login, connection, row),
         }

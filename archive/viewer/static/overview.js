@@ -131,17 +131,17 @@
     const rows = alike(about.datasets).map((lines) => {
       const sum = (field) => lines.reduce((total, line) => total + (line[field] ?? 0), 0);
       const titles = lines.map((line) => (line.records ? `${portability.title(line)} (${count(line.records)})` : portability.title(line)));
-      return h("tr", {},
-        h("th", { scope: "row" }, h("a", { href: `#${encodeURIComponent(lines[0].exporter)}` }, visible(portability.group(lines[0].exporter))),
+      return h("tr", { role: "row" },
+        h("th", { scope: "row", role: "rowheader" }, h("a", { href: `#${encodeURIComponent(lines[0].exporter)}` }, visible(portability.group(lines[0].exporter))),
           h("span", { class: "parts" }, visible(titles.join(", ")))),
-        h("td", {}, pill(lines[0])),
-        ["records", "files", "gaps"].map((field) => h("td", { class: "number" }, sum(field) ? count(sum(field)) : "–")));
+        h("td", { role: "cell" }, pill(lines[0])),
+        ["records", "files", "gaps"].map((field) => h("td", { class: "number", role: "cell" }, sum(field) ? count(sum(field)) : "–")));
     });
     const heads = [["data"], ["result"], ["records", "number"], ["files", "number"], ["gaps", "number"]];
     return h("section", { "aria-labelledby": "ledger" }, h("h3", { id: "ledger" }, t("lookedFor")),
-      h("div", { class: "wide", tabindex: "0", role: "group", "aria-labelledby": "ledger" }, h("table", { class: "ledger" },
-        h("thead", {}, h("tr", {}, heads.map(([key, kind]) => h("th", { scope: "col", class: kind }, t(key))))),
-        h("tbody", {}, rows))));
+      h("div", { class: "wide", tabindex: "0", role: "group", "aria-labelledby": "ledger" }, h("table", { class: "ledger", role: "table" },
+        h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads.map(([key, kind]) => h("th", { scope: "col", role: "columnheader", class: kind }, t(key))))),
+        h("tbody", { role: "rowgroup" }, rows))));
   }
 
   function missing(about) {

@@ -145,7 +145,7 @@
       h("header", {},
         h("h3", { dir: "auto" }, visible(nameOf(talks, entry))),
         h("p", { class: "note" }, time(entry[1]), " · ", h("bdi", {}, visible(factLine(talks, entry)))),
-        connections(talk, button(t("print"), async () => { await spoken.drawAll(); print(); }, { class: "link printer" }))),
+        connections(talk, button(t("print"), async () => { await spoken.drawAll(); print(); }, { class: "link" }))),
       [...talk.missing].map((volume) => h("p", { class: "note warn" }, t("unpackPart", { volume }))),
       kind.sound ? h("section", { class: "sound" }, players.length ? players : h("p", { class: "note" }, t("noRecording")), spoken.subtitles) : null,
       h("h4", {}, t(kind.heading)),
@@ -161,8 +161,8 @@
     const id = String(talk.entry[0]);
     const fields = talk.parent === null ? [] : talk.parent.part.fields.filter((field) => portability.linkOf(field.name, talk.parent.part.value(talk.parent.row, field.name)) !== null);
     return h("p", { class: "note connections" },
-      fields.map((field) => [visible(portability.columnHead(field)), ": ", portability.value(talk.parent.part, talk.parent.row, field), " · "]),
-      button(t("related"), () => portability.lookFor(id), { class: "link" }), " · ", printer);
+      fields.map((field, place) => [place > 0 ? " · " : null, visible(portability.columnHead(field)), ": ", portability.value(talk.parent.part, talk.parent.row, field)]),
+      h("span", { class: "acts" }, fields.length > 0 ? " · " : null, button(t("related"), () => portability.lookFor(id), { class: "link" }), " · ", printer));
   }
 
   /* The file of a record of recordings or attachments, or why there is none. */

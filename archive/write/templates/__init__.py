@@ -73,6 +73,11 @@ def day(language: str, on: str) -> str:
     return values.date(language, datetime.fromisoformat(on))
 
 
+def breakable(path: str) -> Markup:
+    """Return a path as HTML that may break after each slash, and is copied as it is."""
+    return Markup("/<wbr>").join(path.split("/"))
+
+
 @cache
 def direction(language: str) -> str:
     """Return `ltr` or `rtl`."""
@@ -101,6 +106,7 @@ _environment.globals |= {
     "reason": reason,
     "read": read,
     "choose": choose,
+    "breakable": breakable,
     "moment": values.moment,
     "day": day,
     "number": values.number,

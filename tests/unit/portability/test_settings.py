@@ -201,6 +201,19 @@ def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
+@pytest.mark.parametrize("rest", ["/portability", "/portability/", "//export", "/?tenant=1", "/#pages"])
+def test_the_public_address_is_a_host_of_its_own(rest: str) -> None:
+    """Links, cookies and /.well-known begin at the root: below a path of a shared host none of them would work."""
+    with pytest.raises(BadSetting, match="PORTABILITY_BASE_URL: must end after the host"):
+        load_settings(base_url=f"https://data.example{rest}")
+
+
+@pytest.mark.parametrize("url", ["https://data.example", "https://data.example/", "http://[::1]:8000"])
+def test_a_public_address_may_end_with_a_slash(url: str) -> None:
+    """All addresses that are written leave a slash at its end out."""
+    assert load_settings(base_url=url).base_url == url
+
+
 @pytest.mark.parametrize("url", ["https://data.vlint.example", "http://10.0.0.7:8000", "http://localhost.evil.example"])
 def test_no_one_logs_in_without_a_password_from_elsewhere(url: str) -> None:
     """The development login exists only where only this machine can reach it."""

@@ -239,7 +239,7 @@ def test_the_data_package_marks_corrections(tmp_path: Path) -> None:
     marked = {resource["path"]: resource["x-records"] for resource in resources if resource.get("x-corrects")}
     assert marked == {f"data/made/things-r2-01-correction.{form}": 1 for form in ("jsonl", "csv")}
     assert "schemas/made/things.schema.json" in files
-    assert b"1 records replace earlier records" in files["README.html"]
+    assert b"replace earlier records with the same key in other volumes: 1" in files["README.html"]
 
 
 def test_the_viewer_shows_the_corrected_record_in_its_place(tmp_path: Path) -> None:

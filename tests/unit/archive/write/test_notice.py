@@ -294,7 +294,7 @@ def test_the_page_is_whole_and_asks_nothing_of_the_network(profile: str) -> None
     first, *others = text.split("<section ")[1:]
     assert len(others) == len(languages()) - 1
     for other in others:
-        assert all(first.count(tag) == other.count(tag) > 0 for tag in ("<h2>", "<tr>", "<dt>"))
+        assert all(first.count(tag) == other.count(tag) > 0 for tag in ("<h2>", "<tr", "<dt>"))
         assert first.count("<h3>") == other.count("<h3>")
 
 

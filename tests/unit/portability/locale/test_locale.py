@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from babel.messages.plurals import get_plural
 
 from portability import locale
+
+PLURAL = re.compile(r"\{(?:count|records|files)\} (?:more |weitere )?(?:\w+s\b|\w+en\b|[A-ZÄÖÜ]\w*[ens]\b)")
+"""A number before a noun or verb that is right for some numbers only."""
+ALWAYS_MANY = {"archive.readme.volume_closing"}
+"""Said of two and more."""
 
 
 def test_a_sentence_is_found_by_its_code() -> None:
@@ -87,3 +94,16 @@ def test_what_is_not_translated_reads_as_english(tmp_path: Path, monkeypatch: py
     assert locale.sentences("tlh", "trial") == {"keep": "pol", "copy": "Copy", "move": "Move"}
     assert [locale.text("tlh", f"trial.{name}") for name in ("keep", "copy", "move")] == ["pol", "Copy", "Move"]
     assert locale.translated("tlh", "trial.copy", "Copy!") == "Copy!"
+
+
+@pytest.mark.parametrize("language", [each for each in locale.languages() if get_plural(each).num_plurals > 1])
+def test_a_sentence_is_right_for_one_and_for_many(language: str) -> None:
+    """A number stands after its noun (`records: 1`): a catalogue has one form of a sentence for all numbers."""
+    said = {
+        f"{domain}.{code}": sentence
+        for domain in ("archive", "pages", "mail")
+        for code, sentence in locale.sentences(language, domain).items()
+    }
+
+    assert len(said) > 1000
+    assert {code for code, sentence in said.items() if PLURAL.search(sentence)} - ALWAYS_MANY == set()

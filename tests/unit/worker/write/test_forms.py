@@ -152,7 +152,7 @@ def test_losses_of_a_stranger_are_named(tmp_path: Path, monkeypatch: pytest.Monk
     (volume,) = volumes_with(world_of(tmp_path, MadeUpExporter(things(3), batch_records=3)))
     assert content_of(volume, "/data/x.picky") == b"some" * 3
     page = content_of(volume, "/README.html").decode()
-    assert "1 times: <code>odd</code>" in page
+    assert "<code>odd</code>: 1." in page
     package = orjson.loads(content_of(volume, "/datapackage.json"))
     assert [one["x-losses"] for one in package["resources"] if "x-form" in one] == [{"odd": 1}]
     assert "in the form <code>picky</code>" in page
@@ -166,7 +166,7 @@ def test_a_form_without_any_file_says_what_it_leaves_out(tmp_path: Path) -> None
     (volume,) = volumes_with(made, "icalendar")
 
     said = content_of(volume, "/data/icalendar-missing.txt").decode().splitlines()
-    assert said[languages().index("en")] == "2 meetings have no valid time and are only in the tables."
+    assert said[languages().index("en")] == "Meetings without a valid time, which are only in the tables: 2."
     assert len(said) == len(languages())
     assert said[languages().index("en")] in content_of(volume, "/README.html").decode()
     assert [name for name in volume.namelist() if name.endswith(".ics")] == []
