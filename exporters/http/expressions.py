@@ -19,8 +19,8 @@ from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 from pydantic import AfterValidator
 
-from exporters.http.numbers import INTEGER, number
 from exporters.maps.exact_json import exact_number
+from exporters.maps.numbers import INTEGER, number
 from portability.api import JSON
 from portability.api.times import rfc3339
 from portability.people.folding import fold

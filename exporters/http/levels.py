@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from exporters.http import matching, paging, templates, times
+from exporters.http import matching, paging, templates
 from exporters.http.client import HttpCall, SourceClient
 from exporters.http.expressions import check_named, find, find_all, items_at
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
@@ -18,6 +18,7 @@ from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
 from exporters.http.records import RecordMaker
 from exporters.http.templates import AbsentName, Names, UnsafeValue
 from exporters.http.walk import WalkContext, named
+from exporters.maps import times
 from portability.api import JSON, Rate, Record, Selection
 from portability.api.errors import SourceRefused
 from portability.api.times import microseconds

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from exporters.maps.times import TimeFormat, TimeZone
 from portability import api
 from portability.api import (
     FieldType,
@@ -102,6 +103,14 @@ class DatasetForm(MapForm):
     """Kinds of subjects that have such records; default: the source's."""
     key: tuple[Name, ...] = Field(default=("id",), min_length=1)
     """Names of the fields that identify a record permanently."""
+
+
+class TimesForm(MapForm):
+    """How a source writes times where no type says it."""
+
+    format: TimeFormat = "rfc3339"
+    zone: TimeZone = "UTC"
+    """The zone of times without an offset."""
 
 
 class DecisionForm(MapForm):

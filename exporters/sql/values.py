@@ -17,6 +17,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps.exact_json import double, parse_exactly
 from exporters.sql.columns import BitNumber, whole_number
+from exporters.sql.moments import StatedType, moment_of, stated_times
 from portability.api import JSON, FieldType
 from portability.api.times import microseconds
 
@@ -54,7 +55,12 @@ class UndecodedText(bytes):
 
 
 def readable(kind: TypeEngine[Any], column: Sequence[Any]) -> Sequence[Any]:
-    """Return what a column of this type contains for `CONVERTERS`: of bytes of MariaDB the texts that they are."""
+    """Return what a column of this type contains for `CONVERTERS`.
+
+    Of bytes of MariaDB these are the texts that they are, and of numbers that are times the times.
+    """
+    if isinstance(kind, StatedType):
+        return kind.read(column)
     if not isinstance(kind, WITHOUT_CHARACTERS):
         return column
     return [_decoded(value) if isinstance(value, bytes) else value for value in column]
@@ -109,6 +115,11 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
         return type_coerce(column, LargeBinary())  # the database would write `?` for each byte that is not UTF-8
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
     return as_text(column) if is_text else column
+
+
+def exact_moment(column: NamedColumn[Any]) -> ColumnElement[Any]:
+    """Return a column of times as the database writes them, also where the map states that its numbers are times."""
+    return as_text(moment_of(column)) if stated_times(column) is not None else exact(column)
 
 
 def rfc3339(value: datetime) -> str:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, WithheldForm
+from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, TimesForm, WithheldForm
+from exporters.maps.times import TimeFormat
 from exporters.sql.belonging import Within
 from exporters.sql.mapped.change_forms import ChangesForm, OutboxForm
 from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm, SqlIdentityForm
@@ -21,6 +22,7 @@ from exporters.sql.mapped.way_forms import (
     WayForm,
     require_single,
 )
+from exporters.sql.moments import StatedTimes
 
 SettingName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
 """A setting of an application: its name has a point, so that it cannot be a setting of the server."""
@@ -103,6 +105,19 @@ class TablesForm(MapForm):
     internal: Mapping[TableName, Text] = Field(default_factory=dict)
     """Tables without personal data, each with the reason."""
     undecided: tuple[TableName, ...] = ()
+
+
+class ColumnTimesForm(TimesForm):
+    """How columns contain times whose type says that they are numbers or texts."""
+
+    format: TimeFormat
+    unset: tuple[int | str, ...] = (0, -1, "")
+    """Values that are not a time."""
+
+    @property
+    def stated(self) -> StatedTimes:
+        """Return the same for the engine."""
+        return StatedTimes(self.format, self.zone, self.unset)
 
 
 class SqlDatasetForm(DatasetForm):
@@ -206,6 +221,8 @@ class SqlSourceForm(SourceForm):
     conversations: ConversationsForm | None = None
     changes: ChangesForm | None = None
     tables: TablesForm = TablesForm()
+    times: Mapping[Text, ColumnTimesForm] = Field(default_factory=dict)
+    """Columns of times whose type says that they are numbers or texts: `table.column`, or `column` of any table."""
 
     @property
     def outboxes(self) -> Sequence[OutboxForm]:
