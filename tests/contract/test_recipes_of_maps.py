@@ -226,7 +226,7 @@ def test_names_and_values(opened_recipe: Callable[..., MappedExporter]) -> None:
 
 
 def test_times_as_numbers(opened_recipe: Callable[..., MappedExporter]) -> None:
-    """Seconds and milliseconds are times of an archive, and 0 is not one; periods and deleted rows are known by them."""
+    """Seconds and milliseconds are times, and 0 is not one; periods and deleted rows are known by them."""
     exporter = opened_recipe(
         HEAD + example("Times as numbers"),
         "create table mdl_user (id integer primary key, timecreated integer, lastlogin integer)",

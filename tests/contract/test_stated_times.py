@@ -95,9 +95,7 @@ def test_slices_continue_in_the_order_of_such_times(
 def test_many_rows_are_delivered_as_a_few(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> None:
     """Databases that join columns give the same times, also beside one that is not a time."""
     times = [AUTUMN, None, 0, WINTER] * 1000
-    reader = stored_orders(
-        request, database, "bigint", tmp_path, *([AUTUMN, None, 0, WINTER] * 1000), 9_000_000_000_000
-    )
+    reader = stored_orders(request, database, "bigint", tmp_path, *times, 9_000_000_000_000)
     with mapped_sources() as opened:
         exporter = opened(reader, with_times(SECONDS, TIME))
         batches = list(exporter.export(USER, exporter.datasets[0], Selection()))

@@ -229,3 +229,19 @@ def test_bytes_are_proposed_as_internal() -> None:
     users = CatalogueTable("users", columns, ("id",), (), (), ())
 
     assert '# photo = "bytes; on MariaDB a field can have those that are texts"' in drafted(Catalogue({"users": users}))
+
+
+def test_numbers_that_seem_to_be_times_are_a_question() -> None:
+    """Nothing says what they count: the lines are comments, and together they make a map that compares times."""
+    table = made_table("users", columns=["name"])
+    times = {name: CatalogueColumn(name, BigInteger(), False) for name in ("timecreated", "lastlogin")}
+    text = drafted(made_catalogue(replace(table, columns={**table.columns, **times})))
+    form = parsed(text)
+
+    assert (form.times, form.dataset[0].created) == ({}, None)
+    assert '# timecreated = { format = "epoch_seconds" }  # big_integer in 1 table' in text
+    assert '# created = "timecreated"  # a time by its name, in numbers' in text
+    assert '# lastlogin = { type = "datetime", text = "Lastlogin." }  # a time by its name, in numbers' in text
+    begin = text.index("# [times]")
+    taken = text[:begin] + text[begin:].replace("# ", "", 1).replace("\n# ", "\n")
+    assert parsed(taken.replace('# created = "', 'created = "')).times.keys() == {"timecreated", "lastlogin"}
