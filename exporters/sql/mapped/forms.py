@@ -8,7 +8,17 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, TimesForm, WithheldForm
+from exporters.maps.forms import (
+    DatasetForm,
+    DecisionForm,
+    FieldForm,
+    MapForm,
+    Name,
+    SourceForm,
+    Text,
+    TimesForm,
+    WithheldForm,
+)
 from exporters.maps.times import TimeFormat
 from exporters.sql.belonging import Within
 from exporters.sql.mapped.change_forms import ChangesForm, OutboxForm
@@ -210,8 +220,36 @@ class ConversationsForm(MapForm):
     """The name of the hook that makes the record of docs/vcon.md."""
 
 
+class AgainstForm(MapForm):
+    """A comparison of the map that is right although foreign keys of the database say otherwise."""
+
+    column: Text
+    """`table.column`, whose foreign keys they are."""
+    keys: tuple[Text, ...] = Field(min_length=1)
+    """The columns to which they lead: a further key is found again."""
+    compared: tuple[Text, ...] = Field(min_length=1)
+    """The columns with which the map compares it."""
+
+
+class SqlDecisionForm(DecisionForm):
+    """A decision, also that the map is right and a foreign key is not."""
+
+    about: tuple[Text, ...] = ()
+    against: tuple[AgainstForm, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> SqlDecisionForm:
+        if not (self.about or self.against):
+            raise ValueError("a decision has `about` or `against`")
+        if self.against and not self.note:
+            raise ValueError("a decision against a foreign key has its reason in `note`")
+        return self
+
+
 class SqlSourceForm(SourceForm):
     """A map of a database."""
+
+    decision: tuple[SqlDecisionForm, ...] = ()
 
     session: SqlSessionForm = SqlSessionForm()
     people: PeopleForm | None = None

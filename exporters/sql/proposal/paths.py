@@ -153,16 +153,17 @@ def _direct(references: Mapping[str, Sequence[tuple[Reference, bool]]]) -> Itera
 
 
 def _by_parts(catalogue: Catalogue, tenant: str | None) -> Iterator[tuple[str, PathStep]]:
-    """Yield the steps by foreign keys of several columns of which one alone has another name than what it names.
+    """Yield the steps by single columns of foreign keys of several columns, of which a person has to choose one.
 
-    The others, such as the number of a partition, say where both rows are stored.
+    Columns that have the name of what they name, such as the number of a partition, often say where both rows are
+    stored: they are steps only if no column has another name.
     """
     for name, table in catalogue.tables.items():
         for reference in table.references:
             pairs = _naming(catalogue, reference, tenant)
-            naming = [(column, key) for column, key in pairs if column != key]
-            if len(naming) == 1 < len(pairs) and reference.table in catalogue.tables.keys() - {name}:
-                yield name, PathStep(naming[0][0], reference.table, naming[0][1], is_part=True)
+            naming = [(column, key) for column, key in pairs if column != key] or pairs
+            if len(pairs) > 1 and reference.table in catalogue.tables.keys() - {name}:
+                yield from ((name, PathStep(column, reference.table, key, is_part=True)) for column, key in naming)
 
 
 def _naming(catalogue: Catalogue, reference: Reference, tenant: str | None) -> Sequence[tuple[str, str]]:
@@ -195,12 +196,32 @@ def _references(
         pairs = _naming(catalogue, reference, tenant)
         if len(pairs) == 1 and reference.table in catalogue.tables:
             yield Reference((pairs[0][0],), reference.table, (pairs[0][1],)), False
+        elif len(pairs) > 1:
+            yield from ((one, False) for one in _onward(catalogue, reference, tenant, {table.name}))
     for column in table.columns.values():
         if column.name in named or column.name == tenant:
             continue
         others = [catalogue.tables[one] for one in meant(column.name, by_names) if one != table.name]
         if len(others) == 1 and field_type(column.type) is field_type(others[0].columns[others[0].key[0]].type):
             yield Reference((column.name,), others[0].name, (others[0].key[0],)), True
+
+
+def _onward(catalogue: Catalogue, reference: Reference, tenant: str | None, seen: set[str]) -> Iterator[Reference]:
+    """Yield where single columns of a foreign key of several lead, by the keys of the columns that they name.
+
+    The number of a person in a place of a course is that of a person, also in what refers to the place.
+    """
+    other = catalogue.tables.get(reference.table)
+    for further in other.references if other is not None and other.name not in seen else ():
+        pairs = dict(_naming(catalogue, further, tenant))
+        here = [
+            (column, pairs[key]) for column, key in zip(reference.columns, reference.keys, strict=True) if key in pairs
+        ]
+        if len(pairs) == 1 and further.table in catalogue.tables:
+            yield from (Reference((column,), further.table, (end,)) for column, end in here)
+        elif len(here) > 1:
+            led = Reference(tuple(one for one, _ in here), further.table, tuple(end for _, end in here))
+            yield from _onward(catalogue, led, tenant, {*seen, reference.table})
 
 
 def names_of_rows(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:

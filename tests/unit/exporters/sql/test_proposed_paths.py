@@ -190,6 +190,21 @@ def test_a_foreign_key_of_several_columns_leads_by_the_one_that_is_enough() -> N
     assert not found["files"].chosen
 
 
+def test_a_foreign_key_of_several_columns_leads_on_by_the_keys_that_it_names() -> None:
+    """The person in a place of a course is a person; of what leads to no one alone, a person chooses a column."""
+    places = made_table("places", {"user_id": "users"}, key=["course", "user_id"])
+    works = _with_key(made_table("works", columns=["course", "user_id"]), "places", course="course", user_id="user_id")
+    marks = _with_key(made_table("marks", columns=["course", "who"]), "places", course="course", who="user_id")
+    rooms = made_table("rooms", {"owner_id": "users"}, key=["house", "number"])
+    stays = _with_key(made_table("stays", columns=["house", "number"]), "rooms", house="house", number="number")
+    found = paths.find(made_catalogue(USERS, places, works, marks, rooms, stays), "users", "id", None).reached
+
+    assert found["works"].chosen == PathStep("user_id", "users", "id")
+    assert found["marks"].chosen == PathStep("who", "users", "id")
+    assert [(step.column, step.is_part) for step in found["stays"].steps] == [("house", True), ("number", True)]
+    assert not found["stays"].chosen
+
+
 def _with_key(table: CatalogueTable, other: str, **pairs: str) -> CatalogueTable:
     """The table with one more foreign key, of these columns."""
     return replace(table, references=(*table.references, Reference(tuple(pairs), other, tuple(pairs.values()))))
