@@ -99,6 +99,30 @@ id = { type = "integer", text = "Id." }
     assert found == [("comments", detail), ("comments", detail), ("files", detail)]
 
 
+def test_the_key_of_a_table_names_its_own_rows(opened_recipe: Callable[..., MappedExporter]) -> None:
+    """Whatever type they have: `item_id` with an `item_type` beside it."""
+    text = """
+[[dataset]]
+name = "prices"
+title = "Prices"
+description = "Prices."
+provenance = "observed"
+table = "prices"
+rows = [{ column = "person", identities = ["user_id"], through = [
+  { table = "items", here = "item_id", key = "item_id" },
+] }]
+[dataset.fields]
+id = { type = "integer", text = "Id." }
+"""
+    exporter = opened_recipe(
+        HEAD + text,
+        "create table items (item_id integer primary key, item_type varchar(9), person integer)",
+        "create table prices (id integer primary key, item_id integer)",
+    )
+
+    assert not [one.detail for one in exporter.check().findings if one.kind is CoverageKind.UNFIT]
+
+
 FILES = """
 [[dataset]]
 name = "files"

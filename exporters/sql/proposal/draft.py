@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, type_in_maps
-from exporters.sql.proposal.names import Guess, guess, may_be_time, type_beside, words
+from exporters.sql.proposal.names import Guess, guess, may_be_time, names_rows_of_several, words
 from exporters.sql.proposal.paths import Paths, PathStep
 from exporters.sql.proposal.time_columns import IN_NUMBERS, counts, times_of_rows
 from exporters.sql.proposal.writing import bare_key, plain, quoted
@@ -110,9 +110,11 @@ def _why(proposal: Proposal, name: str) -> str:
         return "a view"
     if proposal.is_of_company(name):
         return "its rows name a company: see above"
-    typed = ((column, type_beside(column, table.columns)) for column in table.columns)
+    typed = ((column, names_rows_of_several(table, column)) for column in table.columns)
     mixed = [f"{plain(column)} names rows of several tables, as {plain(kind)} says" for column, kind in typed if kind]
-    return "; ".join(["no key and no name leads to the subject", *mixed])
+    possible = proposal.paths.possible.get(name, ())
+    asked = [f"{', '.join(map(plain, possible))} may name the subject"] if possible else []
+    return "; ".join(["no key and no name leads to the subject", *mixed, *asked])
 
 
 def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
@@ -163,7 +165,10 @@ def _rows(proposal: Proposal, name: str) -> Sequence[str]:
     chosen = reach.chosen
     others = [step for step in reach.steps if step is not chosen]
     led = [_way(proposal, name, step) for step in (chosen,) if step]
-    return led + [f"# {_way(proposal, name, step)}" for step in others]
+    paths = proposal.paths
+    possible = (PathStep(column, paths.subject, paths.key) for column in paths.possible[name])
+    asked = [f"# {_way(proposal, name, step)}  # it may name the subject by a part of its name" for step in possible]
+    return led + [f"# {_way(proposal, name, step)}" for step in others] + asked
 
 
 def _identities(proposal: Proposal, name: str) -> str:
@@ -190,6 +195,7 @@ def _way(proposal: Proposal, name: str, step: PathStep) -> str:
     if step.is_part:
         remarks.append(f"one column of a foreign key of several: {plain(step.key)} alone must name one row")
     remarks += ["who worked on the row"] if step.is_of_actor else []
+    remarks += [f"people share it: each person in {plain(step.through)}"] if step.through else []
     remark = f"  # {', '.join(remarks)}" if remarks else ""
     return f"{{ {', '.join(inner)} }},{remark}"
 

@@ -169,6 +169,35 @@ def test_a_draft_names_numbers_that_are_of_several_tables() -> None:
     assert '"rates",  # no key and no name leads to the subject\n' in text
 
 
+def test_a_part_of_a_name_is_a_comment() -> None:
+    """Beside the way of a dataset, and as the reason of a table that nothing leads from."""
+    users = replace(USERS, columns={**USERS.columns, "id": CatalogueColumn("id", BigInteger(), False)})
+    numbers = {name: CatalogueColumn(name, BigInteger(), True) for name in ("user_id", "relateduserid", "post_author")}
+    logs, posts = (made_table(name) for name in ("logs", "posts"))
+    logs = replace(logs, columns={**logs.columns, **numbers})
+    posts = replace(posts, columns={**posts.columns, "post_author": numbers["post_author"]})
+    text = drafted(made_catalogue(users, logs, posts))
+
+    remark = "it may name the subject by a part of its name"
+    assert f'    # {{ column = "relateduserid", identities = ["user_id"] }},  # {remark}\n' in text
+    assert '"posts",  # no key and no name leads to the subject; post_author may name the subject\n' in text
+    assert len(parsed(text).dataset[1].rows) == 1
+
+
+def test_rows_that_people_share_are_a_comment() -> None:
+    """A table that joins by names alone leads to what many people have, and to all that belongs to it."""
+    users = replace(USERS, columns={**USERS.columns, "id": CatalogueColumn("id", BigInteger(), False)})
+    names = {name: CatalogueColumn(name, BigInteger(), True) for name in ("team_id", "user_id")}
+    teams, members, notes = (made_table(name) for name in ("teams", "members", "notes"))
+    ids = {"id": users.columns["id"]}
+    members = replace(members, columns={**ids, **names}, unique=(*members.unique, frozenset(names)))
+    notes = replace(notes, columns={**ids, "team_id": names["team_id"]})
+    text = drafted(made_catalogue(users, replace(teams, columns=ids), members, notes))
+
+    assert [one.name for one in parsed(text).dataset] == ["users", "members"]
+    assert "by its name: there is no foreign key, people share it: each person in members" in text
+
+
 def test_a_row_without_tenant_is_led_by_the_record_of_a_contact() -> None:
     """Ids of contacts are valid at one tenant, so a way that compares them with such a row would be refused."""
     users, deals = made_table("users", columns=["org_id"]), made_table("deals", columns=["org_id"])

@@ -77,6 +77,23 @@ def test_a_pair_of_names_that_is_unique_joins() -> None:
 
     expected = PathStep("user_id", "users", "id", "deal_users", "deal_id", "id", by_name=True)
     assert found.reached["deals"].steps == (expected,)
+    assert not found.reached["deals"].chosen  # a deal that people share: a person decides
+
+
+def test_a_part_of_a_name_is_a_question_and_no_step() -> None:
+    """`useridfrom` and `post_author` may name a person; a column of texts, and one of another name, do not."""
+    posts = _with_ids(made_table("posts", columns=["useridfromid", "post_author", "authorid", "user_text", "topic_id"]))
+    found = paths.find(made_catalogue(_with_ids(USERS), posts), "users", "id", None)
+
+    assert ("posts" in found.reached, found.possible["posts"]) == (False, ("useridfromid", "authorid"))
+
+
+@pytest.mark.parametrize(("tables", "expected"), [(1, None), (2, None), (3, "org_id")])
+def test_a_column_of_few_tables_names_no_tenant(tables: int, expected: str | None) -> None:
+    """A single `org_id` says where a person works; the tenant is in a tenth of the tables, and in two at least."""
+    made = [made_table(f"table{n}", columns=["org_id"] if n < tables else ["name"]) for n in range(25)]
+
+    assert paths.tenant_column(made_catalogue(*made)) == expected
 
 
 @pytest.mark.timeout(20)
