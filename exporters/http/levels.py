@@ -207,10 +207,12 @@ class RequestLevel:
         return frozenset(wanted)
 
     def _verified(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
-        check_named(self._form.verify, values)
+        check_named("verify", self._form.verify, values)
         return matching.verified(self._form.verify, part.names, values)
 
     def _kept(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
+        # A name that is missing everywhere is that of no item: only `empty = true` keeps such items.
+        check_named("keep", (one.at for one in self._form.keep if one.empty is not True), values)
         return matching.kept(self._form.keep, values, context.record)
 
     def _within(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
