@@ -7,7 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Boolean, Date, DateTime, Float, Integer, LargeBinary, Numeric, String, Text, type_coerce, types
+from sqlalchemy import (
+    Boolean,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    Numeric,
+    String,
+    Text,
+    func,
+    type_coerce,
+    types,
+)
+from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import NamedColumn
@@ -113,6 +127,8 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
         return whole_number(column)
     if isinstance(plain, WITHOUT_CHARACTERS):
         return type_coerce(column, LargeBinary())  # the database would write `?` for each byte that is not UTF-8
+    if isinstance(plain, INET):
+        return func.abbrev(column, type_=Text())  # a conversion to text would write `/32` behind the address of a host
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
     return as_text(column) if is_text else column
 

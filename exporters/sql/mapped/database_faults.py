@@ -143,8 +143,11 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
         if of_type.startswith(UNORDERED[kind]):
             hint = "order by other columns that are together unique"
             yield MapFault(at, f"{name!r} is {of_type}: its order is not that of its values as they are read", hint)
-        if table.columns[name].nullable and not (table.columns[name].is_key or table.is_view):
-            yield MapFault(at, f"{name!r} may be NULL: such rows have no place in the order")
+        # Where a table has no primary key, rows with NULL in another key are counted as rows of a view are.
+        is_only_key = name in dataset.key_columns and not any(one.is_key for one in table.columns.values())
+        if table.columns[name].nullable and not (table.columns[name].is_key or table.is_view or is_only_key):
+            hint = "order by the primary key, or by columns that are together unique and never NULL"
+            yield MapFault(at, f"{name!r} may be NULL: such rows have no place in the order", hint)
     key = dataset.key_columns
     if set(key) <= table.columns.keys() and not table.identifies(key):
         yield MapFault(

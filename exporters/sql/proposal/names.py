@@ -85,8 +85,8 @@ def may_be_person(name: str, own: Collection[str]) -> bool:
 
     `own` are the names of columns that name rows of the subject's table.
     """
-    joined = "".join(words(name))
-    return any(one in joined for one in own) or joined.removesuffix("id").endswith(_ROLES)
+    joined, last = "".join(words(name)), next((one for one in reversed(words(name)) if one != "id"), "")
+    return any(one in joined for one in own) or last == "by" or joined.removesuffix("id").endswith(_ROLES)
 
 
 def may_be_time(name: str, kind: TypeEngine[Any]) -> bool:

@@ -82,10 +82,14 @@ def test_a_pair_of_names_that_is_unique_joins() -> None:
 
 def test_a_part_of_a_name_is_a_question_and_no_step() -> None:
     """`useridfrom` and `post_author` may name a person; a column of texts, and one of another name, do not."""
-    posts = _with_ids(made_table("posts", columns=["useridfromid", "post_author", "authorid", "user_text", "topic_id"]))
+    posts = _with_ids(
+        made_table(
+            "posts", columns=["useridfromid", "post_author", "authorid", "deleted_by_id", "user_text", "topic_id"]
+        )
+    )
     found = paths.find(made_catalogue(_with_ids(USERS), posts), "users", "id", None)
 
-    assert ("posts" in found.reached, found.possible["posts"]) == (False, ("useridfromid", "authorid"))
+    assert ("posts" in found.reached, found.possible["posts"]) == (False, ("useridfromid", "authorid", "deleted_by_id"))
 
 
 @pytest.mark.parametrize(("tables", "expected"), [(1, None), (2, None), (3, "org_id")])
