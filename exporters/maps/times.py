@@ -67,6 +67,11 @@ def day(value: Any, form: str, zone: str) -> date:  # noqa: ANN401  # as above
         raise ValueError(f"it is not a time in the format {form}") from None
 
 
+def counted(count: int, form: str) -> datetime:
+    """Return the time of a whole count in one of the formats that count. Raises OverflowError."""
+    return _BEGIN + timedelta(microseconds=count * COUNTED[form])
+
+
 def midnight(day: date, zone: str) -> datetime:
     """Return the begin of a day in the zone of the source: a format of days alone can write no other bound."""
     return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)

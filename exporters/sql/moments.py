@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from portability.database.engine import UtcTime
 
 STATED = "times"
 """Key of `Column.info`: how the map says that the column's numbers or texts are times."""
+_WHOLE = re.compile(r"-?[0-9]{1,17}")
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """A time before or after them has no form in RFC 3339."""
 
@@ -51,12 +53,15 @@ class StatedTimes:
 
     def read(self, value: object) -> str | bytes | None:
         """Return a time in the form of PostgreSQL in UTC, and bytes for what is not one: no converter accepts them."""
-        if self._is_unset(value):
-            return None
         try:
-            return str(times.parse(value, self.form, self.zone)).removesuffix(":00")
-        except ValueError:
+            if self.is_counted and isinstance(value, str) and _WHOLE.fullmatch(value):
+                count = int(value)  # most counts need no decimals
+                found = None if count in self.unset else times.counted(count, self.form)
+            else:
+                found = None if self._is_unset(value) else times.parse(value, self.form, self.zone)
+        except (ValueError, OverflowError):
             return b""
+        return None if found is None else str(found).removesuffix(":00")
 
     def read_day(self, value: object) -> str | bytes | None:
         """Return the day of a time, as `read` returns a time."""
