@@ -8,8 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from exporters.http.expressions import Expression, checked
-from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, TimesForm, WithheldForm
-from exporters.maps.times import TimeFormat
+from exporters.maps.forms import (
+    DatasetForm,
+    FieldForm,
+    MapForm,
+    Name,
+    SourceForm,
+    Text,
+    TimeFormat,
+    TimesForm,
+    WithheldForm,
+)
 from portability.api import FieldType
 
 PathTemplate = Annotated[str, StringConstraints(pattern=r"^/[!-~]*$")]

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from pydantic import AfterValidator
 
 from exporters.maps.numbers import number
 
@@ -41,10 +39,6 @@ def checked_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("unknown time zone; use a name such as Europe/Berlin") from None
     return name
-
-
-TimeFormat = Annotated[str, AfterValidator(checked_format)]
-TimeZone = Annotated[str, AfterValidator(checked_zone)]
 
 
 def parse(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # any JSON value

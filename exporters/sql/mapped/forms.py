@@ -16,10 +16,10 @@ from exporters.maps.forms import (
     Name,
     SourceForm,
     Text,
+    TimeFormat,
     TimesForm,
     WithheldForm,
 )
-from exporters.maps.times import TimeFormat
 from exporters.sql.belonging import Within
 from exporters.sql.mapped.change_forms import ChangesForm, OutboxForm
 from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm, SqlIdentityForm
