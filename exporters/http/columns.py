@@ -16,10 +16,11 @@ from typing import Any, TypeAlias
 import orjson
 
 from exporters.http.expressions import column_finder, finder
-from exporters.http.forms import HttpFieldForm, TimesForm
+from exporters.http.forms import HttpFieldForm
 from exporters.http.matching import PARENT
 from exporters.http.values import DEPTH_MOST, converter
 from exporters.maps.exact_json import double
+from exporters.maps.forms import TimesForm
 from portability.api import JSON, SAFE_INTEGER, FieldType, Record
 
 Column: TypeAlias = tuple[Sequence[JSON], Sequence[int]]

@@ -19,8 +19,8 @@ from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 from pydantic import AfterValidator
 
-from exporters.http.numbers import INTEGER, number
 from exporters.maps.exact_json import exact_number
+from exporters.maps.numbers import INTEGER, number
 from portability.api import JSON
 from portability.api.times import rfc3339
 from portability.people.folding import fold
@@ -216,17 +216,28 @@ def items_at(expression: str, answer: JSON) -> list[Any]:
     return find_all(expression, answer)
 
 
-def check_named(verify: Iterable[str], items: Sequence[JSON]) -> None:
-    """Raise ValueError if none of the items has the name with which an expression of `verify` begins.
+def check_named(key: str, expressions: Iterable[str], items: Sequence[JSON]) -> None:
+    """Raise ValueError if none of the items has the names with which an expression of a key of the map begins.
 
-    An item that has the name with null has it; null and an empty object do not count. Expressions such as `a || b`
-    begin with no name.
+    An item that has a name with null or an empty object has all below it; items that are such a value do not count.
+    Expressions such as `a || b` begin with no name.
     """
     stated = [one for one in items if one not in (None, {})]
-    for expression in verify if stated else ():
+    for expression in expressions if stated else ():
         names = _leading(_compiled(expression).parsed)
-        if names and not any(isinstance(one, Mapping) and names[0] in one for one in stated):
-            raise ValueError(f"no item has what `verify` names: {expression}")
+        if not any(_has(one, names) for one in stated):
+            optional = f"; for a name that may be missing: {expression} || `null`" if key != "verify" else ""
+            raise ValueError(f"no item has what `{key}` names: {expression}{optional}")
+
+
+def _has(item: JSON, names: Sequence[str]) -> bool:
+    for name in names:
+        if item in (None, {}):
+            return True
+        if not isinstance(item, Mapping) or name not in item:
+            return False
+        item = item[name]
+    return True
 
 
 def _leading(node: Mapping[str, Any]) -> Sequence[str]:

@@ -8,8 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from exporters.http.expressions import Expression, checked
-from exporters.http.times import TimeFormat, TimeZone
-from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, WithheldForm
+from exporters.maps.forms import (
+    DatasetForm,
+    FieldForm,
+    MapForm,
+    Name,
+    SourceForm,
+    Text,
+    TimeFormat,
+    TimesForm,
+    WithheldForm,
+)
 from portability.api import FieldType
 
 PathTemplate = Annotated[str, StringConstraints(pattern=r"^/[!-~]*$")]
@@ -264,13 +273,6 @@ class LimitsForm(MapForm):
     timeout_seconds: int = Field(default=60, ge=1, le=600)
     pages_most: int = Field(default=10_000, ge=1)
     """Pages of one list; more are a fault."""
-
-
-class TimesForm(MapForm):
-    """How the source writes times."""
-
-    format: TimeFormat = "rfc3339"
-    zone: TimeZone = "UTC"
 
 
 class ErrorForm(MapForm):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from exporters.http import matching, paging, templates, times
+from exporters.http import matching, paging, templates
 from exporters.http.client import HttpCall, SourceClient
 from exporters.http.expressions import check_named, find, find_all, items_at
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
@@ -18,6 +18,7 @@ from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
 from exporters.http.records import RecordMaker
 from exporters.http.templates import AbsentName, Names, UnsafeValue
 from exporters.http.walk import WalkContext, named
+from exporters.maps import times
 from portability.api import JSON, Rate, Record, Selection
 from portability.api.errors import SourceRefused
 from portability.api.times import microseconds
@@ -206,10 +207,12 @@ class RequestLevel:
         return frozenset(wanted)
 
     def _verified(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
-        check_named(self._form.verify, values)
+        check_named("verify", self._form.verify, values)
         return matching.verified(self._form.verify, part.names, values)
 
     def _kept(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
+        # A name that is missing everywhere is that of no item: only `empty = true` keeps such items.
+        check_named("keep", (one.at for one in self._form.keep if one.empty is not True), values)
         return matching.kept(self._form.keep, values, context.record)
 
     def _within(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:

@@ -141,15 +141,19 @@ class Listing:
     def _read(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         """Yield the pages of a part; if a place has expired, from the beginning, without what came before it."""
         reached, pages = at, self._pages(part, at, enters=enters)
+        last: PlaceExpired | ListShrank | None = None
         for _ in range(RESTARTS):
             try:
                 for page in pages:
                     yield page
                     reached, enters = page.after or reached, False
-            except (PlaceExpired, ListShrank):
-                pages = self._again(part, reached, enters=enters)
+            except (PlaceExpired, ListShrank) as error:
+                pages, last = self._again(part, reached, enters=enters), error
             else:
                 return
+        if isinstance(last, PlaceExpired):
+            hint = "check `page` of the map: the place of a page may be another value of the answer"
+            raise SourceRefused(f"{last}, also after the list was begun again {RESTARTS - 1} times", hint=hint)
         raise SourceUnavailable(f"{self._what}: the list changes faster than it can be read")
 
     def _again(self, part: ListPart, reached: Place, *, enters: bool) -> Iterator[ListPage]:

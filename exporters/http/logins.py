@@ -21,9 +21,9 @@ from pydantic import Field
 from exporters.http import bodies
 from exporters.http.forms import HEADER_NAME, HEADER_VALUE
 from exporters.http.guard import AllowedUrl
-from exporters.http.numbers import number
 from exporters.http.waits import passes
 from exporters.maps.forms import MapForm, Text
+from exporters.maps.numbers import number
 from portability.api import RENEWAL_SECONDS, Sources
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 from portability.api.references import is_reference, resolve

@@ -27,7 +27,7 @@ def find_identities(name: str, tenant: str | None, form: IdentityForm, reading: 
             try:
                 items = items_at(form.items, page.value) if page else []
                 if not form.confirm:
-                    check_named(form.verify, items)
+                    check_named("verify", form.verify, items)
                 for item in items:
                     if _is_asked(form, item, asked, reading, what) and (hit := _hit(name, tenant, form, item, asked)):
                         hits[hit] = None
@@ -48,7 +48,7 @@ def _is_asked(form: IdentityForm, item: Any, asked: AskedValue, reading: Reading
         request = RequestForm(get=form.confirm, none_on=form.none_on)
         page = reading.client.json(reading.call(what, request, names))
         item = page.value if page is not None else None
-        check_named(form.verify, [item])
+        check_named("verify", form.verify, [item])
     return bool(matching.verified(form.verify, {form.asked: asked.value, "tenant": asked.tenant or ""}, [item]))
 
 

@@ -14,8 +14,8 @@ from exporters.http.client import HttpPage
 from exporters.http.expressions import find
 from exporters.http.forms import PageForm
 from exporters.http.guard import absolute
-from exporters.http.numbers import integer, number
 from exporters.http.truth import says_yes
+from exporters.maps.numbers import integer, number
 from portability.api import JSON
 from portability.api.errors import SourceRefused
 

@@ -9,13 +9,13 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
-from exporters.http import times
 from exporters.http.columns import Column, column_reader
 from exporters.http.expressions import find
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm
 from exporters.http.hooks import Hooks
 from exporters.http.matching import PARENT
 from exporters.http.truth import says_yes
+from exporters.maps import times
 from exporters.maps.forms import dataset_of
 from portability import api
 from portability.api import JSON, Dataset, FieldType, Gap, Record, RowRemark, Selection

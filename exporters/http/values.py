@@ -8,10 +8,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from exporters.http import times
-from exporters.http.forms import TimesForm
-from exporters.http.numbers import integer, number
+from exporters.maps import times
 from exporters.maps.exact_json import double, exact_number
+from exporters.maps.forms import TimesForm
+from exporters.maps.numbers import integer, number
 from portability.api import JSON, SAFE_INTEGER, FieldType
 from portability.api.times import microseconds
 

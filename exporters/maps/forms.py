@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from exporters.maps import times
 from portability import api
 from portability.api import (
     FieldType,
@@ -28,6 +29,8 @@ Pointer = Annotated[str, StringConstraints(pattern=r"^(/[^/]+)+$")]
 """A JSON Pointer without indexes."""
 DatasetPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}/[A-Za-z0-9_-]{1,100}$")]
 """A dataset of any source: `exporter/dataset`."""
+TimeFormat = Annotated[str, AfterValidator(times.checked_format)]
+TimeZone = Annotated[str, AfterValidator(times.checked_zone)]
 ALTERNATIVE = "form of "
 """Begin of the tags of alternative forms of a value: errors of pydantic have them among the steps to the value."""
 
@@ -102,6 +105,14 @@ class DatasetForm(MapForm):
     """Kinds of subjects that have such records; default: the source's."""
     key: tuple[Name, ...] = Field(default=("id",), min_length=1)
     """Names of the fields that identify a record permanently."""
+
+
+class TimesForm(MapForm):
+    """How a source writes times where no type says it."""
+
+    format: TimeFormat = "rfc3339"
+    zone: TimeZone = "UTC"
+    """The zone of times without an offset."""
 
 
 class DecisionForm(MapForm):

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, Text, cast, literal, null, or_, select, union_all
@@ -21,7 +22,7 @@ from exporters.sql.belonging import AddressBook, Belonging, ByAddress, ByMember
 from exporters.sql.columns import members_of
 from exporters.sql.identifiers import at_tenants, names_any, written
 from exporters.sql.marks import is_set
-from exporters.sql.values import exact
+from exporters.sql.values import exact_moment
 from portability.api import Identity, Subject, SubjectKind
 from portability.people.addresses import EMAIL, is_national, normal
 from portability.people.resolution import shared
@@ -191,7 +192,7 @@ def _candidates(
 ) -> Select[Any]:
     """Select the number of the rule, key, text and times of the rows that may lead to the person."""
     t = belonging.table
-    times = [exact(t.c[name]) for name in rule.at]
+    times = [exact_moment(t.c[name]) for name in rule.at]
     text = cast(members_of(t.c[rule.members]) if isinstance(rule, ByMember) else t.c[rule.address], Text)
     columns: list[ColumnElement[Any]] = [literal(number), written(t.c[belonging.key]), text, *times]
     columns += [cast(null(), Text) for _missing in range(len(times), width)]
@@ -243,10 +244,9 @@ def _with_owners(
     if not known:
         return ()
     t = book.table
-    until = null() if book.until is None else exact(t.c[book.until])
-    stated = [
-        column for one in book.addresses.values() for column in (written(t.c[one.address]), exact(t.c[one.since]))
-    ]
+    until = null() if book.until is None else exact_moment(t.c[book.until])
+    pairs = ((written(t.c[one.address]), exact_moment(t.c[one.since])) for one in book.addresses.values())
+    stated = list(chain.from_iterable(pairs))
     candidates = or_(*(may_contain(t.c[book.addresses[one.kind].address], one.kind, one.address) for one in known))
     query = select(written(t.c[book.key]), until, t.c[book.name], *stated)
     rows = connection.execute(

@@ -14,8 +14,9 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.visitors import iterate
 
 from exporters.sql.bulk import converted
-from exporters.sql.columns import FixedText, Single, SourceTime, utc_text
+from exporters.sql.columns import FixedText, Single, SourceTime
 from exporters.sql.identifiers import fitting, is_among
+from exporters.sql.moments import utc_text
 from exporters.sql.source import TableSource
 from exporters.sql.values import WITHOUT_CHARACTERS, exact, field_type, readable
 from portability.api import Cursor, Dataset, FieldType, RecordKey, Selection

@@ -77,25 +77,6 @@ class SourceTime(UtcTime):
         return value
 
 
-class utc_text(FunctionElement[Any]):  # noqa: N801  # named like an SQL function
-    """A time of a SQLite database in the form of UtcTime, to the millisecond; other texts stay as they are."""
-
-    type = UtcTime()
-    name = "utc_text"
-    inherit_cache = True
-
-
-@compiles(utc_text, "sqlite")
-def _utc_text_sqlite(element: utc_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
-    stored = compiler.process(element.clauses, **options)
-    return f"coalesce(strftime('%Y-%m-%d %H:%M:%f', {stored}) || '000', {stored})"
-
-
-def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return what to compare with a time: the column, or its time if the source writes times in several forms."""
-    return utc_text(column) if isinstance(column.type, SourceTime) else column
-
-
 class FixedText(Text):
     """A text of `char(n)`: PostgreSQL gives it with blanks at its end, and removes them where it makes another text."""
 

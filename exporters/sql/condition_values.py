@@ -26,8 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.types import NullType, TypeEngine
 
-from exporters.sql.columns import IntegerTruth, moment_of
+from exporters.sql.columns import IntegerTruth, SourceTime
 from exporters.sql.identifiers import plain_type
+from exporters.sql.moments import utc_text
 from exporters.sql.values import WITHOUT_CHARACTERS
 
 Scalar: TypeAlias = bool | int | float | str
@@ -44,8 +45,9 @@ def compared(column: ColumnElement[Any], values: Sequence[Scalar]) -> tuple[Colu
     if isinstance(kind, Integer):
         # The database refuses a parameter of a smaller column's type that is larger.
         found = [literal(value, BigInteger()) for value in found]
-    # A parameter of a domain would have to fulfil its conditions.
-    return type_coerce(column, kind) if isinstance(column.type, DOMAIN) else moment_of(column), found
+    if isinstance(column.type, DOMAIN):
+        column = type_coerce(column, kind)  # a parameter of the domain would have to fulfil its conditions
+    return utc_text(column) if isinstance(column.type, SourceTime) else column, found
 
 
 def condition_value(column_type: TypeEngine[Any], value: Scalar) -> Any:  # noqa: ANN401  # of the type of the column

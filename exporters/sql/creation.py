@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, and_, not_, or_
 
-from exporters.sql.columns import moment_of
+from exporters.sql.moments import moment_of, stated_times
 from exporters.sql.source import TableSource
 from portability.api import Selection
 
@@ -49,7 +49,8 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
 
 def _or_unknown(created: Column[Any], condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return a condition that rows without a time of creation fulfil, too: nothing says that they are newer."""
-    return or_(created.is_(None), condition) if created.nullable else condition
+    may_lack = created.nullable or stated_times(created) is not None
+    return or_(moment_of(created).is_(None), condition) if may_lack else condition
 
 
 def in_future(created: Column[Any], selection: Selection) -> ColumnElement[bool]:

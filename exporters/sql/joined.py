@@ -30,11 +30,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import NamedColumn
 
-from exporters.sql.cells import SEPARATOR, Cells, NotJoined, cells, lines
+from exporters.sql.cells import SEPARATOR, Cells, NotJoined, apart, cells, lines
 from exporters.sql.columns import FixedText
 from exporters.sql.faults import reading
 from exporters.sql.identifiers import plain_type
 from exporters.sql.marks import MarkedRows, Marks
+from exporters.sql.moments import StatedType
 from exporters.sql.rows import Columns, place_of, selected, statement
 from exporters.sql.source import TableSource
 from exporters.sql.values import as_text, field_type
@@ -174,7 +175,18 @@ def _cells(asked: Query, column: NamedColumn[Any], joined: str | None, count: in
         return Cells((), ())
     if joined is None:
         raise NotJoined  # NULLs although the platform's schema does not allow them
+    if isinstance(column.type, StatedType):
+        return _stated_times(asked, column.type, joined, count)
     return cells(field_type(column.type), joined, count, asked.null)
+
+
+def _stated_times(asked: Query, kind: StatedType, joined: str, count: int) -> Cells:
+    """Split a column of times that the map states. Raises NotJoined, also for a value that is not such a time."""
+    found = kind.read([None if value == asked.null else value for value in apart(joined, count)])
+    if bytes in set(map(type, found)):
+        raise NotJoined
+    texts = [asked.null if value is None else value for value in found]
+    return cells(field_type(kind), SEPARATOR.join(texts), count, asked.null)
 
 
 def _places(source: TableSource) -> Sequence[int]:

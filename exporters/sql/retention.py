@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Date, and_, true
 
-from exporters.sql.columns import IntegerTruth, moment_of
+from exporters.sql.columns import IntegerTruth
 from exporters.sql.marks import is_set
+from exporters.sql.moments import moment_of
 from portability.api import Subject
 
 

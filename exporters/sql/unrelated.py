@@ -23,8 +23,9 @@ from exporters.sql.belonging import (
     Rule,
     Within,
 )
-from exporters.sql.columns import alias, folded, json_texts, members_of, moment_of
+from exporters.sql.columns import alias, folded, json_texts, members_of
 from exporters.sql.identifiers import names_any, written
+from exporters.sql.moments import moment_of
 from portability.people.addresses import EMAIL
 
 _SEPARATORS = ("tel:", "(0)", " ", "-", "(", ")", ".", "/")

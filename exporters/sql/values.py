@@ -7,7 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Boolean, Date, DateTime, Float, Integer, LargeBinary, Numeric, String, Text, type_coerce, types
+from sqlalchemy import (
+    Boolean,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    Numeric,
+    String,
+    Text,
+    func,
+    type_coerce,
+    types,
+)
+from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import NamedColumn
@@ -17,6 +31,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps.exact_json import double, parse_exactly
 from exporters.sql.columns import BitNumber, whole_number
+from exporters.sql.moments import StatedType, moment_of, stated_times
 from portability.api import JSON, FieldType
 from portability.api.times import microseconds
 
@@ -54,7 +69,12 @@ class UndecodedText(bytes):
 
 
 def readable(kind: TypeEngine[Any], column: Sequence[Any]) -> Sequence[Any]:
-    """Return what a column of this type contains for `CONVERTERS`: of bytes of MariaDB the texts that they are."""
+    """Return what a column of this type contains for `CONVERTERS`.
+
+    Of bytes of MariaDB these are the texts that they are, and of numbers that are times the times.
+    """
+    if isinstance(kind, StatedType):
+        return kind.read(column)
     if not isinstance(kind, WITHOUT_CHARACTERS):
         return column
     return [_decoded(value) if isinstance(value, bytes) else value for value in column]
@@ -107,8 +127,15 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
         return whole_number(column)
     if isinstance(plain, WITHOUT_CHARACTERS):
         return type_coerce(column, LargeBinary())  # the database would write `?` for each byte that is not UTF-8
+    if isinstance(plain, INET):
+        return func.abbrev(column, type_=Text())  # a conversion to text would write `/32` behind the address of a host
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
     return as_text(column) if is_text else column
+
+
+def exact_moment(column: NamedColumn[Any]) -> ColumnElement[Any]:
+    """Return a column of times as the database writes them, also where the map states that its numbers are times."""
+    return as_text(moment_of(column)) if stated_times(column) is not None else exact(column)
 
 
 def rfc3339(value: datetime) -> str:

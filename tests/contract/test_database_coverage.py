@@ -134,11 +134,12 @@ def test_a_draft_has_the_paths_and_decides_nothing(covered: CoveredDatabase) -> 
     assert [line for line in text.splitlines() if line.startswith("table = ")] == [
         f'table = "{name}"' for name in ("contacts", "deal_contacts", "deals", "notes")
     ]
+    last = 'column = "contact_id", identities = ["contact_id"] },'
     joined = '{ through = [{ table = "deal_contacts", here = "deal_id", key = "id" }], '
     assert [line.strip() for line in text.splitlines() if line.startswith("    { ")] == [
         '{ column = "id", identities = ["contact_id"] },',
         '{ column = "contact_id", dataset = "contacts", key = "id" },',
-        joined + 'column = "contact_id", identities = ["contact_id"] },',
+        f"{joined}{last}  # people share it: each person in deal_contacts",
         '{ column = "deal_id", dataset = "deals", key = "id" },',
     ]
     assert "# token = { what = " in text

@@ -216,3 +216,15 @@ def test_bytes_are_no_numbers(read_from: Callable[[str], Read]) -> None:
     """A column without characters is a text, or it is left out: the map says so at its check."""
     with pytest.raises(SourceRefused, match=r'the column is varbinary.*: write type = "string"'):
         read_from("mysql")(table_of("v varbinary(20)", "'7'"), {"v": ("v", "object")})
+
+
+def test_an_address_of_a_host_has_no_mask(read_from: Callable[[str], Read]) -> None:
+    """As PostgreSQL shows it: only a conversion to text adds `/32`. The address of a network keeps its mask."""
+    addresses = ["10.0.0.1", "2001:db8::1", "192.168.0.1/24"] * 300  # enough for the database to join them
+    rows = [f"'{address}', '10.1.0.0/16'" for address in addresses]
+    records, gaps = read_from("postgresql")(
+        table_of("ip inet, net cidr", *rows, "null, null"), {"ip": ("ip", "string"), "net": ("net", "string")}
+    )
+
+    assert [one["ip"] for one in records] == [*addresses, None]
+    assert ({one["net"] for one in records[:-1]}, gaps) == ({"10.1.0.0/16"}, [])

@@ -10,6 +10,7 @@ from source_accounts import execute_all, mapped_sources, owner_and_reader
 
 from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import CoverageKind
+from portability.api.errors import BadMap
 
 KEY = "foreign key ({}) references {} (id)"
 MADE = (
@@ -163,3 +164,95 @@ def test_a_comparison_is_that_of_a_foreign_key_of_its_columns(checked_keys: Call
         details = [one.detail for one in found if one.kind is CoverageKind.UNFIT]
         assert details == expected, case
         assert {one.dataset for one in found if one.kind is CoverageKind.UNFIT} <= {"tested"}, case
+
+
+WRONG = BY_PERSON.replace('"people"', '"leads"')
+SIGNED = """
+[[decision]]
+by = "Ann Example"
+on = 2026-11-28
+note = "The column has numbers of leads since 2019; the key is of an import before."
+against = [{ column = "notes.person_id", keys = ["people.id"], compared = ["leads.id"] }]
+"""
+OTHERS = {
+    "another key": SIGNED.replace("people.id", "people.number"),
+    "one key more": SIGNED.replace('["people.id"]', '["people.id", "leads.id"]'),
+    "another comparison": SIGNED.replace("leads.id", "people.number"),
+    "another column": SIGNED.replace("notes.person_id", "notes.lead_id"),
+}
+
+
+def test_a_person_signs_that_the_map_is_right_against_a_key(checked_keys: Callable[..., MappedExporter]) -> None:
+    """By the column, the key and the comparison: any other is found as before."""
+    expected = [f"{TO_PEOPLE} leads.id"]
+    for case, decision in {"none": "", "signed": SIGNED, **OTHERS}.items():
+        exporter = checked_keys(WRONG, FIELDS + decision)
+        details = [one.detail for one in exporter.check().findings if one.kind is CoverageKind.UNFIT]
+        assert details == ([] if case == "signed" else expected), case
+
+
+@pytest.mark.parametrize(
+    ("decision", "message"),
+    [
+        (SIGNED.replace("note = ", "# "), "a decision against a foreign key has its reason in `note`"),
+        (SIGNED.replace("against = ", "# "), "a decision has `about` or `against`"),
+    ],
+)
+def test_a_decision_against_a_key_has_a_person_and_a_reason(decision: str, message: str, tmp_path: Path) -> None:
+    """A map with less is refused."""
+    with mapped_sources() as sources, pytest.raises(BadMap, match=message):
+        sources(f"sqlite:///{tmp_path / 'desk.db'}", f"{MAP}{WRONG}{FIELDS}{decision}")
+
+
+SEVERAL = (
+    "create table places (course integer, person integer, label varchar(9), primary key (course, person))",
+    (
+        "create table works (id integer primary key, course integer, person integer,"
+        " foreign key (course, person) references places (course, person))"
+    ),
+)
+WORKS = """
+title = "School"
+role = "controller"
+kinds = ["user"]
+[[dataset]]
+name = "places"
+title = "Places"
+description = "Places."
+provenance = "observed"
+table = "places"
+rows = [{ column = "person", identities = ["user_id"] }]
+key = ["course", "person"]
+[dataset.fields]
+course = { type = "integer", text = "Course." }
+person = { type = "integer", text = "Person." }
+[[dataset]]
+name = "works"
+title = "Works"
+description = "Works."
+provenance = "provided"
+table = "works"
+rows = [{ column = "course", dataset = "places", key = "course" }]
+[dataset.fields]
+id = { type = "integer", text = "Id." }
+[[decision]]
+by = "Ann Example"
+on = 2026-11-28
+note = "Each course has one person."
+"""
+ALONE = "'course' of works leads to places.course, places.person together: places.course alone may name several rows"
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])
+def test_one_column_of_a_key_of_several_may_name_rows_of_others(
+    request: pytest.FixtureRequest, database: str, tmp_path: Path
+) -> None:
+    """The works of a course are not all those of one person: the check finds it, and a person may sign it."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    execute_all(owner, *SEVERAL)
+    keys = 'keys = ["places.course", "places.person"], compared = ["places.course"]'
+    against = f'against = [{{ column = "works.course", {keys} }}]'
+    with mapped_sources() as sources:
+        for text, expected in ((WORKS + 'about = ["works"]', [ALONE]), (WORKS + against, [])):
+            found = sources(reader, text).check().findings
+            assert [one.detail for one in found if one.kind is CoverageKind.UNFIT] == expected

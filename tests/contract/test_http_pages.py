@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -209,3 +210,71 @@ def test_a_link_that_comes_again_leads_to_its_record_once(mails: StandIn) -> Non
 
     assert ids_of(records_of(open_source(text, mails.url), "mails", person())) == ["a", "b", "c"]
     assert [asked.query.get("ids") for asked in mails.asked] == [None, "a,b", "c"]
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_a_page_that_is_never_there_is_a_refusal(mails: StandIn, status: int) -> None:
+    """A token may expire, so the list is begun again; a page that is missing each time is a fault of the map."""
+    pages = {"": {"mails": [mail("a")], "next": "x"}}
+    mails.on("/mails")(lambda asked: pages.get(asked.query.get("after", "")) or (status, {}, b""))
+
+    with pytest.raises(SourceRefused) as refused:
+        read_mails(mails, 'kind = "cursor", next = "next"')
+    assert str(refused.value).startswith(
+        f"mails: the source answers {status} to the place of a later page, also after the list was begun again 2 times"
+    )
+    assert "check `page` of the map" in str(refused.value.hint)
+
+
+def test_a_token_that_expires_once_costs_no_record(mails: StandIn) -> None:
+    """The list is begun again, and goes on behind what was read."""
+    left: list[Any] = [(404, {}, b"")]
+    pages = {"": {"mails": [mail("a")], "next": "x"}, "x": {"mails": [mail("b")]}}
+
+    def answer(asked: Asked) -> Any:
+        after = asked.query.get("after", "")
+        return left.pop() if after and left else pages[after]
+
+    mails.on("/mails")(answer)
+
+    assert read_mails(mails, 'kind = "cursor", next = "next"') == ["a", "b"]
+
+
+KEEP = MAIL.replace("page = { PAGE }", "keep = [{ CONDITION }]").replace(', after = "{after}"', "")
+
+
+def kept_mails(mails: StandIn, condition: str) -> list[Any]:
+    return ids_of(records_of(open_source(KEEP.replace("CONDITION", condition), mails.url), "mails", person()))
+
+
+MISSING = "no item has what `keep` names: {}; for a name that may be missing: {} || `null`"
+
+
+@pytest.mark.parametrize(
+    ("condition", "name"),
+    [
+        ('at = "shown", equals = true', "shown"),
+        ('at = "state", among = ["sent", "read"]', "state"),
+        ('at = "sent_at", empty = false', "sent_at"),
+        ('at = "meta.state", equals = "sent"', "meta.state"),
+    ],
+)
+def test_a_condition_on_a_renamed_name_is_a_refusal(mails: StandIn, condition: str, name: str) -> None:
+    """All items would be left out without a word. A name that the source may leave out has a default in the map."""
+    mails.on("/mails")(lambda _asked: {"mails": [mail("a", public=True, meta={"status": "sent"}), mail("b")]})
+
+    with pytest.raises(SourceRefused, match=re.escape(MISSING.format(name, name))):
+        kept_mails(mails, condition)
+    optional = condition.replace(f'"{name}"', f'"{name} || `null`"')
+    assert kept_mails(mails, optional) == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [('at = "deleted_at", empty = true', ["a", "b"]), ('at = "public", equals = true', ["a"])],
+)
+def test_a_condition_keeps_what_it_names(mails: StandIn, condition: str, expected: list[str]) -> None:
+    """Some items may lack the name; where it must be empty, all of them may."""
+    mails.on("/mails")(lambda _asked: {"mails": [mail("a", public=True), mail("b")]})
+
+    assert kept_mails(mails, condition) == expected

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from http_sources import Asked, StandIn, batches_of, open_source, person, resolved, stand_in
 
-from exporters.http import times
+from exporters.maps import times
 from portability.api import JSON, Batch, File, RowRemark, Selection
 from portability.api.errors import SourceRefused
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from repository import ROOT
 from source_accounts import execute_all, mapped_sources, owner_and_reader
 
 from exporters.sql.mapped.exporter import MappedExporter
-from portability.api import CoverageKind, Selection, Subject, SubjectKind
+from portability.api import CoverageKind, RowRemark, Selection, Subject, SubjectKind
 from portability.testing import sample_subject
 
 RECIPES = (ROOT / "docs" / "maps.md").read_text("utf-8").partition("## Recipes\n")[2].partition("\n## ")[0]
@@ -96,6 +97,30 @@ id = { type = "integer", text = "Id." }
     found = [(one.dataset, one.detail) for one in exporter.check().findings if one.kind is CoverageKind.UNFIT]
     detail = "'owner_id' of comments may name rows of several tables: no condition is on 'owner_type'"
     assert found == [("comments", detail), ("comments", detail), ("files", detail)]
+
+
+def test_the_key_of_a_table_names_its_own_rows(opened_recipe: Callable[..., MappedExporter]) -> None:
+    """Whatever type they have: `item_id` with an `item_type` beside it."""
+    text = """
+[[dataset]]
+name = "prices"
+title = "Prices"
+description = "Prices."
+provenance = "observed"
+table = "prices"
+rows = [{ column = "person", identities = ["user_id"], through = [
+  { table = "items", here = "item_id", key = "item_id" },
+] }]
+[dataset.fields]
+id = { type = "integer", text = "Id." }
+"""
+    exporter = opened_recipe(
+        HEAD + text,
+        "create table items (item_id integer primary key, item_type varchar(9), person integer)",
+        "create table prices (id integer primary key, item_id integer)",
+    )
+
+    assert not [one.detail for one in exporter.check().findings if one.kind is CoverageKind.UNFIT]
 
 
 FILES = """
@@ -222,3 +247,33 @@ def test_names_and_values(opened_recipe: Callable[..., MappedExporter]) -> None:
     assert values(exporter, ann, "answers", "name") == ["Phone", "Town"]
     assert values(exporter, ann, "answers", "value") == ["555", "Rome"]
     assert values(exporter, ann, "orders") == [1]
+
+
+def test_times_as_numbers(opened_recipe: Callable[..., MappedExporter]) -> None:
+    """Seconds and milliseconds are times, and 0 is not one; periods and deleted rows are known by them."""
+    exporter = opened_recipe(
+        HEAD + example("Times as numbers"),
+        "create table mdl_user (id integer primary key, timecreated integer, lastlogin integer)",
+        "create table posts (id varchar(26) primary key, userid varchar(26), createat bigint not null,"
+        " deleteat bigint, message varchar(40))",
+        "insert into mdl_user values (1, 1700000000, 0), (2, 1700000001, 1704067200)",
+        "insert into posts values ('b', '1', 1700000000123, 0, 'first')",
+        "insert into posts values ('a', '1', 1704067200000, 1704067201000, 'gone')",
+        "insert into posts values ('c', '2', 1700000000124, 0, 'of Bob')",
+    )
+    ann = sample_subject(SubjectKind.USER, "1")
+    (posts,) = (one for one in exporter.datasets if one.name == "posts")
+    late = Selection(since=datetime(2024, 1, 1, tzinfo=UTC))
+    (batch,) = exporter.export(ann, posts, Selection())
+
+    assert values(exporter, ann, "profile", "timecreated") == ["2023-11-14T22:13:20.000000Z"]
+    assert values(exporter, ann, "profile", "lastlogin") == [None]
+    assert values(exporter, sample_subject(SubjectKind.USER, "2"), "profile", "lastlogin") == [
+        "2024-01-01T00:00:00.000000Z"
+    ]
+    assert [(one["id"], one["createat"]) for one in batch.records] == [
+        ("b", "2023-11-14T22:13:20.123000Z"),
+        ("a", "2024-01-01T00:00:00.000000Z"),
+    ]
+    assert dict(batch.remarks) == {RowRemark.SOFT_DELETED: [1]}
+    assert [one["id"] for batch in exporter.export(ann, posts, late) for one in batch.records] == ["a"]

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine
 
 from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import Gap, Selection, Slice, SubjectKind
+from portability.api.errors import BadMap
 from portability.testing import sample_subject
 
 ANN = sample_subject(SubjectKind.USER, "ann")
@@ -18,15 +19,17 @@ TEXTS = ROWS.replace('"integer"', '"string"')
 COUNT = 700
 """More than the first two pages."""
 VIEW = ("create table bought (id varchar(20), who varchar(20))", "create view orders as select id, who from bought")
+UNIQUE = ("create table orders (id varchar(20) unique, who varchar(20))",)
 MADE = (
     ("sqlite", "bought", VIEW),
     ("sqlite", "orders", ("create table orders (id text primary key, who text)",)),
     ("postgresql", "bought", (*VIEW, "grant select on orders to public")),
     ("mysql", "bought", VIEW),
+    *((database, "orders", UNIQUE) for database in ("sqlite", "postgresql", "mysql")),
 )
 
 
-@pytest.fixture(params=MADE, ids=lambda made: f"{made[0]}-{made[1]}")
+@pytest.fixture(params=MADE, ids=lambda made: f"{made[0]}-{made[1]}-{len(made[2][0])}")
 def keyless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MappedExporter]:
     """A source with rows of two people, of which some have no key."""
     database, table, statements = request.param
@@ -45,6 +48,19 @@ def keyless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MappedEx
         with made.begin() as connection:
             connection.exec_driver_sql("drop view orders")
     made.dispose()
+
+
+def test_a_column_of_the_order_alone_has_no_null(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Rows are left out only where nothing else names them: another order is possible beside a primary key."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    made = create_engine(owner)
+    with made.begin() as connection:
+        connection.exec_driver_sql("create table orders (id varchar(20) primary key, code varchar(9) unique, who text)")
+    made.dispose()
+    opened, engine = mapped_source(reader, f'{TEXTS}order = ["code"]')
+    with pytest.raises(BadMap, match="'code' may be NULL: such rows have no place in the order"):
+        opened.prepare()
+    engine.dispose()
 
 
 def test_rows_without_key_are_a_gap(keyless: MappedExporter) -> None:

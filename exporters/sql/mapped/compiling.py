@@ -29,7 +29,9 @@ from exporters.sql.mapped.catalogue import Catalogue
 from exporters.sql.mapped.documents import documents_of, of_parent, whole_of
 from exporters.sql.mapped.field_columns import field_column, joined_column
 from exporters.sql.mapped.forms import FileForm, SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.stated import stored_type, times_in
 from exporters.sql.mapped.uses import TIMES, ColumnNeed, used_columns
+from exporters.sql.moments import STATED, StatedTimes
 from exporters.sql.retention import Since, Until
 from exporters.sql.row_filter import RowFilter
 from exporters.sql.source import FILE, FILE_TEXT, FileColumns, RowRetention, TableSource
@@ -100,24 +102,29 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Tables:
     for used in used_columns(form):
         if (found := catalogue[used.table].columns.get(used.column)) is not None:
             is_plain = used.column not in names[used.table] or used.use in {*TIMES, ColumnNeed.TRUTH}
+            stated = times_in(form, used.table, used.column, found.type)
             if is_plain:
-                names[used.table][used.column] = _type(found.type, used.use)
+                names[used.table][used.column] = _type(found.type, used.use, stated)
     withheld = {(one.table, name): form_ for one in form.dataset for name, form_ in one.withheld.items()}
     tables = {}
     for name, columns in names.items():
         made = []
         for column, kind in columns.items():
-            stated, nullable = withheld.get((name, column)), catalogue[name].columns[column].nullable
-            info: dict[str, Any] = {} if stated is None else {NEVER: stated.reason, WITHHELD: stated.withheld(column)}
-            made.append(Column(column, kind, nullable=nullable, info=info))
+            never, found = withheld.get((name, column)), catalogue[name].columns[column]
+            info: dict[str, Any] = {} if never is None else {NEVER: never.reason, WITHHELD: never.withheld(column)}
+            if (times := times_in(form, name, column, found.type)) is not None:
+                info[STATED] = times
+            made.append(Column(column, kind, nullable=found.nullable, info=info))
         # With its schema a statement reads the table that was checked, and no other of its name.
         described = {VIEW: True} if catalogue[name].is_view else {}
         tables[name] = Table(name.rpartition(".")[2], metadata, *made, schema=catalogue[name].schema, info=described)
     return tables
 
 
-def _type(found: TypeEngine[Any], use: ColumnNeed) -> TypeEngine[Any]:
+def _type(found: TypeEngine[Any], use: ColumnNeed, stated: StatedTimes | None) -> TypeEngine[Any]:
     """Return the type by which a column is compared: the map knows times of SQLite, and truth values in integers."""
+    if stated is not None:
+        return stored_type(found, stated)
     kind = field_type(found)
     if use in TIMES and kind is FieldType.STRING:
         return SourceTime()

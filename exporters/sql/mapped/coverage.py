@@ -18,7 +18,7 @@ from exporters.sql.mapped.databases import POSTGRESQL
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.uses import UsedColumn, used_columns, used_tables
 from exporters.sql.mapped.way_forms import ConditionForm
-from exporters.sql.proposal.names import Guess, guess, type_beside
+from exporters.sql.proposal.names import Guess, guess, names_rows_of_several
 from exporters.sql.source import TableSource
 from portability.api import CoverageFinding, CoverageKind, Identity, Subject, SubjectKind
 from portability.api.errors import BadMap, SourceRefused
@@ -108,8 +108,8 @@ def mixed(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding
             links += [(table, step.key, conditions), (step.table, step.here, step.where)]
             table, conditions = step.table, step.where
         for of_table, column, where in (*links, (table, way.column, conditions)):
-            columns = catalogue.tables[of_table].columns if of_table in catalogue.tables else ()
-            kind = type_beside(column, columns)
+            found = catalogue.tables.get(of_table)
+            kind = None if found is None else names_rows_of_several(found, column)
             if kind is not None and kind not in {one.column for one in where}:
                 detail = f"{column!r} of {of_table} may name rows of several tables: no condition is on {kind!r}"
                 yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=_dataset(form, path), detail=detail)

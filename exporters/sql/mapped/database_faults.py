@@ -17,6 +17,7 @@ from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.field_columns import type_fault
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.stated import NUMBERS, is_compared, times_faults, times_in
 from exporters.sql.mapped.uses import TIMES, ColumnNeed, UsedColumn, used_columns, used_tables
 from exporters.sql.mapped.way_forms import MemberRowsForm
 from exporters.sql.values import field_type
@@ -54,6 +55,7 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
         yield from _join(place, dataset, catalogue)
         yield from _part(form, place, dataset, catalogue)
     yield from _pairs(form, catalogue)
+    yield from times_faults(form, catalogue)
     yield from _names_of_entries(form, catalogue)
     if kind == MYSQL:
         yield from _members(form)
@@ -76,6 +78,7 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
 
 def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str) -> Iterator[MapFault]:
     found = table.columns.get(used.column)
+    stated = None if found is None else times_in(form, used.table, used.column, found.type)
     if found is None:
         # An account of MariaDB does not see a column without a right to it.
         if used.use is not ColumnNeed.WITHHELD:
@@ -84,10 +87,14 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
             yield MapFault(used.path, f"unknown column {used.column!r} of {used.table}", hint)
     elif used.use is ColumnNeed.FIELD:
         dataset, name = form.dataset[int(used.path[1])], str(used.path[3])
-        if fault := type_fault(dataset.fields[name].type, found):
+        if fault := type_fault(dataset.fields[name].type, found, stated):
             yield MapFault((*used.path[:4], "type"), f"{name}: {fault}")
     else:
-        yield from _wrong_type(used, found, kind)
+        if stated is None or used.use not in TIMES:
+            yield from _wrong_type(used, found, kind)
+        elif not is_compared(found, stated):
+            what = f"{used.column!r} of {used.table} has times as texts, which the database does not compare"
+            yield MapFault(used.path, what, "name a view that has them as times")
         yield from _wrong_values(used, found)
 
 
@@ -118,7 +125,9 @@ def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[Map
     elif used.use in TIMES and kind == SQLITE and field_type(found.type) is FieldType.STRING:
         return  # SQLite has no type for times
     elif used.use in ALLOWED and field_type(found.type) not in ALLOWED[used.use]:
-        yield MapFault(used.path, f"{what}, not {used.use}")
+        is_number = used.use in TIMES and field_type(found.type) in NUMBERS
+        hint = f'for times as numbers write [times] {used.column} = {{ format = "epoch_seconds" }}' if is_number else ""
+        yield MapFault(used.path, f"{what}, not {used.use}", hint)
 
 
 def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) -> Iterator[MapFault]:
@@ -134,8 +143,11 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
         if of_type.startswith(UNORDERED[kind]):
             hint = "order by other columns that are together unique"
             yield MapFault(at, f"{name!r} is {of_type}: its order is not that of its values as they are read", hint)
-        if table.columns[name].nullable and not (table.columns[name].is_key or table.is_view):
-            yield MapFault(at, f"{name!r} may be NULL: such rows have no place in the order")
+        # Where a table has no primary key, rows with NULL in another key are counted as rows of a view are.
+        is_only_key = name in dataset.key_columns and not any(one.is_key for one in table.columns.values())
+        if table.columns[name].nullable and not (table.columns[name].is_key or table.is_view or is_only_key):
+            hint = "order by the primary key, or by columns that are together unique and never NULL"
+            yield MapFault(at, f"{name!r} may be NULL: such rows have no place in the order", hint)
     key = dataset.key_columns
     if set(key) <= table.columns.keys() and not table.identifies(key):
         yield MapFault(

@@ -15,6 +15,7 @@ from sqlalchemy.types import TypeEngine
 from exporters.sql.catalogue import type_in_maps
 from exporters.sql.columns import ExactNumeric, IntegerTruth, whole_number
 from exporters.sql.mapped.catalogue import FoundColumn
+from exporters.sql.moments import StatedDay, StatedTime, StatedTimes, stated_times
 from exporters.sql.values import WITHOUT_CHARACTERS, field_type
 from portability.api import FieldType
 from portability.database.engine import JsonType, UtcTime
@@ -67,8 +68,14 @@ def _written_number_sqlite(element: written_number, compiler: SQLCompiler, **opt
     return f"CASE typeof({value}) WHEN 'real' THEN {shortest} ELSE CAST({value} AS TEXT) END"
 
 
-def type_fault(stated: FieldType | None, found: FoundColumn) -> str | None:
-    """Return why a field cannot have this type with this column; None if it can. Without a type it is a text."""
+def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes | None = None) -> str | None:
+    """Return why a field cannot have this type with this column; None if it can. Without a type it is a text.
+
+    `times` are those that the map states for the column.
+    """
+    if times is not None:
+        is_time = stated in {FieldType.DATETIME, FieldType.DATE}
+        return None if is_time else 'the map says in [times] that the column has times: write type = "datetime"'
     if isinstance(found.type, types.LargeBinary):
         return f"the column is {found.name_of_type}: bytes are not exported"
     own = type_in_maps(found.type)
@@ -85,6 +92,10 @@ def type_fault(stated: FieldType | None, found: FoundColumn) -> str | None:
 def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[Any]:
     """Return what is selected for a field: the column, or an expression that gives the type of the field."""
     wanted, own = stated or FieldType.STRING, field_type(column.type)
+    if (times := stated_times(column)) is not None:
+        kind = StatedDay(times) if wanted is FieldType.DATE else StatedTime(times)
+        text = column if own is FieldType.STRING else written_number(whole_number(column))
+        return type_coerce(text, kind).label(column.name)
     if isinstance(column.type, types.ARRAY) and wanted is FieldType.OBJECT:
         return type_coerce(func.to_jsonb(column), JsonType).label(column.name)
     if wanted is own:

@@ -19,11 +19,38 @@ OWN = frozenset({("id",), ("uuid",), ("guid",), ("pk",), ("key",)})
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFault:
+    """A comparison that contradicts the foreign keys of a column."""
+
+    place: Place
+    keys: frozenset[str]
+    """The columns to which the keys lead."""
+    compared: frozenset[str]
+    """The columns with which the map compares it."""
+
+    @property
+    def detail(self) -> str:
+        """Return it as a sentence."""
+        column, keys, compared = self.place[1], *(", ".join(sorted(names)) for names in (self.keys, self.compared))
+        if self.compared < self.keys:
+            return f"{column!r} of {self.place[0]} leads to {keys} together: {compared} alone may name several rows"
+        return f"{column!r} of {self.place[0]} leads to {keys} by a foreign key, not to {compared}"
+
+    def is_signed(self, form: SqlSourceForm) -> bool:
+        """Return whether a person has decided that the map is right against these keys."""
+        signed = (one for decision in form.decision for one in decision.against)
+        same = (".".join(self.place), self.keys, self.compared)
+        return any((one.column, frozenset(one.keys), frozenset(one.compared)) == same for one in signed)
+
+
+@dataclass(frozen=True, slots=True)
 class _Keys:
     """Where the columns of a catalogue lead."""
 
     catalogue: Catalogue
     by_names: Mapping[str, Sequence[str]]
+    tenants: frozenset[str]
+    """Names of columns with the tenant, which every step compares."""
 
     def targets(self, place: Place) -> set[Place]:
         """Return the columns to which the foreign keys of a column lead, as far as the account sees them."""
@@ -74,30 +101,53 @@ class _Keys:
         is_known = more or self.names_own_rows(compared) or compared[0] in {name for name, _ in targets}
         return bool(is_known) and not self.reached(place) & self.reached(compared)
 
-    def fault(self, place: Place, compared: Collection[Place]) -> str:
-        """Return what is wrong with a column that is compared with others; empty if it may lead to one of them."""
-        if not compared or not all(self.leads_elsewhere(place, one) for one in compared):
-            return ""
-        targets = {one for one in self.targets(place) if not self.catalogue.tables[one[0]].is_partition}
-        return f"{place[1]!r} of {place[0]} leads to {_listed(targets)} by a foreign key, not to {_listed(compared)}"
+    def whole_key(self, place: Place, compared: Place) -> set[Place]:
+        """Return the columns of a foreign key of which a comparison has one alone that names several rows.
+
+        Empty: there is no such key, or a key of this column alone, or the others are those of the tenant.
+        """
+        keys = [
+            {key for name, key in zip(one.columns, one.keys, strict=True) if not self.tenants & {name, key}}
+            for one in self.catalogue.tables[place[0]].references
+            if one.table == compared[0] and (place[1], compared[1]) in zip(one.columns, one.keys, strict=True)
+        ]
+        enough = (*self.catalogue.tables[compared[0]].unique, *keys)
+        is_enough = any(one <= {compared[1], *self.tenants} for one in enough)
+        return {(compared[0], key) for key in min(keys, key=sorted)} if keys and not is_enough else set()
+
+    def fault(self, place: Place, compared: Collection[Place]) -> KeyFault | None:
+        """Return what is wrong with a column that is compared with others; None if it may lead to one of them."""
+        if compared and all(self.leads_elsewhere(place, one) for one in compared):
+            targets = {one for one in self.targets(place) if not self.catalogue.tables[one[0]].is_partition}
+            return KeyFault(place, _names(targets), _names(compared))
+        for one in compared if len(compared) == 1 else ():
+            if whole := self.whole_key(place, one):
+                return KeyFault(place, _names(whole), _names(compared))
+        return None
 
 
 def astray(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
-    """Yield each comparison of a join, step or way with a column that has foreign keys to other rows only."""
-    keys = _Keys(catalogue, names_of_rows(catalogue))
+    """Yield each comparison of a join, step or way that contradicts foreign keys, and that no one has signed."""
+    keys = _Keys(catalogue, names_of_rows(catalogue), _tenants(form))
     for path, fault in (*_compared(form, keys), *_identified(form, keys)):
-        if fault:
+        if fault is not None and not fault.is_signed(form):
             dataset = form.dataset[int(path[1])]
-            yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=dataset.name, detail=fault)
+            yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=dataset.name, detail=fault.detail)
 
 
-def _compared(form: SqlSourceForm, keys: _Keys) -> Iterator[tuple[Sequence[str | int], str]]:
+def _tenants(form: SqlSourceForm) -> frozenset[str]:
+    steps = (step.tenant for _path, _dataset, way in form.steps() for step in way.through)
+    joins = (one.join.tenant for one in form.dataset if one.join is not None)
+    return frozenset(filter(None, (*steps, *joins, *(one.tenant for one in form.dataset))))
+
+
+def _compared(form: SqlSourceForm, keys: _Keys) -> Iterator[tuple[Sequence[str | int], KeyFault | None]]:
     for path, first, second in form.compared():
         if keys.has(first) and keys.has(second):
             yield path, keys.fault(first, [second]) or keys.fault(second, [first])
 
 
-def _identified(form: SqlSourceForm, keys: _Keys) -> Iterator[tuple[Sequence[str | int], str]]:
+def _identified(form: SqlSourceForm, keys: _Keys) -> Iterator[tuple[Sequence[str | int], KeyFault | None]]:
     """Yield the faults of ways by an identity, as far as the map says which rows have identities of this kind."""
     known: dict[str, set[Place]] = defaultdict(set)
     for kind, place in _stated(form):
@@ -127,5 +177,5 @@ def _stated(form: SqlSourceForm) -> Iterator[tuple[str, Place]]:
         yield look_up.gives, (look_up.table, look_up.value)
 
 
-def _listed(places: Collection[Place]) -> str:
-    return ", ".join(sorted(map(".".join, places)))
+def _names(places: Collection[Place]) -> frozenset[str]:
+    return frozenset(map(".".join, places))

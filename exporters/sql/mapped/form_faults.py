@@ -13,6 +13,7 @@ from exporters.sql.mapped.change_parts import change_faults
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.part_faults import part_faults
 from exporters.sql.mapped.people_faults import people_faults
+from exporters.sql.mapped.stated import unused_times
 from exporters.sql.mapped.way_forms import RowsForm, SoleAddressRowsForm, WayForm
 from exporters.sql.source import FILE
 from portability.api import ADDRESS_KINDS, FieldType, SubjectKind
@@ -46,6 +47,7 @@ def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
     yield from people_faults(form)
     yield from part_faults(form)
     yield from change_faults(form)
+    yield from unused_times(form)
 
 
 def _names(form: SqlSourceForm) -> Iterator[MapFault]:

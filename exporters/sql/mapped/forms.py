@@ -8,7 +8,18 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, WithheldForm
+from exporters.maps.forms import (
+    DatasetForm,
+    DecisionForm,
+    FieldForm,
+    MapForm,
+    Name,
+    SourceForm,
+    Text,
+    TimeFormat,
+    TimesForm,
+    WithheldForm,
+)
 from exporters.sql.belonging import Within
 from exporters.sql.mapped.change_forms import ChangesForm, OutboxForm
 from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm, SqlIdentityForm
@@ -21,6 +32,7 @@ from exporters.sql.mapped.way_forms import (
     WayForm,
     require_single,
 )
+from exporters.sql.moments import StatedTimes
 
 SettingName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
 """A setting of an application: its name has a point, so that it cannot be a setting of the server."""
@@ -103,6 +115,19 @@ class TablesForm(MapForm):
     internal: Mapping[TableName, Text] = Field(default_factory=dict)
     """Tables without personal data, each with the reason."""
     undecided: tuple[TableName, ...] = ()
+
+
+class ColumnTimesForm(TimesForm):
+    """How columns contain times whose type says that they are numbers or texts."""
+
+    format: TimeFormat
+    unset: tuple[int | str, ...] = (0, -1, "")
+    """Values that are not a time."""
+
+    @property
+    def stated(self) -> StatedTimes:
+        """Return the same for the engine."""
+        return StatedTimes(self.format, self.zone, self.unset)
 
 
 class SqlDatasetForm(DatasetForm):
@@ -195,8 +220,36 @@ class ConversationsForm(MapForm):
     """The name of the hook that makes the record of docs/vcon.md."""
 
 
+class AgainstForm(MapForm):
+    """A comparison of the map that is right although foreign keys of the database say otherwise."""
+
+    column: Text
+    """`table.column`, whose foreign keys they are."""
+    keys: tuple[Text, ...] = Field(min_length=1)
+    """The columns to which they lead: a further key is found again."""
+    compared: tuple[Text, ...] = Field(min_length=1)
+    """The columns with which the map compares it."""
+
+
+class SqlDecisionForm(DecisionForm):
+    """A decision, also that the map is right and a foreign key is not."""
+
+    about: tuple[Text, ...] = ()
+    against: tuple[AgainstForm, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> SqlDecisionForm:
+        if not (self.about or self.against):
+            raise ValueError("a decision has `about` or `against`")
+        if self.against and not self.note:
+            raise ValueError("a decision against a foreign key has its reason in `note`")
+        return self
+
+
 class SqlSourceForm(SourceForm):
     """A map of a database."""
+
+    decision: tuple[SqlDecisionForm, ...] = ()
 
     session: SqlSessionForm = SqlSessionForm()
     people: PeopleForm | None = None
@@ -206,6 +259,8 @@ class SqlSourceForm(SourceForm):
     conversations: ConversationsForm | None = None
     changes: ChangesForm | None = None
     tables: TablesForm = TablesForm()
+    times: Mapping[Text, ColumnTimesForm] = Field(default_factory=dict)
+    """Columns of times whose type says that they are numbers or texts: `table.column`, or `column` of any table."""
 
     @property
     def outboxes(self) -> Sequence[OutboxForm]:

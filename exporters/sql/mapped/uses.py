@@ -194,9 +194,8 @@ def _of_step(form: SqlSourceForm, dataset: SqlDatasetForm, way: RowsForm) -> Ite
             yield UsedColumn((*at, "tenant"), table, step.tenant, ColumnNeed.ID)
         yield from _below(at, _conditions(table, step.where))
     yield UsedColumn(("column",), table, way.column, _compared(way.identities) if way.identities else ColumnNeed.ANY)
-    if way.dataset is not None:
-        table = next(one.table for one in form.dataset if one.name == way.dataset)
-        yield UsedColumn(("key",), table, way.key)
+    parents = [one.table for one in form.dataset if one.name == way.dataset]
+    yield from (UsedColumn(("key",), parent, way.key) for parent in parents)
     if way.only_if_null is not None:
         yield UsedColumn(("only_if_null",), table, way.only_if_null)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, type_in_maps
-from exporters.sql.proposal.names import Guess, guess, type_beside, words
+from exporters.sql.proposal.names import Guess, guess, may_be_time, names_rows_of_several, words
 from exporters.sql.proposal.paths import Paths, PathStep
+from exporters.sql.proposal.time_columns import IN_NUMBERS, counts, times_of_rows
+from exporters.sql.proposal.writing import bare_key, plain, quoted
 from portability.api import FieldType, SubjectKind
 from portability.api.names import name_fault
 from portability.api.nouns import FIRST_IDENTITY
@@ -23,18 +24,10 @@ HEAD = """\
 #   [dataset.internal]  it says nothing about a person.
 # The proposals after # come from names, types and comments: they are often wrong. Each decision has a [[decision]].
 """
-TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("created", ("created_at", "created", "created_on", "date_created", "inserted_at", "creation_date")),
-    ("changed", ("updated_at", "modified_at", "changed_at", "updated", "modified", "last_modified")),
-    ("deleted", ("deleted_at", "deleted", "removed_at", "is_deleted")),
-)
-"""Keys of a dataset, each with the usual names of its column."""
 INTERNAL = '# Tables that say nothing about a person, each on a line: table = "why it says nothing"'
 WITHHELD_REASON = "with it another person could act as you"
 NAME_MAX = 100
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ class Proposal:
 def draft(proposal: Proposal) -> str:
     """Write the draft as TOML."""
     certain, unclear, apart = proposal.certain, proposal.unclear, proposal.apart
-    lines = [HEAD, f"title = {_text(proposal.title)}"]
+    lines = [HEAD, f"title = {quoted(proposal.title)}"]
     role = "processor" if proposal.paths.tenant else "controller"
     lines += [f'role = "{role}"  # controller, processor or both', f'kinds = ["{proposal.kind}"]', ""]
     for name in certain:
@@ -105,8 +98,8 @@ def draft(proposal: Proposal) -> str:
     for name in filter(proposal.is_of_company, apart):
         lines += [f"# {line}".rstrip() for line in _of_company(proposal, name)] + [""]
     lines += ["[tables]", "undecided = ["]
-    lines += [f"    {_text(name)},  # {_why(proposal, name)}" for name in (*unclear, *apart)]
-    return "\n".join([*lines, "]", "[tables.internal]", INTERNAL, ""])
+    lines += [f"    {quoted(name)},  # {_why(proposal, name)}" for name in (*unclear, *apart)]
+    return "\n".join([*lines, "]", "[tables.internal]", INTERNAL, *counts(proposal.catalogue), ""])
 
 
 def _why(proposal: Proposal, name: str) -> str:
@@ -117,14 +110,16 @@ def _why(proposal: Proposal, name: str) -> str:
         return "a view"
     if proposal.is_of_company(name):
         return "its rows name a company: see above"
-    typed = ((column, type_beside(column, table.columns)) for column in table.columns)
-    mixed = [f"{_plain(column)} names rows of several tables, as {_plain(kind)} says" for column, kind in typed if kind]
-    return "; ".join(["no key and no name leads to the subject", *mixed])
+    typed = ((column, names_rows_of_several(table, column)) for column in table.columns)
+    mixed = [f"{plain(column)} names rows of several tables, as {plain(kind)} says" for column, kind in typed if kind]
+    possible = proposal.paths.possible.get(name, ())
+    asked = [f"{', '.join(map(plain, possible))} may name the subject"] if possible else []
+    return "; ".join(["no key and no name leads to the subject", *mixed, *asked])
 
 
 def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
     table, reach = proposal.catalogue.tables[name], proposal.paths.reached[name]
-    yield f"{_plain(name)}: a person has to decide how its rows belong to the subject."
+    yield f"{plain(name)}: a person has to decide how its rows belong to the subject."
     if not table.key:
         yield "It has no primary key: `key` and `order` must be columns that are together unique and never NULL."
     ways = [_way(proposal, name, step) for step in reach.steps]
@@ -132,20 +127,20 @@ def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
 
 
 def _of_company(proposal: Proposal, name: str) -> Iterator[str]:
-    yield f"{_plain(name)}: its rows name a company and no person. Take it for exports of a company."
+    yield f"{plain(name)}: its rows name a company and no person. Take it for exports of a company."
     yield from _dataset(proposal, name, ())
 
 
 def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str]:
     table, tenant = proposal.catalogue.tables[name], proposal.paths.tenant
     yield "[[dataset]]"
-    yield f"name = {_text(proposal.names[name])}"
-    yield f"title = {_text(_title(name))}"
-    yield f"description = {_text(table.comment or f'Rows of the table {name}.')}"
+    yield f"name = {quoted(proposal.names[name])}"
+    yield f"title = {quoted(_title(name))}"
+    yield f"description = {quoted(table.comment or f'Rows of the table {name}.')}"
     yield 'provenance = "observed"  # provided, observed or derived'
-    yield f"table = {_text(name)}"
+    yield f"table = {quoted(name)}"
     if tenant in table.columns:
-        yield f"tenant = {_text(str(tenant))}"
+        yield f"tenant = {quoted(str(tenant))}"
     if ways:
         yield "rows = ["
         yield from (f"    {way}" for way in ways)
@@ -153,16 +148,12 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
     else:
         yield f'kinds = ["{SubjectKind.TENANT}"]'
     named = [_field_name(column) for column in table.key]
-    yield f"key = [{', '.join(map(_text, named))}]"
+    yield f"key = [{', '.join(map(quoted, named))}]"
     if named != list(table.key):
-        yield f"order = [{', '.join(map(_text, table.key))}]"
-    for key, names in TIMES:
-        found = next((one for one in names if one in table.columns), None)
-        kinds = {FieldType.DATETIME, FieldType.BOOLEAN} if key == "deleted" else {FieldType.DATETIME}
-        if found and type_in_maps(table.columns[found].type) in kinds:
-            yield f"{key} = {_text(found)}"
+        yield f"order = [{', '.join(map(quoted, table.key))}]"
+    yield from times_of_rows(table)
     yield "undecided = ["
-    yield from (f"    {_text(column)}," for column in table.columns)
+    yield from (f"    {quoted(column)}," for column in table.columns)
     yield "]"
     yield from _proposals(table)
 
@@ -170,11 +161,14 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
 def _rows(proposal: Proposal, name: str) -> Sequence[str]:
     reach = proposal.paths.reached[name]
     if not reach.cost:
-        return [f"{{ column = {_text(proposal.paths.key)}, {_identities(proposal, name)} }},"]
+        return [f"{{ column = {quoted(proposal.paths.key)}, {_identities(proposal, name)} }},"]
     chosen = reach.chosen
     others = [step for step in reach.steps if step is not chosen]
     led = [_way(proposal, name, step) for step in (chosen,) if step]
-    return led + [f"# {_way(proposal, name, step)}" for step in others]
+    paths = proposal.paths
+    possible = (PathStep(column, paths.subject, paths.key) for column in paths.possible[name])
+    asked = [f"# {_way(proposal, name, step)}  # it may name the subject by a part of its name" for step in possible]
+    return led + [f"# {_way(proposal, name, step)}" for step in others] + asked
 
 
 def _identities(proposal: Proposal, name: str) -> str:
@@ -186,9 +180,9 @@ def _identities(proposal: Proposal, name: str) -> str:
 
 
 def _way(proposal: Proposal, name: str, step: PathStep) -> str:
-    inner = [f"column = {_text(step.column)}"]
+    inner = [f"column = {quoted(step.column)}"]
     if step.through:
-        through = f"table = {_text(step.through)}, here = {_text(step.here)}, key = {_text(step.own_key)}"
+        through = f"table = {quoted(step.through)}, here = {quoted(step.here)}, key = {quoted(step.own_key)}"
         inner.insert(0, f"through = [{{ {through} }}]")
     has_tenant = proposal.paths.tenant in proposal.catalogue.tables[name].columns
     # A contact is known to one tenant, so a row that names none is led by the record of the contact.
@@ -196,11 +190,12 @@ def _way(proposal: Proposal, name: str, step: PathStep) -> str:
     if is_led and step.table == proposal.paths.subject and step.key == proposal.paths.key:
         inner.append(_identities(proposal, name))
     else:
-        inner += [f"dataset = {_text(proposal.names[step.table])}", f"key = {_text(step.key)}"]
+        inner += [f"dataset = {quoted(proposal.names[step.table])}", f"key = {quoted(step.key)}"]
     remarks = ["by its name: there is no foreign key"] if step.by_name else []
     if step.is_part:
-        remarks.append(f"one column of a foreign key of several: {_plain(step.key)} alone must name one row")
+        remarks.append(f"one column of a foreign key of several: {plain(step.key)} alone must name one row")
     remarks += ["who worked on the row"] if step.is_of_actor else []
+    remarks += [f"people share it: each person in {plain(step.through)}"] if step.through else []
     remark = f"  # {', '.join(remarks)}" if remarks else ""
     return f"{{ {', '.join(inner)} }},{remark}"
 
@@ -216,23 +211,28 @@ def _proposals(table: CatalogueTable) -> Iterator[str]:
         yield "# [dataset.withheld]"
         for name in withheld:
             what = " ".join(words(name)) or name
-            yield f"# {_key(name)} = {{ what = {_text(what)}, reason = {_text(WITHHELD_REASON)} }}  # secret"
+            yield f"# {bare_key(name)} = {{ what = {quoted(what)}, reason = {quoted(WITHHELD_REASON)} }}  # secret"
     internal = [name for name, found in guesses.items() if found is Guess.BINARY]
     if internal:
         yield "# [dataset.internal]"
-        yield from (f'# {_key(name)} = "bytes; on MariaDB a field can have those that are texts"' for name in internal)
+        yield from (
+            f'# {bare_key(name)} = "bytes; on MariaDB a field can have those that are texts"' for name in internal
+        )
 
 
 def _field(column: CatalogueColumn, found: Guess, key: Sequence[str]) -> str:
-    kind, named = type_in_maps(column.type), _field_name(column.name)
-    inner = [f"column = {_text(column.name)}"] if named != column.name else []
+    is_counted = may_be_time(column.name, column.type)
+    kind, named = FieldType.DATETIME if is_counted else type_in_maps(column.type), _field_name(column.name)
+    inner = [f"column = {quoted(column.name)}"] if named != column.name else []
     if kind is not FieldType.STRING:
         inner.append(f'type = "{kind}"')
-    inner.append(f"text = {_text(column.comment or _sentence(column.name))}")
+    inner.append(f"text = {quoted(column.comment or _sentence(column.name))}")
     if found is Guess.FREE_TEXT and column.name not in key:
         inner.append("third_party = true")
-    remark = "" if found is Guess.OTHER else f"  # {found.replace('_', ' ')}"
-    return f"{_key(named)} = {{ {', '.join(inner)} }}{remark}"
+    remarks = [] if found is Guess.OTHER else [found.replace("_", " ")]
+    remarks += [IN_NUMBERS] if is_counted else []
+    remark = f"  # {', '.join(remarks)}" if remarks else ""
+    return f"{bare_key(named)} = {{ {', '.join(inner)} }}{remark}"
 
 
 def _field_name(column: str) -> str:
@@ -247,17 +247,3 @@ def _sentence(name: str) -> str:
 
 def _title(name: str) -> str:
     return _sentence(name.rpartition(".")[2]).rstrip(".")
-
-
-def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else _text(name)
-
-
-def _plain(text: str) -> str:
-    """Return a text without what would end a comment's line."""
-    return _UNPRINTABLE.sub(" ", text)
-
-
-def _text(value: str) -> str:
-    """Write a basic string of TOML, whose escapes are those of JSON."""
-    return json.dumps(_plain(value), ensure_ascii=False)

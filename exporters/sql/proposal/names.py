@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import BINARY, JSON, VARBINARY, String
+from sqlalchemy import BINARY, JSON, VARBINARY, Integer, SmallInteger, String
+from sqlalchemy.dialects.mysql import MEDIUMINT, TINYINT
 from sqlalchemy.types import NullType, TypeEngine
 
+from exporters.sql.catalogue import CatalogueTable
 from exporters.sql.columns import BLOBS
 
 
@@ -43,6 +45,13 @@ _SECRET_STEMS, _PERSONAL_STEMS = _LISTS["secret"]["stems"], _LISTS["personal"]["
 _SECRET_WORDS, _KEY_BEFORE = frozenset(_LISTS["secret"]["words"]), frozenset(_LISTS["secret"]["before_key"])
 _FREE_WORDS, _PERSONAL_WORDS = frozenset(_LISTS["free_text"]["words"]), frozenset(_LISTS["personal"]["words"])
 _NAME_OF_THINGS = frozenset(_LISTS["other"]["before_name"])
+_ROLES = tuple(_LISTS["people"]["roles"])
+_ACTS = frozenset(_LISTS["time"]["acts"])
+_TIMES = frozenset(_LISTS["time"]["names"]) | {
+    name for act in _ACTS for name in (f"{act}at", f"{act}time", f"time{act}", f"{act}date", f"date{act}", f"last{act}")
+}
+_SMALL = (SmallInteger, TINYINT, MEDIUMINT)
+"""Types of integers that are too short for a time."""
 _PLAIN_FIRST, _PLAIN_LAST = frozenset(_LISTS["other"]["first"]), frozenset(_LISTS["other"]["last"])
 
 
@@ -61,6 +70,30 @@ def type_beside(column: str, columns: Iterable[str]) -> str | None:
     stem = named.removesuffix("id")
     kinds = [f"{stem}type", *(("type", "contenttypeid") if stem == "object" else ())]
     return next((by_words[kind] for kind in kinds if kind in by_words), None) if stem not in {"", named} else None
+
+
+def names_rows_of_several(table: CatalogueTable, column: str) -> str | None:
+    """Return the column that says of which table a row is that a column of a table names, as `type_beside`.
+
+    The key of a table names its own rows, whatever type they have.
+    """
+    return None if frozenset({column}) in table.unique else type_beside(column, table.columns)
+
+
+def may_be_person(name: str, own: Collection[str]) -> bool:
+    """Return whether a column seems to name a person: `useridfrom`, `post_author`.
+
+    `own` are the names of columns that name rows of the subject's table.
+    """
+    joined, last = "".join(words(name)), next((one for one in reversed(words(name)) if one != "id"), "")
+    return any(one in joined for one in own) or last == "by" or joined.removesuffix("id").endswith(_ROLES)
+
+
+def may_be_time(name: str, kind: TypeEngine[Any]) -> bool:
+    """Return whether a column of numbers seems to contain times: `timecreated`, `create_at` or `user_lastvisit`."""
+    parts = words(name)
+    ends = ("".join(parts[place:]) for place in range(len(parts)))
+    return isinstance(kind, Integer) and not isinstance(kind, _SMALL) and any(end in _TIMES for end in ends)
 
 
 def guess(name: str, kind: TypeEngine[Any]) -> Guess:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Date, DateTime
 
 from exporters.sql.catalogue import Catalogue, CatalogueTable, Reference
-from exporters.sql.proposal.names import words
+from exporters.sql.proposal.names import may_be_person, names_rows_of_several, words
 from exporters.sql.values import field_type
+from portability.api import FieldType
 
 TENANT_COLUMNS = ("tenant_id", "org_id", "organization_id", "organisation_id", "workspace_id")
 """Usual names of a column that names the tenant of a row."""
+TENANT_TABLES, TENANT_SHARE = 2, 0.1
+"""Where rows have tenants, such a column is in this number of tables at least, and in this share of all."""
 _ACTORS = frozenset(
     {
         *("created", "updated", "modified", "changed", "deleted", "approved", "assigned", "closed", "archived"),
@@ -65,6 +68,14 @@ class PathStep:
         return JOIN_COST if self.through else 1
 
     @property
+    def is_guess(self) -> bool:
+        """Return whether a person has to decide on the step, even if there is no other.
+
+        A table that joins by names alone leads to rows that people share, and to all that belongs to these rows.
+        """
+        return self.is_part or bool(self.by_name and self.through)
+
+    @property
     def is_of_actor(self) -> bool:
         """Return whether the column seems to name who worked on the row."""
         return bool(_ACTORS & {*words(self.column)})
@@ -83,7 +94,7 @@ class TablePaths:
     def chosen(self) -> PathStep | None:
         """Return the only first step, without those of actors if there are others; None: a person has to decide."""
         about = [step for step in self.steps if not step.is_of_actor] or list(self.steps)
-        return about[0] if len(about) == 1 and not about[0].is_part else None
+        return about[0] if len(about) == 1 and not about[0].is_guess else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,8 @@ class Paths:
     """The name of the column with the tenant; it leads to no person."""
     reached: Mapping[str, TablePaths]
     """By table; a table that is missing here cannot reach the subject."""
+    possible: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By table: columns that may name the subject by a part of their names; they are not steps."""
 
 
 def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Paths:
@@ -113,13 +126,35 @@ def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Pa
             shortest = [step for step in leaving[name] if costs.get(step.table, cost) + step.cost == cost]
             ordered = sorted(shortest, key=lambda step: (step.is_of_actor, step.column, step.table, step.through))
             reached[name] = TablePaths(cost, tuple(ordered))
-    return Paths(subject, key, tenant, reached)
+    own = [name for name, tables in named.items() if subject in tables]
+    kind = field_type(catalogue.tables[subject].columns[key].type)
+    possible = {name: tuple(_possible(catalogue.tables[name], found, own, kind)) for name, found in references.items()}
+    return Paths(subject, key, tenant, reached, possible)
+
+
+def _possible(
+    table: CatalogueTable, references: Sequence[tuple[Reference, bool]], own: Sequence[str], kind: FieldType
+) -> Iterator[str]:
+    """Yield the columns that may name the subject by a part of their names.
+
+    They are neither references nor the key, and name rows of one table.
+    """
+    known = {reference.columns[0] for reference, _by_name in references} | {*(table.key if len(table.key) == 1 else ())}
+    for column in table.columns.values():
+        if column.name in known or names_rows_of_several(table, column.name):
+            continue
+        if field_type(column.type) is kind and may_be_person(column.name, own):
+            yield column.name
 
 
 def tenant_column(catalogue: Catalogue) -> str | None:
-    """Return the most frequent of the usual names of a column with the tenant; None if no table has one."""
+    """Return the most frequent of the usual names of a column with the tenant; None if fewer tables have it than usual.
+
+    A single `org_id` says where a person works.
+    """
     found = max(TENANT_COLUMNS, key=lambda name: frequency(catalogue, name))
-    return found if frequency(catalogue, found) else None
+    usual = max(TENANT_TABLES, len(catalogue.tables) * TENANT_SHARE)
+    return found if frequency(catalogue, found) >= usual else None
 
 
 def frequency(catalogue: Catalogue, column: str) -> int:
@@ -153,16 +188,17 @@ def _direct(references: Mapping[str, Sequence[tuple[Reference, bool]]]) -> Itera
 
 
 def _by_parts(catalogue: Catalogue, tenant: str | None) -> Iterator[tuple[str, PathStep]]:
-    """Yield the steps by foreign keys of several columns of which one alone has another name than what it names.
+    """Yield the steps by single columns of foreign keys of several columns, of which a person has to choose one.
 
-    The others, such as the number of a partition, say where both rows are stored.
+    Columns that have the name of what they name, such as the number of a partition, often say where both rows are
+    stored: they are steps only if no column has another name.
     """
     for name, table in catalogue.tables.items():
         for reference in table.references:
             pairs = _naming(catalogue, reference, tenant)
-            naming = [(column, key) for column, key in pairs if column != key]
-            if len(naming) == 1 < len(pairs) and reference.table in catalogue.tables.keys() - {name}:
-                yield name, PathStep(naming[0][0], reference.table, naming[0][1], is_part=True)
+            naming = [(column, key) for column, key in pairs if column != key] or pairs
+            if len(pairs) > 1 and reference.table in catalogue.tables.keys() - {name}:
+                yield from ((name, PathStep(column, reference.table, key, is_part=True)) for column, key in naming)
 
 
 def _naming(catalogue: Catalogue, reference: Reference, tenant: str | None) -> Sequence[tuple[str, str]]:
@@ -195,12 +231,32 @@ def _references(
         pairs = _naming(catalogue, reference, tenant)
         if len(pairs) == 1 and reference.table in catalogue.tables:
             yield Reference((pairs[0][0],), reference.table, (pairs[0][1],)), False
+        elif len(pairs) > 1:
+            yield from ((one, False) for one in _onward(catalogue, reference, tenant, {table.name}))
     for column in table.columns.values():
         if column.name in named or column.name == tenant:
             continue
         others = [catalogue.tables[one] for one in meant(column.name, by_names) if one != table.name]
         if len(others) == 1 and field_type(column.type) is field_type(others[0].columns[others[0].key[0]].type):
             yield Reference((column.name,), others[0].name, (others[0].key[0],)), True
+
+
+def _onward(catalogue: Catalogue, reference: Reference, tenant: str | None, seen: set[str]) -> Iterator[Reference]:
+    """Yield where single columns of a foreign key of several lead, by the keys of the columns that they name.
+
+    The number of a person in a place of a course is that of a person, also in what refers to the place.
+    """
+    other = catalogue.tables.get(reference.table)
+    for further in other.references if other is not None and other.name not in seen else ():
+        pairs = dict(_naming(catalogue, further, tenant))
+        here = [
+            (column, pairs[key]) for column, key in zip(reference.columns, reference.keys, strict=True) if key in pairs
+        ]
+        if len(pairs) == 1 and further.table in catalogue.tables:
+            yield from (Reference((column,), further.table, (end,)) for column, end in here)
+        elif len(here) > 1:
+            led = Reference(tuple(one for one, _ in here), further.table, tuple(end for _, end in here))
+            yield from _onward(catalogue, led, tenant, {*seen, reference.table})
 
 
 def names_of_rows(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:

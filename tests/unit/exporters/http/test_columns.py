@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from exporters.http.columns import column_reader
 from exporters.http.expressions import column_finder, find
-from exporters.http.forms import HttpFieldForm, TimesForm
+from exporters.http.forms import HttpFieldForm
 from exporters.http.values import converter
+from exporters.maps.forms import TimesForm
 from portability.api import FieldType
 
 TIMES = st.sampled_from(

@@ -11,16 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.http import bodies, templates, times
+from exporters.http import bodies, templates
 from exporters.http.columns import column_reader
 from exporters.http.expressions import find
-from exporters.http.forms import HttpFieldForm, KeepForm, PageForm, RequestForm, TimesForm
+from exporters.http.forms import HttpFieldForm, KeepForm, PageForm, RequestForm
 from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
 from exporters.http.matching import is_same, kept
 from exporters.http.places import from_cursor, to_cursor
 from exporters.http.rates import parse_rate
 from exporters.http.templates import UnsafeValue, fill, fill_body, fill_params, fill_path
 from exporters.http.values import converter
+from exporters.maps import times
+from exporters.maps.forms import TimesForm
 from portability.api import FieldType, Rate
 from portability.api.errors import SourceRefused
 

@@ -169,6 +169,35 @@ def test_a_draft_names_numbers_that_are_of_several_tables() -> None:
     assert '"rates",  # no key and no name leads to the subject\n' in text
 
 
+def test_a_part_of_a_name_is_a_comment() -> None:
+    """Beside the way of a dataset, and as the reason of a table that nothing leads from."""
+    users = replace(USERS, columns={**USERS.columns, "id": CatalogueColumn("id", BigInteger(), False)})
+    numbers = {name: CatalogueColumn(name, BigInteger(), True) for name in ("user_id", "relateduserid", "post_author")}
+    logs, posts = (made_table(name) for name in ("logs", "posts"))
+    logs = replace(logs, columns={**logs.columns, **numbers})
+    posts = replace(posts, columns={**posts.columns, "post_author": numbers["post_author"]})
+    text = drafted(made_catalogue(users, logs, posts))
+
+    remark = "it may name the subject by a part of its name"
+    assert f'    # {{ column = "relateduserid", identities = ["user_id"] }},  # {remark}\n' in text
+    assert '"posts",  # no key and no name leads to the subject; post_author may name the subject\n' in text
+    assert len(parsed(text).dataset[1].rows) == 1
+
+
+def test_rows_that_people_share_are_a_comment() -> None:
+    """A table that joins by names alone leads to what many people have, and to all that belongs to it."""
+    users = replace(USERS, columns={**USERS.columns, "id": CatalogueColumn("id", BigInteger(), False)})
+    names = {name: CatalogueColumn(name, BigInteger(), True) for name in ("team_id", "user_id")}
+    teams, members, notes = (made_table(name) for name in ("teams", "members", "notes"))
+    ids = {"id": users.columns["id"]}
+    members = replace(members, columns={**ids, **names}, unique=(*members.unique, frozenset(names)))
+    notes = replace(notes, columns={**ids, "team_id": names["team_id"]})
+    text = drafted(made_catalogue(users, replace(teams, columns=ids), members, notes))
+
+    assert [one.name for one in parsed(text).dataset] == ["users", "members"]
+    assert "by its name: there is no foreign key, people share it: each person in members" in text
+
+
 def test_a_row_without_tenant_is_led_by_the_record_of_a_contact() -> None:
     """Ids of contacts are valid at one tenant, so a way that compares them with such a row would be refused."""
     users, deals = made_table("users", columns=["org_id"]), made_table("deals", columns=["org_id"])
@@ -229,3 +258,19 @@ def test_bytes_are_proposed_as_internal() -> None:
     users = CatalogueTable("users", columns, ("id",), (), (), ())
 
     assert '# photo = "bytes; on MariaDB a field can have those that are texts"' in drafted(Catalogue({"users": users}))
+
+
+def test_numbers_that_seem_to_be_times_are_a_question() -> None:
+    """Nothing says what they count: the lines are comments, and together they make a map that compares times."""
+    table = made_table("users", columns=["name"])
+    times = {name: CatalogueColumn(name, BigInteger(), False) for name in ("timecreated", "lastlogin")}
+    text = drafted(made_catalogue(replace(table, columns={**table.columns, **times})))
+    form = parsed(text)
+
+    assert (form.times, form.dataset[0].created) == ({}, None)
+    assert '# timecreated = { format = "epoch_seconds" }  # big_integer in 1 table' in text
+    assert '# created = "timecreated"  # a time by its name, in numbers' in text
+    assert '# lastlogin = { type = "datetime", text = "Lastlogin." }  # a time by its name, in numbers' in text
+    begin = text.index("# [times]")
+    taken = text[:begin] + text[begin:].replace("# ", "", 1).replace("\n# ", "\n")
+    assert parsed(taken.replace('# created = "', 'created = "')).times.keys() == {"timecreated", "lastlogin"}

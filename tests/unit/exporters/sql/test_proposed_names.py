@@ -9,11 +9,23 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy
 from repository import ROOT
-from sqlalchemy import BINARY, JSON, VARBINARY, BigInteger, Boolean, DateTime, LargeBinary, String, Text, Uuid
-from sqlalchemy.dialects.mysql import LONGBLOB, TINYBLOB
+from sqlalchemy import (
+    BINARY,
+    JSON,
+    VARBINARY,
+    BigInteger,
+    Boolean,
+    DateTime,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.mysql import LONGBLOB, TINYBLOB, TINYINT
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.proposal.names import Guess, guess, type_beside, words
+from exporters.sql.proposal.names import Guess, guess, may_be_time, type_beside, words
 
 LABELLED = ROOT / "tests" / "data" / "labelled_columns.tsv"
 """Table, column, type and label: s a secret, p personal or free text, o other. Labelled by hand, without the rule."""
@@ -95,3 +107,27 @@ def test_words_of_names() -> None:
 def test_a_column_may_say_of_which_table_a_row_is(column: str, columns: Sequence[str], expected: str | None) -> None:
     """The names of Rails, Laravel, Django, osTicket and Request Tracker."""
     assert type_beside(column, columns) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        *(
+            (name, BigInteger(), True)
+            for name in ("timecreated", "CreateAt", "lastaccess", "user_lastvisit", "post_edit_time")
+        ),
+        *((name, BigInteger(), True) for name in ("created", "LastActivityAt", "duedate", "dateline", "user_regdate")),
+        *(
+            (name, BigInteger(), False)
+            for name in ("format", "response_time", "timelimit", "last_post_id", "created_by")
+        ),
+        *((name, BigInteger(), False) for name in ("id", "at", "time", "seats", "chat", "date", "login", "updates")),
+        ("deleted", TINYINT(1), False),
+        ("created", String(20), False),
+        ("created_at", DateTime(), False),
+        ("created_at", SmallInteger(), False),
+    ],
+)
+def test_a_number_seems_to_be_a_time_by_its_whole_name(name: str, kind: TypeEngine[object], expected: object) -> None:
+    """What happened, with a word for times: a duration, a person and a flag have other names or types."""
+    assert may_be_time(name, kind) is expected

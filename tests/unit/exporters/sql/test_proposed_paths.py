@@ -77,6 +77,27 @@ def test_a_pair_of_names_that_is_unique_joins() -> None:
 
     expected = PathStep("user_id", "users", "id", "deal_users", "deal_id", "id", by_name=True)
     assert found.reached["deals"].steps == (expected,)
+    assert not found.reached["deals"].chosen  # a deal that people share: a person decides
+
+
+def test_a_part_of_a_name_is_a_question_and_no_step() -> None:
+    """`useridfrom` and `post_author` may name a person; a column of texts, and one of another name, do not."""
+    posts = _with_ids(
+        made_table(
+            "posts", columns=["useridfromid", "post_author", "authorid", "deleted_by_id", "user_text", "topic_id"]
+        )
+    )
+    found = paths.find(made_catalogue(_with_ids(USERS), posts), "users", "id", None)
+
+    assert ("posts" in found.reached, found.possible["posts"]) == (False, ("useridfromid", "authorid", "deleted_by_id"))
+
+
+@pytest.mark.parametrize(("tables", "expected"), [(1, None), (2, None), (3, "org_id")])
+def test_a_column_of_few_tables_names_no_tenant(tables: int, expected: str | None) -> None:
+    """A single `org_id` says where a person works; the tenant is in a tenth of the tables, and in two at least."""
+    made = [made_table(f"table{n}", columns=["org_id"] if n < tables else ["name"]) for n in range(25)]
+
+    assert paths.tenant_column(made_catalogue(*made)) == expected
 
 
 @pytest.mark.timeout(20)
@@ -188,6 +209,21 @@ def test_a_foreign_key_of_several_columns_leads_by_the_one_that_is_enough() -> N
     assert (found["logs"].steps, found["logs"].chosen) == ((PathStep("run_id", "runs", "id", is_part=True),), None)
     assert found["lines"].chosen == PathStep("order_id", "orders", "id")
     assert not found["files"].chosen
+
+
+def test_a_foreign_key_of_several_columns_leads_on_by_the_keys_that_it_names() -> None:
+    """The person in a place of a course is a person; of what leads to no one alone, a person chooses a column."""
+    places = made_table("places", {"user_id": "users"}, key=["course", "user_id"])
+    works = _with_key(made_table("works", columns=["course", "user_id"]), "places", course="course", user_id="user_id")
+    marks = _with_key(made_table("marks", columns=["course", "who"]), "places", course="course", who="user_id")
+    rooms = made_table("rooms", {"owner_id": "users"}, key=["house", "number"])
+    stays = _with_key(made_table("stays", columns=["house", "number"]), "rooms", house="house", number="number")
+    found = paths.find(made_catalogue(USERS, places, works, marks, rooms, stays), "users", "id", None).reached
+
+    assert found["works"].chosen == PathStep("user_id", "users", "id")
+    assert found["marks"].chosen == PathStep("who", "users", "id")
+    assert [(step.column, step.is_part) for step in found["stays"].steps] == [("house", True), ("number", True)]
+    assert not found["stays"].chosen
 
 
 def _with_key(table: CatalogueTable, other: str, **pairs: str) -> CatalogueTable:

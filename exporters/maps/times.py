@@ -1,23 +1,24 @@
-"""Times of a source, by the format and zone that its map declares: an interface has no type for them."""
+"""Times of a source, by the format and zone that its map declares: where no type says that a value is a time."""
 
 from __future__ import annotations
 
 import re
 import time as clock
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator
-
-from exporters.http.numbers import number
+from exporters.maps.numbers import number
 
 PATTERN = "pattern:"
 FORMATS = ("rfc3339", "epoch_seconds", "epoch_ms", "rfc2822")
 MILLISECONDS = 1000
 MICROSECONDS = 1_000_000
+COUNTED: Mapping[str, int] = {"epoch_seconds": MICROSECONDS, "epoch_ms": MICROSECONDS // MILLISECONDS}
+"""Formats that count from the begin of 1970: the microseconds of one."""
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK_AT_END = re.compile(r"\s[0-9]{1,2}(?::[0-9]{2}){1,2}\s*\Z")
 _SIZE_MOST = 20
@@ -40,10 +41,6 @@ def checked_zone(name: str) -> str:
     return name
 
 
-TimeFormat = Annotated[str, AfterValidator(checked_format)]
-TimeZone = Annotated[str, AfterValidator(checked_zone)]
-
-
 def parse(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # any JSON value
     """Return a time in UTC. A text without an offset is in the declared zone.
 
@@ -55,6 +52,20 @@ def parse(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # any 
         raise ValueError(f"it is not a time in the format {form}") from None
 
 
+def day(value: Any, form: str, zone: str) -> date:  # noqa: ANN401  # as above
+    """Return the day of a time: as a text has it, and of a count in the declared zone. Raises ValueError."""
+    try:
+        found = _parsed(value, form, zone)
+        return (found.astimezone(ZoneInfo(zone)) if form in COUNTED else found).date()
+    except (ValueError, TypeError, OverflowError, OSError, ArithmeticError):
+        raise ValueError(f"it is not a time in the format {form}") from None
+
+
+def counted(count: int, form: str) -> datetime:
+    """Return the time of a whole count in one of the formats that count. Raises OverflowError."""
+    return _BEGIN + timedelta(microseconds=count * COUNTED[form])
+
+
 def midnight(day: date, zone: str) -> datetime:
     """Return the begin of a day in the zone of the source: a format of days alone can write no other bound."""
     return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
@@ -62,11 +73,9 @@ def midnight(day: date, zone: str) -> datetime:
 
 def write(moment: datetime, form: str, zone: str) -> str | int:
     """Return a time as the source writes it: for the bounds of a window."""
+    if form in COUNTED:
+        return (moment - _BEGIN) // timedelta(microseconds=COUNTED[form])
     match form:
-        case "epoch_seconds":
-            return int(moment.timestamp())
-        case "epoch_ms":
-            return int(moment.timestamp() * MILLISECONDS)
         case "rfc3339":
             return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         case "rfc2822":
@@ -76,11 +85,9 @@ def write(moment: datetime, form: str, zone: str) -> str | int:
 
 
 def _parsed(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # as above
+    if form in COUNTED:
+        return _since_1970(number(value), COUNTED[form])
     match form:
-        case "epoch_seconds":
-            return _since_1970(number(value), MICROSECONDS)
-        case "epoch_ms":
-            return _since_1970(number(value), MICROSECONDS // MILLISECONDS)
         case _ if not isinstance(value, str):
             raise TypeError
         case "rfc3339":

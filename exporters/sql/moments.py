@@ -1,0 +1,184 @@
+"""Times as databases compare them: of columns whose type is a time, and of those whose times a map states."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ColumnElement, Date, DateTime, Integer, case, cast, func, literal, null
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+from exporters.maps import times
+from exporters.maps.numbers import number
+from exporters.sql.columns import SourceTime
+from portability.database.engine import UtcTime
+
+STATED = "times"
+"""Key of `Column.info`: how the map says that the column's numbers or texts are times."""
+_WHOLE = re.compile(r"-?[0-9]{1,17}")
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""A time before or after them has no form in RFC 3339."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatedTimes:
+    """How a column contains times, although its type says that they are numbers or texts."""
+
+    form: str
+    """A format of `exporters.maps.times`."""
+    zone: str
+    unset: tuple[int | str, ...]
+    """Values that are not a time."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Return whether the times are numbers, which a database compares."""
+        return self.form in times.COUNTED
+
+    @property
+    def unset_counts(self) -> Sequence[int]:
+        """Return the numbers that are not a time."""
+        return [value for value in self.unset if isinstance(value, int)]
+
+    def count(self, moment: datetime) -> int:
+        """Return a time as such a number, without the fraction of one."""
+        return int(times.write(moment, self.form, self.zone))
+
+    def read(self, value: object) -> str | bytes | None:
+        """Return a time in the form of PostgreSQL in UTC, and bytes for what is not one: no converter accepts them."""
+        try:
+            if self.is_counted and isinstance(value, str) and _WHOLE.fullmatch(value):
+                count = int(value)  # most counts need no decimals
+                found = None if count in self.unset else times.counted(count, self.form)
+            else:
+                found = None if self._is_unset(value) else times.parse(value, self.form, self.zone)
+        except (ValueError, OverflowError):
+            return b""
+        return None if found is None else str(found).removesuffix(":00")
+
+    def read_day(self, value: object) -> str | bytes | None:
+        """Return the day of a time, as `read` returns a time."""
+        if self._is_unset(value):
+            return None
+        try:
+            return times.day(value, self.form, self.zone).isoformat()
+        except ValueError:
+            return b""
+
+    def _is_unset(self, value: object) -> bool:
+        if value is None or value in self.unset:
+            return True
+        try:
+            return self.is_counted and number(value) in self.unset
+        except (ValueError, TypeError):
+            return False
+
+
+class StatedType(TypeDecorator[Any]):
+    """The type of a field whose column contains times that its map states."""
+
+    cache_ok = True
+
+    def __init__(self, stated: StatedTimes) -> None:
+        super().__init__()
+        self.stated = stated
+
+    @abstractmethod
+    def read(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of a column in the form of the database's own times or days."""
+
+
+class StatedTime(StatedType):
+    """For the times."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def read(self, values: Sequence[Any]) -> Sequence[Any]:
+        return list(map(self.stated.read, values))
+
+
+class StatedDay(StatedType):
+    """For their days."""
+
+    impl = Date
+    cache_ok = True
+
+    def read(self, values: Sequence[Any]) -> Sequence[Any]:
+        return list(map(self.stated.read_day, values))
+
+
+def stated_times(column: ColumnElement[Any]) -> StatedTimes | None:
+    """Return how a column, or the column behind an alias, contains times by its map; None: its type says it."""
+    bases = [one for one in column.base_columns if isinstance(one, Column)]
+    return next((one.info[STATED] for one in bases if STATED in one.info), None)
+
+
+def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return what to compare with a time: the column, or its time if the source writes times in another form.
+
+    Numbers that are not a time, or none that RFC 3339 can write, are NULL.
+    """
+    if (stated := stated_times(column)) is None:
+        return utc_text(column) if isinstance(column.type, SourceTime) else column
+    first, last = (literal(stated.count(moment), BigInteger()) for moment in (_FIRST, _LAST))
+    is_time = column.between(first, last) & is_stated(column, stated)
+    size = times.COUNTED[stated.form]
+    is_whole = isinstance(column.type, Integer)
+    counted = cast(column, BigInteger) * size if is_whole else cast(func.round(column * size), BigInteger)
+    return case((is_time, time_since_1970(counted)), else_=null())
+
+
+def is_stated(column: ColumnElement[Any], stated: StatedTimes) -> ColumnElement[bool]:
+    """Return the condition that a number is a time: it is never NULL."""
+    unset = [literal(value, BigInteger()) for value in stated.unset_counts]
+    return column.is_not(None) & column.not_in(unset)
+
+
+class utc_text(FunctionElement[Any]):  # noqa: N801  # named like an SQL function
+    """A time of a SQLite database in the form of UtcTime, to the millisecond; other texts stay as they are."""
+
+    type = UtcTime()
+    name = "utc_text"
+    inherit_cache = True
+
+
+@compiles(utc_text, "sqlite")
+def _utc_text_sqlite(element: utc_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    stored = compiler.process(element.clauses, **options)
+    return f"coalesce(strftime('%Y-%m-%d %H:%M:%f', {stored}) || '000', {stored})"
+
+
+class time_since_1970(FunctionElement[Any]):  # noqa: N801  # named like an SQL function
+    """A time, from the microseconds since the begin of 1970."""
+
+    type = UtcTime()
+    name = "time_since_1970"
+    inherit_cache = True
+
+
+@compiles(time_since_1970, "postgresql")
+def _since_postgresql(element: time_since_1970, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    count = compiler.process(element.clauses, **options)
+    return f"(TIMESTAMPTZ '1970-01-01 00:00:00+00' + ({count}) * INTERVAL '1 microsecond')"
+
+
+@compiles(time_since_1970, "mysql", "mariadb")
+def _since_mysql(element: time_since_1970, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    count = compiler.process(element.clauses, **options)
+    return f"TIMESTAMPADD(MICROSECOND, {count}, TIMESTAMP'1970-01-01 00:00:00')"
+
+
+@compiles(time_since_1970, "sqlite")
+def _since_sqlite(element: time_since_1970, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    count = f"({compiler.process(element.clauses, **options)})"
+    fraction = f"(({count} % 1000000 + 1000000) % 1000000)"
+    seconds = f"strftime('%Y-%m-%d %H:%M:%S', ({count} - {fraction}) / 1000000, 'unixepoch')"
+    return f"({seconds} || printf('.%06d', {fraction}))"

@@ -1,0 +1,171 @@
+"""Times that a map states for numbers, where the map uses them: marks, retention, changes, and proofs of addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from source_accounts import execute_all, mapped_sources, owner_and_reader
+from stated_orders import (
+    AUTUMN,
+    SECONDS,
+    USER,
+    WINTER,
+    owner_and_orders,
+    stored_orders,
+    with_times,
+)
+
+from exporters.sql.mapped.exporter import MappedExporter
+from portability.api import RowRemark, Selection, SubjectKind
+from portability.testing import sample_subject
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql", "sqlite"])
+def test_marks_and_periods_of_retention_compare_such_times(
+    request: pytest.FixtureRequest, database: str, tmp_path: Path
+) -> None:
+    """A row is deleted, an identity proved, if its time is set: 0 and -1 say that it is not."""
+    reader = stored_orders(request, database, "bigint", tmp_path, AUTUMN, 0, None, WINTER, -1)
+    middle = datetime(2023, 12, 1, tzinfo=UTC)
+    with mapped_sources() as opened:
+        deleted = opened(reader, with_times(SECONDS, 'deleted = "at"'))
+        ended = opened(reader, with_times(SECONDS, 'retention = { until = "at" }'))
+        kept = opened(reader, with_times(SECONDS, 'retention = { since = "at" }'))
+        proved = opened(reader, with_times(SECONDS, LOOK_UP))
+
+        assert remarked(deleted, RowRemark.SOFT_DELETED) == [1, 4]
+        assert remarked(ended, RowRemark.PAST_RETENTION, began_at=middle) == [1]
+        assert remarked(kept, RowRemark.PAST_RETENTION, retention_cutoff=middle) == [1]
+        assert [one.value for one in proved.identities(USER) if one.verified] == ["1", "4"]
+
+
+def remarked(exporter: MappedExporter, remark: RowRemark, **selected: object) -> Sequence[object]:
+    """Return the ids of the rows with this remark."""
+    (batch,) = exporter.export(USER, exporter.datasets[0], Selection(**selected))  # type: ignore[arg-type]  # of the test
+    return [batch.records[place]["id"] for place in batch.remarks.get(remark, ())]
+
+
+LOOK_UP = """
+[[identity]]
+table = "orders"
+from = "user_id"
+column = "who"
+value = "id"
+gives = "order"
+verified = "at"
+"""
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql", "sqlite"])
+def test_what_changed_since_is_found_by_such_times(
+    request: pytest.FixtureRequest, database: str, tmp_path: Path
+) -> None:
+    """A feed reads what changed, and what may have; a period has rows that changed in it."""
+    reader = stored_orders(request, database, "bigint", tmp_path, AUTUMN, 0, None, WINTER)
+    changes = 'changes = { datasets = ["orders"], overlap_seconds = 60 }\n'
+    position = {"at": "2024-01-01T00:00:59.000000Z"}
+    with mapped_sources() as opened:
+        exporter = opened(reader, with_times(SECONDS + changes, 'changed = "at"'))
+        dataset = exporter.datasets[0]
+
+        assert exporter.changed(USER, dataset, position, 9) == {(2,), (3,), (4,)}
+        assert exporter.changed(USER, dataset, {"at": "2024-01-01T00:01:01.000000Z"}, 9) == {(2,), (3,)}
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql", "sqlite"])
+def test_entries_of_an_outbox_are_found_by_such_times(
+    request: pytest.FixtureRequest, database: str, tmp_path: Path
+) -> None:
+    """Those since the position of the last archive, of which the last entry is still there."""
+    owner, reader = owner_and_orders(request, database, "bigint", tmp_path, AUTUMN, WINTER)
+    made = "create table entries (table_name varchar(20), row_key varchar(20), at bigint)"
+    execute_all(owner, made, f"insert into entries values ('orders', '1', {WINTER * 1000})")  # noqa: S608  # own value
+    changes = 'changes = { datasets = ["orders"], outbox = { table = "entries", at = "at" } }\n'
+    times = 'times.at = { format = "epoch_seconds" }\ntimes."entries.at" = { format = "epoch_ms" }\n'
+    with mapped_sources() as opened:
+        exporter = opened(reader, with_times(times + changes))
+        (dataset,), last = exporter.datasets, exporter.horizon()
+        assert isinstance(last, dict)
+        late = datetime.fromtimestamp(WINTER + 1800, UTC).isoformat()
+        execute_all(owner, f"insert into entries values ('orders', '2', {(WINTER + 1900) * 1000})")  # noqa: S608  # own value
+
+        assert exporter.changed(USER, dataset, {**last, "at": late}, 9) == {(1,), (2,)}
+        assert exporter.changed(USER, dataset, {**last, "at": "2024-01-01T01:20:00Z"}, 9) == {(2,)}
+        execute_all(owner, "delete from entries where row_key = '1'")
+        assert exporter.changed(USER, dataset, {**last, "at": late}, 9) is None
+
+
+PEOPLE = """
+times.at = { format = "epoch_ms" }
+times.proved = { format = "epoch_seconds" }
+times.gone = { format = "epoch_seconds" }
+title = "CRM"
+role = "processor"
+kinds = ["contact", "tenant"]
+[people]
+table = "people"
+tenant = "org"
+name = "name"
+until = "gone"
+addresses.email = { column = "mail", since = "proved" }
+[[dataset]]
+name = "people"
+title = "People"
+description = "Your entry."
+provenance = "provided"
+table = "people"
+tenant = "org"
+rows = [{ column = "id", identities = ["contact_id"] }]
+fields.id = { type = "integer", text = "Id." }
+[[dataset]]
+name = "calls"
+title = "Calls"
+description = "Your calls."
+provenance = "observed"
+table = "calls"
+tenant = "org"
+rows = [
+  { column = "person", identities = ["contact_id"] },
+  { address = "mail", identity = "email", unlinked = "person", at = ["at", "stored"], gives = "call" },
+]
+fields.id = { type = "integer", text = "Id." }
+"""
+TIME_OF = {"postgresql": "timestamptz", "mysql": "datetime null", "sqlite": "text"}
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql", "sqlite"])
+def test_an_address_counts_from_its_proof_to_the_end_of_its_record(
+    request: pytest.FixtureRequest, database: str, tmp_path: Path
+) -> None:
+    """Whatever forms the times of the rows, of the proof and of the end have: also beside a time of the database."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    times = (WINTER - 1, WINTER + 1, WINTER + 86_401)
+    calls = [f"({place}, 'a', 'ann@example.test', {at}000, null)" for place, at in enumerate(times, 1)]
+    calls += ["(4, 'a', 'ann@example.test', 0, '2024-01-01 12:00:00')"]
+    execute_all(
+        owner,
+        "create table people (id integer primary key, org varchar(9), name varchar(9), mail varchar(40),"
+        " proved bigint, gone bigint)",
+        f"create table calls (id integer primary key, org varchar(9), mail varchar(40), at bigint,"
+        f" stored {TIME_OF[database]}, person integer)",
+        f"insert into people values (1, 'a', 'Ann', 'ann@example.test', {WINTER}, {WINTER + 86_400})",  # noqa: S608  # own values
+        "insert into people values (2, 'a', 'Bob', 'bob@example.test', 0, 0)",
+        f"insert into calls (id, org, mail, at, stored) values {', '.join(calls)}",  # noqa: S608  # own values
+    )
+    with mapped_sources() as opened:
+        exporter = opened(reader, PEOPLE)
+        ann = sample_subject(SubjectKind.CONTACT, "1", tenant="a")
+        found = exporter.identities(ann)
+        tenant = exporter.count(sample_subject(SubjectKind.TENANT, "a"), exporter.datasets[1], Selection())
+
+    assert {one.value: one.verified for one in found if one.kind == "call"} == {
+        **dict.fromkeys(["1", "3"], False),
+        **dict.fromkeys(["2", "4"], True),
+    }
+    assert (tenant.records, tenant.unrelated) == (
+        4,
+        1,
+    )  # to the tenant a call after the end still belongs to its person
