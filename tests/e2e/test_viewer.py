@@ -245,6 +245,19 @@ def test_search_leads_to_the_message_the_second_and_the_record(browser: Browser,
                 expect(page.locator(".talk h3")).to_have_text(heading)
 
 
+def test_no_part_is_chosen_while_the_results_of_all_are_shown(browser: Browser, person: str) -> None:
+    """The results are named after the search, and not after the part that was open; it is open again afterwards."""
+    with opened(browser, person) as page:
+        tab(page, "Account").click()
+        page.get_by_label("Search all data").first.fill("gnp.exe")
+        expect(page.locator(".results section").first).to_be_visible()
+        expect(page.locator("[role=tab][aria-selected=true]")).to_have_count(0)
+        expect(page.get_by_role("main", name="gnp.exe")).to_be_visible()
+        page.get_by_label("Search all data").first.fill("")
+        expect(tab(page, "Account")).to_have_attribute("aria-selected", "true")
+        expect(page.get_by_role("main", name="Account")).to_be_visible()
+
+
 def test_the_keyboard_reaches_everything(browser: Browser, person: str) -> None:
     """Skip link first, one stop for all tabs, arrow keys among them, the focus always visible."""
     with opened(browser, person) as page:

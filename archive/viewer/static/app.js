@@ -92,9 +92,9 @@
     if (tab === OVERVIEW && !query) portability.drawWhen();
     for (const each of side.querySelectorAll("[role=tab]")) {
       const isChosen = each.dataset.tab === tab;
-      each.setAttribute("aria-selected", String(isChosen));
+      each.setAttribute("aria-selected", String(isChosen && !query)); // results of a search are of all tabs
       each.tabIndex = isChosen ? 0 : -1;
-      if (isChosen) main.setAttribute("aria-labelledby", each.id);
+      if (isChosen) main.setAttribute("aria-labelledby", query ? "found" : each.id);
     }
     const name = query || tab === OVERVIEW ? portability.subjectName() : portability.group(tab);
     document.title = `${name} – ${t(portability.export.subject_kind === "tenant" ? "companyData" : "yourData")}`;

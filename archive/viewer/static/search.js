@@ -76,7 +76,7 @@
       status.textContent = total === 0 ? t("noResults") : total === 1 ? t("oneResult") : t("resultsIn", { n: count(total) });
     }
 
-    const box = h("div", { class: "group" }, h("h2", {}, visible(t("searchFor", { query }))), h("div", { class: "progress" }, status, stop), warning, results);
+    const box = h("div", { class: "group" }, h("h2", { id: "found" }, visible(t("searchFor", { query }))), h("div", { class: "progress" }, status, stop), warning, results);
     return Object.assign(box, { ready: run() });
   }
 
