@@ -58,7 +58,7 @@ NOW = {f"{datetime.now(UTC) - timedelta(days=days):%B %Y}" for days in (0, 1)}
 
 
 class SummaryTables(HTMLParser):
-    """The cells of the tables in the English section of README.html, row by row, by the table's class."""
+    """The cells of the tables in the English section of README.html, row by row: of kinds of data, and of all else."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,8 @@ class SummaryTables(HTMLParser):
         if tag == "section":
             self._is_english = dict(attrs)["id"] == "en"
         if tag == "table":
-            self._table = self.rows[dict(attrs).get("class") or ""] if self._is_english else []
+            kind = "kinds" if dict(attrs).get("class") == "kinds" else ""
+            self._table = self.rows[kind] if self._is_english else []
         if tag == "tr":
             self._table.append([])
         if tag in {"td", "small"} and self._table:
