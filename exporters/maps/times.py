@@ -32,6 +32,16 @@ def checked_format(name: str) -> str:
     return name
 
 
+def checked_readable(name: str) -> str:
+    """Return the name of a format in which times are read. Raises ValueError, also for a pattern that reads none."""
+    if checked_format(name).startswith(PATTERN):
+        try:
+            parse(write(_BEGIN, name, "UTC"), name, "UTC")
+        except (ValueError, re.error):  # the library makes an expression of the pattern
+            raise ValueError("no time is read by this pattern; use %Y-%m-%d %H:%M:%S and so on, each once") from None
+    return name
+
+
 def checked_zone(name: str) -> str:
     """Return the name of a time zone. Raises ValueError."""
     try:

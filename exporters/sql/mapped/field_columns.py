@@ -16,7 +16,7 @@ from exporters.sql.catalogue import type_in_maps
 from exporters.sql.columns import ExactNumeric, IntegerTruth, whole_number
 from exporters.sql.mapped.catalogue import FoundColumn
 from exporters.sql.moments import StatedDay, StatedTime, StatedTimes, stated_times
-from exporters.sql.values import WITHOUT_CHARACTERS, field_type
+from exporters.sql.values import NUMBERS, WITHOUT_CHARACTERS, field_type
 from portability.api import FieldType
 from portability.database.engine import JsonType, UtcTime
 
@@ -86,7 +86,9 @@ def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes 
     is_number = stated is FieldType.INTEGER and isinstance(found.type, IntegerTruth)
     if own in READABLE[stated] or is_number:
         return None
-    return f'the column is {found.name_of_type}, which is not "{stated}": write type = "{own}"'
+    is_count = stated in {FieldType.DATETIME, FieldType.DATE} and own in NUMBERS
+    hint = ", or say in [times] how it counts" if is_count else ""
+    return f'the column is {found.name_of_type}, which is not "{stated}": write type = "{own}"{hint}'
 
 
 def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[Any]:

@@ -14,9 +14,9 @@ from exporters.maps.forms import (
     FieldForm,
     MapForm,
     Name,
+    ReadFormat,
     SourceForm,
     Text,
-    TimeFormat,
     TimesForm,
     WithheldForm,
 )
@@ -120,14 +120,14 @@ class TablesForm(MapForm):
 class ColumnTimesForm(TimesForm):
     """How columns contain times whose type says that they are numbers or texts."""
 
-    format: TimeFormat
+    format: ReadFormat
     unset: tuple[int | str, ...] = (0, -1, "")
-    """Values that are not a time."""
+    """Values that are not a time, in numbers and in texts."""
 
     @property
     def stated(self) -> StatedTimes:
         """Return the same for the engine."""
-        return StatedTimes(self.format, self.zone, self.unset)
+        return StatedTimes(self.format, self.zone, frozenset(map(str, self.unset)))
 
 
 class SqlDatasetForm(DatasetForm):
