@@ -16,6 +16,7 @@ from stated_orders import (
     USER,
     WINTER,
     delivered_ids,
+    delivered_orders,
     owner_and_orders,
     stored_orders,
     with_times,
@@ -78,6 +79,23 @@ def test_a_way_that_ends_with_a_time_leads_on_while_it_is_not_set(
     with_end = with_times(times).replace('["user_id"] }', '["user_id"], only_if_null = "at" }')
     with mapped_sources() as opened:
         assert delivered_ids(opened(reader, with_end)) == [2, 3, 4]
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql", "sqlite"])
+def test_a_joined_time_that_is_not_set_gives_way_to_that_of_the_row(
+    request: pytest.FixtureRequest, database: str, tmp_path: Path
+) -> None:
+    """As one that is NULL does; so does one whose row is missing."""
+    owner, reader = owner_and_orders(request, database, "bigint", tmp_path, AUTUMN, AUTUMN, AUTUMN, 0)
+    made = "create table visits (id integer primary key, at bigint)"
+    execute_all(owner, made, f"insert into visits values (1, {WINTER}), (2, 0), (4, -1)")  # noqa: S608  # own value
+    join = 'join = { table = "visits", here = "id" }'
+    field = 'fields.seen = { joined = "at", column = "at", type = "datetime", text = "When." }'
+    with mapped_sources() as opened:
+        found = delivered_orders(opened(reader, with_times('times.at = { format = "epoch_seconds" }\n', join, field)))
+
+    autumn, winter = "2023-11-14T22:13:20.000000Z", "2024-01-01T00:00:00.000000Z"
+    assert [one["seen"] for one in found] == [winter, autumn, autumn, None]
 
 
 def test_an_index_of_sqlite_finds_the_new_entries_of_an_outbox(request: pytest.FixtureRequest, tmp_path: Path) -> None:
