@@ -157,6 +157,7 @@ REFUSED = [
     ("text", 'times.at = { format = "pattern:%d.%m.%Y %H:%i" }\n', TIME, "no time is read by this pattern"),
     ("text", 'times.at = { format = "pattern:%d.%m.%Y %d" }\n', TIME, "no time is read by this pattern"),
     ("text", 'times.at = { format = "pattern:%d.%m.%Y %" }\n', TIME, "no time is read by this pattern"),
+    ("text", 'times.at = { format = "pattern:%d.%m. %H:%M" }\n', TIME, "no time is read by this pattern"),
 ]
 
 
