@@ -147,6 +147,12 @@ def test_days_and_zeros_that_are_times(request: pytest.FixtureRequest, database:
 REFUSED = [
     ("bigint", "", 'created = "at"', 'write [times] at = { format = "epoch_seconds" }'),
     ("bigint", 'times.att = { format = "epoch_ms" }\n', TIME, "the map names no column 'att'"),
+    (
+        "bigint",
+        'times.at = { format = "epoch_ms", unset = [0.5] }\n',
+        TIME,
+        "unset: each value is a whole number or a",
+    ),
     ("bigint", 'times.at = { format = "epoch" }\n', TIME, "unknown format of times"),
     ("bigint", SECONDS, 'fields.at = { type = "integer", text = "At." }', 'write type = "datetime"'),
     ("bigint", 'times."orders.at" = { format = "rfc2822" }\n', TIME, "it has no times in the format rfc2822"),
