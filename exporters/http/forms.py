@@ -13,6 +13,7 @@ from exporters.maps.forms import (
     FieldForm,
     MapForm,
     Name,
+    ReadFormat,
     SourceForm,
     Text,
     TimeFormat,
@@ -149,7 +150,7 @@ class HttpFieldForm(FieldForm):
     type: FieldType = FieldType.STRING
     at: Annotated[str, AfterValidator(checked_source)] | None = None
     """JMESPath, or `parent:` and a field of the parent; default: the field's name."""
-    time: TimeFormat | None = None
+    time: ReadFormat | None = None
     """The format of the time; default: the source's."""
 
 

@@ -30,6 +30,7 @@ Pointer = Annotated[str, StringConstraints(pattern=r"^(/[^/]+)+$")]
 DatasetPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}/[A-Za-z0-9_-]{1,100}$")]
 """A dataset of any source: `exporter/dataset`."""
 TimeFormat = Annotated[str, AfterValidator(times.checked_format)]
+ReadFormat = Annotated[str, AfterValidator(times.checked_readable)]
 TimeZone = Annotated[str, AfterValidator(times.checked_zone)]
 ALTERNATIVE = "form of "
 """Begin of the tags of alternative forms of a value: errors of pydantic have them among the steps to the value."""
@@ -110,7 +111,7 @@ class DatasetForm(MapForm):
 class TimesForm(MapForm):
     """How a source writes times where no type says it."""
 
-    format: TimeFormat = "rfc3339"
+    format: ReadFormat = "rfc3339"
     zone: TimeZone = "UTC"
     """The zone of times without an offset."""
 

@@ -32,6 +32,21 @@ def checked_format(name: str) -> str:
     return name
 
 
+def checked_readable(name: str) -> str:
+    """Return the name of a format in which times are read. Raises ValueError, also for a pattern that reads none."""
+    if checked_format(name).startswith(PATTERN) and not _has_year(name):
+        raise ValueError("no time is read by this pattern; use %Y-%m-%d %H:%M:%S and so on, each once")
+    return name
+
+
+def _has_year(name: str) -> bool:
+    """Return whether a pattern reads what it writes, with the year: the library makes up one that is not there."""
+    try:
+        return parse(write(_BEGIN, name, "UTC"), name, "UTC").year == _BEGIN.year
+    except (ValueError, re.error):  # the library makes an expression of the pattern
+        return False
+
+
 def checked_zone(name: str) -> str:
     """Return the name of a time zone. Raises ValueError."""
     try:

@@ -42,7 +42,7 @@ from exporters.sql.columns import FixedText, SourceTime
 from exporters.sql.cursors import StoredKey, as_stored
 from exporters.sql.identifiers import fitting, names_any, plain_type
 from exporters.sql.marks import has_time
-from exporters.sql.moments import is_stated, moment_of, stated_times
+from exporters.sql.moments import is_unset, moment_of, stated_times
 from exporters.sql.rows import rows_of
 from exporters.sql.source import TableSource
 from exporters.sql.values import NOT_JSON, WITHOUT_CHARACTERS, exact
@@ -199,7 +199,7 @@ def _may_be_since(column: Column[Any], moment: datetime, database: str) -> Colum
     """Return the condition that a time is not before a moment, as far as it is known: unset times may be any."""
     if (stated := stated_times(column)) is not None:
         # As the numbers that they are, so that an index serves.
-        return or_(column >= literal(stated.count(moment), BigInteger()), not_(is_stated(column, stated)))
+        return or_(column >= literal(stated.count(moment), BigInteger()), is_unset(column))
     unknown: list[ColumnElement[bool]] = [column.is_(None)]
     if isinstance(column.type, SourceTime):
         unknown += [func.julianday(column).is_(None), not_(has_time(column))]

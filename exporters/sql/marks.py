@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     bindparam,
+    not_,
     text,
     true,
     type_coerce,
@@ -30,7 +31,7 @@ from exporters.sql.columns import WITHHELD as IS_WITHHELD
 from exporters.sql.columns import IntegerTruth
 from exporters.sql.creation import in_future
 from exporters.sql.faults import reading
-from exporters.sql.moments import is_stated, stated_times
+from exporters.sql.moments import is_unset, stated_times
 from exporters.sql.source import TableSource
 from portability.api import RowRemark, Selection, Subject
 
@@ -74,8 +75,8 @@ def remarks_of(source: TableSource, subject: Subject, selection: Selection) -> M
 
 def is_set(column: Column[Any]) -> ColumnElement[bool]:
     """Return the condition that a truth value is true, or that a time is set. It is never NULL for a time."""
-    if (stated := stated_times(column)) is not None:
-        return is_stated(column, stated)
+    if stated_times(column) is not None:
+        return not_(is_unset(column))
     if isinstance(column.type, IntegerTruth):
         return type_coerce(column, Integer) != 0
     return column == true() if isinstance(column.type, Boolean) else has_time(column)

@@ -9,20 +9,40 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Date, DateTime, Integer, case, cast, func, literal, null
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    Numeric,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps import times
 from exporters.maps.numbers import number
 from exporters.sql.columns import SourceTime
+from exporters.sql.identifiers import plain_type
 from portability.database.engine import UtcTime
 
 STATED = "times"
 """Key of `Column.info`: how the map says that the column's numbers or texts are times."""
-_WHOLE = re.compile(r"-?[0-9]{1,17}")
+_WHOLE = re.compile(r"-?[1-9][0-9]{0,16}")
+_UNSET_COUNT = re.compile(r"-?[0-9]{1,20}")
+"""What a column of numbers may contain for a time that is not set."""
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """A time before or after them has no form in RFC 3339."""
 
@@ -34,8 +54,8 @@ class StatedTimes:
     form: str
     """A format of `exporters.maps.times`."""
     zone: str
-    unset: tuple[int | str, ...]
-    """Values that are not a time."""
+    unset: frozenset[str]
+    """Values that are not a time, as texts."""
 
     @property
     def is_counted(self) -> bool:
@@ -45,7 +65,7 @@ class StatedTimes:
     @property
     def unset_counts(self) -> Sequence[int]:
         """Return the numbers that are not a time."""
-        return [value for value in self.unset if isinstance(value, int)]
+        return sorted(int(value) for value in self.unset if _UNSET_COUNT.fullmatch(value))
 
     def count(self, moment: datetime) -> int:
         """Return a time as such a number, without the fraction of one."""
@@ -53,15 +73,14 @@ class StatedTimes:
 
     def read(self, value: object) -> str | bytes | None:
         """Return a time in the form of PostgreSQL in UTC, and bytes for what is not one: no converter accepts them."""
+        if value in self.unset:
+            return None
         try:
             if self.is_counted and isinstance(value, str) and _WHOLE.fullmatch(value):
-                count = int(value)  # most counts need no decimals
-                found = None if count in self.unset else times.counted(count, self.form)
-            else:
-                found = None if self._is_unset(value) else times.parse(value, self.form, self.zone)
+                return _written(times.counted(int(value), self.form))  # most counts need no decimals
+            return None if self._is_unset(value) else _written(times.parse(value, self.form, self.zone))
         except (ValueError, OverflowError):
             return b""
-        return None if found is None else str(found).removesuffix(":00")
 
     def read_day(self, value: object) -> str | bytes | None:
         """Return the day of a time, as `read` returns a time."""
@@ -76,9 +95,13 @@ class StatedTimes:
         if value is None or value in self.unset:
             return True
         try:
-            return self.is_counted and number(value) in self.unset
+            return self.is_counted and number(value) in self.unset_counts
         except (ValueError, TypeError):
             return False
+
+
+def _written(moment: datetime) -> str:
+    return str(moment).removesuffix(":00")
 
 
 class StatedType(TypeDecorator[Any]):
@@ -129,17 +152,26 @@ def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
     if (stated := stated_times(column)) is None:
         return utc_text(column) if isinstance(column.type, SourceTime) else column
     first, last = (literal(stated.count(moment), BigInteger()) for moment in (_FIRST, _LAST))
-    is_time = column.between(first, last) & is_stated(column, stated)
+    is_time = column.between(first, last) & not_(is_unset(column))
     size = times.COUNTED[stated.form]
     is_whole = isinstance(column.type, Integer)
     counted = cast(column, BigInteger) * size if is_whole else cast(func.round(column * size), BigInteger)
     return case((is_time, time_since_1970(counted)), else_=null())
 
 
-def is_stated(column: ColumnElement[Any], stated: StatedTimes) -> ColumnElement[bool]:
-    """Return the condition that a number is a time: it is never NULL."""
-    unset = [literal(value, BigInteger()) for value in stated.unset_counts]
-    return column.is_not(None) & column.not_in(unset)
+def is_unset(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that a column is NULL, or has what its map says is not a time; an index serves it."""
+    if (stated := stated_times(column)) is None:
+        return column.is_(None)
+    if isinstance(plain_type(column.type), Integer | Numeric | Float):
+        among = column.in_([literal(value, _type_of(value)) for value in stated.unset_counts])
+    else:
+        among = cast(column, Text).in_(sorted(stated.unset))
+    return or_(column.is_(None), among)
+
+
+def _type_of(count: int) -> TypeEngine[Any]:
+    return BigInteger() if -(2**63) <= count < 2**63 else Numeric()
 
 
 class utc_text(FunctionElement[Any]):  # noqa: N801  # named like an SQL function

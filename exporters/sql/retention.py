@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Date, and_, true
 
-from exporters.sql.columns import IntegerTruth
 from exporters.sql.marks import is_set
 from exporters.sql.moments import moment_of
 from portability.api import Subject
@@ -49,6 +48,5 @@ class Since:
 
 def _without_hold(past: ColumnElement[bool], hold: Column[Any] | None) -> ColumnElement[bool]:
     if hold is not None:
-        is_held = is_set(hold) if isinstance(hold.type, IntegerTruth) else hold
-        return and_(past, is_held.is_not(true()))
+        return and_(past, is_set(hold).is_not(true()))
     return past

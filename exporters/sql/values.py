@@ -58,6 +58,7 @@ FIELD_TYPES: tuple[tuple[type[TypeEngine[Any]], FieldType], ...] = (
 )
 
 
+NUMBERS = frozenset({FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL})
 WRITTEN = frozenset({FieldType.DECIMAL, FieldType.DATETIME, FieldType.DATE, FieldType.OBJECT})
 """Types whose values are selected as text."""
 WITHOUT_CHARACTERS = (types.BINARY, types.VARBINARY)

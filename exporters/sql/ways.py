@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, false, or_, sele
 from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress, ByThrough, RowCondition
 from exporters.sql.columns import alias, folded
 from exporters.sql.identifiers import fitting, is_among, own
+from exporters.sql.moments import is_unset
 from portability.api import Subject
 from portability.people.folding import fold
 
@@ -166,7 +167,7 @@ def _of_parent(rule: ByParent, parent: Belonging, ways: Sequence[Way], p: FromCl
     found = any_way(parent, ways, p)
     conditions = [] if found is None else [found]
     if rule.only_if_null is not None:
-        conditions.append(p.c[rule.only_if_null].is_(None))
+        conditions.append(is_unset(p.c[rule.only_if_null]))
     return conditions
 
 
@@ -174,7 +175,7 @@ def _has(t: FromClause, rule: ByColumn, values: Sequence[Any]) -> ColumnElement[
     """Return the condition that the rule's column has one of the values."""
     column = t.c[rule.column]
     rows = folded(column).in_([fold(value) for value in values]) if rule.fold else is_among(column, values)
-    return rows if rule.only_if_null is None else and_(t.c[rule.only_if_null].is_(None), rows)
+    return rows if rule.only_if_null is None else and_(is_unset(t.c[rule.only_if_null]), rows)
 
 
 def _at_tenants(

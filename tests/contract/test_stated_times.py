@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from source_accounts import mapped_sources
+from source_accounts import execute_all, mapped_sources, owner_and_reader
 from stated_orders import (
     AUTUMN,
     NUMBERS,
@@ -147,10 +147,23 @@ def test_days_and_zeros_that_are_times(request: pytest.FixtureRequest, database:
 REFUSED = [
     ("bigint", "", 'created = "at"', 'write [times] at = { format = "epoch_seconds" }'),
     ("bigint", 'times.att = { format = "epoch_ms" }\n', TIME, "the map names no column 'att'"),
+    (
+        "bigint",
+        'times.at = { format = "epoch_ms", unset = [0.5] }\n',
+        TIME,
+        "unset: each value is a whole number or a",
+    ),
     ("bigint", 'times.at = { format = "epoch" }\n', TIME, "unknown format of times"),
     ("bigint", SECONDS, 'fields.at = { type = "integer", text = "At." }', 'write type = "datetime"'),
     ("bigint", 'times."orders.at" = { format = "rfc2822" }\n', TIME, "it has no times in the format rfc2822"),
     ("varchar(40)", SECONDS, 'created = "at"', "has times as texts, which the database does not compare"),
+    ("bigint", "", TIME, 'write type = "integer", or say in [times] how it counts'),
+    ("bytea", 'times."orders.at" = { format = "pattern:%Y%m%d" }\n', TIME, "it has no times in the format"),
+    ("uuid", 'times."orders.at" = { format = "rfc3339" }\n', TIME, "it has no times in the format rfc3339"),
+    ("text", 'times.at = { format = "pattern:%d.%m.%Y %H:%i" }\n', TIME, "no time is read by this pattern"),
+    ("text", 'times.at = { format = "pattern:%d.%m.%Y %d" }\n', TIME, "no time is read by this pattern"),
+    ("text", 'times.at = { format = "pattern:%d.%m.%Y %" }\n', TIME, "no time is read by this pattern"),
+    ("text", 'times.at = { format = "pattern:%d.%m. %H:%M" }\n', TIME, "no time is read by this pattern"),
 ]
 
 
@@ -159,6 +172,40 @@ def test_what_cannot_be_is_refused(
     request: pytest.FixtureRequest, kind: str, times: str, line: str, message: str, tmp_path: Path
 ) -> None:
     """With what to write instead."""
-    reader = stored_orders(request, "postgresql", kind, tmp_path, 1)
+    reader = stored_orders(request, "postgresql", kind, tmp_path, None)
     with mapped_sources() as opened, pytest.raises(BadMap, match=re.escape(message)):
         opened(reader, with_times(times, line)).prepare()
+
+
+@pytest.mark.parametrize(("database", "kind"), [*NUMBERS, ("mysql", "bigint unsigned")])
+def test_values_that_are_not_a_time_may_be_large_and_written_as_texts(
+    request: pytest.FixtureRequest, database: str, kind: str, tmp_path: Path
+) -> None:
+    """A number and a text with its digits are the same, and no number of a map is too large for the database."""
+    never = 9_999_999_999  # of the year 2286
+    reader = stored_orders(request, database, kind, tmp_path, AUTUMN, 0, never, WINTER)
+    unset = f'["0", {never}, 18446744073709551615, "99999999999999999999", {"9" * 30}]'
+    times = f'times."orders.at" = {{ format = "epoch_seconds", unset = {unset} }}\n'
+    with mapped_sources() as opened:
+        exporter = opened(reader, with_times(times, TIME, 'deleted = "at"', 'created = "at"'))
+        (batch,) = exporter.export(USER, exporter.datasets[0], Selection())
+
+    first, last = "2023-11-14T22:13:20.000000Z", "2024-01-01T00:00:00.000000Z"
+    assert [one["at"] for one in batch.records] == [first, None, None, last]
+    assert [*batch.remarks[RowRemark.SOFT_DELETED]] == [0, 3]
+
+
+def test_a_domain_of_numbers_has_times(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """They are compared as its numbers."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    execute_all(
+        owner,
+        "create domain seconds as bigint check (value >= 0)",
+        "create table orders (id integer primary key, who integer, at seconds)",
+        f"insert into orders values (1, 1, {AUTUMN}), (2, 1, 0), (3, 1, {WINTER})",  # noqa: S608  # own values
+    )
+    with mapped_sources() as opened:
+        exporter = opened(reader, with_times("times.at.format = 'epoch_seconds'\n", TIME, 'created = "at"'))
+        early = delivered_orders(exporter, Selection(until=datetime(2023, 12, 1, tzinfo=UTC)))
+
+    assert [one["at"] for one in early] == ["2023-11-14T22:13:20.000000Z", None]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from source_accounts import execute_all, mapped_sources, owner_and_reader
+from sqlalchemy import Engine, event
 from stated_orders import (
     AUTUMN,
     SECONDS,
     USER,
     WINTER,
+    delivered_ids,
+    delivered_orders,
     owner_and_orders,
     stored_orders,
     with_times,
@@ -34,11 +38,13 @@ def test_marks_and_periods_of_retention_compare_such_times(
         deleted = opened(reader, with_times(SECONDS, 'deleted = "at"'))
         ended = opened(reader, with_times(SECONDS, 'retention = { until = "at" }'))
         kept = opened(reader, with_times(SECONDS, 'retention = { since = "at" }'))
+        held = opened(reader, with_times(SECONDS, 'retention = { until = "at", hold = "at" }'))
         proved = opened(reader, with_times(SECONDS, LOOK_UP))
 
         assert remarked(deleted, RowRemark.SOFT_DELETED) == [1, 4]
         assert remarked(ended, RowRemark.PAST_RETENTION, began_at=middle) == [1]
         assert remarked(kept, RowRemark.PAST_RETENTION, retention_cutoff=middle) == [1]
+        assert remarked(held, RowRemark.PAST_RETENTION, began_at=middle) == []
         assert [one.value for one in proved.identities(USER) if one.verified] == ["1", "4"]
 
 
@@ -57,6 +63,60 @@ value = "id"
 gives = "order"
 verified = "at"
 """
+
+
+TEXTS = 'times.at = { format = "rfc3339" }\n'
+
+
+@pytest.mark.parametrize(("kind", "times"), [("bigint", SECONDS), ("varchar(40)", TEXTS)])
+@pytest.mark.parametrize("database", ["postgresql", "mysql", "sqlite"])
+def test_a_way_that_ends_with_a_time_leads_on_while_it_is_not_set(
+    request: pytest.FixtureRequest, database: str, kind: str, times: str, tmp_path: Path
+) -> None:
+    """0 says that a membership has not ended, as NULL does."""
+    values = (AUTUMN, 0, None, -1) if kind == "bigint" else ("2023-11-14T22:13:20Z", "", None, "0")
+    reader = stored_orders(request, database, kind, tmp_path, *values)
+    with_end = with_times(times).replace('["user_id"] }', '["user_id"], only_if_null = "at" }')
+    with mapped_sources() as opened:
+        assert delivered_ids(opened(reader, with_end)) == [2, 3, 4]
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql", "sqlite"])
+def test_a_joined_time_that_is_not_set_gives_way_to_that_of_the_row(
+    request: pytest.FixtureRequest, database: str, tmp_path: Path
+) -> None:
+    """As one that is NULL does; so does one whose row is missing."""
+    owner, reader = owner_and_orders(request, database, "bigint", tmp_path, AUTUMN, AUTUMN, AUTUMN, 0)
+    made = "create table visits (id integer primary key, at bigint)"
+    execute_all(owner, made, f"insert into visits values (1, {WINTER}), (2, 0), (4, -1)")  # noqa: S608  # own value
+    join = 'join = { table = "visits", here = "id" }'
+    field = 'fields.seen = { joined = "at", column = "at", type = "datetime", text = "When." }'
+    with mapped_sources() as opened:
+        found = delivered_orders(opened(reader, with_times('times.at = { format = "epoch_seconds" }\n', join, field)))
+
+    autumn, winter = "2023-11-14T22:13:20.000000Z", "2024-01-01T00:00:00.000000Z"
+    assert [one["seen"] for one in found] == [winter, autumn, autumn, None]
+
+
+def test_an_index_of_sqlite_finds_the_new_entries_of_an_outbox(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Also those whose time is not set, so that an archive of a feed does not read all entries."""
+    owner, reader = owner_and_orders(request, "sqlite", "bigint", tmp_path, AUTUMN)
+    made = "create table entries (table_name text, row_key text, at bigint)"
+    execute_all(owner, made, "create index entry_at on entries (at)")
+    changes = 'changes = { datasets = ["orders"], outbox = { table = "entries", at = "at" } }\n'
+    plans: list[str] = []
+
+    def explain(_connection: object, cursor: sqlite3.Cursor, statement: str, values: Sequence[str], *_: object) -> None:
+        if "DISTINCT" in statement:
+            plans.extend(step[3] for step in cursor.execute(f"explain query plan {statement}", values))
+
+    with mapped_sources() as opened:
+        exporter = opened(reader, with_times('times.at = { format = "epoch_seconds" }\n' + changes))
+        event.listen(Engine, "before_cursor_execute", explain)
+        assert exporter.changed(USER, exporter.datasets[0], {"at": "2024-01-01T00:00:59Z"}, 9) == set()
+        event.remove(Engine, "before_cursor_execute", explain)
+
+    assert {step.partition(" (")[0] for step in plans if "entries" in step} == {"SEARCH entries USING INDEX entry_at"}
 
 
 @pytest.mark.parametrize("database", ["postgresql", "mysql", "sqlite"])

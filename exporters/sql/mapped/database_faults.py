@@ -17,10 +17,10 @@ from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.field_columns import type_fault
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
-from exporters.sql.mapped.stated import NUMBERS, is_compared, times_faults, times_in
+from exporters.sql.mapped.stated import is_compared, times_faults, times_in
 from exporters.sql.mapped.uses import TIMES, ColumnNeed, UsedColumn, used_columns, used_tables
 from exporters.sql.mapped.way_forms import MemberRowsForm
-from exporters.sql.values import field_type
+from exporters.sql.values import NUMBERS, field_type
 from portability.api import FieldType
 
 TEXT, TIME, DAY = FieldType.STRING, FieldType.DATETIME, FieldType.DATE

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Date, Double, Integer, Text, cast, func, type_coerce, types
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Date,
+    Double,
+    Integer,
+    Text,
+    case,
+    cast,
+    func,
+    not_,
+    type_coerce,
+    types,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import NamedColumn
@@ -15,8 +29,8 @@ from sqlalchemy.types import TypeEngine
 from exporters.sql.catalogue import type_in_maps
 from exporters.sql.columns import ExactNumeric, IntegerTruth, whole_number
 from exporters.sql.mapped.catalogue import FoundColumn
-from exporters.sql.moments import StatedDay, StatedTime, StatedTimes, stated_times
-from exporters.sql.values import WITHOUT_CHARACTERS, field_type
+from exporters.sql.moments import StatedDay, StatedTime, StatedTimes, is_unset, stated_times
+from exporters.sql.values import NUMBERS, WITHOUT_CHARACTERS, field_type
 from portability.api import FieldType
 from portability.database.engine import JsonType, UtcTime
 
@@ -86,7 +100,9 @@ def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes 
     is_number = stated is FieldType.INTEGER and isinstance(found.type, IntegerTruth)
     if own in READABLE[stated] or is_number:
         return None
-    return f'the column is {found.name_of_type}, which is not "{stated}": write type = "{own}"'
+    is_count = stated in {FieldType.DATETIME, FieldType.DATE} and own in NUMBERS
+    hint = ", or say in [times] how it counts" if is_count else ""
+    return f'the column is {found.name_of_type}, which is not "{stated}": write type = "{own}"{hint}'
 
 
 def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[Any]:
@@ -109,5 +125,9 @@ def joined_column(
     name: str, joined: Column[Any], own: Column[Any] | None, stated: FieldType | None
 ) -> NamedColumn[Any]:
     """Return what is selected for a field of a joined table: its value, or where that is NULL the row's own."""
-    values = [field_column(column, stated) for column in (joined, own) if column is not None]
-    return (func.coalesce(*values) if own is not None else values[0]).label(name)
+    value: ColumnElement[Any] = field_column(joined, stated)
+    if own is not None:
+        if stated_times(joined) is not None:
+            value = case((not_(is_unset(joined)), value))
+        value = func.coalesce(value, field_column(own, stated))
+    return value.label(name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from exporters.maps.forms import (
     DatasetForm,
@@ -14,9 +14,9 @@ from exporters.maps.forms import (
     FieldForm,
     MapForm,
     Name,
+    ReadFormat,
     SourceForm,
     Text,
-    TimeFormat,
     TimesForm,
     WithheldForm,
 )
@@ -117,17 +117,24 @@ class TablesForm(MapForm):
     undecided: tuple[TableName, ...] = ()
 
 
+def _number_or_text(value: object) -> object:
+    """Refuse a value with one fault: the library has one for each of both types."""
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        return value
+    raise ValueError("each value is a whole number or a text")
+
+
 class ColumnTimesForm(TimesForm):
     """How columns contain times whose type says that they are numbers or texts."""
 
-    format: TimeFormat
-    unset: tuple[int | str, ...] = (0, -1, "")
-    """Values that are not a time."""
+    format: ReadFormat
+    unset: tuple[Annotated[int | str, BeforeValidator(_number_or_text)], ...] = (0, -1, "")
+    """Values that are not a time, in numbers and in texts."""
 
     @property
     def stated(self) -> StatedTimes:
         """Return the same for the engine."""
-        return StatedTimes(self.format, self.zone, self.unset)
+        return StatedTimes(self.format, self.zone, frozenset(map(str, self.unset)))
 
 
 class SqlDatasetForm(DatasetForm):

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Integer
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Integer, String
+from sqlalchemy.dialects.postgresql import DOMAIN
+from sqlalchemy.types import NullType, TypeEngine
 
 from exporters.maps.reading import MapFault
 from exporters.sql.columns import SourceTime
+from exporters.sql.identifiers import plain_type
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn
 from exporters.sql.mapped.forms import SqlSourceForm
 from exporters.sql.mapped.uses import used_columns
 from exporters.sql.moments import StatedTimes
-from exporters.sql.values import field_type
-from portability.api import FieldType
-
-NUMBERS = frozenset({FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL})
-TEXTS = frozenset({FieldType.STRING})
+from exporters.sql.values import NUMBERS, WITHOUT_CHARACTERS, field_type
 
 
 def times_in(form: SqlSourceForm, table: str, column: str, kind: TypeEngine[Any]) -> StatedTimes | None:
@@ -30,18 +28,20 @@ def times_in(form: SqlSourceForm, table: str, column: str, kind: TypeEngine[Any]
         return own.stated
     if (shared := form.times.get(column)) is None:
         return None
-    fits = field_type(kind) in (NUMBERS if shared.stated.is_counted else TEXTS)
+    fits = _has_numbers(kind) if shared.stated.is_counted else _has_texts(kind)
     return shared.stated if fits else None
 
 
 def stored_type(kind: TypeEngine[Any], stated: StatedTimes) -> TypeEngine[Any]:
     """Return the type by which such a column is compared as it is stored: SQLite takes numbers in any column."""
-    return Integer() if stated.is_counted and isinstance(kind, SourceTime) else kind
+    if stated.is_counted and isinstance(kind, SourceTime):
+        return Integer()
+    return plain_type(kind) if isinstance(kind, DOMAIN) else kind
 
 
 def is_compared(found: FoundColumn, stated: StatedTimes) -> bool:
     """Return whether the database compares the times of a column: it does not know how a text has them."""
-    return stated.is_counted and field_type(stored_type(found.type, stated)) in NUMBERS
+    return stated.is_counted and _has_numbers(stored_type(found.type, stated))
 
 
 def unused_times(form: SqlSourceForm) -> Iterator[MapFault]:
@@ -74,8 +74,17 @@ def times_faults(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault
 
 
 def _may_have(found: FoundColumn, stated: StatedTimes) -> bool:
-    kind = field_type(stored_type(found.type, stated))
-    return kind in (NUMBERS | TEXTS if stated.is_counted else TEXTS)
+    kind = stored_type(found.type, stated)
+    return _has_texts(kind) or (stated.is_counted and _has_numbers(kind))
+
+
+def _has_numbers(kind: TypeEngine[Any]) -> bool:
+    return field_type(plain_type(kind)) in NUMBERS
+
+
+def _has_texts(kind: TypeEngine[Any]) -> bool:
+    """Return whether a column has texts: a column of SQLite without a type may."""
+    return isinstance(plain_type(kind), (String, NullType, *WITHOUT_CHARACTERS))
 
 
 def _times_of(form: SqlSourceForm, catalogue: Catalogue, table: str, column: str) -> StatedTimes | None:
