@@ -244,7 +244,7 @@ def _with_owners(
     if not known:
         return ()
     t = book.table
-    until = null() if book.until is None else exact_moment(t.c[book.until])
+    until = exact_moment(t.c[book.until]) if book.until else null()
     pairs = ((written(t.c[one.address]), exact_moment(t.c[one.since])) for one in book.addresses.values())
     stated = list(chain.from_iterable(pairs))
     candidates = or_(*(may_contain(t.c[book.addresses[one.kind].address], one.kind, one.address) for one in known))

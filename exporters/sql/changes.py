@@ -197,7 +197,7 @@ class SqlChanges:
 
 def _may_be_since(column: Column[Any], moment: datetime, database: str) -> ColumnElement[bool]:
     """Return the condition that a time is not before a moment, as far as it is known: unset times may be any."""
-    if (stated := stated_times(column)) is not None:
+    if stated := stated_times(column):
         # As the numbers that they are, so that an index serves.
         return or_(column >= literal(stated.count(moment), BigInteger()), is_unset(column))
     unknown: list[ColumnElement[bool]] = [column.is_(None)]

@@ -49,7 +49,7 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
 
 def _or_unknown(created: Column[Any], condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return a condition that rows without a time of creation fulfil, too: nothing says that they are newer."""
-    may_lack = created.nullable or stated_times(created) is not None
+    may_lack = created.nullable or bool(stated_times(created))
     return or_(moment_of(created).is_(None), condition) if may_lack else condition
 
 

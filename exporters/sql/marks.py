@@ -75,7 +75,7 @@ def remarks_of(source: TableSource, subject: Subject, selection: Selection) -> M
 
 def is_set(column: Column[Any]) -> ColumnElement[bool]:
     """Return the condition that a truth value is true, or that a time is set. It is never NULL for a time."""
-    if stated_times(column) is not None:
+    if stated_times(column):
         return not_(is_unset(column))
     if isinstance(column.type, IntegerTruth):
         return type_coerce(column, Integer) != 0

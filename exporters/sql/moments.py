@@ -149,7 +149,7 @@ def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
     Numbers that are not a time, or none that RFC 3339 can write, are NULL.
     """
-    if (stated := stated_times(column)) is None:
+    if not (stated := stated_times(column)):
         return utc_text(column) if isinstance(column.type, SourceTime) else column
     first, last = (literal(stated.count(moment), BigInteger()) for moment in (_FIRST, _LAST))
     is_time = column.between(first, last) & not_(is_unset(column))
@@ -161,7 +161,7 @@ def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def is_unset(column: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition that a column is NULL, or has what its map says is not a time; an index serves it."""
-    if (stated := stated_times(column)) is None:
+    if not (stated := stated_times(column)):
         return column.is_(None)
     if isinstance(plain_type(column.type), Integer | Numeric | Float):
         among = column.in_([literal(value, _type_of(value)) for value in stated.unset_counts])

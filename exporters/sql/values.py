@@ -136,7 +136,7 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
 
 def exact_moment(column: NamedColumn[Any]) -> ColumnElement[Any]:
     """Return a column of times as the database writes them, also where the map states that its numbers are times."""
-    return as_text(moment_of(column)) if stated_times(column) is not None else exact(column)
+    return as_text(moment_of(column)) if stated_times(column) else exact(column)
 
 
 def rfc3339(value: datetime) -> str:

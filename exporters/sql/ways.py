@@ -175,7 +175,7 @@ def _has(t: FromClause, rule: ByColumn, values: Sequence[Any]) -> ColumnElement[
     """Return the condition that the rule's column has one of the values."""
     column = t.c[rule.column]
     rows = folded(column).in_([fold(value) for value in values]) if rule.fold else is_among(column, values)
-    return rows if rule.only_if_null is None else and_(is_unset(t.c[rule.only_if_null]), rows)
+    return and_(is_unset(t.c[rule.only_if_null]), rows) if rule.only_if_null else rows
 
 
 def _at_tenants(

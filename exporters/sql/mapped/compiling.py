@@ -111,8 +111,8 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Tables:
         made = []
         for column, kind in columns.items():
             never, found = withheld.get((name, column)), catalogue[name].columns[column]
-            info: dict[str, Any] = {} if never is None else {NEVER: never.reason, WITHHELD: never.withheld(column)}
-            if (times := times_in(form, name, column, found.type)) is not None:
+            info: dict[str, Any] = {NEVER: never.reason, WITHHELD: never.withheld(column)} if never else {}
+            if times := times_in(form, name, column, found.type):
                 info[STATED] = times
             made.append(Column(column, kind, nullable=found.nullable, info=info))
         # With its schema a statement reads the table that was checked, and no other of its name.
@@ -123,7 +123,7 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Tables:
 
 def _type(found: TypeEngine[Any], use: ColumnNeed, stated: StatedTimes | None) -> TypeEngine[Any]:
     """Return the type by which a column is compared: the map knows times of SQLite, and truth values in integers."""
-    if stated is not None:
+    if stated:
         return stored_type(found, stated)
     kind = field_type(found)
     if use in TIMES and kind is FieldType.STRING:

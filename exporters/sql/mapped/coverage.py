@@ -109,7 +109,7 @@ def mixed(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding
             table, conditions = step.table, step.where
         for of_table, column, where in (*links, (table, way.column, conditions)):
             found = catalogue.tables.get(of_table)
-            kind = None if found is None else names_rows_of_several(found, column)
+            kind = names_rows_of_several(found, column) if found else None
             if kind is not None and kind not in {one.column for one in where}:
                 detail = f"{column!r} of {of_table} may name rows of several tables: no condition is on {kind!r}"
                 yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=_dataset(form, path), detail=detail)

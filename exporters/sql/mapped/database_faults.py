@@ -78,7 +78,7 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
 
 def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str) -> Iterator[MapFault]:
     found = table.columns.get(used.column)
-    stated = None if found is None else times_in(form, used.table, used.column, found.type)
+    stated = times_in(form, used.table, used.column, found.type) if found else None
     if found is None:
         # An account of MariaDB does not see a column without a right to it.
         if used.use is not ColumnNeed.WITHHELD:
@@ -90,7 +90,7 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
         if fault := type_fault(dataset.fields[name].type, found, stated):
             yield MapFault((*used.path[:4], "type"), f"{name}: {fault}")
     else:
-        if stated is None or used.use not in TIMES:
+        if not stated or used.use not in TIMES:
             yield from _wrong_type(used, found, kind)
         elif not is_compared(found, stated):
             what = f"{used.column!r} of {used.table} has times as texts, which the database does not compare"

@@ -87,7 +87,7 @@ def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes 
 
     `times` are those that the map states for the column.
     """
-    if times is not None:
+    if times:
         is_time = stated in {FieldType.DATETIME, FieldType.DATE}
         return None if is_time else 'the map says in [times] that the column has times: write type = "datetime"'
     if isinstance(found.type, types.LargeBinary):
@@ -108,7 +108,7 @@ def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes 
 def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[Any]:
     """Return what is selected for a field: the column, or an expression that gives the type of the field."""
     wanted, own = stated or FieldType.STRING, field_type(column.type)
-    if (times := stated_times(column)) is not None:
+    if times := stated_times(column):
         kind = StatedDay(times) if wanted is FieldType.DATE else StatedTime(times)
         text = column if own is FieldType.STRING else written_number(whole_number(column))
         return type_coerce(text, kind).label(column.name)
@@ -127,7 +127,7 @@ def joined_column(
     """Return what is selected for a field of a joined table: its value, or where that is NULL the row's own."""
     value: ColumnElement[Any] = field_column(joined, stated)
     if own is not None:
-        if stated_times(joined) is not None:
+        if stated_times(joined):
             value = case((not_(is_unset(joined)), value))
         value = func.coalesce(value, field_column(own, stated))
     return value.label(name)

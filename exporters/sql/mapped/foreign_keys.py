@@ -130,14 +130,14 @@ def astray(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFindin
     """Yield each comparison of a join, step or way that contradicts foreign keys, and that no one has signed."""
     keys = _Keys(catalogue, names_of_rows(catalogue), _tenants(form))
     for path, fault in (*_compared(form, keys), *_identified(form, keys)):
-        if fault is not None and not fault.is_signed(form):
+        if fault and not fault.is_signed(form):
             dataset = form.dataset[int(path[1])]
             yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=dataset.name, detail=fault.detail)
 
 
 def _tenants(form: SqlSourceForm) -> frozenset[str]:
     steps = (step.tenant for _path, _dataset, way in form.steps() for step in way.through)
-    joins = (one.join.tenant for one in form.dataset if one.join is not None)
+    joins = (one.join.tenant for one in form.dataset if one.join)
     return frozenset(filter(None, (*steps, *joins, *(one.tenant for one in form.dataset))))
 
 

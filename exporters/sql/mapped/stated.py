@@ -24,9 +24,9 @@ def times_in(form: SqlSourceForm, table: str, column: str, kind: TypeEngine[Any]
 
     A name without its table means the columns of this name whose type fits.
     """
-    if (own := form.times.get(f"{table}.{column}")) is not None:
+    if own := form.times.get(f"{table}.{column}"):
         return own.stated
-    if (shared := form.times.get(column)) is None:
+    if not (shared := form.times.get(column)):
         return None
     fits = _has_numbers(kind) if shared.stated.is_counted else _has_texts(kind)
     return shared.stated if fits else None
@@ -60,12 +60,12 @@ def times_faults(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault
     for name, one in form.times.items():
         table, _, column = name.rpartition(".")
         found = catalogue[table].columns.get(column) if table in catalogue else None
-        if found is not None and not _may_have(found, one.stated):
+        if found and not _may_have(found, one.stated):
             what = f"{column!r} of {table} is {found.name_of_type}: it has no times in the format {one.format}"
             yield MapFault(("times", name), what)
     for place, dataset in enumerate(form.dataset):
         for name, field in dataset.fields.items():
-            if dataset.join is not None and field.joined and field.column:
+            if dataset.join and field.joined and field.column:
                 pair = ((dataset.join.table, field.joined), (dataset.table, field.column))
                 forms = {_times_of(form, catalogue, *of) for of in pair}
                 if len(forms) > 1:
@@ -89,4 +89,4 @@ def _has_texts(kind: TypeEngine[Any]) -> bool:
 
 def _times_of(form: SqlSourceForm, catalogue: Catalogue, table: str, column: str) -> StatedTimes | None:
     found = catalogue[table].columns.get(column) if table in catalogue else None
-    return None if found is None else times_in(form, table, column, found.type)
+    return times_in(form, table, column, found.type) if found else None

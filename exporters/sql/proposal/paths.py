@@ -247,7 +247,7 @@ def _onward(catalogue: Catalogue, reference: Reference, tenant: str | None, seen
     The number of a person in a place of a course is that of a person, also in what refers to the place.
     """
     other = catalogue.tables.get(reference.table)
-    for further in other.references if other is not None and other.name not in seen else ():
+    for further in other.references if other and other.name not in seen else ():
         pairs = dict(_naming(catalogue, further, tenant))
         here = [
             (column, pairs[key]) for column, key in zip(reference.columns, reference.keys, strict=True) if key in pairs

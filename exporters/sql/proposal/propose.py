@@ -55,7 +55,7 @@ def propose(
     if tenant is not None and not paths.frequency(found, tenant):
         raise BadInput(f"no table has a column {tenant!r}")
     tenant = tenant or paths.tenant_column(found)
-    if kind is SubjectKind.CONTACT and tenant is None:
+    if kind is SubjectKind.CONTACT and not tenant:
         tenant = next((one for one in paths.TENANT_COLUMNS if one in table.columns), None)
     if kind is SubjectKind.CONTACT and tenant not in table.columns:
         seen = f"column {tenant!r}" if tenant else "column of a tenant"
