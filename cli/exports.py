@@ -174,7 +174,8 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
         paths = [_fetch(context.storage, volume, target, lambda n: bars.advance(task, n)) for volume in volumes]
     # Only now it counts as delivered (portability/retention/erasure_holds.py).
     with writing(context.engine) as connection:
-        audit.record(connection, "fetch.completed", actor=str(actor), export_id=identifier)
+        detail: audit.Detail = {"revision": row["revision"]}
+        audit.record(connection, "fetch.completed", actor=str(actor), export_id=identifier, detail=detail)
     mark.unlink(missing_ok=True)
     return paths
 

@@ -148,13 +148,6 @@ def advance(
     connection.execute(delete(STEP).where(STEP.c.feed_id == feed_id))
 
 
-def lacks(connection: Connection, export_id: str) -> bool:
-    """Return whether an export belongs to a feed that does not have it among its archives."""
-    archive = select(ARCHIVE.c.number).where(ARCHIVE.c.feed_id == EXPORT.c.feed_id, ARCHIVE.c.export_id == EXPORT.c.id)
-    of_feed = select(EXPORT.c.id).where(EXPORT.c.id == export_id, EXPORT.c.feed_id.is_not(None), ~archive.exists())
-    return connection.scalar(of_feed) is not None
-
-
 def end(connection: Connection, feed_id: str, *, actor: str) -> None:
     """End a feed: erase its keys and what it had delivered; cancel its open export.
 

@@ -221,7 +221,9 @@ def _erase_again(connection: Connection, whom: Whom | None, ref: str, *, actor: 
 
 
 def _is_behind(connection: Connection, event: Mapping[Any, Any]) -> bool:
-    return event["action"] == READY and feeds.lacks(connection, event["export_id"])
+    # The feed advances in the transaction of this event.
+    of_feed = select(EXPORT.c.feed_id).where(EXPORT.c.id == event["export_id"])
+    return event["action"] == READY and connection.scalar(of_feed) is not None
 
 
 def _end_again(connection: Connection, feed_id: str, *, actor: str) -> LossOutcome:

@@ -122,7 +122,9 @@ def _undelivered() -> ColumnElement[bool]:
     volumes = select(func.count()).select_from(VOLUME).where(*stored).scalar_subquery()
     received = select(sent.c.id).where(sent.c.export_id == EXPORT.c.id, sent.c.state == TransferState.DELIVERED)
     fetched = audit.LOG
-    taken = select(fetched.c.entry).where(fetched.c.export_id == EXPORT.c.id, fetched.c.action == "fetch.completed")
+    # Of an earlier revision a person lacks what came later.
+    whole = (fetched.c.action == "fetch.completed", fetched.c.detail["revision"].as_integer() == EXPORT.c.revision)
+    taken = select(fetched.c.entry).where(fetched.c.export_id == EXPORT.c.id, *whole)
     is_delivered = or_(downloaded >= volumes, received.exists(), taken.exists())
     return and_(EXPORT.c.state == ExportState.READY, EXPORT.c.erased_at.is_(None), ~is_delivered)
 

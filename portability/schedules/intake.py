@@ -80,8 +80,8 @@ def take_due(connection: Connection, settings: Settings, due: RowMapping, contac
     if (reason := EndReason.ACCOUNT_CLOSED if is_closed else _refused(connection, row["export_id"])) is not None:
         schedules.end(connection, row, reason, actor="clock")
         return None
-    at, zone = deployment.clock_of(connection), settings.place.zone
-    if earlier := _requested(connection, row, schedules.due_date(row["created_at"], zone, at)):
+    zone = settings.place.zone
+    if earlier := _requested(connection, row):
         schedules.advance(connection, row, earlier, zone)
         return None
     checked = acceptance.check(
@@ -90,7 +90,7 @@ def take_due(connection: Connection, settings: Settings, due: RowMapping, contac
         place=settings.place,
         channel=CHANNEL,
         exporters=exporter_names(settings),
-        at=at,
+        at=deployment.clock_of(connection),
     )
     changed_at = contact.changed_at if contact is not None and settings.needs_approvals else None
     wanted = replace(checked, language=row["language"])
@@ -100,9 +100,9 @@ def take_due(connection: Connection, settings: Settings, due: RowMapping, contac
     return export_id
 
 
-def _requested(connection: Connection, row: RowMapping, since: datetime) -> str | None:
+def _requested(connection: Connection, row: RowMapping) -> str | None:
     """Return the copy that a lost history has requested already: `reconcile` brings back exports, not this mark."""
-    own = (subject_locks.of_row(EXPORT, row), EXPORT.c.channel == CHANNEL, EXPORT.c.created_at >= since)
+    own = (subject_locks.of_row(EXPORT, row), EXPORT.c.channel == CHANNEL, EXPORT.c.created_at >= row["next_at"])
     return connection.scalar(select(EXPORT.c.id).where(*own).order_by(EXPORT.c.created_at.desc()).limit(1))
 
 

@@ -59,11 +59,6 @@ def next_date(begun_at: datetime, zone: tzinfo, present: datetime) -> datetime |
     return next((each for each in dates(begun_at, zone) if each > present), None)
 
 
-def due_date(begun_at: datetime, zone: tzinfo, present: datetime) -> datetime:
-    """Return the date of the copy that is due: the last that has passed."""
-    return max(each for each in dates(begun_at, zone) if each <= max(present, begun_at))
-
-
 def last_date(begun_at: datetime, zone: tzinfo) -> datetime:
     """Return the date of the last copy."""
     return [*dates(begun_at, zone)][-1]

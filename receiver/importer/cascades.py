@@ -29,7 +29,7 @@ _SQLITE = text("""
 
 
 _DEFERRED = text("""
-    SELECT f."from", lower(f."table"), coalesce(f."to", 'id')
+    SELECT f."from", lower(f."table"), coalesce(f."to", (SELECT name FROM pragma_table_info(f."table") WHERE pk = 1))
     FROM sqlite_master AS m JOIN pragma_foreign_key_list(m.name) AS f
     WHERE m.type = 'table' AND lower(m.name) = :name AND m.sql LIKE '%deferr%'
     AND f.id NOT IN (SELECT id FROM pragma_foreign_key_list(m.name) WHERE seq > 0)

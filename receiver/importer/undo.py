@@ -25,7 +25,7 @@ from receiver.importer.stored_rows import stored_rows
 from receiver.importer.values import is_same
 from receiver.ledger import feeds, runs
 from receiver.ledger.seals import JournalKey
-from receiver.ledger.tables import CHANGE, ID, RUN, exist
+from receiver.ledger.tables import CHANGE, ID, RUN, create, exist
 
 BATCH = 500
 EXAMPLES = 100
@@ -118,6 +118,7 @@ def _target(connection: Connection, import_id: str) -> str:
         raise UnknownImport(f"there is no import {import_id} in this database")
     if found.state == runs.EXPIRED:
         raise UnknownImport(f"the journal of import {import_id} is deleted: its time is over", hint="")
+    create(connection)  # an earlier release has made fewer columns
     return str(found.target)
 
 

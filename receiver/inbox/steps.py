@@ -207,7 +207,8 @@ def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> N
     }
     code = codes.get(ReceivedState(row["state"]))
     proof = None if code else row["possession"]
-    about = {"volumes": row["volumes"], "possession": proof, "code": code, "jti": f"{row['id']}.{row['state']}"}
+    jti = f"{row['id']}.{'refused' if code else 'received'}"
+    about = {"volumes": row["volumes"], "possession": proof, "code": code, "jti": jti}
     token = receipt.signed(said, service.receipt_key(), **about)
     links = TransferLinks(row["sent_id"], "", row["receipt_url"], "")
     with Sender(row["receipt_url"], checked_client(service.client, row["receipt_url"])) as sender:

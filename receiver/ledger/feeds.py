@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, delete, insert, select
 
 from receiver.faults import FeedForked, FeedGap
 from receiver.ledger.identifiers import MapScope
+from receiver.ledger.runs import UNDOING
 from receiver.ledger.tables import FEED, RUN
 
 
@@ -45,7 +46,9 @@ class _Imported:
 
     point: FeedPoint
     run: str
-    is_running: bool
+    is_partial: bool
+    """Its import has not ended, or is being undone."""
+    is_undoing: bool
 
 
 def is_imported(connection: Connection, scope: MapScope, place: FeedPlace, newer: Collection[str]) -> bool:
@@ -56,13 +59,18 @@ def is_imported(connection: Connection, scope: MapScope, place: FeedPlace, newer
     """
     before: FeedPoint | None = None
     known = _known(connection, scope, place.feed)
+    if known and known[-1].is_undoing:
+        raise FeedGap(
+            f"archive {known[-1].point.number} of feed {place.feed} is undone here in part",
+            hint=f"`portability imports undo` {known[-1].run} first",
+        )
     for number, one in enumerate(known):
         if one.point.is_same(place.here):
-            return not one.is_running
+            return not one.is_partial
         if _follows(place, before):
             raise _forked(place, known[number:], newer)
         before = one.point
-    if known and known[-1].is_running:
+    if known and known[-1].is_partial:
         raise FeedGap(
             f"archive {known[-1].point.number} of feed {place.feed} is imported here in part",
             hint=f"import it again first, or undo import {known[-1].run}",
@@ -82,7 +90,7 @@ def _follows(place: FeedPlace, before: FeedPoint | None) -> bool:
 def _forked(place: FeedPlace, others: Sequence[_Imported], newer: Collection[str]) -> FeedForked:
     other, number = others[0], place.here.number
     runs = ", ".join(one.run for one in reversed(others))
-    part = " in part" if other.is_running else ""
+    part = " in part" if other.is_partial else ""
     hint = (
         f"the sender has lost that archive: `portability imports undo` {runs}, in this order, then import this archive"
     )
@@ -136,10 +144,10 @@ def forget(connection: Connection, run: str) -> None:
 def _known(connection: Connection, scope: MapScope, feed: str) -> Sequence[_Imported]:
     """Return the archives of a feed that are here, in their order."""
     # Not by its state: the journal of an import that did not end may have expired.
-    is_running = and_(RUN.c.id.is_not(None), RUN.c.ended_at.is_(None)).label("is_running")
-    columns = (FEED.c.number, FEED.c.export, FEED.c.cursor_sha256, FEED.c.run, is_running)
+    is_partial = and_(RUN.c.id.is_not(None), RUN.c.ended_at.is_(None))
+    columns = (FEED.c.number, FEED.c.export, FEED.c.cursor_sha256, FEED.c.run, is_partial, RUN.c.state == UNDOING)
     query = select(*columns).outerjoin(RUN, RUN.c.id == FEED.c.run).where(*_mine(scope, feed)).order_by(FEED.c.number)
-    return [_Imported(FeedPoint(*row[:3]), row.run, bool(row.is_running)) for row in connection.execute(query)]
+    return [_Imported(FeedPoint(*row[:3]), row[3], bool(row[4]), bool(row[5])) for row in connection.execute(query)]
 
 
 def _mine(scope: MapScope, feed: str) -> Any:  # noqa: ANN401  # conditions

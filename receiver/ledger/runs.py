@@ -108,7 +108,7 @@ def _is_followed(connection: Connection, identifier: str) -> bool:
 
 def begin_undo(connection: Connection, identifier: str) -> Mapping[str, int]:
     """Stop the import of a run, if it still runs, at its next batch; returns what was undone of it before a kill."""
-    connection.execute(update(RUN).where(RUN.c.id == identifier).values(state=UNDOING))
+    connection.execute(update(RUN).where(RUN.c.id == identifier).values(state=UNDOING, ended_at=None))
     counted = connection.scalar(select(RUN.c.undone).where(RUN.c.id == identifier))
     return dict(orjson.loads(counted or "{}"))
 

@@ -13,7 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 from handmade import CREATED, content, table, unpacked_archive
 from importing import import_as, undone
-from sqlalchemy import Engine, insert, select, text, update
+from sqlalchemy import Engine, insert, inspect, select, text, update
 
 from exporters.reference import schema
 from portability.storage.local import LocalStorage
@@ -375,3 +375,22 @@ def test_the_tables_of_an_earlier_release_get_the_time(tmp_path: Path, target: E
     assert [(one.datasets[-1].changed, one.datasets[-1].older) for one in (dry, report)] == [(1, 0), (1, 0)]
     with opened(control_url, make=False) as engine, engine.begin() as connection:
         assert {row.export for row in runs.listed(connection)} == {"e19", "e20"}
+
+
+def test_an_import_of_an_earlier_release_can_be_undone(tmp_path: Path, target: Engine, control_url: str) -> None:
+    """Its tables lack columns, which only imports added; a dry run adds none."""
+    before = deal_values(target, "stage")
+    report = at(20, tmp_path, control_url, deal(2))
+    place = "portability_import." if target.dialect.name == "postgresql" else ""
+    later = {"portability_import_run": "undone", "portability_import_feed": "cursor_sha256"}
+    with target.begin() as connection:
+        for name, column in later.items():
+            connection.execute(text(f"ALTER TABLE {place}{name} DROP COLUMN {column}"))
+    with opened(control_url, make=False) as engine, engine.begin() as connection:
+        assert [row.id for row in runs.listed(connection)] == [report.import_id]
+    assert undone(control_url, report, dry_run=True).removed == 1
+    folder = place.rstrip(".") or None
+    for name, column in later.items():
+        assert column not in {one["name"] for one in inspect(target).get_columns(name, folder)}
+    assert undone(control_url, report).removed == 1
+    assert deal_values(target, "stage") == before

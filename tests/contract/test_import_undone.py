@@ -321,6 +321,43 @@ def test_a_record_that_a_deferred_key_of_sqlite_refuses_is_refused_alone(tmp_pat
     engine.dispose()
 
 
+def test_a_deferred_key_of_sqlite_may_lead_to_a_key_without_its_name(tmp_path: Path) -> None:
+    """`REFERENCES stages` leads to the primary key of that table, whatever its name is: no other record is refused."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(url)
+    schema.metadata.create_all(engine)
+    execute(engine, "DROP TABLE deals")
+    execute(engine, "CREATE TABLE stages (label TEXT, code TEXT PRIMARY KEY)")
+    execute(engine, "INSERT INTO stages VALUES ('Won', 'won')")
+    columns = ", ".join(f"{one.name} {one.type.compile(engine.dialect)}" for one in schema.deals.columns)
+    deferred = "FOREIGN KEY (stage) REFERENCES stages DEFERRABLE INITIALLY DEFERRED"
+    execute(engine, f"CREATE TABLE deals ({columns}, PRIMARY KEY (id), {deferred})")
+
+    records = (bare_deal("a", stage="won"), bare_deal("b", stage="lost"))
+    (found,) = import_records(tmp_path, url, "deals", *records).datasets
+
+    assert (found.new, dict(found.refused)) == (1, {Reason.CONSTRAINT: 1})
+    assert selected(engine, "SELECT id FROM deals") == [("a",)]
+    engine.dispose()
+
+
+def test_a_deferred_key_of_several_columns_refuses_nothing_by_one_of_them(tmp_path: Path) -> None:
+    """With a NULL in one of its columns it leads nowhere, and SQLite accepts the row."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(url)
+    schema.metadata.create_all(engine)
+    execute(engine, "DROP TABLE deals")
+    execute(engine, "CREATE TABLE stages (code TEXT, currency TEXT, PRIMARY KEY (code, currency))")
+    columns = ", ".join(f"{one.name} {one.type.compile(engine.dialect)}" for one in schema.deals.columns)
+    deferred = "FOREIGN KEY (stage, currency) REFERENCES stages (code, currency) DEFERRABLE INITIALLY DEFERRED"
+    execute(engine, f"CREATE TABLE deals ({columns}, PRIMARY KEY (id), {deferred})")
+
+    (found,) = import_records(tmp_path, url, "deals", bare_deal("a", stage="won", currency=None)).datasets
+
+    assert (found.new, dict(found.refused)) == (1, {})
+    engine.dispose()
+
+
 def test_undoing_deletes_imported_rows_that_refer_to_each_other(tmp_path: Path, pg_url: str) -> None:
     """Rows that imports have made do not keep a row, also if their key has ON DELETE CASCADE."""
     engine = create_engine(pg_url)

@@ -13,6 +13,7 @@ from transferring import Provider, authorised, encrypted, ready, sending_world, 
 
 from portability.database.engine import writing
 from portability.journal import heard
+from portability.journal.reconcile import LossOutcome
 from portability.messages.outbox import MessageKind
 from portability.requests.policy import Actor
 from portability.safe_http import SafeHttpClient
@@ -98,6 +99,14 @@ def test_every_message_says_which_event_it_reports() -> None:
     assert set(heard.REPORTED) == set(MessageKind)
     documented = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
     assert not [action for action in heard.HEARD if f"`{action}`" not in documented]
+
+
+def test_every_outcome_is_documented() -> None:
+    """In the table of outcomes, and among the details of the event that counts them."""
+    docs = Path(__file__).parents[2] / "docs"
+    (counted,) = [line for line in (docs / "audit.md").read_text().splitlines() if "| person | `events`" in line]
+    table = (docs / "high-availability.md").read_text()
+    assert not [outcome for outcome in LossOutcome if f"`{outcome}`" not in counted or f"| `{outcome}` |" not in table]
 
 
 def _confirm(made: World, transfer_id: str, receipt: str) -> None:

@@ -166,6 +166,17 @@ def test_a_copy_that_was_requested_before_a_failover_is_not_requested_again(made
     assert schedule_row(made) == marked
 
 
+def test_each_person_gets_a_copy_of_their_own(made: World) -> None:
+    """Two are due at the same time, and the copy of one is not taken for that of the other."""
+    people = [PERSON, Actor("subject", "usr_2", issuer="https://login.example")]
+    for person in people:
+        scheduled_copy(made, person)
+    made.advance_all()
+    pass_by(made, 62)
+    assert request_due(made) == 2
+    assert sorted(copy["subject_id"] for copy in copies_of(made)) == ["usr_1", "usr_1", "usr_2", "usr_2"]
+
+
 @pytest.mark.parametrize("minutes", [-10, 10])
 def test_a_wrong_clock_of_a_machine_requests_one_copy(
     made: World, monkeypatch: pytest.MonkeyPatch, minutes: int

@@ -98,6 +98,21 @@ def test_a_receipt_whose_process_is_killed_is_one_receipt(both: Inbox, decision:
     assert receipts == [{"imported": "received", "refused": "refused"}[decision]]
 
 
+def test_a_receipt_whose_import_is_undone_before_it_is_noted_is_one_receipt(both: Inbox) -> None:
+    """The sender has taken it, and an officer undoes the import before it is sent again."""
+    sent_id, identifier = both.compared()
+    both.work()
+    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+    assert service.advance(both.service)
+    killed(both, "receipted")
+    both.call("undo", identifier)
+    until(lambda: both.work() > 0 and both.row(identifier)["receipt"] == "sent", "it is sent")
+
+    table = models.transfer_receipt
+    with reading(both.sender.world.engine) as connection:
+        assert connection.scalars(select(table.c.status).where(table.c.transfer_id == sent_id)).all() == ["received"]
+
+
 @pytest.mark.parametrize("at", ["in a batch", "imported"])
 def test_an_import_that_is_killed_is_one_import(both: Inbox, at: str) -> None:
     """Also if only its end was not recorded: undoing it restores what was here before."""

@@ -243,11 +243,18 @@ def test_a_copy_whose_volumes_are_deleted_is_over(stacks: TwoStacks, tmp_path: P
 def test_a_run_that_was_killed_after_the_receipt_does_not_bring_the_old_copy_again(
     stacks: TwoStacks, tmp_path: Path
 ) -> None:
-    """Its volumes can still be fetched for days; a new folder gets the next copy, and each counts once."""
+    """Its volumes can still be fetched for days; a new folder gets the next copy, and each counts once.
+
+    In its own folder the run ends, and no other copy is begun.
+    """
     request = stacks.consented("account", until=in_a_month())
     stacks.records[:] = [profile(job_title="Clerk")]
     fetch_of(stacks, request, tmp_path / "one")
     first = newest_copy(stacks)
+    kept_copy(stacks, request, first)
+    again = stacks.json("pull", "fetch", request, "--to", str(tmp_path / "one"), "--timeout", "5")
+    assert again["fetched"] == 1
+    assert newest_copy(stacks) == first
     kept_copy(stacks, request, first)
     stacks.records[:] = [profile(job_title="Chief")]
 

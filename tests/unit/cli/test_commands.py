@@ -167,6 +167,23 @@ def test_a_fetch_that_is_killed_is_no_delivery(run: Run, made: World, monkeypatc
 
 
 @pytest.mark.slow
+def test_a_copy_of_an_earlier_revision_is_no_delivery_of_the_next(run: Run, made: World) -> None:
+    """The gaps of an archive were filled since: the operator's copy lacks what came with that."""
+    identifier = made.request()
+    made.advance_all()
+    target = str(made.folder / "mine")
+    assert run("fetch", identifier, "--to", target).exit_code == 0
+    with writing(made.engine) as connection:
+        assert not erasure_holds.pending(connection)
+        connection.execute(update(models.export).values(revision=2))
+        (held,) = erasure_holds.pending(connection)
+    assert held["hold_reason"] == "delivery"
+    assert run("fetch", identifier, "--to", target).exit_code == 0
+    with reading(made.engine) as connection:
+        assert not erasure_holds.pending(connection)
+
+
+@pytest.mark.slow
 def test_a_copy_that_cannot_be_made_is_told_to_no_one(run: Run, made: World, tmp_path: Path) -> None:
     """The folder of `--to` is a file: no event says that an operator has a copy, and the person gets no message."""
     identifier = made.request("user:usr_1")

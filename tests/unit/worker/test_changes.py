@@ -12,7 +12,9 @@ import pytest
 from archives import export_json, members
 from factories import CutExporter, MadeUpExporter, file, large_things, things, world_of
 from feeding import KeyedMadeUpExporter
+from volumes import KEY
 
+from portability.feeds.cursor import FeedCursor
 from portability.locale import values
 from worker.write import changes
 
@@ -127,3 +129,10 @@ def test_a_file_comes_when_it_has_changed(tmp_path: Path) -> None:
     exporter.files = {0: [replace(file("a.wav", b"two"), etag="2")]}
     third = feed.next()
     assert (feeding.file_names(third), feeding.delivered_records(third)) == (["a.wav"], [])
+
+
+def test_a_cursor_that_is_signed_again_is_another() -> None:
+    """Also within a second, and by a key store whose signatures are the same each time."""
+    cursor = FeedCursor("feed_1", 1, "e1", "0" * 64, {})
+    first, second = (cursor.sign("https://sender.example", "sub_1", KEY).split(".")[1] for _ in range(2))
+    assert first != second

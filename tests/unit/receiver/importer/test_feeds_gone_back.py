@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from feed_imports import FeedImport
 from going_back import Backups, journal_of, reconciled
-from importing import KEY
-from sqlalchemy import Column, MetaData, Table, update
+from importing import KEY, undone
+from sqlalchemy import Column, MetaData, Table, text, update
 
 from receiver.faults import FeedForked, FeedGap
 from receiver.importer.database import opened
 from receiver.importer.undo import undo
+from receiver.ledger import runs
 from receiver.ledger.tables import RUN
 from worker.write import closing_marker
 
@@ -128,3 +129,52 @@ def test_an_import_that_was_killed_and_is_continued_late_is_whole(restored: Rest
     assert restored.take(2).is_repeated is False
     assert restored.here() == ["dea_a", "dea_b", "dea_d"]
     assert restored.take(2).is_repeated
+
+
+def test_a_feed_that_an_earlier_release_has_imported_goes_on(restored: RestoredFeed) -> None:
+    """Neither its tables nor its archives state cursors: number and export name an archive."""
+    restored.archive("a", "d")
+    restored.archive("a", "e")
+    restored.change(text("ALTER TABLE portability_import_feed DROP COLUMN cursor_sha256"))
+    assert restored.take(1).is_repeated
+    restored.take(2)
+    restored.change(text("UPDATE portability_import_feed SET cursor_sha256 = NULL"))
+    assert restored.take(2).is_repeated
+    restored.take(3)
+    restored.change(text("UPDATE portability_import_feed SET export = 'another' WHERE number = 2"))
+    with pytest.raises(FeedForked):
+        restored.take(2)
+    assert restored.here() == ["dea_a", "dea_e"]
+
+
+def test_an_archive_whose_undo_was_killed_is_neither_here_nor_gone(restored: RestoredFeed) -> None:
+    """A part of its rows is gone: no archive is imported onto the rest, and it is not taken for a repetition."""
+    restored.archive("a", "d")
+    second = restored.take(2)
+    restored.archive("a", "e")
+    with pytest.raises(ZeroDivisionError):
+        undone(restored.into, second, progress=lambda _: 1 / 0)
+    for number in (1, 2, 3):
+        with pytest.raises(FeedGap, match=r"archive 2 .* is undone here in part") as gap:
+            restored.take(number)
+        assert f"undo` {second.import_id} first" in str(gap.value.hint)
+    restored.undo(second.import_id)
+    restored.take(2)
+    restored.take(3)
+    assert restored.here() == ["dea_a", "dea_e"]
+
+
+def test_the_journal_of_a_killed_undo_expires(restored: RestoredFeed) -> None:
+    """Then the archive is here in part, and importing it again brings the rest."""
+    restored.archive("a", "d")
+    second = restored.take(2)
+    with pytest.raises(ZeroDivisionError):
+        undone(restored.into, second, progress=lambda _: 1 / 0)
+    restored.change(text("UPDATE portability_import_run SET keep_until = began_at"))
+    with opened(restored.into, make=False) as engine, engine.begin() as connection:
+        runs.sweep(connection)
+    restored.archive("a", "e")
+    with pytest.raises(FeedGap, match=r"archive 2 .* in part"):
+        restored.take(3)
+    assert not restored.take(2).is_repeated
+    restored.take(3)
