@@ -48,7 +48,7 @@ def reconcile(context: Context, *, dry_run: bool, force: bool, earlier: bool) ->
 
 def _view(event: LostEvent) -> JSON:
     named = {"event": event.event_id, "at": rfc3339(event.at), "action": event.action, "export": event.export_id}
-    return {**named, "outcome": event.outcome}
+    return {**named, "about": event.about, "outcome": event.outcome}
 
 
 def _print(context: Context, found: Reconciled, inform: Sequence[LostEvent]) -> None:

@@ -79,7 +79,7 @@ def test_an_operator_restores_what_a_backup_lacks(run: Run, backups: Backups) ->
 
 
 def test_a_person_who_heard_of_something_lost_is_named(made: World, run: Run, backups: Backups) -> None:
-    """A link whose export the database has cancelled since."""
+    """A link whose export the database has cancelled since; its event says which export it is about."""
     identifier = made.request()
     journal_of(made).ship()
     before = backups.take()
@@ -92,7 +92,8 @@ def test_a_person_who_heard_of_something_lost_is_named(made: World, run: Run, ba
     assert run("cancel", identifier).exit_code == 0
     done = run("reconcile", "--json")
     assert events(done) == [("link.issued", "changed")]
-    assert json.loads(done.stdout)["inform"] == [identifier]
+    document = json.loads(done.stdout)
+    assert document["inform"] == [document["events"][0]["about"]] == [identifier]
 
 
 def test_a_journal_that_is_late_is_a_fault(made: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
