@@ -51,7 +51,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Everything that is logged, as the processes log it."""
     file = tmp_path_factory.mktemp("log") / "log"
     root = logging.getLogger()
-    before = list(root.handlers)
+    before, usual = list(root.handlers), structlog.get_config()
     logs.configure()
     # A cached logger would keep this configuration beyond the tests of this module.
     structlog.configure(cache_logger_on_first_use=False)
@@ -60,7 +60,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Any:
     handler.setFormatter(root.handlers[0].formatter)
     root.addHandler(handler)
     yield file
-    structlog.reset_defaults()
+    structlog.configure(**usual)  # the library's defaults take seconds for a traceback
     root.handlers[:] = before
     handler.close()
 
