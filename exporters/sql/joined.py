@@ -185,7 +185,7 @@ def _stated_times(asked: Query, kind: StatedType, joined: str, count: int) -> Ce
     found = kind.read([None if value == asked.null else value for value in apart(joined, count)])
     if bytes in set(map(type, found)):
         raise NotJoined
-    texts = [asked.null if value is None else value for value in found]
+    texts = [value or asked.null for value in found]
     return cells(field_type(kind), SEPARATOR.join(texts), count, asked.null)
 
 

@@ -92,7 +92,7 @@ class StatedTimes:
             return b""
 
     def _is_unset(self, value: object) -> bool:
-        if value is None or value in self.unset:
+        if value in {None, *self.unset}:
             return True
         try:
             return self.is_counted and number(value) in self.unset_counts

@@ -195,7 +195,7 @@ class _Undo:
         after, before = values["after"], values["before"]
         if key := after.get(STORAGE_KEY):
             orphans[entry.seq] = key
-        if row is None:
+        if not row:  # it is gone already
             return True
         left = {name: value for name, value in before.items() if not is_same(table.c[name], row[name], value)}
         kept = after.keys() - (before.keys() - left.keys())

@@ -40,7 +40,7 @@ def owner_and_orders(
 ) -> tuple[str, str]:
     """The owner of these orders, too."""
     owner, reader = owner_and_reader(request, database, folder)
-    written = ("null" if value is None else repr(value) for value in values)
+    written = (repr(value) if value is not None else "null" for value in values)
     rows = ", ".join(f"({place}, 1, {value})" for place, value in enumerate(written, 1))
     made = f"create table orders (id integer primary key, who integer, at {kind} null)"
     execute_all(owner, made, f"insert into orders values {rows}")  # noqa: S608  # own values
