@@ -40,6 +40,7 @@ SERVER_FIXTURES = {
 CLASS = re.compile(r"^ *class (\w+)\b", re.MULTILINE)
 HELPER = re.compile(r"^def (?!test_)(\w+)", re.MULTILINE)
 IMPORT = re.compile(r"^ *(?:from [\w.]+ )?import (?:\([^)]*\)|[^#\n]*)", re.MULTILINE)
+CLOCK = re.compile(r"\b(datetime\.(now|utcnow)|date\.today|time\.(time|time_ns))$")
 PRIVATE = re.compile(r"(?<!\w)_(?!_)\w")
 ONE_SENTENCE = re.compile(r"(?:[^.]|\.(?=[\w/]))+\.")
 
@@ -108,6 +109,18 @@ def test_private_names_stay_in_their_module() -> None:
     ]
 
     assert private == []
+
+
+def test_no_module_reads_the_clock_while_it_is_imported() -> None:
+    """What runs past midnight would take yesterday for today: a test of a month's end as well as a worker."""
+    early = [
+        f"{_name(path)}:{node.lineno}"
+        for path in repository.files("*.py")
+        for node in _imported_code(_parsed(path))
+        if isinstance(node, ast.Call) and CLOCK.search(ast.unparse(node.func))
+    ]
+
+    assert early == []
 
 
 @pytest.mark.parametrize("path", [*repository.files("*.py", below=ROOT / "tests" / "unit")], ids=lambda path: path.stem)
@@ -233,6 +246,17 @@ def _modules() -> Iterator[Path]:
 @cache
 def _parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
+
+
+def _imported_code(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when a module is imported: all but the bodies of functions."""
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield child
+                yield from _imported_code(child)
 
 
 def _imported(node: ast.ImportFrom | ast.Import) -> Iterator[str]:

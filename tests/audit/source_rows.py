@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from audit.schema_page import PageColumn, PageTable, tables
 
-NOW = datetime.now(UTC).replace(microsecond=123456)
-"""The day of the audit: a row's age counts from here."""
 CANARY = "CANARY"
 """What every column that must never leave the platform contains."""
 PAGE_TABLES = tables()
@@ -77,9 +76,15 @@ def row(table: str, identifier: str, raw: Mapping[str, Mapping[str, str]] | None
     return SourceRow(table, identifier, made | given, raw or {})
 
 
+@cache
+def present() -> datetime:
+    """Return the time from which the age of every row counts."""
+    return datetime.now(UTC).replace(microsecond=123456)
+
+
 def days_ago(days: float) -> datetime:
     """Return a time in the past; negative days are in the future."""
-    return NOW - timedelta(days=days)
+    return present() - timedelta(days=days)
 
 
 def content_of(storage_key: str) -> bytes:

@@ -107,7 +107,7 @@ def test_a_consent_that_is_sent_twice_is_one(made: World, other: Provider) -> No
     "more",
     [
         {"datasets": ["calls/things"]},
-        {"until": datetime.now(UTC) + timedelta(days=60)},
+        {"until": 60},
         {"actor": OFFICER, "evidence": "T-2"},
         {"actor": Actor("officer", "otto"), "evidence": "T-1"},
         {"subject": "user:usr_2", "actor": Actor("subject", "usr_2")},
@@ -116,10 +116,11 @@ def test_a_consent_that_is_sent_twice_is_one(made: World, other: Provider) -> No
     ids="-".join,
 )
 def test_another_consent_is_another_authorisation(made: World, other: Provider, more: dict[str, Any]) -> None:
-    """Of other data, another end, person, evidence, key or subject."""
+    """Of other data, another end (in days), person, evidence, key or subject."""
     before = [authorised(made, other.recipient), authorised(made, other.recipient, actor=OFFICER, evidence="T-1")]
+    ends = {"until": datetime.now(UTC) + timedelta(days=more["until"])} if "until" in more else {}
 
-    assert authorised(made, other.recipient, **more) not in before
+    assert authorised(made, other.recipient, **more | ends) not in before
 
 
 def test_a_consent_that_has_begun_or_ended_is_given_anew(made: World, other: Provider) -> None:

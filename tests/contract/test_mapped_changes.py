@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,12 @@ at = "at"
 tenant = "org_id"
 """
 BY_TIME = '[changes]\ndatasets = ["deals"]\n'
-LATE = datetime.now(UTC)
 LIMIT = 100
+
+
+@cache
+def late() -> datetime:
+    return datetime.now(UTC)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "mysql"])
@@ -59,7 +64,7 @@ def stating(crm: CrmDatabase) -> Iterator[MappedExporter]:
 
 
 def write_entry(crm: CrmDatabase, table: str, key: str, tenant: str | None = "org_a", ago: int = 0) -> None:
-    at = f"{LATE - timedelta(seconds=ago):%Y-%m-%d %H:%M:%S.%f}"
+    at = f"{late() - timedelta(seconds=ago):%Y-%m-%d %H:%M:%S.%f}"
     if crm.url.startswith("postgresql"):
         at += "+00"
     crm.put("outbox", [(table, key, tenant, at)])
@@ -72,7 +77,7 @@ def stated_keys(exporter: MappedExporter, name: str, since: JSON, limit: int = L
 
 
 def position_of(seconds: int = 0) -> dict[str, Any]:
-    return {"at": rfc3339(LATE - timedelta(seconds=seconds))}
+    return {"at": rfc3339(late() - timedelta(seconds=seconds))}
 
 
 def test_entries_name_records(crm: CrmDatabase, stating: MappedExporter) -> None:
@@ -162,7 +167,7 @@ def test_records_are_read_by_their_keys(stating: MappedExporter, monkeypatch: py
 def test_the_time_of_the_last_change(crm: CrmDatabase) -> None:
     """Rows of the subject since the position and its overlap, and rows without such a time."""
     exporter = open_stating(crm, BY_TIME)
-    at = f"{LATE:%Y-%m-%d %H:%M:%S}"
+    at = f"{late():%Y-%m-%d %H:%M:%S}"
     crm.run("update deals set updated_at = '2020-01-01 00:00:00'")
     crm.run(f"update deals set updated_at = '{at}' where name in ('Deal 1', 'Deal 2')")  # noqa: S608  # a time
     assert stated_keys(exporter, "deals", position_of()) == {(DEALS[1],)}

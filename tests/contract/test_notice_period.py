@@ -23,7 +23,10 @@ from portability.requests.deadline_events import Extension
 from portability.requests.policy import Actor
 
 JAKARTA = BusinessCalendar(ZoneInfo("Asia/Jakarta"))
-NOW = datetime.now(UTC)
+
+
+def later(days: int) -> datetime:
+    return datetime.now(UTC) + timedelta(days=days)
 
 
 def switch(**asked: Any) -> Request:
@@ -37,7 +40,7 @@ def text(moment: datetime) -> str:
 @pytest.mark.requirement("R10")
 def test_the_deadline_is_that_of_the_notice(made: World) -> None:
     """From the request on, and recomputed with an extension; its alarms count from there too."""
-    ends_at = NOW + timedelta(days=40)
+    ends_at = later(40)
     plain = switch()
     identifier = made.request("tenant:ten_1", profile="switch", notice_ends_at=text(ends_at))
     with reading(made.engine) as connection:
@@ -74,7 +77,7 @@ def test_a_law_without_notice_counts_from_the_receipt(made: World, later_days: i
     found = [exports.alarm(row, at=row["due_at"] - timedelta(days=days)) for days in (29, 16, 14, 5, 0)]
     assert found == ["none", "none", "half", "most", "missed"]
     with writing(made.engine) as connection:
-        older: Any = {"received_at": NOW - timedelta(days=20), "due_at": NOW + timedelta(days=10)}
+        older: Any = {"received_at": later(-20), "due_at": later(10)}
         older["notice_ends_at"] = older["due_at"] + timedelta(days=later_days)
         connection.execute(update(models.export).values(**older))
     (alarms,) = (m for m in metrics.collect(made.engine) if m.name == "portability_exports_alarm")
@@ -83,7 +86,7 @@ def test_a_law_without_notice_counts_from_the_receipt(made: World, later_days: i
 
 def test_a_day_is_one_of_the_place(made: World) -> None:
     """A bare date is that day where deadlines are counted, not the day of Greenwich."""
-    day = (NOW + timedelta(days=20)).date()
+    day = later(20).date()
     asked = switch(notice_ends_at=day.isoformat(), place=JAKARTA)
     assert asked.notice_ends_at == datetime(day.year, day.month, day.day, tzinfo=JAKARTA.zone)
     assert asked.due_at.astimezone(JAKARTA.zone).date() == day + timedelta(days=31)
@@ -96,7 +99,7 @@ def test_a_day_is_one_of_the_place(made: World) -> None:
 def test_only_a_switch_has_one(profile: str) -> None:
     """A person's request is due from its receipt: no law that applies to it knows a notice."""
     with pytest.raises(BadInput, match="no law"):
-        acceptance.check(profile=profile, subject="user:usr_1", notice_ends_at=text(NOW + timedelta(days=3)))
+        acceptance.check(profile=profile, subject="user:usr_1", notice_ends_at=text(later(3)))
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,6 @@ def test_only_a_switch_has_one(profile: str) -> None:
 )
 def test_a_notice_that_breaks_the_rule_is_refused(days: int | None, rule: str) -> None:
     """More than two months, an end before its beginning, no date at all."""
-    ends_at = "soon" if days is None else text(NOW + timedelta(days=days))
+    ends_at = "soon" if days is None else text(later(days))
     with pytest.raises(BadDate, match=rule):
         switch(notice_ends_at=ends_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from portability.transfers import authorisations, recipients
 from worker.clock import erasure, message_delivery
 
 TABLE = models.notification
-YESTERDAY = datetime.now(UTC) - timedelta(days=1)
-TOMORROW = datetime.now(UTC) + timedelta(days=1)
+
+
+def days_from_now(days: int) -> datetime:
+    return datetime.now(UTC) + timedelta(days=days)
 
 
 @pytest.fixture
@@ -84,21 +87,21 @@ def test_downloads_are_reported_once_for_each_device_and_day(made: World, box: P
 
 
 @pytest.mark.parametrize(
-    ("changed_at", "is_reported"),
+    ("change", "is_reported"),
     [
-        (YESTERDAY, True),
-        (datetime(2020, 1, 1, tzinfo=UTC), False),
-        (None, False),
-        (intake.UNKNOWN_CHANGE, False),  # the source did not answer: a message would state what is not known
+        (lambda: days_from_now(-1), True),
+        (lambda: datetime(2020, 1, 1, tzinfo=UTC), False),
+        (lambda: None, False),
+        (lambda: intake.UNKNOWN_CHANGE, False),  # the source did not answer: a message would state what is not known
     ],
 )
 def test_a_request_after_a_change_of_address_is_reported(
-    made: World, changed_at: datetime | None, *, is_reported: bool
+    made: World, change: Callable[[], datetime | None], *, is_reported: bool
 ) -> None:
     """A person who has taken over an account changes its address first."""
     request = acceptance.check(profile="access", subject="user:usr_1")
     with writing(made.engine) as connection:
-        given: dict[str, Any] = {"actor": OWNER, "auth": PRESENT, "contact_changed_at": changed_at}
+        given: dict[str, Any] = {"actor": OWNER, "auth": PRESENT, "contact_changed_at": change()}
         export_id, _ = intake.take(connection, made.place.settings, request, **given)
     assert ("address_changed" in reported(made, export_id)) == is_reported
 
@@ -107,30 +110,31 @@ def test_the_report_of_a_change_goes_to_the_address_before(made: World, box: Pos
     """As far as the directory knows it; its owner may have lost the account."""
     request = acceptance.check(profile="access", subject="user:usr_1")
     with writing(made.engine) as connection:
-        given: dict[str, Any] = {"actor": OWNER, "auth": PRESENT, "contact_changed_at": YESTERDAY}
+        given: dict[str, Any] = {"actor": OWNER, "auth": PRESENT, "contact_changed_at": days_from_now(-1)}
         intake.take(connection, made.place.settings, request, **given)
-    directory = SameContact("new@mail.example", previous="old@mail.example", changed_at=YESTERDAY)
+    directory = SameContact("new@mail.example", previous="old@mail.example", changed_at=days_from_now(-1))
     assert sent_to(made, box, "address_changed", directory) == (["old@mail.example"], [("sent", None)])
     assert box.recipients.count("new@mail.example") == 1  # the acknowledgement
 
 
 @pytest.mark.parametrize(
-    ("contact", "where", "ends"),
+    ("days", "contact", "where", "ends"),
     [
-        ({"changed_at": YESTERDAY}, ["new@mail.example"], ("sent", None)),
-        ({"changed_at": YESTERDAY, "previous": "old@mail.example"}, ["new@mail.example"], ("sent", None)),
-        ({"changed_at": TOMORROW}, [], ("page", "no_address")),
-        ({"changed_at": TOMORROW, "previous": "old@mail.example"}, ["old@mail.example"], ("sent", None)),
+        (-1, {}, ["new@mail.example"], ("sent", None)),
+        (-1, {"previous": "old@mail.example"}, ["new@mail.example"], ("sent", None)),
+        (1, {}, [], ("page", "no_address")),
+        (1, {"previous": "old@mail.example"}, ["old@mail.example"], ("sent", None)),
     ],
 )
 def test_a_recall_is_not_reported_to_a_new_address(
-    made: World, box: Postbox, contact: dict[str, Any], where: list[str], ends: tuple[str, str | None]
+    made: World, box: Postbox, days: int, contact: dict[str, Any], where: list[str], ends: tuple[str, str | None]
 ) -> None:
     """If it has changed since the request, the archive may have gone there by mistake."""
     export_id = ready(made)
     recall(made, export_id)
     assert reported(made, export_id)[-1] == "recalled"
-    assert sent_to(made, box, "recalled", SameContact("new@mail.example", **contact)) == (where, [ends])
+    directory = SameContact("new@mail.example", changed_at=days_from_now(days), **contact)
+    assert sent_to(made, box, "recalled", directory) == (where, [ends])
 
 
 def test_a_recall_after_the_end_is_reported(made: World) -> None:

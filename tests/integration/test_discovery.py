@@ -16,6 +16,7 @@ from factories import World
 from joserfc.jwk import ECKey
 from listener import listening
 from stating import DAY, publish, stated
+from timed_claims import timed
 from transferring import Provider, providing, sending_world
 
 from cli.main import main
@@ -111,11 +112,11 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     "a long name": ({"name": "n" * 501}, "wrong_provider"),
     "no name": ({"name": ""}, "wrong_provider"),
     "an unsafe key": ({"age_key": SMALL_ORDER}, "weak_key"),
-    "stale": ({"iat": int(time.time()) - 8 * DAY, "exp": int(time.time()) - DAY}, "wrong_provider"),
-    "valid for too long": ({"exp": int(time.time()) + 31 * DAY}, "wrong_provider"),
+    "stale": ({"iat": -8 * DAY, "exp": -DAY}, "wrong_provider"),
+    "valid for too long": ({"exp": 31 * DAY}, "wrong_provider"),
     "without end": ({"exp": None}, "wrong_provider"),
     "an end that is a text": ({"exp": "2099"}, "wrong_provider"),
-    "of tomorrow": ({"iat": int(time.time()) + DAY, "exp": int(time.time()) + 2 * DAY}, "clock_skew"),
+    "of tomorrow": ({"iat": DAY, "exp": 2 * DAY}, "clock_skew"),
     "formats of others": ({"formats": ["other/7"]}, "wrong_provider"),
     "formats as a text": ({"formats": "portability/1"}, "wrong_provider"),
     "without time": ({"iat": None}, "wrong_provider"),
@@ -130,7 +131,7 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
 def test_a_wrong_document_records_nothing(json_of: Run, third: Provider, name: str) -> None:
     """Each claim is checked; the error says which."""
     changed, code = WRONG[name]
-    publish(third, stated(third, **changed))
+    publish(third, stated(third, **timed(changed)))
     assert discover(json_of, third) == code
     assert json_of("recipients", "list") == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -213,14 +213,14 @@ def test_a_target_of_another_kind_is_refused(both: Inbox) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [{"secret": "whsec_" + "A" * 43 + "="}, {"at": datetime.now(UTC) - timedelta(minutes=6)}],
+    [lambda: {"secret": "whsec_" + "A" * 43 + "="}, lambda: {"at": datetime.now(UTC) - timedelta(minutes=6)}],
     ids=["another secret", "six minutes old"],
 )
-def test_a_forged_webhook_is_refused(both: Inbox, more: dict[str, Any]) -> None:
+def test_a_forged_webhook_is_refused(both: Inbox, more: Callable[[], dict[str, Any]]) -> None:
     """By its signature, or its time; nothing is stored."""
     before = len(both.listed())
 
-    answer = post(both, **both.webhook(offer(both), **more))
+    answer = post(both, **both.webhook(offer(both), **more()))
 
     assert (answer.status_code, answer.json()["code"]) == (401, "forged_webhook")
     assert len(both.listed()) == before

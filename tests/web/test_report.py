@@ -19,16 +19,20 @@ from portability.database.engine import writing
 from portability.report import counts
 from portability.report.figures import TABLES
 
-AT = datetime.now(UTC)
-FIRST, SECOND = (month_ago(ago, AT) for ago in (EARLIER, LATER))
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 SVG = re.compile(r"<svg .*?</svg>", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def reporting(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def at() -> datetime:
+    """The time from which the months of the rows count back."""
+    return datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def reporting(redis_server: str, tmp_path_factory: pytest.TempPathFactory, at: datetime) -> Iterator[Served]:
     with serving(tmp_path_factory.mktemp("report"), redis_server, time_zone="UTC") as server:
-        fill_report(server.world.engine, AT)
+        fill_report(server.world.engine, at)
         with writing(server.world.engine) as connection:
             connection.execute(insert(models.source_check).values(source="-1", error_code="@x"))
         counts.count(server.world.engine, UTC)
@@ -49,10 +53,11 @@ def test_officers_and_auditors_alone_read_the_report(reporting: Served) -> None:
         assert answer is None or answer.status_code == status
 
 
-def test_every_chart_has_a_title_a_description_and_a_table_beside_it(reporting: Served) -> None:
+def test_every_chart_has_a_title_a_description_and_a_table_beside_it(reporting: Served, at: datetime) -> None:
     """Each SVG that is not decoration is an image with the words of its figures; no page has script or style in it."""
+    first = month_ago(EARLIER, at)
     with reporting.browser("olga", "officer") as visitor:
-        page = visitor.client.get("/staff/report", params={"first": FIRST}).text
+        page = visitor.client.get("/staff/report", params={"first": first}).text
     charts = [chart for chart in SVG.findall(page) if "aria-hidden" not in chart]
     assert len(charts) == 1 + 4 + 2 + 1 + 9 + 2 + 3 + 4
     for chart in charts:
@@ -68,39 +73,42 @@ def test_every_chart_has_a_title_a_description_and_a_table_beside_it(reporting: 
     assert len(re.findall(r'id="([^"]+)"', page)) == len(set(re.findall(r'\bid="([^"]+)"', page)))
 
 
-def test_each_table_is_csv_without_formulas(reporting: Served) -> None:
+def test_each_table_is_csv_without_formulas(reporting: Served, at: datetime) -> None:
     """Python's csv reads every table with rows of equal length; a cell that would be a formula is text."""
+    first, second = (month_ago(ago, at) for ago in (EARLIER, LATER))
     with reporting.browser("olga", "officer") as visitor:
         found = {}
         for name in TABLES:
-            answer = visitor.client.get(f"/staff/report/{name}.csv", params={"first": FIRST, "last": SECOND})
+            answer = visitor.client.get(f"/staff/report/{name}.csv", params={"first": first, "last": second})
             assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-            assert f'"{name}-{FIRST}-{SECOND}-exact.csv"' in answer.headers["content-disposition"]
+            assert f'"{name}-{first}-{second}-exact.csv"' in answer.headers["content-disposition"]
             found[name] = [*csv.reader(io.StringIO(answer.text, newline=""), strict=True)]
         assert visitor.client.get("/staff/report/people.csv").status_code == 400
     assert all(len({len(row) for row in rows}) == 1 for rows in found.values())
     assert [cell for rows in found.values() for row in rows for cell in row if cell.startswith(FORMULAS)] == []
     assert ["'-1", "0", "", "'@x", "", ""] in found["sources"]
     assert ["identity", "1"] in found["refusals"]
-    assert [FIRST, "profile", "access", "4"] in found["received"]
+    assert [first, "profile", "access", "4"] in found["received"]
 
 
-def test_the_api_has_the_same_figures(reporting: Served) -> None:
+def test_the_api_has_the_same_figures(reporting: Served, at: datetime) -> None:
     """Exact and rounded; a month 13 is refused with its error."""
-    exact = reporting.call("GET", f"/v1/report?first={FIRST}", "olga", "officer").json()
-    assert (exact["first"], exact["counts"], exact["time_zone"]) == (FIRST, "exact", "UTC")
+    first = month_ago(EARLIER, at)
+    exact = reporting.call("GET", f"/v1/report?first={first}", "olga", "officer").json()
+    assert (exact["first"], exact["counts"], exact["time_zone"]) == (first, "exact", "UTC")
     assert exact["answers"][0]["received"] == 11
     assert exact["answers"][0]["median_seconds"] == 1800
-    rounded = reporting.call("GET", f"/v1/report?first={FIRST}&counts=rounded", "olga", "auditor").json()
+    rounded = reporting.call("GET", f"/v1/report?first={first}&counts=rounded", "olga", "auditor").json()
     assert (rounded["answers"][0]["received"], rounded["answers"][0]["answered_late"]) == (10, None)
     refused = reporting.call("GET", "/v1/report?last=2026-13", "olga", "officer")
     assert (refused.status_code, refused.json()["code"]) == (400, "bad_date")
 
 
-def test_a_rounded_page_names_no_small_count(reporting: Served) -> None:
+def test_a_rounded_page_names_no_small_count(reporting: Served, at: datetime) -> None:
     """No count from 1 to 4 of people is in its tables, and the page says how it rounds."""
+    first = month_ago(EARLIER, at)
     with reporting.browser("olga", "officer") as visitor:
-        page = visitor.client.get("/staff/report", params={"first": FIRST, "counts": "rounded"}).text
+        page = visitor.client.get("/staff/report", params={"first": first, "counts": "rounded"}).text
     people = page.partition('aria-labelledby="agreements"')[0]
     assert re.findall(r'<td class="number">[1-4]</td>', people) == []
     assert "&lt;5" in people

@@ -16,32 +16,32 @@ from report_rows import EARLIER, fill_report, month_ago
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., Result]
-AT = datetime.now(UTC)
-PERIOD = ("--first", month_ago(EARLIER, AT))
 
 
 @pytest.fixture
-def reported(made: World) -> None:
-    fill_report(made.engine, AT)
+def period(made: World) -> tuple[str, str]:
+    """The options that name the first month of the rows."""
+    at = datetime.now(UTC)
+    fill_report(made.engine, at)
+    return "--first", month_ago(EARLIER, at)
 
 
-@pytest.mark.usefixtures("reported")
-def test_the_figures_are_printed_in_each_form(run: Run) -> None:
+def test_the_figures_are_printed_in_each_form(run: Run, period: tuple[str, str]) -> None:
     """JSON has all tables, CSV one, the screen all; rounded counts have no small number."""
-    exact = json.loads(run("report", *PERIOD, "--json").stdout)
+    exact = json.loads(run("report", *period, "--json").stdout)
     assert (exact["answers"][0]["received"], exact["answers"][0]["median_seconds"]) == (11, 1800)
-    lines = [*csv.DictReader(io.StringIO(run("report", *PERIOD, "--csv", "refusals").stdout))]
+    lines = [*csv.DictReader(io.StringIO(run("report", *period, "--csv", "refusals").stdout))]
     assert {line["ground"]: line["refusals"] for line in lines if line["refusals"] != "0"} == {
         "identity": "1",
         "law": "1",
     }
-    rounded = run("report", *PERIOD, "--rounded").stdout
+    rounded = run("report", *period, "--rounded").stdout
     for title in ("Received", "Answers", "Requests", "Refusals", "Recalls", "Agreements", "Sources"):
         assert title in rounded
     assert "<5" in rounded
 
 
-@pytest.mark.usefixtures("reported")
+@pytest.mark.usefixtures("period")
 def test_who_may_not_read_the_request_log_gets_no_report(run: Run) -> None:
     """Staff are refused; a wrong month is named."""
     refused = run("report", "--as", "staff:sam")

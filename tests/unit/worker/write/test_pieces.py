@@ -242,7 +242,17 @@ def test_gaps_of_all_batches_are_kept(formats: Formats) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [{1, 2}, b"jane", float("nan"), float("inf"), object(), datetime.now(UTC), {7: "jane"}, "\ud800", [[object()]]],
+    [
+        {1, 2},
+        b"jane",
+        float("nan"),
+        float("inf"),
+        object(),
+        datetime(2026, 1, 2, tzinfo=UTC),
+        {7: "jane"},
+        "\ud800",
+        [[object()]],
+    ],
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("bad_batch", [0, 1, 2])
