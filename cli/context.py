@@ -114,14 +114,13 @@ class Context:
         """Connect to Redis, and ask whether it is there. Raises QueueUnavailable."""
         from redis.exceptions import RedisError  # noqa: PLC0415  # as in _load_settings
 
-        from portability.errors import QueueUnavailable  # noqa: PLC0415  # as above
-        from portability.queue import connect, redis_url  # noqa: PLC0415  # as above
+        from portability.queue import connect, not_reached, redis_url  # noqa: PLC0415  # as above
 
         connection = connect(redis_url(self.settings))
         try:
             connection.ping()
         except RedisError as error:
-            raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
+            raise not_reached(error) from error
         return connection
 
     @cached_property

@@ -1,11 +1,11 @@
-"""`portability db upgrade`: the control database's schema."""
+"""`portability db`: the control database's schema, and the rights of the role that uses it."""
 
 from __future__ import annotations
 
 import click
 
 from cli.context import Context, shared
-from portability.database import migrations
+from portability.database import migrations, rights
 from portability.database.engine import open_engine
 
 
@@ -24,3 +24,12 @@ def upgrade(context: Context) -> None:
     before, after = migrations.upgrade(engine)
     text = f"already at {after}" if before == after else f"{before or 'empty'} -> {after}"
     context.result({"before": before, "after": after}, lambda: context.console.print(text, markup=False))
+
+
+@db.command("rights")
+@click.option("--role", default=rights.ROLE, show_default=True, help="The role that web, workers and clock use.")
+@shared
+def show_rights(context: Context, role: str) -> None:
+    """Print the SQL that gives a role of PostgreSQL its rights: for psql, as the owner, after each upgrade."""
+    statements = rights.grants(role)
+    context.result({"role": role, "statements": statements}, lambda: click.echo("\n".join(statements)))

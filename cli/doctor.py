@@ -9,7 +9,7 @@ import click
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from cli import checks, inbox_check, journal_check, pooler_check, running_checks, settings_check
+from cli import checks, database_check, inbox_check, journal_check, pooler_check, running_checks, settings_check
 from cli.audit import FILE
 from cli.audit_check import audit_head
 from cli.checks import Check, Seen
@@ -18,8 +18,7 @@ from portability import plugins
 from portability.api import JSON
 from portability.api.errors import PortabilityError, StorageError
 from portability.api.storages import LifecycleStorage
-from portability.database import migrations
-from portability.database.engine import open_engine, reading
+from portability.database.engine import reading
 from portability.errors import BadSource, DatabaseUnavailable
 from portability.queue import check_writable, open_queue
 from portability.requests.forms import DEFAULT_FORMATS
@@ -74,11 +73,6 @@ def _look(name: str, check: Check, context: Context, *, fix: bool) -> Seen | Por
         return mended or check(context) or Seen()
     except PortabilityError as error:
         return error
-
-
-def _database(context: Context) -> None:
-    with reading(context.engine) as connection:
-        connection.execute(text("SELECT 1"))
 
 
 def _source(context: Context) -> Seen | None:
@@ -137,23 +131,6 @@ def _lifecycle(context: Context) -> Seen:
     return Seen(f"ok: abandoned uploads are aborted after {days} days")
 
 
-def _upgrade_schema(context: Context) -> Seen | None:
-    """Upgrade the schema if the database is empty or ours; the embedded stack's database is upgraded automatically."""
-    if context.settings.database_url is None:
-        return None
-    engine = open_engine(context.settings.database, prepared=context.settings.prepared_statements)
-    try:
-        if not migrations.is_behind(engine):
-            return None
-        before, after = migrations.upgrade(engine)
-    except ProgrammingError:
-        hint = "run `portability db upgrade` as the owner of the schema"
-        raise DatabaseUnavailable("this role may not upgrade the control database", hint=hint) from None
-    finally:
-        engine.dispose()
-    return Seen(f"fixed: {before or 'empty'} -> {after}", fixed=True)
-
-
 def _set_lifecycle(context: Context) -> Seen | None:
     storage = open_storage(context.settings.storage)
     if not isinstance(storage, LifecycleStorage):
@@ -169,7 +146,7 @@ def _set_lifecycle(context: Context) -> Seen | None:
 
 CHECKS: dict[str, Check] = {
     "settings": settings_check.settings,
-    "control database": _database,
+    "control database": database_check.control_database,
     "platform database": _source,
     "poolers": pooler_check.poolers,
     "archive storage": _storage,
@@ -200,5 +177,5 @@ CHECKS: dict[str, Check] = {
 }
 RUNNING = frozenset({"workers", "clock"})
 """Checks of processes, which a release step runs before."""
-FIXES: dict[str, Check] = {"control database": _upgrade_schema, "lifecycle": _set_lifecycle}
+FIXES: dict[str, Check] = {"control database": database_check.upgrade_schema, "lifecycle": _set_lifecycle}
 """Fixes that are safe without asking. They run before the check, which decides unless the fix has a result."""

@@ -9,7 +9,15 @@ from math import ceil
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from rq import Queue, worker_registration
 from rq.exceptions import DeserializationError
 from rq.job import Job
@@ -43,6 +51,14 @@ NO_WRITES: Mapping[type[RedisError], str] = {
     OutOfMemoryError: "its memory is full (maxmemory): give it more, or remove what other programs store there",
     ReadOnlyError: "it is a read-only replica: name the primary in PORTABILITY_REDIS_URL",
 }
+REFUSALS: Mapping[type[RedisError], str] = {
+    AuthenticationError: "put its user and password into PORTABILITY_REDIS_URL: redis://USER:PASSWORD@HOST",
+    NoPermissionError: "give its user the rights of docs/operate.md#redis-or-valkey",
+    BusyLoadingError: "it reads its file of data: wait until it has ended",
+}
+PROTECTED = "DENIED"
+"""How the refusal begins by which Redis and Valkey accept no other machine (protected mode)."""
+PROTECTED_HINT = "it is in protected mode: give it a password, or set `protected-mode no` in a network of its own"
 UNIX = "unix://"
 VALKEY_URL_FILE = "valkey.url"
 """The socket in the embedded folder, while its Valkey runs."""
@@ -53,6 +69,15 @@ class NotRunning(ControlError):
 
     code = "not_running"
     default_hint = "start `portability worker` and `portability clock`, or `portability up`"
+
+
+def not_reached(error: RedisError) -> QueueUnavailable:
+    """Word an error of Redis: it is away, or answers with a refusal, of which the hint says what to change."""
+    hint = next((hint for kind, hint in REFUSALS.items() if isinstance(error, kind)), None)
+    if isinstance(error, ResponseError) and str(error).startswith(PROTECTED):
+        hint = PROTECTED_HINT
+    verb = "refuses" if hint or isinstance(error, ResponseError) else "does not answer"
+    return QueueUnavailable(f"Redis {verb}: {type(error).__name__}", hint=hint)
 
 
 class AllowedJob(Job):
@@ -189,7 +214,7 @@ def count_workers(queue: WakeUps) -> int:
         keys = worker_registration.get_keys(queue=queue)
         return int(queue.connection.exists(*keys)) if keys else 0
     except RedisError as error:
-        raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
+        raise not_reached(error) from error
 
 
 def beat_clock(queue: WakeUps, every_seconds: float) -> None:
@@ -206,7 +231,7 @@ def has_clock(queue: WakeUps) -> bool:
     try:
         return bool(queue.connection.exists(CLOCK_KEY))
     except RedisError as error:
-        raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
+        raise not_reached(error) from error
 
 
 def waiting_wake_ups(queue: WakeUps) -> int:

@@ -1,8 +1,7 @@
-"""docs/operate.md's rights for the application's role on PostgreSQL: enough for all that it does, and not more."""
+"""The rights that `db rights` prints for the application's role: enough for all that it does, and not more."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,14 +10,17 @@ import pytest
 import servers
 from factories import MadeUpExporter, World, dataset, things, world
 from psycopg import sql
-from repository import ROOT
 from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import ProgrammingError
 
+from cli.context import Context
+from cli.database_check import control_database
 from portability.api import Field, FieldType, Person, Provenance, Role
 from portability.database import models
 from portability.database.engine import now, open_engine, reading, writing
+from portability.database.rights import grants
 from portability.delivery import codes, downloads, links
+from portability.errors import DatabaseUnavailable
 from portability.requests import acceptance, approvals, exports, idempotency, instructions
 from portability.requests.approvals import Cause
 from portability.requests.policy import Actor
@@ -35,22 +37,15 @@ TAGGED = dataset(
 )
 
 
-def documented_rights() -> list[str]:
-    """The statements of the page that make the application's role."""
-    (block,) = re.findall(
-        rf"```sql\n(CREATE ROLE {APPLICATION} .*?)```", (ROOT / "docs" / "operate.md").read_text(), re.DOTALL
-    )
-    return [statement for line in block.splitlines() if (statement := line.split(" --")[0].strip().rstrip(";"))]
-
-
 @pytest.fixture
 def limited(pg_control_url: str, pg_server: servers.Postgres, tmp_path: Path) -> Iterator[World]:
     """A world whose database was made by its owner and is used by the application's role."""
     owner = open_engine(pg_control_url)
     role = f"{APPLICATION}_{make_url(pg_control_url).database}"
     with writing(owner) as connection:
-        for statement in documented_rights():
-            connection.execute(text(statement.replace(APPLICATION, role)))
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+        for statement in (*grants(role), *grants(role)):
+            connection.execute(text(statement))
     yield world(
         tmp_path,
         {"made": MadeUpExporter([{**thing, "staff": "usr_7"} for thing in things(3)], datasets=(TAGGED,))},
@@ -62,7 +57,7 @@ def limited(pg_control_url: str, pg_server: servers.Postgres, tmp_path: Path) ->
     pg_server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
-def test_the_documented_rights_are_enough(limited: World) -> None:
+def test_the_rights_are_enough(limited: World) -> None:
     """From the keys to a recall: everything that workers, clock, pages and command line write."""
     folder, olga = limited.place.settings.keys, Actor("officer", "olga")
     export_id = limited.request()
@@ -139,3 +134,25 @@ def test_the_past_is_out_of_its_reach(limited: World, statement: str) -> None:
         writing(limited.engine) as connection,
     ):
         connection.execute(text(statement))
+
+
+def test_the_doctor_names_tables_whose_rights_are_missing(limited: World, pg_control_url: str) -> None:
+    """A release may add tables, and `db rights` may be forgotten; the owner lacks nothing."""
+    doctor = Context(lambda: limited.place.settings, json=False)
+    control_database(doctor)
+    owner = open_engine(pg_control_url)
+    role = limited.engine.url.username
+    with writing(owner) as connection:
+        connection.execute(text(f"REVOKE INSERT ON feed, schedule FROM {role}"))
+    with pytest.raises(DatabaseUnavailable, match=r"lacks rights on 2 tables: feed, schedule$"):
+        control_database(doctor)
+    owner.dispose()
+
+
+def test_the_doctor_names_an_encoding_that_not_every_name_fits(pg_server: servers.Postgres, tmp_path: Path) -> None:
+    """A cluster that was made in the locale C has databases of bytes: a name with an umlaut ends a job."""
+    pg_server.execute(sql.SQL("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0").format())
+    place = world(tmp_path, {}, database_url=pg_server.url("bytes")).place
+    with pytest.raises(DatabaseUnavailable, match="has the encoding SQL_ASCII"):
+        control_database(Context(lambda: place.settings, json=False))
+    pg_server.execute(sql.SQL("DROP DATABASE bytes WITH (FORCE)").format())

@@ -30,7 +30,7 @@ from portability.database.engine import open_engine
 from portability.database.incidents import Incident
 from portability.errors import QueueUnavailable
 from portability.processes import die_with_parent, report_ready
-from portability.queue import AllowedJob, open_queue, wake
+from portability.queue import AllowedJob, not_reached, open_queue, wake
 from portability.settings import Settings
 from worker.claim.heartbeat import Watch, process_heartbeat
 from worker.claim.lease import drain
@@ -293,7 +293,7 @@ def run(settings: Settings, connection: Redis) -> None:
     try:
         connection.ping()
     except RedisError as error:
-        raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
+        raise not_reached(error) from error
     report_ready()
     stopping = threading.Event()
     wait_seconds, longest_seconds = AGAIN_SECONDS

@@ -1,0 +1,66 @@
+"""Check of `portability doctor`: the control database answers, holds every text, and grants this role its rights."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from cli.checks import Seen
+from cli.context import Context
+from portability.database import migrations, rights
+from portability.database.engine import open_engine, reading
+from portability.errors import DatabaseUnavailable
+
+ENCODING = "UTF8"
+ENCODING_HINT = "create the database anew: CREATE DATABASE portability ENCODING 'UTF8' TEMPLATE template0"
+RIGHTS_HINT = "run `portability db rights | psql portability` as the owner; see docs/operate.md#postgresql"
+LACKING = text("""
+    SELECT relname FROM unnest(CAST(:tables AS text[]), CAST(:rights AS text[])) AS wanted (relname, granted)
+    WHERE NOT has_table_privilege(quote_ident(relname), granted)
+""")
+
+
+def control_database(context: Context) -> None:
+    """Check the encoding and the rights, which another role than the owner has from `portability db rights`.
+
+    Raises: DatabaseUnavailable.
+    """
+    with reading(context.engine) as connection:
+        if connection.dialect.name != "postgresql":
+            return
+        encoding = connection.scalar(text("SHOW server_encoding"))
+        if encoding != ENCODING:
+            seen = f"the control database has the encoding {encoding}, which not every name fits"
+            raise DatabaseUnavailable(seen, hint=ENCODING_HINT)
+        if lacking := _lacking(connection):
+            seen = f"this role lacks rights on {len(lacking)} tables: {', '.join(lacking[:3])}"
+            raise DatabaseUnavailable(seen, hint=RIGHTS_HINT)
+
+
+def upgrade_schema(context: Context) -> Seen | None:
+    """Upgrade the schema if the database is empty or ours; the embedded stack's database is upgraded automatically."""
+    if context.settings.database_url is None:
+        return None
+    engine = open_engine(context.settings.database, prepared=context.settings.prepared_statements)
+    try:
+        if not migrations.is_behind(engine):
+            return None
+        before, after = migrations.upgrade(engine)
+    except ProgrammingError:
+        hint = "run `portability db upgrade` as the owner of the schema"
+        raise DatabaseUnavailable("this role may not upgrade the control database", hint=hint) from None
+    finally:
+        engine.dispose()
+    return Seen(f"fixed: {before or 'empty'} -> {after}", fixed=True)
+
+
+def _lacking(connection: Connection) -> list[str]:
+    """Return the tables on which the role lacks one of its rights, sorted."""
+    wanted = [
+        (table, right)
+        for right_list, tables in rights.RIGHTS.items()
+        for table in tables
+        for right in right_list.split(", ")
+    ]
+    tables, granted = (list(column) for column in zip(*wanted, strict=True))
+    return sorted({row.relname for row in connection.execute(LACKING, {"tables": tables, "rights": granted})})

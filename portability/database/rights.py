@@ -1,0 +1,36 @@
+"""The rights of the application's role on PostgreSQL: it changes neither the schema nor what the audit log has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from psycopg.sql import Identifier
+
+ROLE = "portability_app"
+RIGHTS: Mapping[str, Sequence[str]] = {
+    "SELECT": ["alembic_version"],
+    "SELECT, UPDATE": ["deployment", "journal", "audit_head"],
+    "SELECT, INSERT": ["lost_event", "source_map", "audit_event"],
+    "SELECT, INSERT, DELETE": ["audit_unchained"],
+    "SELECT, INSERT, UPDATE": ["incident", "signing_key", "erasure", "recipient", "sender", "source_secret"],
+    "SELECT, INSERT, UPDATE, DELETE": [
+        *("export", "slice", "turn", "volume", "ledger", "gap", "pseudonym"),
+        *("feed", "feed_archive", "feed_part", "feed_pseudonym", "feed_step", "schedule"),
+        *("instruction", "mandate", "approval", "recall", "legal_hold", "review", "referral"),
+        *("link", "link_claim", "download", "code", "session", "notification", "idempotency_key", "source_check"),
+        *("deadline_event", "attestation", "deleted_volume", "subject_ref"),
+        *("authorisation", "transfer", "transfer_copy", "transfer_receipt", "webhook", "recipient_notice"),
+        *("pull", "pull_request", "pull_token"),
+        *("received_transfer", "received_difference"),
+        *("desk_note", "desk_view", "colleague"),
+    ],
+}
+"""Tables by what the role may do with their rows."""
+
+
+def grants(role: str = ROLE) -> Sequence[str]:
+    """Return the statements that give a role its rights in the schema `public`; they can be repeated."""
+    name = Identifier(role).as_string()
+    given = [f"{right} ON {', '.join(tables)}" for right, tables in RIGHTS.items()]
+    where = ["USAGE ON SCHEMA public", *given, "USAGE ON ALL SEQUENCES IN SCHEMA public"]
+    return [f"GRANT {right} TO {name};" for right in where]
