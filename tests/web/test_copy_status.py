@@ -109,6 +109,7 @@ def test_a_refusal_names_ground_and_authorities_in_the_persons_language(served: 
     assert "Ticket 9" in page
     assert "Die Identität" in page
     assert "edpb.europa.eu" in page
+    assert "DSGVO Art. 77" in page
     assert "European Economic Area" not in page
 
 
