@@ -8,8 +8,10 @@ paragraphs and letters. Other places, such as sections, keep the form of their o
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 
+from portability.law.regime import Regime
 from portability.locale import text
 
 _WORDS = "archive.citations"
@@ -25,6 +27,11 @@ _LETTERS = re.compile(r"\(([a-z])\)(?:-\(([a-z])\))?")
 def cite(citation: str, language: str) -> str:
     """Return a citation of one or more laws as people who read the language write it."""
     return _SEPARATOR.join(_one(each, language) for each in citation.split(_SEPARATOR))
+
+
+def names_of_laws(regimes: Mapping[str, Regime], language: str) -> Mapping[str, str]:
+    """Return the names of the laws of regimes, by the names of the regimes."""
+    return {name: cite(regime.law or name.replace("_", " "), language) for name, regime in regimes.items()}
 
 
 def _one(citation: str, language: str) -> str:

@@ -60,6 +60,7 @@ def show(
     with place.reading() as connection:
         row, _actor = found(place, login, connection, received_id)
         shown = _difference(place, connection, row, dataset, after)
+        forks = received.to_undo(connection, row)
     report = row["report"] or {}
     state = ReceivedState(row["state"])
     following = RECEIVED[state].next
@@ -78,6 +79,7 @@ def show(
         lines=[line for line in report.get("datasets", []) if _counts(line)],
         left=report.get("left", []),
         undone=received.undone(row),
+        forks=forks,
         works=RECEIVED[state].is_work,
         can=can,
         kinds=[row["archive_kind"]] if row["archive_kind"] in KINDS else KINDS,
