@@ -33,7 +33,7 @@ PDP_DAYS = 3
 def had_archive(row: Mapping[Any, Any]) -> bool:
     """Return whether an export is or was an archive that can have reached the wrong person.
 
-    A later revision of an archive is open while what is missing is fetched. What was recalled or never made is none.
+    A later revision of an archive is open while what is missing is fetched. A recalled copy is no longer one.
     """
     if row["state"] in RECALLABLE:
         return bool(row["state"] == ExportState.READY or row["revision"] > FIRST)

@@ -30,11 +30,22 @@ CHOSEN = [*zip(SCENES, varied([scene.room for scene in SCENES], first=FIRST), st
 KINDS = (MessageKind.READY, MessageKind.ADDRESS_CODE, MessageKind.DENIED)
 DOCUMENTS = ("README.html", "notice.html", "index.html", "index.html#calls", "index.html#chats", "index.html#crm")
 """Pages of an archive; after # the part of the viewer."""
-CUT = """() => [...document.querySelectorAll(`main :is(h1, h2, h3, .button, .badge, .quiet, dd, label, summary,
-    .cards th, .scroll:has(.cards, .stacked), .wide:has(.ledger, .stacked))`)]
-    .filter(each => !each.matches(".unseen") && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
-    .map(each => each.outerHTML.slice(0, 120))"""
-"""What is wider than its place: text that is cut, or hangs over, and tables whose rows have to become cards."""
+CUT = """() => {
+    const seen = (each) => !each.matches(".unseen") && each.clientWidth;
+    const own = [...document.querySelectorAll(`main :is(h1, h2, h3, .button, .badge, .quiet, dd, label, summary,
+        .cards th, .scroll:has(.cards, .stacked), .wide:has(.ledger, .stacked))`)]
+        .filter(each => seen(each) && each.scrollWidth > each.clientWidth + 1);
+    const hangsOver = (each, around = each.parentElement) => {
+        if (!around || getComputedStyle(around).textOverflow === "ellipsis") return false;
+        const hides = ["hidden", "clip"].includes(getComputedStyle(around).overflowX) || around === document.body;
+        const edge = around.getBoundingClientRect().right + 1;
+        return hides ? each.getBoundingClientRect().right > edge : hangsOver(each, around.parentElement);
+    };
+    const over = [...document.querySelectorAll("main :is(.badge, .button, .quiet, .soft, .late, select, small)")]
+        .filter(each => seen(each) && !each.closest(".scroll, .wide") && hangsOver(each));
+    return [...own, ...over].map(each => each.outerHTML.slice(0, 120));
+}"""
+"""What is wider than its place or hangs over the edge of a list: text that is cut, and tables that have to be cards."""
 NARROW: ViewportSize = {"width": 320, "height": 640}
 """The smallest phone, and a window of 1,280 pixels at 400 % (WCAG 2.2, 1.4.10)."""
 
@@ -167,6 +178,7 @@ def test_a_page_of_an_archive(browser: Browser, axe: str, bag: Path, document: s
         look_over(page, axe, f"archive-{name.partition('.')[0]}{part}", variant)
 
 
+@pytest.mark.usefixtures("identifiers")
 def test_a_screen_without_grounds_shows_what_is_current(browser: Browser, staged: Served, bag: Path) -> None:
     """Forced colours take grounds away: edges show the current page, language and part, and how far a copy is."""
     with closing(browser.new_context(forced_colors="active", locale="en-GB")) as context:
@@ -179,6 +191,22 @@ def test_a_screen_without_grounds_shows_what_is_current(browser: Browser, staged
         page.goto((bag / "index.html").as_uri())
         for selector in ("[role=tab][aria-selected=true]", ".languages [aria-pressed=true]"):
             expect(page.locator(selector)).to_have_css("outline-style", "solid")
+
+
+def test_times_say_their_zone(browser: Browser, staged: Served) -> None:
+    """With script in the visitor's zone, and the foot names it; without in UTC, which each time says."""
+    for script, zone in ((True, "America/Los_Angeles"), (False, "")):
+        look: dict[str, Any] = {"java_script_enabled": script, "timezone_id": "America/Los_Angeles", "locale": "de-DE"}
+        with closing(browser.new_context(**look)) as context:
+            page = context.new_page()
+            add_session(context, staged, OWNER)
+            page.goto(f"{staged.url}/me/sessions")
+            said = f"Zeiten sind in Ihrer Zeitzone, {zone}." if zone else ""
+            expect(page.locator(".foot .zone")).to_have_text(said)
+            expect(page.locator(".foot .zone")).to_be_visible(visible=bool(zone))
+            assert ("UTC" in page.locator("main time").first.inner_text()) is not script
+            page.goto(f"{staged.url}/nothing")
+            expect(page.locator(".foot .zone")).to_be_hidden()
 
 
 def test_pictures_show_each_pair() -> None:

@@ -69,12 +69,12 @@ def test_a_late_copy_apologises(served: Served) -> None:
     """It names the day that has passed and whom to ask, and no longer a day on which it would be ready."""
     export_id = served.world.request(f"user:{OWNER}", since="2022-01-01")
     with served.browser(OWNER) as visitor:
-        assert "Ready by" in visitor.client.get("/me").text
+        assert "Answer by" in visitor.client.get("/me").text
         _change(served, export_id, due_at=datetime(2026, 1, 31, tzinfo=UTC))
         page = visitor.client.get(f"/me/exports/{export_id}").text.partition('id="refusal"')[0]
     assert "We are sorry" in page
     assert "31 January 2026" in page
-    assert '<p class="soft">Ready by' not in page
+    assert '<p class="soft">Answer by' not in page
     _cancel(served, export_id)
 
 
