@@ -193,6 +193,64 @@ def test_a_screen_without_grounds_shows_what_is_current(browser: Browser, staged
             expect(page.locator(selector)).to_have_css("outline-style", "solid")
 
 
+def test_a_printed_page_is_whole(browser: Browser, staged: Served, identifiers: Mapping[str, str]) -> None:
+    """Folded parts are open on paper, times have their zone, and there is no form, no button and no empty card."""
+    readable = "each => each.checkVisibility({contentVisibilityProperty: true})"
+    with closing(browser.new_context(locale="de-DE")) as context:
+        page = context.new_page()
+        add_session(context, staged, OWNER)
+        for path, folded in (("/me", ".rights > p"), ("/me/exports/{ready}", ".facts code")):
+            page.goto(f"{staged.url}{path.format_map(identifiers)}")
+            assert not page.locator(folded).first.evaluate(readable)
+            page.emulate_media(media="print")
+            assert page.locator(folded).first.evaluate(readable)
+            expect(page.locator(".foot .zone")).to_be_visible()
+            expect(page.locator("form >> visible=true")).to_have_count(0)
+            expect(page.locator(".button >> visible=true")).to_have_count(0)
+            expect(page.get_by_role("heading", name="Weitere Kopie anfordern")).to_be_hidden()
+            page.emulate_media(media="screen")
+
+
+NAMED = (
+    "home",
+    "me",
+    "copy-sent",
+    "pull",
+    "recipients",
+    "recipient-to-remove",
+    "provider",
+    "inbox",
+    "received",
+    "sources",
+)
+"""Scenes with names that other people choose: of a provider, a sender, a source, or of the service itself."""
+LONG = "Rechtsschutzversicherungsgesellschaftsmitarbeiterverwaltungen"
+RENAME = """(long) => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let renamed = 0;
+    while (texts.nextNode()) {
+        const text = texts.currentNode.textContent.replace(/Other Care|A Care|Example Care|\\bcrm\\b/g, long);
+        if (text === texts.currentNode.textContent) continue;
+        texts.currentNode.textContent = text;
+        renamed += 1;
+    }
+    return renamed;
+}"""
+
+
+@pytest.mark.parametrize("scene", [scene for scene in SCENES if scene.name in NAMED], ids=lambda scene: scene.name)
+def test_a_long_name_breaks(browser: Browser, staged: Served, identifiers: Mapping[str, str], scene: Scene) -> None:
+    """A German compound of 60 letters makes no page wider than the smallest phone, and is not cut."""
+    with seen(browser, staged, scene, Variant("phone", "light", "de")) as page:
+        page.set_viewport_size(NARROW)
+        page.goto(f"{staged.url}{scene.path.format_map(identifiers)}")
+        for act in scene.act:
+            act(page, staged)
+        assert page.evaluate(RENAME, LONG)
+        assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+        assert page.evaluate(CUT) == []
+
+
 def test_times_say_their_zone(browser: Browser, staged: Served) -> None:
     """With script in the visitor's zone, and the foot names it; without in UTC, which each time says."""
     for script, zone in ((True, "America/Los_Angeles"), (False, "")):

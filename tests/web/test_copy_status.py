@@ -99,6 +99,18 @@ def test_size_and_time_are_estimated_before_and_during(served: Served) -> None:
     _cancel(served, address[-24:])
 
 
+def test_a_list_that_is_cut_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page has the newest copies; the others are not passed over in silence."""
+    made = [served.ready(f"user:{OTHER}", since=f"{year}-01-01") for year in (2019, 2020)]
+    with served.browser(OTHER) as visitor:
+        assert "Only the newest" not in visitor.client.get("/me").text
+        monkeypatch.setattr("web.pages.me.SHOWN", 1)
+        page = visitor.client.get("/me").text
+    assert "Only the newest 1 are shown." in page
+    assert made[1] in page
+    assert made[0] not in page
+
+
 def test_a_refusal_names_ground_and_authorities_in_the_persons_language(served: Served) -> None:
     """German: the ground, the words of the officer, and the authorities of the register with their addresses."""
     export_id = served.world.request(f"user:{OTHER}", since="2023-01-01")

@@ -498,6 +498,16 @@ def test_keys_and_webhook_are_proven_by_the_inbox(both: Inbox) -> None:
     assert answer.json()["proven_at"]
 
 
+def test_a_list_of_transfers_that_is_cut_says_so(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that await a decision come first, so that none of them is passed over in silence."""
+    both.offered()
+    both.offered()
+    with both.receiver.browser(*OFFICER) as visitor:
+        assert "first those that await" not in visitor.client.get("/staff/inbox").text
+        monkeypatch.setattr("portability.inbox.received.LISTED", 1)
+        assert "Only 1 are shown: first those that await a decision" in visitor.client.get("/staff/inbox").text
+
+
 def test_what_no_officer_decides_on_is_refused_in_time(both: Inbox) -> None:
     """The files are deleted, and the receipt says why."""
     sent_id, identifier = both.compared()

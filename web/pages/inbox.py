@@ -44,7 +44,8 @@ def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response
     with place.reading() as connection:
         rows, known = received.rows(connection), senders.rows(connection)
     living = [row for row in known if row["removed_at"] is None]
-    return rendering.page(request, "inbox.html", rows=rows, senders=living, is_on=place.answers is not None)
+    shown = {"rows": rows, "rows_shown": received.LISTED, "senders": living}
+    return rendering.page(request, "inbox.html", **shown, is_on=place.answers is not None)
 
 
 @router.get("/{received_id}")

@@ -76,6 +76,7 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         "me.html",
         current=current,
         exports=rows,
+        exports_shown=SHOWN,
         messages=recent[::-1],
         messages_shown=MESSAGES,
         next_copy=next_copy,
