@@ -251,6 +251,16 @@ def test_a_long_name_breaks(browser: Browser, staged: Served, identifiers: Mappi
         assert page.evaluate(CUT) == []
 
 
+def test_the_facts_of_a_conversation_are_in_the_language_of_the_reader(browser: Browser, bag: Path) -> None:
+    """The labels that tables show: channel and status of a chat, in its list and above its messages."""
+    for locale, line in (("de-DE", "WhatsApp · Geschlossen"), ("en-GB", "WhatsApp · Closed"), ("id-ID", "WhatsApp · ")):
+        with closing(browser.new_context(locale=locale)) as context:
+            page = context.new_page()
+            page.goto(f"{(bag / 'index.html').as_uri()}#chats")
+            expect(page.locator(".talks a").first).to_contain_text(line)
+            expect(page.locator(".talks a").first).not_to_contain_text("Whatsapp")
+
+
 def test_times_say_their_zone(browser: Browser, staged: Served) -> None:
     """With script in the visitor's zone, and the foot names it; without in UTC, which each time says."""
     for script, zone in ((True, "America/Los_Angeles"), (False, "")):

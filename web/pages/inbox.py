@@ -44,7 +44,7 @@ def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response
     with place.reading() as connection:
         rows, known = received.rows(connection), senders.rows(connection)
     living = [row for row in known if row["removed_at"] is None]
-    shown = {"rows": rows, "rows_shown": received.LISTED, "senders": living}
+    shown: dict[str, Any] = {"rows": rows, "rows_shown": received.LISTED, "senders": living}
     return rendering.page(request, "inbox.html", **shown, is_on=place.answers is not None)
 
 
