@@ -13,7 +13,7 @@ function localTimes(root) {
   }
   const said = document.querySelector(".foot .zone");
   if (said && root.querySelector("time:not([data-day])")) {
-    said.textContent = said.dataset.words.replace("{zone}", Intl.DateTimeFormat().resolvedOptions().timeZone);
+    said.textContent = said.dataset.words.replace("|", Intl.DateTimeFormat().resolvedOptions().timeZone);
     said.hidden = false;
   }
 }
