@@ -91,6 +91,11 @@ def up(context: Context, workers: int) -> None:
         with httpx.Client(base_url=stack.url) as client:
             wait_until_up(client)
         context.console.print(f"open {stack.url}", markup=False, soft_wrap=True)
+        if stack.moved_from:
+            context.note(
+                f"port {stack.moved_from} of the first run is in use, so archives get the issuer {stack.url}: "
+                "set PORTABILITY_ISSUER to keep one issuer, or stop what listens there"
+            )
         context.console.print(f"request an export: portability request --dir {folder} --help", markup=False)
         while not stop.wait(MEND_SECONDS):
             for line in stack.mend():

@@ -33,6 +33,9 @@ from portability.settings import Settings
 
 START_SECONDS = 20.0
 POLL_SECONDS = 0.02
+PORT_MAX = 65_535
+PORT_FILE = "web.port"
+"""In the folder: the port of the pages at the first run. The issuer of the archives contains it, so that it is kept."""
 
 
 @dataclass(slots=True)
@@ -41,6 +44,8 @@ class EmbeddedStack:
 
     folder: Path
     url: str
+    moved_from: int | None = None
+    """The port of the folder's first run, where it is in use now: the issuer of new archives is different."""
     children: list[Child] = field(default_factory=list)
 
     def mend(self) -> list[str]:
@@ -70,8 +75,8 @@ def running(
         runtime = stack.enter_context(_runtime_folder(folder))
         url = stack.enter_context(_valkey(folder, runtime))
         stack.enter_context(_published(folder / VALKEY_URL_FILE, url))
-        listener, address = stack.enter_context(_listener(settings))
-        started = EmbeddedStack(folder, address)
+        handle, address = stack.enter_context(listener(settings, folder / PORT_FILE))
+        started = EmbeddedStack(folder, address, moved_from(settings, folder / PORT_FILE, address))
         stack.enter_context(_playing(settings, started.url))
         stack.callback(stop_all, started.children)
         # -P: a folder named `cli` or `web` in the working directory is not imported instead of the installed package.
@@ -82,8 +87,8 @@ def running(
         for name in names:
             what = ["inbox", "run"] if name == "inbox" else [name.partition("-")[0]]
             arguments = [*command, *what, "--dir", str(folder)]
-            inherits = (listener,) if name == "web" else ()
-            lent = ["--fd", str(listener)] if name == "web" else []
+            inherits = (handle,) if name == "web" else ()
+            lent = ["--fd", str(handle)] if name == "web" else []
             log, ready = folder / f"{name}.log", runtime / f"{name}.ready"
             started.children.append(Child(name, [*arguments, *lent], log, ready, inherits))
         wait_until_ready(started.children, is_stopped)
@@ -119,22 +124,39 @@ def _valkey(folder: Path, runtime: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _listener(settings: Settings) -> Iterator[tuple[int, str]]:
+def listener(settings: Settings, kept: Path) -> Iterator[tuple[int, str]]:
     """Open a listening socket for the pages, and return its address: the configured one, or the first free port.
+
+    The port of the folder's first run comes first, then the usual one.
 
     The stack keeps the socket and passes it to `portability web`, so that the port stays reserved while web restarts.
     """
     host, port = listening_address(settings.base_url)
     is_set = "base_url" in settings.model_fields_set
     try:
-        listener = _listening(host, [port] if is_set else [port, 0])
+        listener = _listening(host, [port] if is_set else [*_kept_port(kept), port, 0])
     except OSError as error:
         seen = os.strerror(error.errno or 0)
         hint = "stop what listens there, or set PORTABILITY_BASE_URL to another port"
         raise BadInput(f"the pages cannot use port {port} of {host}: {seen}", hint=hint) from None
     with listener:
         found = listener.getsockname()[1]
+        if not is_set and not _kept_port(kept):
+            kept.write_text(f"{found}\n")
         yield listener.fileno(), settings.base_url if is_set else f"http://localhost:{found}"
+
+
+def _kept_port(kept: Path) -> list[int]:
+    """Return the port of the folder's first run, if a run has noted it."""
+    text = kept.read_text().strip() if kept.is_file() else ""
+    return [int(text)] if text.isdecimal() and int(text) <= PORT_MAX else []
+
+
+def moved_from(settings: Settings, kept: Path, address: str) -> int | None:
+    """Return the port of the folder's first run if the pages have a different one, and the issuer too."""
+    if "base_url" in settings.model_fields_set or settings.issuer:
+        return None
+    return next((port for port in _kept_port(kept) if not address.endswith(f":{port}")), None)
 
 
 def _listening(host: str, ports: Sequence[int]) -> socket.socket:

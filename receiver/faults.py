@@ -160,6 +160,11 @@ class FeedForked(FeedGap):
     code = "feed_forked"
     default_hint = "undo the imports of the archives that the sender has lost, the last first; then import it again"
 
+    def __init__(self, message: str, *, hint: str | None = None, undo: Sequence[str] = ()) -> None:
+        """`undo` are the imports to undo before it, in this order; empty: the archive itself is the lost one."""
+        super().__init__(message, hint=hint)
+        self.undo = undo
+
 
 class OlderRevision(BadInput):
     """A later revision of the same export is imported here: older values would replace its values."""

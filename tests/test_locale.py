@@ -7,7 +7,7 @@ import re
 import pytest
 import repository
 from catalogue_faults import translation_faults
-from catalogues import IN_CODE, domains, in_step, path, sources
+from catalogues import IN_CODE, domains, in_step, path, sources, written
 
 from portability import locale
 
@@ -20,6 +20,32 @@ FILES = [
 ]
 TRANSLATIONS = [file for file in FILES if file.values[0] != locale.SOURCE]
 
+TERMS = {
+    "de": {
+        r"\bGDPR\b": "DSGVO",
+        r"\blit\.": "Buchst.",
+        r"\bBand\b": "Archivteil",
+        r"\bFirma\b|\bFirmen": "Unternehmen",
+        r"\bMitarbeitern?\b": "Mitarbeitende",
+        r"\bAbschrift|Transkript": "Mitschrift",
+        r"\bAufnahmen?\b": "Aufzeichnung",
+        r"Datengruppe": "Datenart",
+        r"Aufzeichnungen über (Ihre )?Anfragen|Anfragen und Kopien": "Antrag: an Anfrage is an inquiry",
+        r"\b([Dd]u|[Dd]ir|[Dd]ich|[Dd]eine?[mnrs]?)\b": "Sie",
+    },
+    "id": {
+        r"\bArt\.": "Pasal",
+        r"\bRecital\b": "Pertimbangan",
+        r"\b[Ss]urel\b": "email",
+        r"\bpemilik akun\b": "pemegang akun",
+        r"\b[Bb]idang (?!usaha)": "kolom",
+        r"\bjilid\b": "volume",
+        r"\b[Pp]erlindungan\b": "pelindungan, as in the law",
+        r"\b([Kk]amu|[Kk]au|-mu)\b": "Anda",
+    },
+}
+"""One term has one word: by language the words that stand for a term beside its own, and that word."""
+
 
 @pytest.mark.requirement("R23")
 @pytest.mark.parametrize(("language", "domain"), TRANSLATIONS)
@@ -27,6 +53,20 @@ def test_every_sentence_is_translated(language: str, domain: str) -> None:
     """Each code of the source, none empty, changed since or left in English, with the same placeholders and names."""
     assert sources(domain)
     assert translation_faults(language, domain) == []
+
+
+@pytest.mark.requirement("R23")
+@pytest.mark.parametrize(("language", "domain"), TRANSLATIONS)
+def test_a_term_has_one_word(language: str, domain: str) -> None:
+    """A reader of a page, a mail and an archive reads the same word for the same thing, and the name of the law."""
+    texts = {str(message.id): str(message.string) for message in written(language, domain) if message.id}
+    found = {
+        f"{code}: {other[0]!r} for {word}"
+        for code, text in texts.items()
+        for pattern, word in TERMS.get(language, {}).items()
+        if (other := re.search(pattern, text))
+    }
+    assert found == set()
 
 
 @pytest.mark.parametrize(("language", "domain"), FILES)

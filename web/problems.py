@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
-from portability import brand, errors, locale, safe_http
+from portability import brand, errors, safe_http
 from portability.api.errors import (
     BadInput,
     BadSetting,
@@ -40,7 +40,7 @@ from portability.requests.reviews import UnknownReview
 from portability.retention import erasures
 from portability.transfers import authorisations, receipts, recipients, sending
 from portability.trust.signing import ALGORITHMS, ClockSkew
-from web import auth, provider, rendering, sessions
+from web import auth, provider, rendering, sessions, words
 from web.answers import HTTP_FAULTS, MEDIA_TYPE, TEXT_MAX, HttpFault
 from web.head_requests import methods_of
 
@@ -106,7 +106,7 @@ STATUS: dict[type[PortabilityError], int] = {
 }
 """The status of an error is that of the nearest class in its tree; docs/api.md has this table."""
 
-FAULT_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{brand}</title>
+FAULT_PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{brand}</title>
 <meta name="viewport" content="width=device-width"><h1>{sentence}</h1><p><a href="/">{brand}</a> · {id}</p></html>"""
 
 DAY_SECONDS = 86_400
@@ -171,8 +171,10 @@ def internal_fault(request: Request, request_id: str) -> Response:
     The page uses no database and no template: those may be what has failed.
     """
     if not for_programs(request):
-        sentence = locale.text(locale.SOURCE, "pages.fault_500")
-        return HTMLResponse(FAULT_PAGE.format(sentence=sentence, brand=_brand(request), id=request_id), 500)
+        language = words.preferred(request.headers.get("accept-language", ""))
+        sentence = words.sentence(language, "fault_500")
+        shown = {"language": language, "sentence": sentence, "brand": _brand(request), "id": request_id}
+        return HTMLResponse(FAULT_PAGE.format_map(shown), 500)
     problem = {
         "type": "about:blank",
         "title": "Internal error",

@@ -91,9 +91,20 @@ def undone(row: Mapping[Any, Any]) -> Mapping[str, Any] | None:
     return {name: found[name] for name in UNDONE} if found else None
 
 
+def to_undo(connection: Connection, row: Mapping[Any, Any]) -> Sequence[tuple[str, str | None]]:
+    """Return the imports that have to be undone before it can be imported, in this order.
+
+    Each has the id of the received transfer that it is of; None: it was made by the command line.
+    """
+    runs = (row["report"] or {}).get("undo", [])
+    query = select(TABLE.c.import_id, TABLE.c.id).where(TABLE.c.import_id.in_(runs))
+    transfers = {row.import_id: row.id for row in connection.execute(query)} if runs else {}
+    return [(run, transfers.get(run)) for run in runs]
+
+
 def _counts(report: Mapping[str, Any] | None) -> JSON:
     """Return what an import changes or has changed, counted by dataset."""
-    if report is None:
+    if not report or "datasets" not in report:
         return None
     names = ("exporter", "dataset", *COUNTED, "not_imported")
     lines: list[JSON] = [{name: line[name] for name in names} for line in report["datasets"]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
@@ -21,10 +22,22 @@ from portability.requests.transition import end_delivery, transition
 from portability.trust import audit
 
 TABLE = models.recall
+FIRST = 1
+"""The first revision of an archive."""
 GDPR_HOURS = 72
 """Deadline to notify the supervisory authority (GDPR Art. 33)."""
 PDP_DAYS = 3
 """Deadline to notify the person and the authority, 3 x 24 hours (UU PDP Art. 46)."""
+
+
+def had_archive(row: Mapping[Any, Any]) -> bool:
+    """Return whether an export is or was an archive that can have reached the wrong person.
+
+    A later revision of an archive is open while what is missing is fetched. A recalled copy is no longer one.
+    """
+    if row["state"] in RECALLABLE:
+        return bool(row["state"] == ExportState.READY or row["revision"] > FIRST)
+    return bool(row["state"] == ExportState.EXPIRED)
 
 
 def recall(connection: Connection, export_id: str, *, reason: str, actor: str) -> str:

@@ -27,7 +27,7 @@ from portability.storage import open_storage
 from portability.transfers import key_sets
 from portability.trust.signing import SigningKey
 from receiver.binding.target import ImportTarget
-from receiver.faults import SenderRefused, TransferRefused
+from receiver.faults import FeedForked, SenderRefused, TransferRefused
 from receiver.fetch import papers, receipt
 from receiver.fetch.checked_client import checked_client
 from receiver.fetch.download import FetchPatience
@@ -272,7 +272,8 @@ def _send_back(service: ReceivingService, row: RowMapping, fault: PortabilityErr
     """Let the officer choose again after a final error; raise the others."""
     if fault.retryable or isinstance(fault, REPEATED):
         raise fault
-    columns = {"error_code": fault.code, "report": None, "comparison": None}
+    undo = list(fault.undo) if isinstance(fault, FeedForked) else []
+    columns = {"error_code": fault.code, "report": {"undo": undo} if undo else None, "comparison": None}
     _end(service, row, ReceivedState.FETCHED, detail={"code": fault.code}, columns=columns)
 
 

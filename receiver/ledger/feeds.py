@@ -89,15 +89,17 @@ def _follows(place: FeedPlace, before: FeedPoint | None) -> bool:
 
 def _forked(place: FeedPlace, others: Sequence[_Imported], newer: Collection[str]) -> FeedForked:
     other, number = others[0], place.here.number
-    runs = ", ".join(one.run for one in reversed(others))
+    undo = [one.run for one in reversed(others)]
     part = " in part" if other.is_partial else ""
-    hint = (
-        f"the sender has lost that archive: `portability imports undo` {runs}, in this order, then import this archive"
-    )
+    undoing = f"`portability imports undo` {', '.join(undo)}, in this order"
+    hint = f"the sender has lost that archive: {undoing}, then import this archive"
     if other.run in newer:
+        undo = []
         hint = "the sender has lost this archive, and the archive here is of a later time: leave it"
     return FeedForked(
-        f"another archive {number} of feed {place.feed} is imported here{part}: import {other.run}", hint=hint
+        f"another archive {number} of feed {place.feed} is imported here{part}: import {other.run}",
+        hint=hint,
+        undo=undo,
     )
 
 

@@ -98,7 +98,7 @@ def test_what_is_late_is_said_by_the_database(
         rows = authorisations.of(connection)
         ended = update(models.authorisation).where(models.authorisation.c.id == rows[0]["id"])
         connection.execute(ended.values(expires_at=now(-1)))
-        shown = my_transfers.given(connection, authorisations.of(connection))
+        shown = my_transfers.given(connection, authorisations.of(connection), UTC)
         row = exports.get(connection, export_id)
         assert copy_status.standing(connection, row)["late"] is False
         assert exports.view(connection, export_id)["alarm"] == "none"

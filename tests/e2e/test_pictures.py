@@ -30,11 +30,22 @@ CHOSEN = [*zip(SCENES, varied([scene.room for scene in SCENES], first=FIRST), st
 KINDS = (MessageKind.READY, MessageKind.ADDRESS_CODE, MessageKind.DENIED)
 DOCUMENTS = ("README.html", "notice.html", "index.html", "index.html#calls", "index.html#chats", "index.html#crm")
 """Pages of an archive; after # the part of the viewer."""
-CUT = """() => [...document.querySelectorAll(`main :is(h1, h2, h3, .button, .badge, .quiet, dd, label, summary,
-    .cards th, .scroll:has(.cards, .stacked), .wide:has(.ledger, .stacked))`)]
-    .filter(each => !each.matches(".unseen") && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
-    .map(each => each.outerHTML.slice(0, 120))"""
-"""What is wider than its place: text that is cut, or hangs over, and tables whose rows have to become cards."""
+CUT = """() => {
+    const seen = (each) => !each.matches(".unseen") && each.clientWidth;
+    const own = [...document.querySelectorAll(`main :is(h1, h2, h3, .button, .badge, .quiet, dd, label, summary,
+        .cards th, .scroll:has(.cards, .stacked), .wide:has(.ledger, .stacked))`)]
+        .filter(each => seen(each) && each.scrollWidth > each.clientWidth + 1);
+    const hangsOver = (each, around = each.parentElement) => {
+        if (!around || getComputedStyle(around).textOverflow === "ellipsis") return false;
+        const hides = ["hidden", "clip"].includes(getComputedStyle(around).overflowX) || around === document.body;
+        const edge = around.getBoundingClientRect().right + 1;
+        return hides ? each.getBoundingClientRect().right > edge : hangsOver(each, around.parentElement);
+    };
+    const over = [...document.querySelectorAll("main :is(.badge, .button, .quiet, .soft, .late, select, small)")]
+        .filter(each => seen(each) && !each.closest(".scroll, .wide") && hangsOver(each));
+    return [...own, ...over].map(each => each.outerHTML.slice(0, 120));
+}"""
+"""What is wider than its place or hangs over the edge of a list: text that is cut, and tables that have to be cards."""
 NARROW: ViewportSize = {"width": 320, "height": 640}
 """The smallest phone, and a window of 1,280 pixels at 400 % (WCAG 2.2, 1.4.10)."""
 
@@ -167,6 +178,7 @@ def test_a_page_of_an_archive(browser: Browser, axe: str, bag: Path, document: s
         look_over(page, axe, f"archive-{name.partition('.')[0]}{part}", variant)
 
 
+@pytest.mark.usefixtures("identifiers")
 def test_a_screen_without_grounds_shows_what_is_current(browser: Browser, staged: Served, bag: Path) -> None:
     """Forced colours take grounds away: edges show the current page, language and part, and how far a copy is."""
     with closing(browser.new_context(forced_colors="active", locale="en-GB")) as context:
@@ -179,6 +191,90 @@ def test_a_screen_without_grounds_shows_what_is_current(browser: Browser, staged
         page.goto((bag / "index.html").as_uri())
         for selector in ("[role=tab][aria-selected=true]", ".languages [aria-pressed=true]"):
             expect(page.locator(selector)).to_have_css("outline-style", "solid")
+
+
+def test_a_printed_page_is_whole(browser: Browser, staged: Served, identifiers: Mapping[str, str]) -> None:
+    """Folded parts are open on paper, times have their zone, and there is no form, no button and no empty card."""
+    readable = "each => each.checkVisibility({contentVisibilityProperty: true})"
+    with closing(browser.new_context(locale="de-DE")) as context:
+        page = context.new_page()
+        add_session(context, staged, OWNER)
+        for path, folded in (("/me", ".rights > p"), ("/me/exports/{ready}", ".facts code")):
+            page.goto(f"{staged.url}{path.format_map(identifiers)}")
+            assert not page.locator(folded).first.evaluate(readable)
+            page.emulate_media(media="print")
+            assert page.locator(folded).first.evaluate(readable)
+            expect(page.locator(".foot .zone")).to_be_visible()
+            expect(page.locator("form >> visible=true")).to_have_count(0)
+            expect(page.locator(".button >> visible=true")).to_have_count(0)
+            expect(page.get_by_role("heading", name="Weitere Kopie anfordern")).to_be_hidden()
+            page.emulate_media(media="screen")
+
+
+NAMED = (
+    "home",
+    "me",
+    "copy-sent",
+    "pull",
+    "recipients",
+    "recipient-to-remove",
+    "provider",
+    "inbox",
+    "received",
+    "sources",
+)
+"""Scenes with names that other people choose: of a provider, a sender, a source, or of the service itself."""
+LONG = "Rechtsschutzversicherungsgesellschaftsmitarbeiterverwaltungen"
+RENAME = """(long) => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let renamed = 0;
+    while (texts.nextNode()) {
+        const text = texts.currentNode.textContent.replace(/Other Care|A Care|Example Care|\\bcrm\\b/g, long);
+        if (text === texts.currentNode.textContent) continue;
+        texts.currentNode.textContent = text;
+        renamed += 1;
+    }
+    return renamed;
+}"""
+
+
+@pytest.mark.parametrize("scene", [scene for scene in SCENES if scene.name in NAMED], ids=lambda scene: scene.name)
+def test_a_long_name_breaks(browser: Browser, staged: Served, identifiers: Mapping[str, str], scene: Scene) -> None:
+    """A German compound of 60 letters makes no page wider than the smallest phone, and is not cut."""
+    with seen(browser, staged, scene, Variant("phone", "light", "de")) as page:
+        page.set_viewport_size(NARROW)
+        page.goto(f"{staged.url}{scene.path.format_map(identifiers)}")
+        for act in scene.act:
+            act(page, staged)
+        assert page.evaluate(RENAME, LONG)
+        assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+        assert page.evaluate(CUT) == []
+
+
+def test_the_facts_of_a_conversation_are_in_the_language_of_the_reader(browser: Browser, bag: Path) -> None:
+    """The labels that tables show: channel and status of a chat, in its list and above its messages."""
+    for locale, line in (("de-DE", "WhatsApp · Geschlossen"), ("en-GB", "WhatsApp · Closed"), ("id-ID", "WhatsApp · ")):
+        with closing(browser.new_context(locale=locale)) as context:
+            page = context.new_page()
+            page.goto(f"{(bag / 'index.html').as_uri()}#chats")
+            expect(page.locator(".talks a").first).to_contain_text(line)
+            expect(page.locator(".talks a").first).not_to_contain_text("Whatsapp")
+
+
+def test_times_say_their_zone(browser: Browser, staged: Served) -> None:
+    """With script in the visitor's zone, and the foot names it; without in UTC, which each time says."""
+    for script, zone in ((True, "America/Los_Angeles"), (False, "")):
+        look: dict[str, Any] = {"java_script_enabled": script, "timezone_id": "America/Los_Angeles", "locale": "de-DE"}
+        with closing(browser.new_context(**look)) as context:
+            page = context.new_page()
+            add_session(context, staged, OWNER)
+            page.goto(f"{staged.url}/me/sessions")
+            said = f"Zeiten sind in Ihrer Zeitzone, {zone}." if zone else ""
+            expect(page.locator(".foot .zone")).to_have_text(said)
+            expect(page.locator(".foot .zone")).to_be_visible(visible=bool(zone))
+            assert ("UTC" in page.locator("main time").first.inner_text()) is not script
+            page.goto(f"{staged.url}/nothing")
+            expect(page.locator(".foot .zone")).to_be_hidden()
 
 
 def test_pictures_show_each_pair() -> None:

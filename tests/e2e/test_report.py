@@ -57,6 +57,11 @@ def test_an_officer_reads_the_report(
         expect(refused.get_by_role("row", name="The identity of the requester")).to_contain_text("1")
         expect(page.get_by_role("list", name="At a glance")).to_contain_text("30 minutes")
         check_accessible(page, axe)
+        feet = page.locator("#answers ~ .multiples .columns").evaluate_all(
+            "each => each.map(one => one.getBoundingClientRect().bottom)"
+        )
+        assert len(feet) == 2
+        assert len(set(feet)) == 1
         picture(page, "report", tmp_path)
         page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]

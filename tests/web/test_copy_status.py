@@ -69,12 +69,12 @@ def test_a_late_copy_apologises(served: Served) -> None:
     """It names the day that has passed and whom to ask, and no longer a day on which it would be ready."""
     export_id = served.world.request(f"user:{OWNER}", since="2022-01-01")
     with served.browser(OWNER) as visitor:
-        assert "Ready by" in visitor.client.get("/me").text
+        assert "Answer by" in visitor.client.get("/me").text
         _change(served, export_id, due_at=datetime(2026, 1, 31, tzinfo=UTC))
         page = visitor.client.get(f"/me/exports/{export_id}").text.partition('id="refusal"')[0]
     assert "We are sorry" in page
     assert "31 January 2026" in page
-    assert '<p class="soft">Ready by' not in page
+    assert '<p class="soft">Answer by' not in page
     _cancel(served, export_id)
 
 
@@ -99,6 +99,18 @@ def test_size_and_time_are_estimated_before_and_during(served: Served) -> None:
     _cancel(served, address[-24:])
 
 
+def test_a_list_that_is_cut_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page has the newest copies; the others are not passed over in silence."""
+    made = [served.ready(f"user:{OTHER}", since=f"{year}-01-01") for year in (2019, 2020)]
+    with served.browser(OTHER) as visitor:
+        assert "Only the newest" not in visitor.client.get("/me").text
+        monkeypatch.setattr("web.pages.me.SHOWN", 1)
+        page = visitor.client.get("/me").text
+    assert "Only the newest 1 are shown." in page
+    assert made[1] in page
+    assert made[0] not in page
+
+
 def test_a_refusal_names_ground_and_authorities_in_the_persons_language(served: Served) -> None:
     """German: the ground, the words of the officer, and the authorities of the register with their addresses."""
     export_id = served.world.request(f"user:{OTHER}", since="2023-01-01")
@@ -109,6 +121,7 @@ def test_a_refusal_names_ground_and_authorities_in_the_persons_language(served: 
     assert "Ticket 9" in page
     assert "Die Identität" in page
     assert "edpb.europa.eu" in page
+    assert "DSGVO Art. 77" in page
     assert "European Economic Area" not in page
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from portability.api import Identity
 from portability.database import models
@@ -123,6 +124,35 @@ def test_a_refusal_has_its_reason_and_remedies(strict: Served) -> None:
         page = visitor.client.get(f"/me/exports/{export_id}").text
     assert "Asked for daily." in page
     assert "data protection authority" in page
+
+
+@pytest.mark.requirement("R48")
+@pytest.mark.parametrize(
+    ("changed", "offered"),
+    [
+        ({}, True),
+        ({"state": "expired"}, True),
+        ({"state": "running", "revision": 2}, True),
+        ({"state": "running", "revision": 1}, False),
+        ({"state": "queued"}, False),
+        ({"state": "denied"}, False),
+        ({"state": "recalled"}, False),
+    ],
+    ids=str,
+)
+def test_a_recall_is_offered_where_an_archive_was_made(
+    served: Served, changed: Mapping[str, Any], offered: bool
+) -> None:
+    """An archive that is deleted can have reached the wrong person; a request without an archive is cancelled."""
+    export_id = served.ready()
+    with writing(served.world.engine) as connection:
+        if changed:
+            connection.execute(update(models.export).where(models.export.c.id == export_id).values(**changed))
+    with served.browser("olga", "officer") as visitor:
+        page = visitor.client.get(f"/staff/exports/{export_id}").text
+        assert (f'action="/staff/exports/{export_id}/recall"' in page) == offered
+    with writing(served.world.engine) as connection:
+        connection.execute(update(models.export).where(models.export.c.id == export_id).values(state="recalled"))
 
 
 @pytest.mark.requirement("R48")

@@ -193,7 +193,10 @@ def test_every_answer_has_the_headers_that_protect_it(served: Served) -> None:
 
 
 def test_an_internal_fault_reveals_nothing(served: Served, logged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page for people, a problem for programs, with a number that the log has too; never what it was."""
+    """A page for people, a problem for programs, with a number that the log has too; never what it was.
+
+    The page is in the language that the browser asks for.
+    """
 
     def fail(*_arguments: object) -> None:
         raise RuntimeError(CANARY)
@@ -210,6 +213,9 @@ def test_an_internal_fault_reveals_nothing(served: Served, logged: Path, monkeyp
         assert answer.headers["x-request-id"] in logged.read_text()
         assert CANARY not in answer.text
         assert CANARY not in logged.read_text()
+    german = httpx.get(served.url, headers={"Accept": "text/html", "Accept-Language": "de-AT,en;q=0.5"}).text
+    assert '<html lang="de">' in german
+    assert "Auf unserer Seite ist ein Fehler aufgetreten" in german
 
 
 @pytest.mark.requirement("R43")

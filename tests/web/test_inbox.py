@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import jwt
@@ -28,7 +29,7 @@ from portability.inbox import offers
 from portability.transfers import sending
 from portability.trust import keys
 from portability.trust.signing import TRANSFER_TYPE, sign
-from receiver.faults import SenderUnavailable
+from receiver.faults import FeedForked, SenderUnavailable
 from receiver.fetch.sender import Sender, TransferLinks
 from receiver.importer.database import opened
 from receiver.inbox import service
@@ -352,6 +353,30 @@ def test_a_full_disk_here_refuses_nothing(both: Inbox, monkeypatch: pytest.Monke
     both.work()
 
 
+def test_the_page_of_a_forked_feed_names_the_imports_to_undo(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their order: one that came through the inbox is a link, one of the command line is its command."""
+    _sent, before = both.imported()
+    run = str(both.row(before)["import_id"])
+    forked = FeedForked("another archive 2 of feed f is imported here", undo=["0123456789abcdef", run])
+    with monkeypatch.context() as sender_went_back:
+        sender_went_back.setattr("receiver.inbox.steps.import_archive", Mock(side_effect=forked))
+        _sent, identifier = both.compared()
+    with both.receiver.browser(*OFFICER) as visitor:
+        page = visitor.client.get(f"/staff/inbox/{identifier}").text
+        german = visitor.client.get(f"/staff/inbox/{identifier}", headers={"Accept-Language": "de"}).text
+    command, link = "<code>portability imports undo 0123456789abcdef</code>", f'<a href="/staff/inbox/{before}">'
+    assert "Undo these imports first" in page
+    assert -1 < page.find(command) < page.find(link)
+    assert "Machen Sie zuerst diese Importe rückgängig" in german
+    assert both.shown(identifier)["report"] is None
+    both.call("target", identifier, subject=f"user:{HERE}")
+    both.work()
+    with both.receiver.browser(*OFFICER) as visitor:
+        assert command not in visitor.client.get(f"/staff/inbox/{identifier}").text
+    both.call("refuse", identifier, reason="other")
+    both.work()
+
+
 def test_a_run_that_has_not_ended_refuses_nothing(both: Inbox) -> None:
     """A process that was paused for longer than its lease still has the folder when another takes the transfer."""
     both.work()  # the transfers of other tests
@@ -471,6 +496,16 @@ def test_keys_and_webhook_are_proven_by_the_inbox(both: Inbox) -> None:
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["proven_at"]
+
+
+def test_a_list_of_transfers_that_is_cut_says_so(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that await a decision come first, so that none of them is passed over in silence."""
+    both.offered()
+    both.offered()
+    with both.receiver.browser(*OFFICER) as visitor:
+        assert "first those that await" not in visitor.client.get("/staff/inbox").text
+        monkeypatch.setattr("portability.inbox.received.LISTED", 1)
+        assert "Only 1 are shown: first those that await a decision" in visitor.client.get("/staff/inbox").text
 
 
 def test_what_no_officer_decides_on_is_refused_in_time(both: Inbox) -> None:

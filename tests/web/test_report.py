@@ -53,6 +53,18 @@ def test_officers_and_auditors_alone_read_the_report(reporting: Served) -> None:
         assert answer is None or answer.status_code == status
 
 
+def test_laws_have_their_names(reporting: Served) -> None:
+    """As they are cited in the language of the page, not as the settings name them."""
+    with reporting.browser("olga", "officer") as visitor:
+        english, german = (
+            visitor.client.get("/staff/report", headers={"Accept-Language": language}).text for language in ("en", "de")
+        )
+    assert ">GDPR</" in english
+    assert ">Data Act</" in english
+    assert ">DSGVO</" in german
+    assert "DATA ACT" not in english + german
+
+
 def test_every_chart_has_a_title_a_description_and_a_table_beside_it(reporting: Served, at: datetime) -> None:
     """Each SVG that is not decoration is an image with the words of its figures; no page has script or style in it."""
     first = month_ago(EARLIER, at)

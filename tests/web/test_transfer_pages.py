@@ -14,6 +14,7 @@ from served import OTHER, OWNER, Browser, Served
 from transferring import EXPORTER, Provider, encrypted, providing, view
 
 from portability.database.engine import reading, writing
+from portability.locale import values
 from portability.transfers import authorisations, recipients, sending
 
 
@@ -97,7 +98,7 @@ def test_what_is_allowed_until_a_day_is_on_the_account_and_ends_there(served: Se
     with served.browser(OWNER) as visitor:
         assert send(visitor, export_id, other, until=day) == 303
         page = visitor.client.get("/me").text
-        assert "until" in page
+        assert f"until {values.date('en', datetime.fromisoformat(day))}</small>" in page
         given = page.partition("/me/authorisations/")[2].partition("/")[0]
         with reading(served.world.engine) as connection:
             assert authorisations.get(connection, given)["expires_at"] == ends_at

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from portability.database import deployment
+from portability.law.citations import cite
 from portability.law.deadlines import kept_until
 from portability.law.omissions import explanation
 from portability.law.regime import SubjectFacts
@@ -106,7 +107,7 @@ def refusal(connection: Connection, place: AppContext, row: RowMapping, language
     facts = SubjectFacts(row["subject_kind"], row["residence"], row["tenant"])
     regimes = giving_rights(place.settings.laws, row["profile"], facts)
     authorities = [
-        {"name": authority.name.read(language), "contact": authority.contact, "law": authority.law}
+        {"name": authority.name.read(language), "contact": authority.contact, "law": cite(authority.law, language)}
         for authority in place.notice.authorities_under(regimes)
     ]
     return {**denial, "authorities": authorities}

@@ -44,7 +44,8 @@ def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response
     with place.reading() as connection:
         rows, known = received.rows(connection), senders.rows(connection)
     living = [row for row in known if row["removed_at"] is None]
-    return rendering.page(request, "inbox.html", rows=rows, senders=living, is_on=place.answers is not None)
+    shown: dict[str, Any] = {"rows": rows, "rows_shown": received.LISTED, "senders": living}
+    return rendering.page(request, "inbox.html", **shown, is_on=place.answers is not None)
 
 
 @router.get("/{received_id}")
@@ -60,6 +61,7 @@ def show(
     with place.reading() as connection:
         row, _actor = found(place, login, connection, received_id)
         shown = _difference(place, connection, row, dataset, after)
+        forks = received.to_undo(connection, row)
     report = row["report"] or {}
     state = ReceivedState(row["state"])
     following = RECEIVED[state].next
@@ -78,6 +80,7 @@ def show(
         lines=[line for line in report.get("datasets", []) if _counts(line)],
         left=report.get("left", []),
         undone=received.undone(row),
+        forks=forks,
         works=RECEIVED[state].is_work,
         can=can,
         kinds=[row["archive_kind"]] if row["archive_kind"] in KINDS else KINDS,

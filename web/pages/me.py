@@ -63,7 +63,7 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         rows = _my_exports(connection, login)
         current = _current(connection, rows)
         consents = my_transfers.consents(connection, login)
-        given = my_transfers.given(connection, consents)
+        given = my_transfers.given(connection, consents, place.settings.place.zone)
         newest = [row["id"] for row in rows]
         occasions = [*(row["id"] for row in consents), *received.of_subject(connection, login.kind, login.id)]
         recent = outbox.messages(connection, newest, occasions)[-SHOWN:]
@@ -76,6 +76,7 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         "me.html",
         current=current,
         exports=rows,
+        exports_shown=SHOWN,
         messages=recent[::-1],
         messages_shown=MESSAGES,
         next_copy=next_copy,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -50,10 +50,20 @@ def consents(connection: Connection, login: Login) -> Sequence[RowMapping]:
     return authorisations.of(connection, subjects.pairwise_ref(connection, login.kind, login.id, None))
 
 
-def given(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
-    """Return the authorisations that the person has given and not withdrawn, with their parts."""
+def given(connection: Connection, rows: Sequence[RowMapping], zone: tzinfo) -> list[dict[str, Any]]:
+    """Return the authorisations that the person has given and not withdrawn, with their parts and their last day.
+
+    The person chose a day of the place's calendar: it is shown as that day, wherever the person reads it.
+    """
     shown = (row for row in rows if row["lasts"] or _lives(connection, row))
-    return [{**row, "parts": sorted({name.partition("/")[0] for name in row["datasets"]})} for row in shown]
+    return [
+        {
+            **row,
+            "parts": sorted({name.partition("/")[0] for name in row["datasets"]}),
+            "last_day": row["expires_at"] and row["expires_at"].astimezone(zone),
+        }
+        for row in shown
+    ]
 
 
 @router.post("/exports/{export_id}/transfers", dependencies=[OurForm])

@@ -12,6 +12,9 @@ from fastapi.responses import Response
 
 from portability.api.errors import BadInput
 from portability.database import deployment
+from portability.law.citations import names_of_laws
+from portability.law.regime import Regime
+from portability.law.regimes import built_in, resolved
 from portability.report import figures, period
 from portability.report.disclosure import STEP, ReportPrecision
 from portability.report.figures import Report
@@ -60,6 +63,7 @@ def show(
         charts_of=_charts(found),
         tones=TONES,
         groups=_groups(found.tables["answers"]),
+        laws=names_of_laws({**built_in(), **_chosen(place)}, rendering.language(request)),
         regimes=[value for by, value in _labels(found.tables["answers"]) if by == "regime"],
         by_month=_by_month(found.tables["received"]),
         months=months,
@@ -88,6 +92,11 @@ def table_csv(
     name = f"{table}-{found.period.first}-{found.period.last}-{counts}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(found.tables[table].csv(), 200, headers, "text/csv; charset=utf-8")
+
+
+def _chosen(place: AppContext) -> Mapping[str, Regime]:
+    """Return the regimes of the deployment, by name: they may be its own, and unknown to this software."""
+    return {regime.name: regime for regime in map(resolved, place.settings.laws)}
 
 
 def _report(place: AppContext, first: str, last: str, precision: ReportPrecision) -> tuple[Report, Sequence[str]]:

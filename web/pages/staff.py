@@ -20,7 +20,7 @@ from portability.requests import approvals, desk_queue, estimates, exports, ques
 from portability.requests.dates import days_between
 from portability.requests.policy import Action, Actor, ActorRole
 from portability.requests.reviews import ReviewState
-from portability.requests.states import CANCELLABLE, RECALLABLE, UNBEGUN, ExportState
+from portability.requests.states import CANCELLABLE, UNBEGUN, ExportState
 from portability.retention import recalls
 from portability.trust import audit
 from web import asking, rendering
@@ -266,7 +266,7 @@ def _possible(place: AppContext, login: Login, connection: Connection, row: RowM
     fits = {
         "approve": asked,
         "deny": asked or state in UNBEGUN,
-        "recall": state in RECALLABLE,
+        "recall": recalls.had_archive(row),
         "cancel": state in CANCELLABLE and row["cancel_requested_at"] is None,
         "retry": state == ExportState.FAILED,
         "gaps": is_fillable,

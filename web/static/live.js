@@ -11,6 +11,11 @@ function localTimes(root) {
     const shown = "day" in each.dataset ? { dateStyle: "long" } : { dateStyle: "medium", timeStyle: "short" };
     each.textContent = new Date(each.dateTime).toLocaleString(locale, shown);
   }
+  const said = document.querySelector(".foot .zone");
+  if (said && root.querySelector("time:not([data-day])")) {
+    said.textContent = said.dataset.words.replace("|", Intl.DateTimeFormat().resolvedOptions().timeZone);
+    said.hidden = false;
+  }
 }
 
 async function look(section, etag) {

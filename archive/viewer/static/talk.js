@@ -34,9 +34,15 @@
     const shown = kindOf(talks).facts.map((name) => {
       const found = fact(talks, entry, name);
       if (name === "duration_seconds") return typeof found === "number" ? duration(found) : null;
-      return string(found) && portability.label(found).slice(0, 80);
+      return string(found) && (named(talks, name, found) ?? portability.label(found)).slice(0, 80);
     });
     return shown.filter(Boolean).join(" · ");
+  }
+
+  /* What the reader's language calls a value, where its field has labels. */
+  function named(talks, name, found) {
+    const field = talks.parent.fields.find((one) => one.name === name);
+    return field === undefined ? null : portability.labelOf(field, found);
   }
 
   const address = (talks, id, item = null) => `#${talks.tab}/${encodeURIComponent(id)}${item === null ? "" : `/${encodeURIComponent(item)}`}`;

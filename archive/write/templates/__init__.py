@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from portability import design
+from portability.law.citations import cite
 from portability.law.omissions import explanation
 from portability.locale import SOURCE, find, languages, own_name, text, values
 
@@ -106,6 +107,7 @@ _environment.globals |= {
     "reason": reason,
     "read": read,
     "choose": choose,
+    "cite": cite,
     "breakable": breakable,
     "moment": values.moment,
     "day": day,

@@ -249,6 +249,16 @@ def test_rights_are_listed_by_law() -> None:
         assert escape(company["rights"][0]["title"][language]) in page("switch")
 
 
+@pytest.mark.requirement("R25")
+def test_laws_have_their_name_in_the_language_of_the_page() -> None:
+    """A German reads DSGVO, Abs. and Buchst.; programs read the one form of the register in notice.json."""
+    german = page("access").partition('<section id="de"')[2].partition("<section id=")[0]
+    assert "DSGVO Art. 15 Abs. 1 Buchst. a bis h, 15 Abs. 2; UU PDP Art. 7, 21, 32" in german
+    assert "DSGVO Art. 7 Abs. 3; UU PDP Art. 9, 40" in german
+    assert "GDPR" not in german
+    assert notice_document("access")["laws"] == ["GDPR Art. 15(1)(a)-(h), 15(2)", "UU PDP Art. 7, 21, 32"]
+
+
 def test_laws_that_state_no_rights_leave_those_of_the_register() -> None:
     """A deployment with regimes of its own alone: the register says what a person may do, and where the law has it."""
     made = notice.document(

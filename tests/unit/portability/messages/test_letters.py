@@ -48,6 +48,20 @@ def test_the_languages_say_the_same(language: str) -> None:
         assert all(braces(one) == braces(other) for one, other in paragraphs)
 
 
+DUE = re.compile(r"[^.\n]*\{(?:due|date)\}[^.;\n]*")
+PROMISES = re.compile(r"ready|fertig|bereit|siap", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("language", locale.languages())
+def test_no_sentence_promises_a_copy_by_the_deadline(language: str) -> None:
+    """The deadline is one for an answer, which may be a refusal or need the extension of the law."""
+    names = ("mail.acknowledged.paragraphs", "mail.extended.paragraphs", "pages.ask_free", "pages.due_at")
+    said = [found[0] for name in names[:-1] for found in DUE.finditer(locale.text(language, name))]
+    said.append(locale.text(language, names[-1]))
+    assert len(said) == len(names)
+    assert [each for each in said if PROMISES.search(each)] == []
+
+
 @pytest.mark.parametrize("kind", list(MessageKind))
 def test_each_kind_has_its_sentences(kind: MessageKind) -> None:
     """A subject and paragraphs; a button where there is a page to go to."""
