@@ -116,7 +116,7 @@ PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgboun
 # For test-systems alone: what makes container images, 150 MB, a clock that runs faster, and a help desk.
 RT := /usr/sbin/rt-setup-database-5
 SYSTEM_PROGRAMS := faketime:faketime buildah:buildah mmdebstrap:mmdebstrap crun:crun /usr/lib/podman/netavark:netavark \
-	/usr/lib/podman/aardvark-dns:aardvark-dns $(RT):request-tracker5 $(RT):rt5-standalone $(RT):libdbd-sqlite3-perl
+	/usr/lib/podman/aardvark-dns:aardvark-dns dockerd:docker.io docker:docker-cli docker-compose:docker-compose /usr/libexec/docker/cli-plugins/docker-buildx:docker-buildx $(RT):request-tracker5 $(RT):rt5-standalone $(RT):libdbd-sqlite3-perl
 programs:
 	@[ "$(APT)" != no ] && $(ROOT_APT) || exit 0; \
 	missing=""; \

@@ -28,10 +28,8 @@ class Images:
 
     def make_base(self) -> str:
         """Make an image with Python from the packages of this Debian; returns its name."""
-        mmdebstrap = programs.program("mmdebstrap", package="mmdebstrap")
         archive = self.folder / "base.tar"
-        sources = sorted(SOURCES.glob("*.sources"))
-        programs.run([mmdebstrap, "--quiet", "--variant=minbase", f"--include={PACKAGES}", "trixie", archive, *sources])
+        pack_debian(archive, PACKAGES)
         container = self._buildah("from", "scratch").strip()
         self._buildah("add", "--quiet", container, str(archive), "/")
         self._buildah("commit", "--quiet", container, BASE)
@@ -114,6 +112,13 @@ class Container:
             finally:
                 process.terminate()
                 process.wait(60)
+
+
+def pack_debian(archive: Path, packages: str) -> None:
+    """Make the file system of an image from packages of this Debian, as a tar file."""
+    mmdebstrap = programs.program("mmdebstrap", package="mmdebstrap")
+    sources = sorted(SOURCES.glob("*.sources"))
+    programs.run([mmdebstrap, "--quiet", "--variant=minbase", f"--include={packages}", "trixie", archive, *sources])
 
 
 def fresh_tag() -> str:
