@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy import Engine, and_, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import DatabaseUnavailable
 from portability.feeds import feeds, intake
+from portability.requests import exports
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import ExportState
 from portability.settings import Settings
@@ -90,21 +91,34 @@ def send_ready(engine: Engine, settings: Settings) -> int:
 
     An archive that a provider pulls is sent as its copy (worker/clock/pulls.py).
     """
-    sent = select(TRANSFER.c.id).where(TRANSFER.c.export_id == EXPORT.c.id).exists()
-    of_feed = (EXPORT.c.id == FEED.c.export_id, CONSENT.c.id == FEED.c.authorisation_id, FEED.c.ended_at.is_(None))
-    pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
-    waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed")).where(*of_feed)
     # The newest first: those that cannot be sent keep no other from its turn.
-    waiting = waiting.where(EXPORT.c.state == ExportState.READY, ~sent, ~pulled).order_by(EXPORT.c.ended_at.desc())
+    waiting = _unsent().order_by(EXPORT.c.ended_at.desc())
     with reading(engine) as connection:
         rows = connection.execute(waiting.limit(PAGE)).all()
     done = 0
     for row in rows:
         try:
             with writing(engine) as connection:
-                actor = Actor(ActorRole.OPERATOR, ACTOR)
-                sending.start(connection, settings, row.id, row.recipient_id, actor=actor)
-            done += 1
+                done += _send(connection, settings, row.id)
         except PortabilityError as error:
             log.warning("feed.unsent", feed=row.feed, export=row.id, code=error.code)
     return done
+
+
+def _unsent() -> Select[tuple[str, str, str]]:
+    """Return the query for ready archives of feeds that serve a consent, which were not sent."""
+    sent = select(TRANSFER.c.id).where(TRANSFER.c.export_id == EXPORT.c.id).exists()
+    of_feed = (EXPORT.c.id == FEED.c.export_id, CONSENT.c.id == FEED.c.authorisation_id, FEED.c.ended_at.is_(None))
+    pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
+    waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed")).where(*of_feed)
+    return waiting.where(EXPORT.c.state == ExportState.READY, ~sent, ~pulled)
+
+
+def _send(connection: Connection, settings: Settings, export_id: str) -> bool:
+    """Start the transfer of an archive; returns False if another clock has sent it since it was found."""
+    exports.lock(connection, export_id)
+    row = connection.execute(_unsent().where(EXPORT.c.id == export_id)).one_or_none()
+    if row:
+        actor = Actor(ActorRole.OPERATOR, ACTOR)
+        sending.start(connection, settings, export_id, row.recipient_id, actor=actor)
+    return bool(row)
