@@ -11,11 +11,14 @@ import feeding
 from factories import MadeUpExporter, World, things, world
 from going_back import journal_of
 from paused import PausedProcess, paused_before
+from postbox import Postbox
 from sqlalchemy import RowMapping, select, update
 from transferring import Provider, authorised, encrypted, sending_world
 
+from portability.api import Contact, Subject
 from portability.database import deployment, models
-from portability.database.engine import reading, writing
+from portability.database.engine import now, reading, writing
+from portability.feeds import feeds
 from portability.journal import seals
 from portability.people import subjects
 from portability.requests import retries
@@ -23,8 +26,9 @@ from portability.retention import erasures
 from portability.retention.erasures import Whom
 from portability.safe_http import SafeHttpClient
 from portability.transfers import receipts
-from worker.clock import erasure, sweep
+from worker.clock import erasure, message_delivery, sweep
 from worker.clock import feeds as feeder
+from worker.clock.envelopes import Desk
 
 TEST = "operator:test"
 
@@ -141,3 +145,87 @@ def test_an_export_that_was_written_again_does_not_fail_for_what_was_lost_before
             connection.execute(update(models.export).where(models.export.c.id == again[-1]).values(state="cancelled"))
 
     assert at_each_pause(control_url, swept, retried) > 5
+
+
+def test_a_mail_that_another_clock_has_sent_is_not_sent_again(control_url: str, tmp_path: Path, box: Postbox) -> None:
+    """Unless the clock was stopped between the server's answer and its own commit, which no one can know."""
+    made = world(tmp_path, {"made": MadeUpExporter(things(4))}, database_url=control_url)
+    made.with_all_keys()
+    settings = made.place.settings.model_copy(update={"smtp_url": box.url, "mail_from": "data@vlint.example"})
+    directory = AnnsDirectory()
+    handed_over: list[int] = []
+    people = count(1)
+
+    def sent_elsewhere() -> None:
+        handed_over.append(len(box.taken))
+        with writing(made.engine) as connection:
+            connection.execute(update(models.notification).values(lease_until=now(-1)))
+        message_delivery.deliver(Desk(made.engine, settings, directory))
+
+    def sent(pause: PausedProcess) -> None:
+        made.request(f"user:usr_{next(people)}")
+        box.taken.clear()
+        handed_over.clear()
+        message_delivery.deliver(Desk(pause.engine, settings, directory))
+        assert 1 <= len(box.taken) <= 1 + sum(handed_over), pause.begun
+
+    assert at_each_pause(control_url, sent, sent_elsewhere) > 3
+
+
+class AnnsDirectory:
+    """A directory in which each subject has an address."""
+
+    def contact(self, _subject: Subject) -> Contact | None:
+        return Contact("ann@mail.example", "en", verified=True, changed_at=None)
+
+
+def test_a_clock_that_gives_up_leaves_what_another_is_sending(control_url: str, tmp_path: Path, box: Postbox) -> None:
+    """The other has the lease: what it finds out counts."""
+    made = world(tmp_path, {"made": MadeUpExporter(things(4))}, database_url=control_url)
+    made.with_all_keys()
+    settings = made.place.settings.model_copy(update={"smtp_url": box.url, "mail_from": "data@vlint.example"})
+    box.on_recipient = lambda _address: "550 5.1.1 unknown"
+    claimed: list[RowMapping | None] = []
+    people = count(1)
+
+    def claimed_elsewhere() -> None:
+        with writing(made.engine) as connection:
+            connection.execute(update(models.notification).values(lease_until=now(-1)))
+        claimed.append(message_delivery.claim(made.engine, 60))
+
+    def given_up(pause: PausedProcess) -> None:
+        made.request(f"user:usr_{next(people)}")
+        claimed.clear()
+        message_delivery.deliver(Desk(pause.engine, settings, AnnsDirectory()))
+        if any(claimed):
+            with reading(made.engine) as connection:
+                assert set(connection.scalars(select(models.notification.c.state))) == {"queued"}, pause.begun
+        with writing(made.engine) as connection:
+            connection.execute(models.notification.delete())
+
+    assert at_each_pause(control_url, given_up, claimed_elsewhere) > 3
+
+
+def test_a_feed_that_another_clock_has_ended_keeps_no_other_from_its_end(control_url: str, tmp_path: Path) -> None:
+    """Nor the next steps of the round."""
+    made = world(tmp_path, {"made": MadeUpExporter(things(4))}, database_url=control_url)
+
+    def is_open(feed: feeding.Feed) -> bool:
+        with reading(made.engine) as connection:
+            return feeds.get(connection, feed.id)["ended_at"] is None
+
+    def ended(pause: PausedProcess) -> None:
+        begun.extend(feeding.begin(made) for _ in range(2))
+        with writing(made.engine) as connection:
+            connection.execute(update(models.feed).values(until=now(-1)))
+        feeder.end_over(pause.engine)
+        assert not any(map(is_open, begun)), pause.begun
+
+    begun: list[feeding.Feed] = []
+
+    def one_ended() -> None:
+        with writing(made.engine) as connection:
+            for feed in filter(is_open, begun[-2:-1]):
+                feeds.end(connection, feed.id, actor="clock")
+
+    assert at_each_pause(control_url, ended, one_ended) > 2

@@ -55,9 +55,15 @@ def end_over(engine: Engine) -> int:
     with reading(engine) as connection:
         chosen = connection.scalars(select(FEED.c.id).where(FEED.c.ended_at.is_(None), over).limit(PAGE)).all()
     for feed_id in chosen:
-        with writing(engine) as connection:
-            feeds.end(connection, feed_id, actor=ACTOR)
-        ended += 1
+        try:
+            with writing(engine) as connection:
+                feeds.end(connection, feed_id, actor=ACTOR)
+            ended += 1
+        except DatabaseUnavailable:
+            raise
+        except PortabilityError as error:
+            # Another clock or a person has ended it, or its archive has just become ready: the others do not wait.
+            log.info("feed.not_ended", feed=feed_id, code=error.code)
     return ended
 
 
