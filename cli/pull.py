@@ -59,9 +59,9 @@ class _Side:
         return PullingProvider(client_id, key)
 
     def consented(self, identifier: str, answer: Mapping[str, str]) -> PullRecord:
-        with records.alone(self.folder, identifier) as record:
+        with records.alone(self.folder, identifier) as record, records.reserved(self.folder, identifier) as store:
             allowed = asking.consent(self.client, self.provider(record.client_id), record, answer)
-            records.save(self.folder, allowed)
+            store(allowed)
             return allowed
 
 

@@ -72,8 +72,9 @@ class PullAccess:
             hint = "`portability pull consent` takes the address that the person came back with"
             raise ProviderRefused("the person has not allowed it yet", hint=hint)
         if granted.refresh is not None and granted.expires_at - EARLY_SECONDS < time.time():
-            self.record = asking.refreshed(self.client, self.us, self.record)
-            records.save(self._folder, self.record)
+            with records.reserved(self._folder, self.record.id) as store:
+                self.record = asking.refreshed(self.client, self.us, self.record)
+                store(self.record)
         return self.record.granted or granted
 
     def current(self, target: Path, *, only_changes: bool = False, restart: bool = False) -> Mapping[str, Any]:

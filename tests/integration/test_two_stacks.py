@@ -142,6 +142,19 @@ def test_a_standing_consent_brings_only_changes(stacks: TwoStacks, tmp_path: Pat
     assert lines_of(fetch_of(stacks, request, tmp_path / "four", only_changes=True)) == {"account": 1, "calls": 20}
 
 
+def test_a_disk_that_takes_no_tokens_uses_up_no_code(stacks: TwoStacks) -> None:
+    """The room of the tokens is reserved before the code is sent: the same address is taken once there is room."""
+    begun = stacks.begun("account")
+    consent = ("pull", "consent", begun["id"], "--address", stacks.returned(begun["address"], "account"))
+    in_the_way = stacks.pulls / f"{begun['id']}.json.part"
+    in_the_way.mkdir()
+    assert stacks.run(*consent).returncode
+
+    in_the_way.rmdir()
+    assert stacks.json(*consent)["state"] == "allowed"
+    assert not in_the_way.exists()
+
+
 def test_a_copy_of_changes_is_not_taken_for_a_whole_one(stacks: TwoStacks, tmp_path: Path) -> None:
     """A run with `--changes` was killed: a run without it must not bring only changes, and says so; nor the reverse."""
     request = stacks.consented("account", "calls", until=in_a_month())
