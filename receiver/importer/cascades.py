@@ -39,8 +39,8 @@ _DEFERRED = text("""
 def dangling(connection: Connection, of: Table, identifiers: Collection[str]) -> set[str]:
     """Return the rows whose foreign key leads to no row; on PostgreSQL their statement fails.
 
-    On SQLite a key that is deferred fails at the commit, which could not say which row it is. A key with a NULL in one of
-    its columns leads nowhere.
+    On SQLite a key that is deferred fails at the commit, which could not say which row it is. A key with a NULL in one
+    of its columns leads nowhere.
     """
     found: set[str] = set()
     for name, pairs in _deferred_keys(connection, of).items() if _is_sqlite(connection) else ():
