@@ -160,7 +160,7 @@ def fetch(
     if restart and not only_changes:
         raise BadInput("--restart is for changes: a copy without --changes has everything", hint="remove --restart")
     side = _Side(context, key_file)
-    asked = {"only_changes": only_changes, "restart": restart}
+    asked: dict[str, Any] = {"only_changes": only_changes, "restart": restart}
     identities = identity or context.settings.inbox_identity
     with records.alone(side.folder, identifier) as record, bars(context) as began:
         us = side.provider(record.client_id)
