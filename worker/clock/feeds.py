@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy import Connection, Engine, Select, and_, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, func, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import models
@@ -23,7 +23,7 @@ from portability.transfers import sending
 
 log = structlog.get_logger()
 FEED, EXPORT, CONSENT, TRANSFER = models.feed, models.export, models.authorisation, models.transfer
-PULL = models.pull
+PULL, ARCHIVE = models.pull, models.feed_archive
 ACTOR = "clock"
 PAGE = 100
 LATER_SECONDS = 3_600
@@ -93,12 +93,15 @@ def _postpone(engine: Engine, feed_id: str) -> None:
 
 
 def send_ready(engine: Engine, settings: Settings) -> int:
-    """Send each ready archive of a feed that serves a consent, once; returns how many. Raises DatabaseUnavailable.
+    """Send the first unsent archive of each feed that serves a consent; returns how many. Raises DatabaseUnavailable.
 
-    An archive that a provider pulls is sent as its copy (worker/clock/pulls.py).
+    Each is sent once and in its order, and those after it wait: a recipient can import none without those before it. An
+    archive that a provider pulls is sent as its copy (worker/clock/pulls.py).
     """
+    number = func.row_number().over(partition_by=FEED.c.id, order_by=ARCHIVE.c.number).label("number")
+    unsent = _unsent().add_columns(EXPORT.c.ended_at, number).subquery()
     # The newest first: those that cannot be sent keep no other from its turn.
-    waiting = _unsent().order_by(EXPORT.c.ended_at.desc())
+    waiting = select(unsent).where(unsent.c.number == 1).order_by(unsent.c.ended_at.desc())
     with reading(engine) as connection:
         rows = connection.execute(waiting.limit(PAGE)).all()
     done = 0
@@ -112,11 +115,15 @@ def send_ready(engine: Engine, settings: Settings) -> int:
 
 
 def _unsent() -> Select[tuple[str, str, str]]:
-    """Return the query for ready archives of feeds that serve a consent, which were not sent."""
+    """Return the query for ready archives of feeds that serve a consent, which were not sent.
+
+    Not the last alone: the next may be ready before it is sent.
+    """
     sent = select(TRANSFER.c.id).where(TRANSFER.c.export_id == EXPORT.c.id).exists()
-    of_feed = (EXPORT.c.id == FEED.c.export_id, CONSENT.c.id == FEED.c.authorisation_id, FEED.c.ended_at.is_(None))
+    of_feed = (EXPORT.c.id == ARCHIVE.c.export_id, ARCHIVE.c.feed_id == FEED.c.id, FEED.c.ended_at.is_(None))
     pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
-    waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed")).where(*of_feed)
+    waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed"))
+    waiting = waiting.where(CONSENT.c.id == FEED.c.authorisation_id, *of_feed)
     return waiting.where(EXPORT.c.state == ExportState.READY, ~sent, ~pulled)
 
 
