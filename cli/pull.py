@@ -59,9 +59,9 @@ class _Side:
         return PullingProvider(client_id, key)
 
     def consented(self, identifier: str, answer: Mapping[str, str]) -> PullRecord:
-        with records.alone(self.folder, identifier) as record:
+        with records.alone(self.folder, identifier) as record, records.reserved(self.folder, identifier) as store:
             allowed = asking.consent(self.client, self.provider(record.client_id), record, answer)
-            records.save(self.folder, allowed)
+            store(allowed)
             return allowed
 
 
@@ -133,6 +133,9 @@ def consent(context: Context, identifier: str, key_file: Path | None, address: s
 @click.option("--identity", metavar="KEYFILE", type=FILE, help="Private keys of age; default: INBOX_IDENTITY.")
 @click.option("--issuer", metavar="URL", help="Required issuer of the archive; default: the authorization server.")
 @click.option("--changes", "only_changes", is_flag=True, help="Only what has changed since the last confirmed copy.")
+@click.option(
+    "--restart", is_flag=True, help="With --changes: begin again with everything, after a copy was lost here."
+)
 @click.option("--timeout", type=click.IntRange(min=0), default=HOUR_SECONDS, help="Seconds to wait for the copy.")
 @click.option("--most-bytes", type=click.IntRange(min=1), help="Limit of the unpacked size; default as for `receive`.")
 @as_provider
@@ -145,6 +148,7 @@ def fetch(
     identity: Path | None,
     issuer: str | None,
     only_changes: bool,
+    restart: bool,
     timeout: int,
     most_bytes: int | None,
     key_file: Path | None,
@@ -153,7 +157,10 @@ def fetch(
 
     Run it again to continue. While a consent until a date stands, it fetches a new copy each time.
     """
+    if restart and not only_changes:
+        raise BadInput("--restart is for changes: a copy without --changes has everything", hint="remove --restart")
     side = _Side(context, key_file)
+    asked: dict[str, Any] = {"only_changes": only_changes, "restart": restart}
     identities = identity or context.settings.inbox_identity
     with records.alone(side.folder, identifier) as record, bars(context) as began:
         us = side.provider(record.client_id)
@@ -166,7 +173,7 @@ def fetch(
             most_bytes=most_bytes,
         )
         access = PullAccess(side.client, us, side.folder, record)
-        received = copies.fetch(access, target, party, patience_seconds=timeout, only_changes=only_changes, began=began)
+        received = copies.fetch(access, target, party, patience_seconds=timeout, began=began, **asked)
     found = {**access.record.view(), **document_of(target, received)}
     context.result(found, lambda: print_report(context, target, received))
 

@@ -14,6 +14,7 @@ from portability.api.coverage import REMARKS, UNDECIDED
 from portability.api.errors import PortabilityError
 from portability.coverage import checks, state
 from portability.coverage.checks import CheckedSource
+from portability.database import deployment
 from portability.database.engine import writing
 from portability.errors import UnknownExporter
 from portability.sources import PlatformSources, open_each
@@ -26,13 +27,14 @@ Checked = CheckedSource | PortabilityError
 @beginning
 def check(context: Context, names: tuple[str, ...]) -> None:
     """Compare sources with their maps, and store the result. The exit code is 1 if something is undecided or wrong."""
+    began_at = deployment.clock(context.engine)
     found = _checked(context, names)
     with writing(context.engine) as connection:
         for name, one in found.items():
             if isinstance(one, PortabilityError):
                 state.record_fault(connection, name, one.code)
             else:
-                state.record(connection, name, one)
+                state.record(connection, name, one, began_at)
     is_good = all(_is_good(one) for one in found.values())
     sources: list[JSON] = [_described(name, one) for name, one in found.items()]
     context.result({"ok": is_good, "sources": sources}, lambda: _print(context, found))

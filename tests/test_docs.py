@@ -27,7 +27,7 @@ from portability.api import CheckedDeclaration, Coverage
 from portability.api.errors import PortabilityError, all_errors
 from portability.coverage import state as coverage
 from portability.coverage.checks import CheckedSource
-from portability.database import migrations
+from portability.database import deployment, migrations
 from portability.database.engine import open_engine, writing
 from portability.database.incidents import Incident
 from portability.law.notice import RegisterRule
@@ -157,7 +157,8 @@ def test_the_metrics_table_is_what_is_measured(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/control.sqlite")
     migrations.upgrade(engine)
     with writing(engine) as connection:
-        coverage.record(connection, "crm", CheckedSource(CheckedDeclaration(""), Coverage()))
+        at = deployment.clock_of(connection)
+        coverage.record(connection, "crm", CheckedSource(CheckedDeclaration(""), Coverage()), at)
     # Neither Redis nor storage answers here: their metrics have no values.
     services = Services(engine, lambda: open_queue(connect("unix:///nowhere")), lambda: open_storage("file:///"))
     measured = [

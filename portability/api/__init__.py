@@ -84,6 +84,7 @@ from portability.api.nouns import (
 )
 from portability.api.rows import SAFE_INTEGER, Batched, Rows
 from portability.api.shared import RENEWAL_SECONDS, Rate, SharedState
+from portability.api.storage_probes import probe
 from portability.api.storages import (
     BLOCK_BYTES,
     GuardedStorage,
@@ -104,7 +105,6 @@ from portability.api.storages import (
     bad_url,
     check_key,
     check_prefix,
-    probe,
 )
 from portability.api.tags import (
     ADDRESS_KINDS,

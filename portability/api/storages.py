@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,12 +10,9 @@ from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
 from urllib.parse import SplitResult
 
-from portability.api.errors import BadSetting, StorageError, StorageRefused, StorageUnavailable
+from portability.api.errors import BadSetting, StorageError, StorageRefused
 
 BLOCK_BYTES = 1 << 20
-PROBES = "portability-check"
-"""The folder of the objects that `probe` writes."""
-PROBE = re.compile(rf"{PROBES}/[0-9a-f]{{16}}")
 
 
 _NAME = r"(?!\.)[A-Za-z0-9._-]{1,255}"
@@ -288,23 +284,6 @@ def put(storage: Storage, key: str, body: bytes) -> StoredObject:
 
 def _ignore(_upload_id: str) -> None:
     """With a listener a small object needs no multipart upload; the upload is aborted here if it fails."""
-
-
-def probe(storage: Storage) -> None:
-    """Write, read back and delete a small object: the default for `Storage.check`.
-
-    Raises: StorageError, with a hint for what failed.
-    """
-    key = f"{PROBES}/{os.urandom(8).hex()}"
-    body = os.urandom(1000)
-    stored = put(storage, key, body)
-    try:
-        seen = b"".join(storage.read(key, etag=stored.etag))
-        part = b"".join(storage.read(key, 500, etag=stored.etag))
-    finally:
-        storage.delete(key)
-    if (seen, part) != (body, body[500:]):
-        raise StorageUnavailable(f"{key} was read back with other bytes than were written", hint="use another storage")
 
 
 def _refused(key: str) -> StorageRefused:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    delete,
+    false,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from portability.api import JSON, Coverage, CoverageFinding, CoverageKind
 from portability.api.errors import SourceDamaged
@@ -28,6 +39,7 @@ RETRY_SECONDS = 3_600.0
 """After a check that did not end."""
 VALID_SECONDS = 2 * EVERY_SECONDS
 """How long a check counts for exports: a clock that rests for a day changes nothing."""
+NEVER = false()
 SHOWN_FINDINGS = 10_000
 """Findings that a row keeps; its counts are of all."""
 
@@ -140,9 +152,12 @@ def claim(connection: Connection, sources: Collection[str]) -> Sequence[str]:
     return claimed
 
 
-def record(connection: Connection, source: str, checked: CheckedSource) -> None:
-    """Store the result of a check that ended."""
-    coverage, before, at = checked.coverage, find(connection, source), deployment.clock_of(connection)
+def record(connection: Connection, source: str, checked: CheckedSource, at: datetime) -> None:
+    """Store the result of a check that began at a time of the database, unless that of a later check is known.
+
+    A process may be stopped during its check, and the source may change meanwhile.
+    """
+    coverage, before = checked.coverage, find(connection, source)
     since: Any = None
     if coverage.undecided:
         since = (before and before["undecided_since"]) or at
@@ -157,7 +172,8 @@ def record(connection: Connection, source: str, checked: CheckedSource) -> None:
         "tried_at": at,
         "error_code": None,
     }
-    _write(connection, source, values)
+    is_newer = or_(CHECK.c.checked_at > at, and_(CHECK.c.error_code.is_not(None), CHECK.c.tried_at > at))
+    _write(connection, source, values, unless=func.coalesce(is_newer, false()))
 
 
 def record_fault(connection: Connection, source: str, code: str) -> None:
@@ -173,11 +189,13 @@ def ask(connection: Connection, source: str, *, actor: str) -> None:
     audit.record(connection, "source.test", actor=actor, detail={"source": source})
 
 
-def _write(connection: Connection, source: str, values: Mapping[str, Any]) -> None:
+def _write(
+    connection: Connection, source: str, values: Mapping[str, Any], *, unless: ColumnElement[bool] = NEVER
+) -> None:
     """Insert or change the row of a source; several clocks and workers may do so at the same time."""
     added = inserting(connection, CHECK)
     if values:
-        added = added.on_conflict_do_update(index_elements=[CHECK.c.source], set_=dict(values))
+        added = added.on_conflict_do_update(index_elements=[CHECK.c.source], set_=dict(values), where=~unless)
     else:
         added = added.on_conflict_do_nothing()
     insert_row(connection, added, {"source": source, **values})

@@ -6,7 +6,7 @@ A table of such rows has the columns `id`, `created_at`, `attempts`, `lease_unti
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, and_, or_, select, update
@@ -54,6 +54,11 @@ def take(
         if not connection.execute(update(table).where(this, due).values(**taken)).rowcount:
             return None
         return connection.execute(what.where(this)).mappings().one()
+
+
+def is_same(table: Table, row: Mapping[Any, Any]) -> ColumnElement[bool]:
+    """Return the condition that no other process has taken a row since `take` returned it."""
+    return and_(table.c.id == row["id"], table.c.attempts == row["attempts"])
 
 
 def backoff_seconds(

@@ -33,6 +33,7 @@ def take(
     *,
     actor: Actor,
     contact_changed_at: datetime | None,
+    is_restart: bool = False,
 ) -> str:
     """Request the next archive of a consent's feed; returns the export's id.
 
@@ -46,6 +47,7 @@ def take(
         last: the row of the last copy under the consent, which is not under way; None: this copy is the first.
         actor: the person.
         contact_changed_at: when the person's address last changed.
+        is_restart: whether a new feed begins, because the provider has lost a copy that it has confirmed.
 
     Raises: PullRefused (`invalid_request`) for a consent to one copy; what `intake.take_next` raises.
     """
@@ -54,7 +56,7 @@ def take(
         raise PullRefused(OAuthFault.INVALID_REQUEST, message, recipient_id=consent["recipient_id"])
     asked: dict[str, Any] = {"actor": actor, "auth": PRESENT, "contact_changed_at": contact_changed_at}
     feed = None if last is None else _feed_of(connection, last)
-    if feed is not None and last is not None and _is_confirmed(connection, feed, last):
+    if feed is not None and last is not None and not is_restart and _is_confirmed(connection, feed, last):
         return intake.take_next(connection, settings, feed, request, **asked)[0]
     if feed is not None:
         feeds.end(connection, feed["id"], actor=f"recipient:{consent['recipient_id']}")

@@ -73,6 +73,7 @@ def start(
     *,
     contact_changed_at: datetime | None = None,
     only_changes: bool = False,
+    is_restart: bool = False,
 ) -> tuple[str, bool]:
     """Start a copy under a consent; returns its id and whether it is new.
 
@@ -85,6 +86,7 @@ def start(
         request: the request for the consent's datasets, checked.
         contact_changed_at: when the person's address last changed: then a person of the platform decides first.
         only_changes: whether the copy has only what has changed since the last that the provider has confirmed.
+        is_restart: whether changes begin again with everything: the provider has lost a copy.
 
     Raises: PullRefused (`invalid_token`) if the consent has ended meanwhile; TooManyExports; ErasureRunning; as
     `changes.take`.
@@ -101,7 +103,7 @@ def start(
     subject = _subject(row)
     given: dict[str, Any] = {"actor": subject, "contact_changed_at": contact_changed_at}
     if only_changes:
-        export_id = changes.take(connection, settings, row, request, last, **given)
+        export_id = changes.take(connection, settings, row, request, last, is_restart=is_restart, **given)
     else:
         export_id, _is_new = intake.take(connection, settings, request, auth=PRESENT, **given)
     identifier = f"pul_{secrets.token_hex(10)}"
@@ -177,6 +179,7 @@ def view(connection: Connection, row: Mapping[Any, Any], consent: Mapping[Any, A
         "state": state,
         "error_code": code,
         "export": row["export_id"],
+        "changes": bool(exports.get(connection, row["export_id"])["feed_id"]),
         "datasets": consent["datasets"],
         "created_at": rfc3339(row["created_at"]),
         "expires_at": None,

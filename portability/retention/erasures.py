@@ -166,14 +166,24 @@ def begun(connection: Connection) -> Sequence[RowMapping]:
 
 
 def exports_of(connection: Connection, erasure: RowMapping) -> Sequence[RowMapping]:
-    """Return the exports that are still to be anonymised."""
+    """Return the exports that are still to be anonymised; empty once the erasure has ended.
+
+    `erasure` is a row that was read before. What the subject has requested after the end is not part of the erasure:
+    both are read in one statement.
+    """
     whom = Whom(erasure["subject_kind"], erasure["subject_id"], erasure["tenant"])
-    return connection.execute(select(EXPORT).where(whom.exports).order_by(EXPORT.c.id)).mappings().all()
+    runs = select(TABLE.c.id).where(TABLE.c.id == erasure["id"], _begun()).exists()
+    return connection.execute(select(EXPORT).where(whom.exports, runs).order_by(EXPORT.c.id)).mappings().all()
 
 
-def ref_of(connection: Connection, erasure: RowMapping) -> str:
-    """Return the pseudonym of the person that a running erasure is about."""
-    return subjects.pairwise_ref(connection, erasure["subject_kind"], erasure["subject_id"], erasure["tenant"])
+def ref_of(connection: Connection, erasure: RowMapping) -> str | None:
+    """Return the pseudonym of the person that a running erasure is about; None: it has ended.
+
+    After the end the person may have another pseudonym, so the state is read after the pseudonym.
+    """
+    ref = subjects.pairwise_ref(connection, erasure["subject_kind"], erasure["subject_id"], erasure["tenant"])
+    runs = connection.scalar(select(TABLE.c.id).where(TABLE.c.id == erasure["id"], _begun()))
+    return ref if runs else None
 
 
 def strip(connection: Connection, erasure: RowMapping, export_id: str) -> bool:

@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine, select
 
 from portability.api.errors import PortabilityError
-from portability.api.storages import PROBES, MeasuredStorage, Storage, StorageSpace
+from portability.api.storage_probes import PROBES
+from portability.api.storages import MeasuredStorage, Storage, StorageSpace
 from portability.database import models
 from portability.database.engine import reading
 from portability.queue import WakeUps, check_writable, count_workers, has_clock, waiting_wake_ups

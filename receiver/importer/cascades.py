@@ -5,7 +5,7 @@ And rows that need another that is not there.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, Table, Text, column, exists, select, table, text
 
@@ -29,25 +29,37 @@ _SQLITE = text("""
 
 
 _DEFERRED = text("""
-    SELECT f."from", lower(f."table"), coalesce(f."to", (SELECT name FROM pragma_table_info(f."table") WHERE pk = 1))
+    SELECT f.id, lower(f."table"), f."from",
+        coalesce(f."to", (SELECT name FROM pragma_table_info(f."table") WHERE pk = f.seq + 1))
     FROM sqlite_master AS m JOIN pragma_foreign_key_list(m.name) AS f
-    WHERE m.type = 'table' AND lower(m.name) = :name AND m.sql LIKE '%deferr%'
-    AND f.id NOT IN (SELECT id FROM pragma_foreign_key_list(m.name) WHERE seq > 0)
+    WHERE m.type = 'table' AND lower(m.name) = :name AND m.sql LIKE '%deferr%' ORDER BY f.id, f.seq
 """)
 
 
 def dangling(connection: Connection, of: Table, identifiers: Collection[str]) -> set[str]:
     """Return the rows whose foreign key leads to no row; on PostgreSQL their statement fails.
 
-    On SQLite a key that is deferred fails at the commit, which could not say which row it is. Only keys of one column
-    are looked at.
+    On SQLite a key that is deferred fails at the commit, which could not say which row it is. A key with a NULL in one
+    of its columns leads nowhere.
     """
     found: set[str] = set()
-    for link, name, to in connection.execute(_DEFERRED, {"name": of.name}).all() if _is_sqlite(connection) else ():
-        own, other = table(of.name, column("id", Text), column(link)), table(name, column(to)).alias("referred")
-        lacks = ~exists().where(other.c[to] == own.c[link])
-        query = select(own.c.id).where(among(connection, own.c.id, identifiers), own.c[link].is_not(None), lacks)
-        found.update(connection.scalars(query))
+    for name, pairs in _deferred_keys(connection, of).items() if _is_sqlite(connection) else ():
+        links, keys = zip(*pairs, strict=True)
+        own = table(of.name, column("id", Text), *map(column, {*links} - {"id"}))
+        other = table(name[1], *map(column, {*keys})).alias("referred")
+        lacks = ~exists().where(*(other.c[to] == own.c[link] for link, to in pairs))
+        leads = (own.c[link].is_not(None) for link in links)
+        found.update(
+            connection.scalars(select(own.c.id).where(among(connection, own.c.id, identifiers), *leads, lacks))
+        )
+    return found
+
+
+def _deferred_keys(connection: Connection, of: Table) -> Mapping[tuple[int, str], Sequence[tuple[str, str]]]:
+    """Return the columns of foreign keys, each with the one it leads to, by the key's number and the other table."""
+    found: dict[tuple[int, str], list[tuple[str, str]]] = {}
+    for number, name, link, to in connection.execute(_DEFERRED, {"name": of.name}):
+        found.setdefault((number, name), []).append((link, to))
     return found
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, RowMapping
 from portability.api import SubjectKind
 from portability.api.errors import PortabilityError, StorageError
 from portability.database.engine import now, reading, writing
+from portability.errors import WrongState
 from portability.inbox import differences, offers, work
 from portability.inbox.decisions import ConflictRule
 from portability.inbox.differences import DifferenceCollector
@@ -164,10 +165,13 @@ def import_(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
     """
     import_id, key = _run_id(row), JournalKey.at(service.journal_key, make=True)
     days = service.settings.inbox_journal_days
+    _check_claim(service, row)
     try:
         report = _imported(service, row, journal_key=key, journal_days=days, import_id=import_id)
     except PortabilityError as fault:
         if not (fault.retryable or isinstance(fault, REPEATED)):
+            # Else another process has made this import meanwhile, and the fault is that its files are deleted.
+            _check_claim(service, row)
             _undo(service, import_id, key)
         _send_back(service, row, fault)
         return
@@ -289,6 +293,12 @@ def _undo(
             if runs.state_of(connection, import_id) is None:
                 return
         undo(engine, import_id, key, storage=service.storage(), ending=ending)
+
+
+def _check_claim(service: ReceivingService, row: RowMapping) -> None:
+    """Renew the claim: the process may have been stopped, and another has taken the step. Raises WrongState."""
+    if not work.renew(service.engine, row, service.settings.lease_seconds):
+        raise WrongState(f"received transfer {row['id']} was taken by another process")
 
 
 def _run_id(row: Mapping[Any, Any]) -> str:

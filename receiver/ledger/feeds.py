@@ -106,7 +106,12 @@ def _forked(place: FeedPlace, others: Sequence[_Imported], newer: Collection[str
 def _gap(place: FeedPlace, last: FeedPoint | None) -> FeedGap:
     feed, number, here = place.feed, place.here.number, last.number if last else 0
     if number > here + 1:
-        return FeedGap(f"archive {number} of feed {feed} does not follow: the last archive imported here is {here}")
+        hint = (
+            "import the archives in between first, in their order; if one is lost, begin a new feed: "
+            "`portability feeds begin`, or `portability pull fetch --changes --restart`"
+        )
+        message = f"archive {number} of feed {feed} does not follow: the last archive imported here is {here}"
+        return FeedGap(message, hint=hint)
     return FeedGap(
         f"archive {number} of feed {feed} follows another archive {number - 1} than the one imported here",
         hint=f"import the archive {number - 1} that it follows first; if the sender has lost it, begin a new feed",

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from joserfc.jwk import ECKey
 
+from portability.api.errors import BadInput
 from portability.safe_http import SafeHttpClient
 from receiver.faults import CopyPending, ProviderRefused, SenderUnavailable
 from receiver.fetch import papers
@@ -70,15 +72,23 @@ class PullAccess:
             hint = "`portability pull consent` takes the address that the person came back with"
             raise ProviderRefused("the person has not allowed it yet", hint=hint)
         if granted.refresh is not None and granted.expires_at - EARLY_SECONDS < time.time():
-            self.record = asking.refreshed(self.client, self.us, self.record)
-            records.save(self._folder, self.record)
+            with records.reserved(self._folder, self.record.id) as store:
+                self.record = asking.refreshed(self.client, self.us, self.record)
+                store(self.record)
         return self.record.granted or granted
 
-    def current(self, target: Path, *, only_changes: bool = False) -> Mapping[str, Any]:
-        """Start a copy for a folder, or return that which is under way. Raises ProviderRefused, SenderUnavailable."""
-        if self.record.copy and (found := self._followed(target)):
-            return found
-        url = f"{self.base}?changes=true" if only_changes else self.base
+    def current(self, target: Path, *, only_changes: bool = False, restart: bool = False) -> Mapping[str, Any]:
+        """Start a copy for a folder, or return that which is under way.
+
+        Raises: ProviderRefused, SenderUnavailable; BadInput if the copy that is under way is not of the kind.
+        """
+        found = (self._followed(target) if self.record.copy else {}) or self._started(only_changes, restart)
+        _check_kind(found, only_changes=only_changes)
+        return found
+
+    def _started(self, only_changes: bool, restart: bool) -> Mapping[str, Any]:
+        asked = {"changes": only_changes, "restart": restart}
+        url = f"{self.base}?{urlencode({name: 'true' for name, is_asked in asked.items() if is_asked})}".rstrip("?")
         answer = self.client.post(url, b"", headers=self.headers("POST", self.base))
         found = asking.checked(answer.status, answer.body, 200, 201)
         identifier = found.get("id")
@@ -110,6 +120,18 @@ class PullAccess:
         return f"{self.base}/{self.record.copy}"
 
 
+def _check_kind(copy: Mapping[str, Any], *, only_changes: bool) -> None:
+    """Check that a copy under way has what is asked for: a run that was killed may have begun another. Raises BadInput.
+
+    A provider of an earlier release does not say what a copy has.
+    """
+    begun = copy.get("changes")
+    if str(copy.get("state")) in PENDING | READY and isinstance(begun, bool) and begun is not only_changes:
+        how = "with --changes" if begun else "without --changes"
+        message = f"the copy that is under way was begun {how}, and it has other contents than this run asks for"
+        raise BadInput(message, hint=f"fetch that copy first, {how}; then run this again")
+
+
 def has_gone(copy: Mapping[str, Any]) -> bool:
     """Return whether a copy was delivered, and its time is over: its volumes are deleted."""
     return copy.get("state") == DELIVERED and not copy.get("volumes")
@@ -136,15 +158,27 @@ def fetch(
     *,
     patience_seconds: float,
     only_changes: bool = False,
+    restart: bool = False,
     began: Began = lambda _step, _total: lambda _: None,
     pause: Callable[[float], object] = time.sleep,
 ) -> Received:
     """Fetch the copy that is under way, or a new one: wait for it, download its volumes, verify and unpack them.
 
-    Raises: CopyPending after `patience_seconds`, ProviderRefused, and what `receive` raises.
+    Args:
+        access: the consent.
+        target: the folder.
+        party: this side.
+        patience_seconds: how long to wait for the copy.
+        only_changes: whether it has only what has changed since the last copy that was confirmed.
+        restart: whether changes begin again with everything.
+        began: called with each step.
+        pause: waits between two questions.
+
+    Raises: CopyPending after `patience_seconds`, ProviderRefused, BadInput, and what `receive` raises.
     """
     give_up_at = time.monotonic() + patience_seconds
-    while str((state := access.current(target, only_changes=only_changes)).get("state")) in PENDING:
+    asked = {"only_changes": only_changes, "restart": restart}
+    while str((state := access.current(target, **asked)).get("state")) in PENDING:
         if time.monotonic() >= give_up_at:
             raise CopyPending(f"the copy {access.record.copy} is not ready: its state is {state['state']}")
         pause(POLL_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,10 +16,11 @@ import orjson
 from portability.api import JSON
 from portability.api.errors import BadInput
 from receiver.faults import UnknownRequest
-from receiver.fetch import papers
 from receiver.pulls.metadata import PullServer
 
 ID = re.compile(r"ask_[0-9a-f]{20}")
+ROOM_BYTES = 1 << 16
+"""More than a record has: its file is filled up with spaces."""
 VIEWED = ("provider", "asked", "allowed", "until", "fetched", "copy", "created_at", "ended_at")
 
 
@@ -81,8 +82,39 @@ class PullRecord:
 
 def save(folder: Path, record: PullRecord) -> None:
     """Write a record, whole or not at all. Raises OSError."""
+    with reserved(folder, record.id) as store:
+        store(record)
+
+
+@contextmanager
+def reserved(folder: Path, identifier: str) -> Iterator[Callable[[PullRecord], None]]:
+    """Reserve room on the disk for the next form of a record; yields the function that stores it there.
+
+    Tokens are answered once: a disk that is full is found before they are asked for. What is stored is on the disk when
+    the function returns, whole or not at all. Raises OSError, UnknownRequest.
+    """
+    path = _path(folder, identifier)
+    part = path.with_name(f"{path.name}.part")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    papers.write(_path(folder, record.id), orjson.dumps(asdict(record)))
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+
+        def write(content: bytes) -> None:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+
+        def store(record: PullRecord) -> None:
+            content = orjson.dumps(asdict(record))
+            file.seek(0)
+            write(content + b" " * (ROOM_BYTES - len(content)))
+            part.rename(path)
+
+        try:
+            write(b" " * ROOM_BYTES)
+            yield store
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def load(folder: Path, identifier: str) -> PullRecord:

@@ -305,6 +305,37 @@ def test_the_clock_serves_a_standing_consent(control_url: str, tmp_path: Path, o
     assert stored_parts(feed) == 0
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_an_archive_is_sent_also_after_the_next_is_ready(
+    control_url: str, tmp_path: Path, other: Provider, *, is_refused: bool
+) -> None:
+    """The clock rested meanwhile, or could not send it: without it the recipient can import none that follows."""
+    made = sending_world(tmp_path, database_url=control_url)
+    recipient = other.recorded(made)
+    consent = authorised(made, recipient, until=datetime.now(UTC) + timedelta(days=30))
+    feed = feeding.begin(made, profile="portability")
+    approval = update(models.recipient)
+    with writing(made.engine) as connection:
+        connection.execute(update(FEED).values(authorisation_id=consent))
+        approved_at = connection.scalar(select(models.recipient.c.approved_at))
+    exported = []
+    for _ in range(2):
+        feed.next()
+        exported.append(str(feed_row(feed)["export_id"]))
+        if is_refused:
+            with writing(made.engine) as connection:
+                connection.execute(approval.values(approved_at=None))
+            assert clock.send_ready(made.engine, made.place.settings) == 0
+    with writing(made.engine) as connection:
+        connection.execute(approval.values(approved_at=approved_at))
+
+    assert [clock.send_ready(made.engine, made.place.settings) for _ in range(3)] == [1, 1, 0]
+
+    with reading(made.engine) as connection:
+        sent = connection.scalars(select(models.transfer.c.export_id).order_by(models.transfer.c.created_at)).all()
+    assert sent == exported
+
+
 def test_a_stopped_clock_ends(feed: Feed) -> None:
     """It does what is due before it waits."""
     stop = Event()

@@ -385,3 +385,25 @@ def test_a_time_of_sqlite_is_compared_with_its_offset(tmp_path: Path) -> None:
     stored = [("a", "2026-01-02T12:00:00+02:00"), ("b", "2026-01-02 12:00:00.000000")]
     assert selected(engine, "SELECT id, closed_at FROM deals ORDER BY id") == stored
     engine.dispose()
+
+
+@pytest.mark.parametrize("named", [" (place, code)", ""])
+def test_a_deferred_key_of_several_columns_refuses_a_record_alone(tmp_path: Path, named: str) -> None:
+    """A NULL in one of its columns leads nowhere, and needs no row; without names it leads to the primary key."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(url)
+    schema.metadata.create_all(engine)
+    execute(engine, "DROP TABLE deals")
+    execute(engine, "CREATE TABLE stages (code TEXT, place TEXT, PRIMARY KEY (place, code))")
+    execute(engine, "INSERT INTO stages VALUES ('won', 'here'), ('lost', 'there')")
+    columns = ", ".join(f"{one.name} {one.type.compile(engine.dialect)}" for one in schema.deals.columns)
+    deferred = f"FOREIGN KEY (name, stage) REFERENCES stages{named} DEFERRABLE INITIALLY DEFERRED"
+    execute(engine, f"CREATE TABLE deals ({columns}, PRIMARY KEY (id), {deferred})")
+    pairs = {"a": ("here", "won"), "b": ("here", "lost"), "c": ("nowhere", None), "d": ("there", "lost")}
+    records = (bare_deal(one, name=name, stage=stage) for one, (name, stage) in pairs.items())
+
+    (found,) = import_records(tmp_path, url, "deals", *records).datasets
+
+    assert (found.new, dict(found.refused)) == (3, {Reason.CONSTRAINT: 1})
+    assert selected(engine, "SELECT id FROM deals ORDER BY id") == [("a",), ("c",), ("d",)]
+    engine.dispose()

@@ -8,7 +8,7 @@ from factories import MadeUpExporter, World, things, world
 from sqlalchemy import select, update
 
 from portability.api import Gap
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import reading, writing
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
@@ -83,7 +83,7 @@ def test_a_retried_export_sends_all_messages_again(made: World) -> None:
     """Ready, then a volume is lost, then ready again: each of them, though the revision is the same."""
     identifier = made.request()
     made.advance_all()
-    lost_volumes.fail(made.engine, identifier, [1], actor="clock")
+    lost_volumes.fail(made.engine, identifier, [1], deployment.clock(made.engine), actor="clock")
     with writing(made.engine) as connection:
         retries.retry(connection, identifier, actor="operator:test")
     made.advance_all()

@@ -9,7 +9,7 @@ from factories import World
 from simultaneous import in_threads
 from sqlalchemy import event, select, update
 
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.errors import LeaseLost
 from portability.people import pseudonyms
@@ -138,8 +138,10 @@ def _expired(made: World, held: Claim) -> None:
 def _lost(made: World, held: Claim) -> None:
     with writing(made.engine) as connection:
         row = fenced_writes.reserve_volume(connection, held, 1, lambda n: (f"{held.id}/{n}.zip", "name"))
-        connection.execute(update(models.volume).where(models.volume.c.id == row["id"]).values(state="stored"))
-    lost_volumes.fail(made.engine, held.id, [1], actor="clock")
+        connection.execute(
+            update(models.volume).where(models.volume.c.id == row["id"]).values(state="stored", stored_at=now())
+        )
+    lost_volumes.fail(made.engine, held.id, [1], deployment.clock(made.engine), actor="clock")
 
 
 @pytest.mark.parametrize("end", [_cancelled, _failed, _recalled, _expired, _lost])

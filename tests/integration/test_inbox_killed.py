@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import forks
 import pytest
 from forks import run_fork
 from inboxes import HERE, Inbox, inboxes
@@ -37,6 +41,23 @@ place, name = {
     "undone": (steps, "_end"),
 }[sys.argv[1]]
 setattr(place, name, killed)
+service.advance(service_of(Context(load_settings, json=False)))
+"""
+
+STOPPED_AT = """
+import os, signal, sys
+from cli.context import Context
+from cli.receiving_service import service_of
+from portability.settings import load_settings
+from receiver.inbox import service, steps
+
+whole = getattr(steps, sys.argv[1])
+
+def stopped(*arguments, **named):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return whole(*arguments, **named)
+
+setattr(steps, sys.argv[1], stopped)
 service.advance(service_of(Context(load_settings, json=False)))
 """
 
@@ -146,3 +167,36 @@ def test_an_undo_that_is_killed_has_its_report(both: Inbox) -> None:
     assert both.row(identifier)["state"] == "undoing"
     continued(both, identifier, "undone")
     assert both.shown(identifier)["undone"]["restored"] == 1
+
+
+@contextmanager
+def stopped(both: Inbox, at: str) -> Iterator[None]:
+    """A process that takes the next step, is stopped within it for the length of the block, and then continues."""
+    with tempfile.TemporaryFile() as output:
+        process = forks.start([at], {**os.environ, **both.environment}, output, code=STOPPED_AT)
+        try:
+            status = Path("/proc", str(process.pid), "stat")
+            until(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", "it is stopped")
+            yield
+            process.send_signal(signal.SIGCONT)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+
+
+def test_an_import_that_another_process_has_made_is_not_undone(both: Inbox) -> None:
+    """A process was stopped before its import: when it continues, the files of the other's import are deleted."""
+    _, identifier = both.offered()
+    both.work()
+    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
+    both.work()
+    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+
+    with stopped(both, "_imported"):
+        continued(both, identifier, "imported")
+
+    assert both.shown(identifier)["state"] == "imported"
+    assert both.account()["full_name"] == "Ann There"
+    both.call("undo", identifier)
+    both.work()
+    assert both.account()["full_name"] == "Ann Here"

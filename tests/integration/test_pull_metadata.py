@@ -167,8 +167,8 @@ def test_a_copy_whose_state_is_no_text_has_ended(tmp_path: Path, state: object) 
     """The answer of another provider ends in an error, whatever it holds."""
 
     class Access:
-        def current(self, _target: Path, *, only_changes: bool) -> dict[str, object]:
-            return {"id": "pul_1", "state": state, "only_changes": only_changes}
+        def current(self, _target: Path, *, only_changes: bool, restart: bool) -> dict[str, object]:
+            return {"id": "pul_1", "state": state, "changes": only_changes, "restart": restart}
 
         def save(self, copy: str | None) -> None:
             assert not copy

@@ -46,7 +46,7 @@ def in_a_month() -> datetime:
 def fetch_of(stacks: TwoStacks, request: str, folder: Path, *, only_changes: bool = False) -> Any:
     """What a fetch answers, once workers and clock of the first deployment have done their part."""
     stacks.ready(request, only_changes=only_changes)
-    return stacks.json("pull", "fetch", request, "--to", str(folder))
+    return stacks.json("pull", "fetch", request, "--to", str(folder), *(["--changes"] if only_changes else []))
 
 
 def officers(served: Served) -> set[str]:
@@ -66,11 +66,13 @@ def account_here(stacks: TwoStacks) -> Any:
 
 
 def import_of(stacks: TwoStacks, folder: Path) -> Any:
+    return stacks.json(*_import_into(stacks, folder))
+
+
+def _import_into(stacks: TwoStacks, folder: Path) -> tuple[str, ...]:
     into = stacks.environment["PORTABILITY_INBOX_INTO"]
     files = (stacks.folder / "files").as_uri()
-    return stacks.json(
-        "import", str(folder), "--into", into, "--as-user", HERE, "--files", files, "--on-conflict", "take"
-    )
+    return "import", str(folder), "--into", into, "--as-user", HERE, "--files", files, "--on-conflict", "take"
 
 
 @pytest.mark.requirement("R46")
@@ -138,6 +140,65 @@ def test_a_standing_consent_brings_only_changes(stacks: TwoStacks, tmp_path: Pat
     assert lines_of(fetch_of(stacks, request, tmp_path / "three", only_changes=True)) == {}
     lose_next(stacks, request, tmp_path / "lost")
     assert lines_of(fetch_of(stacks, request, tmp_path / "four", only_changes=True)) == {"account": 1, "calls": 20}
+
+
+def test_a_disk_that_takes_no_tokens_uses_up_no_code(stacks: TwoStacks) -> None:
+    """The room of the tokens is reserved before the code is sent: the same address is taken once there is room."""
+    begun = stacks.begun("account")
+    consent = ("pull", "consent", begun["id"], "--address", stacks.returned(begun["address"], "account"))
+    in_the_way = stacks.pulls / f"{begun['id']}.json.part"
+    in_the_way.mkdir()
+    assert stacks.run(*consent).returncode
+
+    in_the_way.rmdir()
+    assert stacks.json(*consent)["state"] == "allowed"
+    assert not in_the_way.exists()
+
+
+def test_a_copy_of_changes_is_not_taken_for_a_whole_one(stacks: TwoStacks, tmp_path: Path) -> None:
+    """A run with `--changes` was killed: a run without it must not bring only changes, and says so; nor the reverse."""
+    request = stacks.consented("account", "calls", until=in_a_month())
+    fetch_of(stacks, request, tmp_path / "one", only_changes=True)
+    stacks.ready(request, only_changes=True)
+    fetch = ("pull", "fetch", request, "--to")
+    assert stacks.json(*fetch, str(tmp_path / "two")) == "bad_input"
+    assert lines_of(stacks.json(*fetch, str(tmp_path / "two"), "--changes")) == {}
+
+    stacks.ready(request)
+    assert stacks.json(*fetch, str(tmp_path / "three"), "--changes") == "bad_input"
+    assert lines_of(stacks.json(*fetch, str(tmp_path / "three"))) == {"account": 1, "calls": 20}
+
+
+def test_changes_begin_again_after_a_copy_was_lost_here(stacks: TwoStacks, tmp_path: Path) -> None:
+    """The folder of a confirmed copy is gone: the import refuses the next, and says how to get everything again."""
+    request = stacks.consented("account", "calls", until=in_a_month())
+    import_of(stacks, _fetched(stacks, request, tmp_path / "one"))
+    _fetched(stacks, request, tmp_path / "gone")
+    after = _fetched(stacks, request, tmp_path / "after")
+    done = stacks.run(*_import_into(stacks, after))
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "feed_gap"
+    assert "--changes --restart" in error["hint"]
+
+    fetch = ("pull", "fetch", request, "--to", str(tmp_path / "all"), "--changes", "--restart")
+    assert stacks.json(*fetch, "--timeout", "0") == "copy_pending"
+    worked(stacks.there)
+    found = stacks.json(*fetch)
+
+    assert lines_of(found) == {"account": 1, "calls": 20}
+    assert import_of(stacks, tmp_path / "all")["refused"] == 0
+    assert lines_of(fetch_of(stacks, request, tmp_path / "next", only_changes=True)) == {}
+
+
+def _fetched(stacks: TwoStacks, request: str, folder: Path) -> Path:
+    fetch_of(stacks, request, folder, only_changes=True)
+    return folder
+
+
+def test_only_changes_can_begin_again(stacks: TwoStacks, tmp_path: Path) -> None:
+    """A whole copy has everything."""
+    request = stacks.consented("account", until=in_a_month())
+    assert stacks.json("pull", "fetch", request, "--to", str(tmp_path / "in"), "--restart") == "bad_input"
 
 
 def lines_of(found: Any) -> dict[str, int]:

@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from portability.api import Contact, Identity, Subject
 from portability.coverage import state as coverage
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.desk import notes, views
 from portability.feeds import feeds
@@ -152,7 +152,8 @@ def a_cancellation_while_a_worker_runs(stage: Stage) -> None:
 @provokes("export.failed", "export.retried")
 def a_lost_object(stage: Stage) -> None:
     identifier = stage.ready(stage.person())
-    lost_volumes.fail(stage.world.engine, identifier, [1], actor="clock")
+    engine = stage.world.engine
+    lost_volumes.fail(engine, identifier, [1], deployment.clock(engine), actor="clock")
     stage.call("POST", f"/v1/exports/{identifier}/retry", "sam", "staff")
 
 

@@ -109,7 +109,7 @@ class TwoStacks:
             access = PullAccess(LOOPBACK, self.us, self.pulls, record)
             assert access.current(self.pulls, only_changes=only_changes)["state"] == "preparing"
             worked(self.there)
-            return dict(access.current(self.pulls))
+            return dict(access.current(self.pulls, only_changes=only_changes))
 
 
 @contextmanager

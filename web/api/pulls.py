@@ -61,7 +61,10 @@ Consent = Annotated[RowMapping, Depends(_consent)]
 
 @router.post("")
 def start(
-    place: CurrentContext, consent: Consent, only_changes: Annotated[bool, Query(alias="changes")] = False
+    place: CurrentContext,
+    consent: Consent,
+    only_changes: Annotated[bool, Query(alias="changes")] = False,
+    restart: Annotated[bool, Query()] = False,
 ) -> Response:
     """Start a copy: 201. While one is under way, or if the consent was for one copy that was sent, it is that: 200."""
     place.limits.attempt(limits.REQUEST, consent["id"])
@@ -76,7 +79,13 @@ def start(
     changed_at = intake.contact_changed_at(settings, PlatformSources(settings), request)
     with place.writing() as connection:
         pull_id, is_new = copies.start(
-            connection, settings, consent, request, contact_changed_at=changed_at, only_changes=only_changes
+            connection,
+            settings,
+            consent,
+            request,
+            contact_changed_at=changed_at,
+            only_changes=only_changes,
+            is_restart=restart,
         )
         row = copies.get(connection, consent, pull_id)
         seen = copies.view(connection, row, consent, issuer(place))

@@ -70,6 +70,7 @@ def advance(engine: Engine, open_storage: Callable[[], Storage], erasure_id: str
 
 
 def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowMapping) -> bool:
+    # The row may be of the past: this clock may have been stopped, and another has ended the erasure meanwhile.
     with reading(engine) as connection:
         found = erasures.exports_of(connection, erasure)
     for row in found:
@@ -84,6 +85,8 @@ def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowM
             erasures.strip(connection, erasure, row["id"])
     with reading(engine) as connection:
         own, ref = deployment.identity(connection), erasures.ref_of(connection, erasure)
+    if not ref:
+        return False  # another clock has ended it
     seals.destroy(open_storage(), own, ref)
     with writing(engine) as connection:
         return erasures.finish(connection, erasure["id"])

@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy import Engine, and_, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, func, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import DatabaseUnavailable
 from portability.feeds import feeds, intake
+from portability.requests import exports
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import ExportState
 from portability.settings import Settings
@@ -22,7 +23,7 @@ from portability.transfers import sending
 
 log = structlog.get_logger()
 FEED, EXPORT, CONSENT, TRANSFER = models.feed, models.export, models.authorisation, models.transfer
-PULL = models.pull
+PULL, ARCHIVE = models.pull, models.feed_archive
 ACTOR = "clock"
 PAGE = 100
 LATER_SECONDS = 3_600
@@ -54,9 +55,15 @@ def end_over(engine: Engine) -> int:
     with reading(engine) as connection:
         chosen = connection.scalars(select(FEED.c.id).where(FEED.c.ended_at.is_(None), over).limit(PAGE)).all()
     for feed_id in chosen:
-        with writing(engine) as connection:
-            feeds.end(connection, feed_id, actor=ACTOR)
-        ended += 1
+        try:
+            with writing(engine) as connection:
+                feeds.end(connection, feed_id, actor=ACTOR)
+            ended += 1
+        except DatabaseUnavailable:
+            raise
+        except PortabilityError as error:
+            # Another clock or a person has ended it, or its archive has just become ready: the others do not wait.
+            log.info("feed.not_ended", feed=feed_id, code=error.code)
     return ended
 
 
@@ -86,25 +93,45 @@ def _postpone(engine: Engine, feed_id: str) -> None:
 
 
 def send_ready(engine: Engine, settings: Settings) -> int:
-    """Send each ready archive of a feed that serves a consent, once; returns how many. Raises DatabaseUnavailable.
+    """Send the first unsent archive of each feed that serves a consent; returns how many. Raises DatabaseUnavailable.
 
-    An archive that a provider pulls is sent as its copy (worker/clock/pulls.py).
+    Each is sent once and in its order, and those after it wait: a recipient can import none without those before it. An
+    archive that a provider pulls is sent as its copy (worker/clock/pulls.py).
     """
-    sent = select(TRANSFER.c.id).where(TRANSFER.c.export_id == EXPORT.c.id).exists()
-    of_feed = (EXPORT.c.id == FEED.c.export_id, CONSENT.c.id == FEED.c.authorisation_id, FEED.c.ended_at.is_(None))
-    pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
-    waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed")).where(*of_feed)
+    number = func.row_number().over(partition_by=FEED.c.id, order_by=ARCHIVE.c.number).label("number")
+    unsent = _unsent().add_columns(EXPORT.c.ended_at, number).subquery()
     # The newest first: those that cannot be sent keep no other from its turn.
-    waiting = waiting.where(EXPORT.c.state == ExportState.READY, ~sent, ~pulled).order_by(EXPORT.c.ended_at.desc())
+    waiting = select(unsent).where(unsent.c.number == 1).order_by(unsent.c.ended_at.desc())
     with reading(engine) as connection:
         rows = connection.execute(waiting.limit(PAGE)).all()
     done = 0
     for row in rows:
         try:
             with writing(engine) as connection:
-                actor = Actor(ActorRole.OPERATOR, ACTOR)
-                sending.start(connection, settings, row.id, row.recipient_id, actor=actor)
-            done += 1
+                done += _send(connection, settings, row.id)
         except PortabilityError as error:
             log.warning("feed.unsent", feed=row.feed, export=row.id, code=error.code)
     return done
+
+
+def _unsent() -> Select[tuple[str, str, str]]:
+    """Return the query for ready archives of feeds that serve a consent, which were not sent.
+
+    Not the last alone: the next may be ready before it is sent.
+    """
+    sent = select(TRANSFER.c.id).where(TRANSFER.c.export_id == EXPORT.c.id).exists()
+    of_feed = (EXPORT.c.id == ARCHIVE.c.export_id, ARCHIVE.c.feed_id == FEED.c.id, FEED.c.ended_at.is_(None))
+    pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
+    waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed"))
+    waiting = waiting.where(CONSENT.c.id == FEED.c.authorisation_id, *of_feed)
+    return waiting.where(EXPORT.c.state == ExportState.READY, ~sent, ~pulled)
+
+
+def _send(connection: Connection, settings: Settings, export_id: str) -> bool:
+    """Start the transfer of an archive; returns False if another clock has sent it since it was found."""
+    exports.lock(connection, export_id)
+    row = connection.execute(_unsent().where(EXPORT.c.id == export_id)).one_or_none()
+    if row:
+        actor = Actor(ActorRole.OPERATOR, ACTOR)
+        sending.start(connection, settings, export_id, row.recipient_id, actor=actor)
+    return bool(row)

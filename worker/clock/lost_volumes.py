@@ -52,15 +52,20 @@ def find(engine: Engine, storage: Storage, at: datetime, *, force: bool = False)
     return lost
 
 
-def fail(engine: Engine, export_id: str, numbers: Sequence[int], *, actor: str) -> None:
-    """End an export whose volumes are gone; its workers stop at the next fenced write."""
+def fail(engine: Engine, export_id: str, numbers: Sequence[int], at: datetime, *, actor: str) -> None:
+    """End an export whose volumes are gone; its workers stop at the next fenced write.
+
+    `at` is the time of `find`: volumes with these numbers that were stored later have objects of their own.
+    """
     others = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
     named = f"volume{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:NAMED]))}{others}"
     error = ObjectMissing(f"export {export_id}: storage has lost {named}")
     detail: audit.Detail = {"code": error.code, "volume": numbers[0], "volumes": len(numbers)}
     with writing(engine) as connection:
         export = exports.lock(connection, export_id)
-        still = select(EXPORT.c.id).where(EXPORT.c.id == export_id, EXPORT.c.state.in_(MAY_FAIL), _has_stored(numbers))
+        still = select(EXPORT.c.id).where(
+            EXPORT.c.id == export_id, EXPORT.c.state.in_(MAY_FAIL), _has_stored(numbers, at)
+        )
         if connection.scalar(still) is None:
             return
         transition(connection, export, ExportState.FAILED, actor=actor, error=error, detail=detail)
@@ -103,7 +108,8 @@ def _is_gone(storage: Storage, key: str) -> bool:
     return False
 
 
-def _has_stored(numbers: Sequence[int]) -> ColumnElement[bool]:
-    """Return the condition that the volume is the one that was looked for, and was not written again meanwhile."""
-    matching = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.state == VolumeState.STORED, VOLUME.c.number.in_(numbers))
+def _has_stored(numbers: Sequence[int], at: datetime) -> ColumnElement[bool]:
+    """Return the condition that a volume is one that was looked for, and was not written again since `at`."""
+    stored = (VOLUME.c.state == VolumeState.STORED, VOLUME.c.stored_at < at)
+    matching = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.number.in_(numbers), *stored)
     return select(VOLUME.c.id).where(*matching).exists()

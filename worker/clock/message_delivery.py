@@ -1,6 +1,6 @@
 """Deliver: queued notifications become mails or SMS, each sent at least once (docs/mail.md). Several clocks may run.
 
-claim (a lease) -> look up the address -> write the letter -> hand it over -> commit `sent`
+claim (a lease) -> look up the address -> write the letter -> renew the lease -> hand it over -> commit `sent`
 
 A kill between the server's reply and the commit sends it again, with the same identifier.
 """
@@ -157,12 +157,22 @@ def _advance(desk: Desk, hand_over: HandOver, row: RowMapping) -> None:
         if isinstance(written, Unmailed):
             _settle(desk.engine, row, written.state, written.reason)
             return
+        if not _renewed(desk, row):
+            return  # another clock has taken it while the address was looked up
         hand_over(row, written)
     except (MailRefused, SmsRefused) as error:
         _settle(desk.engine, row, MessageState.FAILED, error.code)
         return
     _settle(desk.engine, row, MessageState.SENT, written.remark, language=written.language)
     log.info("deliver.sent", notification=row["id"], kind=row["kind"], export=row["export_id"])
+
+
+def _renewed(desk: Desk, row: RowMapping) -> bool:
+    """Extend the lease over the steps of the server; returns False if it is lost."""
+    ours = update(TABLE).where(leases.is_same(TABLE, row), TABLE.c.state == MessageState.QUEUED)
+    with writing(desk.engine) as connection:
+        lease = ours.values(lease_until=now(desk.settings.smtp_seconds * STEPS))
+        return bool(connection.execute(lease).rowcount)
 
 
 def _text(gateway: SmsGateway, row: RowMapping, written: Envelope) -> None:
@@ -193,7 +203,7 @@ def _settle(
     if row["kind"] in ABOUT_RECEIVED:
         detail["received"] = row["occasion"]
     with writing(engine) as connection:
-        matching = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.state == MessageState.QUEUED)
+        matching = update(TABLE).where(outgoing.unsettled(TABLE, row, is_done=state is MessageState.SENT))
         if not connection.execute(matching.values(**ended)).rowcount:
             return
         audit.record(connection, f"notification.{state}", actor=ACTOR, export_id=row["export_id"], detail=detail)

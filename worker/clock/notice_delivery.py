@@ -71,7 +71,7 @@ def _settle(
     actor = f"recipient:{row['recipient_id']}" if is_acknowledged else ACTOR
     detail = recipient_notices.detail(row) if is_acknowledged else {**recipient_notices.detail(row), "reason": reason}
     with writing(engine) as connection:
-        matching = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.state == NoticeState.QUEUED)
+        matching = update(TABLE).where(outgoing.unsettled(TABLE, row, is_done=is_acknowledged))
         if not connection.execute(matching.values(**ended)).rowcount:
             return
         audit.record(connection, f"notice.{state}", actor=actor, export_id=row["export_id"], detail=detail)

@@ -19,9 +19,8 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Engine, RowMapping, Select, and_, or_, select
 
 from portability.api.errors import StorageRefused
+from portability.api.storage_probes import PROBE, PROBES
 from portability.api.storages import (
-    PROBE,
-    PROBES,
     LitteredStorage,
     OpenUpload,
     Storage,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine, RowMapping, Select, Table, and_, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, and_, update
 
 from portability.api.errors import PortabilityError
 from portability.database import leases
@@ -55,9 +55,18 @@ def take(engine: Engine, table: Table, what: Select[Any]) -> RowMapping | None:
     return leases.take(engine, table, due, LEASE_SECONDS, what.add_columns(age))
 
 
+def unsettled(table: Table, row: RowMapping, *, is_done: bool) -> ColumnElement[bool]:
+    """Return the condition that a result settles a row.
+
+    What was done counts also after the lease. A failure counts while no other clock has taken the row: it may succeed.
+    """
+    is_ours = table.c.id == row["id"] if is_done else leases.is_same(table, row)
+    return and_(is_ours, table.c.state == QUEUED)
+
+
 def postpone(engine: Engine, settings: Settings, table: Table, row: RowMapping, code: str) -> None:
     """Retry a row later, unless another clock has taken it meanwhile."""
-    matching = (table.c.id == row["id"], table.c.attempts == row["attempts"], table.c.state == QUEUED)
+    matching = (leases.is_same(table, row), table.c.state == QUEUED)
     wait_seconds = leases.backoff_seconds(settings.backoff_seconds, row["attempts"], BACKOFF_MAX_SECONDS)
     later = {"lease_until": None, "not_before": now(wait_seconds), "reason": code}
     with writing(engine) as connection:

@@ -85,7 +85,7 @@ def sweep(engine: Engine, storage: Storage, *, actor: str, dry_run: bool = False
     if not dry_run:
         deployment.take_over(engine, storage)
         for export_id, numbers in gone.items():
-            lost_volumes.fail(engine, export_id, numbers, actor=actor)
+            lost_volumes.fail(engine, export_id, numbers, began_at, actor=actor)
     counts: Counter[OrphanKind] = Counter()
     sizes: Counter[OrphanKind] = Counter()
     kept: Counter[OrphanKind] = Counter()

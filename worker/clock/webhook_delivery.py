@@ -80,7 +80,7 @@ def _settle(engine: Engine, row: RowMapping, state: str, reason: str | None) -> 
     ended = {"state": state, "reason": reason, "lease_until": None, "sealed": None, "sent_at": sent_at}
     detail: audit.Detail = {"webhook": row["id"], "transfer": row["transfer_id"], "reason": reason}
     with writing(engine) as connection:
-        matching = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.state == "queued")
+        matching = update(TABLE).where(outgoing.unsettled(TABLE, row, is_done=state == "sent"))
         if not connection.execute(matching.values(**ended)).rowcount:
             return
         audit.record(connection, f"webhook.{state}", actor=ACTOR, export_id=row["export_id"], detail=detail)

@@ -12,6 +12,7 @@ from portability.api import Exporter
 from portability.api.times import rfc3339
 from portability.coverage import checks, state
 from portability.coverage.state import CoverageState
+from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.requests.states import DatasetState
 from portability.sources import declared_names
@@ -35,10 +36,11 @@ def check_source(engine: Engine, exporters: Mapping[str, Exporter], name: str, p
 
     Raises: DatabaseUnavailable.
     """
+    began_at = deployment.clock(engine)
     answer = patience.once(name, partial(checks.check, name, exporters))
     with writing(engine) as connection:
         if answer.error is None:
-            state.record(connection, name, answer.get())
+            state.record(connection, name, answer.get(), began_at)
         else:
             state.record_fault(connection, name, source_fault(name, answer.error).code)
     if answer.error is not None:

@@ -18,7 +18,8 @@ from botocore.loaders import Loader, create_loader
 from botocore.session import Session as Core
 
 from portability.api.errors import ObjectChanged, ObjectMissing, StorageRefused
-from portability.api.storages import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix, probe
+from portability.api.storage_probes import probe
+from portability.api.storages import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix
 from portability.storage.retry import Retry
 from portability.storage.s3 import credentials, guards, lifecycle, versions
 from portability.storage.s3.errors import s3_errors

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from checked import CheckedExporter, sources_file, undecided_column, undecided_t
 from factories import CutExporter, MadeUpExporter, World, dataset, described, large_things, things, world
 from sqlalchemy import update
 
-from portability.api import CheckedDeclaration, Exporter
+from portability.api import CheckedDeclaration, Coverage, Exporter
 from portability.api.errors import SourceDamaged, SourceRefused
 from portability.coverage import state
 from portability.database import models
@@ -146,6 +147,34 @@ def test_damage_ends_the_time_of_earlier_checks(tmp_path: Path) -> None:
 
     exporter.fault = None
     assert made_export(made)["complete"] is True
+
+
+@dataclass
+class OvertakenExporter(CheckedExporter):
+    """While it is checked, another process makes a check, which begins later."""
+
+    overtaking: Callable[[], object] = field(default=lambda: None)
+
+    def check(self) -> Coverage:
+        seen = super().check()
+        self.overtaking()
+        return seen
+
+
+@pytest.mark.parametrize(
+    "later", [CheckedExporter([], found=[undecided_column("new")]), CheckedExporter([], fault=SourceDamaged("no"))]
+)
+def test_a_check_that_began_earlier_replaces_no_later_check(tmp_path: Path, later: CheckedExporter) -> None:
+    """A process may be stopped during its check: what it saw is not what the source has now."""
+    later.records = things(1)
+    made = checked_world(tmp_path, {"made": later})
+    patience = SourcePatience(0, seconds=10)
+
+    def check_again() -> None:
+        check_source(made.engine, {"made": later}, "made", patience)
+
+    check_source(made.engine, {"made": OvertakenExporter(things(1), overtaking=check_again)}, "made", patience)
+    assert made_export(made)["complete"] is False
 
 
 def test_a_check_that_could_list_a_part_only_is_no_gap_when_it_fails(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from stored_objects import store_object
 
 from portability.api.errors import ObjectChanged, ObjectMissing, StorageFull, StorageRefused, StorageUnavailable
+from portability.api.storage_probes import PROBES
 from portability.storage.local import LocalStorage
 
 
@@ -215,3 +216,14 @@ def test_no_descriptor_is_left_open(storage: LocalStorage) -> None:
             storage.stat("a/b/none")
         storage.delete("a/b/2")
     assert count() == before
+
+
+def test_a_check_removes_what_a_killed_check_has_left(storage: LocalStorage) -> None:
+    """A day later; a younger one may be of a check that runs, and another object is not a probe."""
+    names = {"old": "0" * 16, "young": "1" * 16, "foreign": "notes"}
+    for name in names.values():
+        store_object(storage, f"{PROBES}/{name}", b"x")
+    for name in (names["old"], names["foreign"]):
+        os.utime(storage.folder / PROBES / name, (0, 0))
+    storage.check()
+    assert sorted(found.key for found in storage.list()) == [f"{PROBES}/{names[name]}" for name in ("young", "foreign")]
