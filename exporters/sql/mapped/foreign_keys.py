@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from exporters.sql.catalogue import Catalogue
 from exporters.sql.mapped.forms import SqlSourceForm
 from exporters.sql.proposal.names import words
-from exporters.sql.proposal.paths import meant, names_of_rows
+from exporters.sql.proposal.row_names import meant, names_of_rows
 from portability.api import CoverageFinding, CoverageKind
 
 Place = tuple[str, str]

@@ -86,6 +86,8 @@ def may_be_person(name: str, own: Collection[str]) -> bool:
     `own` are the names of columns that name rows of the subject's table.
     """
     joined, last = "".join(words(name)), next((one for one in reversed(words(name)) if one != "id"), "")
+    if "is" in words(name):
+        return False  # such as `customer_is_guest`
     return any(one in joined for one in own) or last == "by" or joined.removesuffix("id").endswith(_ROLES)
 
 
