@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
@@ -55,6 +56,7 @@ _SMALL = (SmallInteger, TINYINT, MEDIUMINT)
 _PLAIN_FIRST, _PLAIN_LAST = frozenset(_LISTS["other"]["first"]), frozenset(_LISTS["other"]["last"])
 
 
+@lru_cache(maxsize=1 << 16)
 def words(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case: `LastLoginIp2` and `last_login_ip2` give the same."""
     return tuple(word.lower() for word in _WORD.findall(name))

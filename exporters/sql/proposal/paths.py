@@ -75,6 +75,10 @@ class PathStep:
         """
         return bool(self.doubt or (self.by_name and self.through))
 
+    def leads_to(self, table: str, key: str) -> bool:
+        """Return whether it is the last step to a row of a table."""
+        return (self.table, self.key) == (table, key)
+
     @property
     def is_of_actor(self) -> bool:
         """Return whether the column seems to name who worked on the row."""
@@ -116,30 +120,24 @@ def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Pa
     named = names_of_rows(catalogue)
     references = {name: tuple(_references(catalogue, table, tenant, named)) for name, table in catalogue.tables.items()}
     leaving: dict[str, list[PathStep]] = defaultdict(list)
-    for name, step in (
-        *_direct(references),
-        *_joined(catalogue, references, tenant),
-        *_by_parts(catalogue, tenant),
+    for name, step in (*_direct(references), *_joined(catalogue, references, tenant), *_by_parts(catalogue, tenant)):
+        leaving[name].append(step)
+    asked = (
         *_possible(catalogue, references, PathStep(key, subject, key), named),
         *_alike(catalogue, references, tenant),
-    ):
-        leaving[name].append(step)
+    )
+    for name, step in asked:
+        if not names_rows_of_several(catalogue.tables[name], step.column):
+            leaving[name].append(step)
     costs = _costs(leaving, subject)
     reached = {subject: TablePaths(0)}
     for name, cost in sorted(costs.items(), key=lambda pair: pair[1]):
         if name != subject:
             ordered = sorted(leaving[name], key=lambda one: (one.is_of_actor, one.column, one.table, one.through))
             shortest = [step for step in ordered if costs.get(step.table, cost) + step.cost == cost]
+            further = [step for step in ordered if step.table in costs and step not in shortest]
             columns = {step.column for step in shortest}
-            longer = [
-                one
-                for one in ordered
-                if one not in shortest
-                and (
-                    (one.table, one.key) == (subject, key)
-                    or (one.doubt and one.column in columns and one.table in costs)
-                )
-            ]
+            longer = [one for one in further if one.leads_to(subject, key) or (one.doubt and one.column in columns)]
             reached[name] = TablePaths(cost, tuple(shortest), tuple(longer))
     return Paths(subject, key, tenant, reached)
 
@@ -152,7 +150,7 @@ def _possible(
 ) -> Iterator[tuple[str, PathStep]]:
     """Yield the columns that may name the subject by a part of their names.
 
-    They are neither references nor the key, and name rows of one table.
+    They are neither references nor the key.
     """
     own = [name for name, tables in named.items() if end.table in tables]
     kind = type_in_maps(catalogue.tables[end.table].columns[end.key].type)
@@ -187,7 +185,7 @@ def _unknown(table: CatalogueTable, references: Sequence[tuple[Reference, bool]]
     """Yield the columns of which neither a key nor a whole name says what they name."""
     known = {reference.columns[0] for reference, _by_name in references} | {*(table.key if len(table.key) == 1 else ())}
     for column in table.columns.values():
-        if column.name not in known and not names_rows_of_several(table, column.name):
+        if column.name not in known:
             yield column
 
 
