@@ -18,6 +18,7 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, IntegerTruth, LooseText, Shape, Single
+from exporters.sql.identifiers import plain_type
 from exporters.sql.stored_names import described_tables, stored_names
 from exporters.sql.values import field_type
 from portability.api import FieldType
@@ -181,7 +182,8 @@ def _number(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 def type_in_maps(kind: TypeEngine[Any]) -> FieldType:
     """Return the type that a field has by default for a column with this type of the catalogue."""
-    return FieldType.OBJECT if isinstance(kind, types.ARRAY) else field_type(comparable(kind))
+    plain = plain_type(kind)
+    return FieldType.OBJECT if isinstance(plain, types.ARRAY) else field_type(comparable(plain))
 
 
 def table_name(schema: str | None, name: str, meant: Mapping[str, str]) -> str:
