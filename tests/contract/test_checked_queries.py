@@ -17,7 +17,7 @@ USER = sample_subject(SubjectKind.USER, "usr_1")
 
 
 @pytest.fixture
-def open_section() -> Iterator[Callable[[str, str], MappedExporter]]:
+def exporter_of() -> Iterator[Callable[[str, str], MappedExporter]]:
     with mapped_sources() as sources:
         yield sources
 
@@ -33,7 +33,7 @@ def open_section() -> Iterator[Callable[[str, str], MappedExporter]]:
     ],
 )
 def test_a_missing_right_to_what_rows_are_compared_with_is_found(
-    pg_server: servers.Postgres, open_section: Callable[[str, str], MappedExporter], more: str
+    pg_server: servers.Postgres, exporter_of: Callable[[str, str], MappedExporter], more: str
 ) -> None:
     """Times and marks are compared in the database: without a right to them every export of the dataset is refused."""
     name = pg_server.create_database()
@@ -44,7 +44,7 @@ def test_a_missing_right_to_what_rows_are_compared_with_is_found(
         connection.execute(f"create role {name} login; grant select (id, who, made) on orders to {name}")
     url = pg_server.url(name).replace("postgres@", f"{name}@")
 
-    found = open_section(url, ROWS.replace("[[dataset]]", f"[[dataset]]\n{more}")).check().findings
+    found = exporter_of(url, ROWS.replace("[[dataset]]", f"[[dataset]]\n{more}")).check().findings
     refused = [(one.table, one.detail) for one in found if one.kind is CoverageKind.QUERY_REFUSED]
     assert refused == [("orders", "orders: the database refuses the query (InsufficientPrivilege 42501)")]
 
@@ -60,7 +60,7 @@ SHAPES = [
 def test_a_place_is_a_text(
     request: pytest.FixtureRequest,
     tmp_path: Path,
-    open_section: Callable[[str, str], MappedExporter],
+    exporter_of: Callable[[str, str], MappedExporter],
     kind: str,
     stored: str,
     expected: str | None,
@@ -72,7 +72,7 @@ def test_a_place_is_a_text(
         f"create table orders (id int primary key, who varchar(9), place {kind})",
         f"insert into orders values (1, 'usr_1', {stored})",  # noqa: S608  # values of this test alone
     )
-    exporter = open_section(reader, ROWS + 'fields.place = { text = "Place." }\n')
+    exporter = exporter_of(reader, ROWS + 'fields.place = { text = "Place." }\n')
 
     assert not [one for one in exporter.check().findings if one.kind is CoverageKind.QUERY_REFUSED]
     records = [one for batch in exporter.export(USER, exporter.datasets[0], Selection()) for one in batch.records]

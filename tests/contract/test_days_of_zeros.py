@@ -20,11 +20,11 @@ STORED = ["0000-00-00", "2024-01-02", "0000-00-00", "2024-02-00", "0000-00-00"]
 
 
 @pytest.fixture
-def reader(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def zeros_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Times as WordPress has them: without NULL. Pages have two rows."""
     monkeypatch.setattr(pages, "FIRST_ROWS", (2,))
     monkeypatch.setattr(pages, "BATCH_ROWS", 2)
-    owner, reader = owner_and_reader(request, "mysql", tmp_path)
+    owner, zeros_url = owner_and_reader(request, "mysql", tmp_path)
     rows = ", ".join(f"({place}, 'usr_1', '{day}', '{day}', '{day}')" for place, day in enumerate(STORED))
     execute_all(
         owner,
@@ -33,11 +33,11 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         " late datetime)",
         f"insert into orders values {rows}",  # noqa: S608  # values of this test alone
     )
-    return reader
+    return zeros_url
 
 
 @pytest.fixture
-def open_section() -> Iterator[Callable[[str, str], MappedExporter]]:
+def exporter_of() -> Iterator[Callable[[str, str], MappedExporter]]:
     with mapped_sources() as sources:
         yield sources
 
@@ -55,50 +55,52 @@ def values_and_gaps(
 @pytest.mark.parametrize(("name", "kind", "day"), [("made", "datetime", "T00:00:00.000000Z"), ("day", "date", "")])
 @pytest.mark.parametrize("order", ["", "order"])
 def test_a_day_of_zeros_is_null(
-    open_section: Callable[[str, str], MappedExporter], reader: str, name: str, kind: str, day: str, order: str
+    exporter_of: Callable[[str, str], MappedExporter], zeros_url: str, name: str, kind: str, day: str, order: str
 ) -> None:
     """A gap that no one can close would make every archive partial; a day that does not exist is a gap."""
     more = f'order = ["{name}", "id"]\n' if order else ""
     text = (
         ROWS.replace("[[dataset]]\n", f"[[dataset]]\n{more}") + f'fields.{name} = {{ type = "{kind}", text = "T." }}\n'
     )
-    values, gaps = values_and_gaps(open_section(reader, text), name)
+    values, gaps = values_and_gaps(exporter_of(zeros_url, text), name)
 
     assert values == {0: None, 1: f"2024-01-02{day}", 2: None, 3: None, 4: None}
     assert gaps == [(3,)]
 
 
-def test_a_field_of_texts_has_the_zeros(open_section: Callable[[str, str], MappedExporter], reader: str) -> None:
+def test_a_field_of_texts_has_the_zeros(exporter_of: Callable[[str, str], MappedExporter], zeros_url: str) -> None:
     """It has what is stored."""
     values, gaps = values_and_gaps(
-        open_section(reader, ROWS + 'fields.day = { type = "string", text = "T." }\n'), "day"
+        exporter_of(zeros_url, ROWS + 'fields.day = { type = "string", text = "T." }\n'), "day"
     )
 
     assert (list(values.values()), gaps) == (STORED, [])
 
 
-def test_a_key_of_zeros_is_lost(open_section: Callable[[str, str], MappedExporter], reader: str) -> None:
+def test_a_key_of_zeros_is_lost(exporter_of: Callable[[str, str], MappedExporter], zeros_url: str) -> None:
     """The record is not known by it, so the archive says so."""
     text = ROWS.replace("[[dataset]]\n", '[[dataset]]\nkey = ["id", "day"]\n')
-    _, gaps = values_and_gaps(open_section(reader, text + 'fields.day = { type = "date", text = "T." }\n'), "day")
+    _, gaps = values_and_gaps(exporter_of(zeros_url, text + 'fields.day = { type = "date", text = "T." }\n'), "day")
 
     assert len(gaps) == STORED.count("0000-00-00") + 1
 
 
 @pytest.mark.parametrize("created", ["made", "late"])
 def test_a_row_without_a_time_of_creation_is_in_each_period(
-    open_section: Callable[[str, str], MappedExporter], reader: str, created: str
+    exporter_of: Callable[[str, str], MappedExporter], zeros_url: str, created: str
 ) -> None:
     """Nothing says that it is older, whether the column may have NULL or not."""
     text = ROWS.replace("[[dataset]]\n", f'[[dataset]]\ncreated = "{created}"\n')
-    values, _ = values_and_gaps(open_section(reader, text), "id", Selection(since=datetime(2024, 3, 1, tzinfo=UTC)))
+    values, _ = values_and_gaps(exporter_of(zeros_url, text), "id", Selection(since=datetime(2024, 3, 1, tzinfo=UTC)))
 
     assert sorted(map(str, values)) == ["0", "2", "4"]
 
 
-def test_what_has_not_ended_has_a_day_of_zeros(open_section: Callable[[str, str], MappedExporter], reader: str) -> None:
+def test_what_has_not_ended_has_a_day_of_zeros(
+    exporter_of: Callable[[str, str], MappedExporter], zeros_url: str
+) -> None:
     """A way that leads on while a time is not set does so for NULL and for zeros."""
     text = ROWS.replace('["user_id"] }', '["user_id"], only_if_null = "late" }')
-    values, _ = values_and_gaps(open_section(reader, text), "id")
+    values, _ = values_and_gaps(exporter_of(zeros_url, text), "id")
 
     assert sorted(map(str, values)) == ["0", "2", "4"]

@@ -56,15 +56,15 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def open_section() -> Iterator[Callable[[str, str], MappedExporter]]:
+def exporter_of() -> Iterator[Callable[[str, str], MappedExporter]]:
     with mapped_sources() as sources:
         yield sources
 
 
-def test_a_domain_is_its_type(open_section: Callable[[str, str], MappedExporter], reader: str) -> None:
+def test_a_domain_is_its_type(exporter_of: Callable[[str, str], MappedExporter], reader: str) -> None:
     """Fields, the time of creation, marks, and references to another type of the same numbers."""
     text = ROWS.replace("[[dataset]]\n", '[[dataset]]\ncreated = "created_at"\ndeleted = "gone"\n') + FIELDS + LINES
-    exporter = open_section(reader, text)
+    exporter = exporter_of(reader, text)
     orders, lines = exporter.datasets
     (batch,) = exporter.export(USER, orders, Selection())
     late = exporter.export(USER, orders, Selection(since=datetime(2025, 1, 1, tzinfo=UTC)))
@@ -80,11 +80,11 @@ def test_a_domain_is_its_type(open_section: Callable[[str, str], MappedExporter]
 
 
 def test_a_field_without_a_type_is_the_text_of_a_domain(
-    open_section: Callable[[str, str], MappedExporter], reader: str
+    exporter_of: Callable[[str, str], MappedExporter], reader: str
 ) -> None:
     """Maps of before have it."""
     text = ROWS.replace('type = "integer", ', "") + 'fields.amount = { type = "string", text = "T." }\n'
-    exporter = open_section(reader, text + 'fields.more = { text = "T." }\n')
+    exporter = exporter_of(reader, text + 'fields.more = { text = "T." }\n')
     (batch,) = exporter.export(USER, exporter.datasets[0], Selection())
 
     assert [(one["id"], one["amount"], one["more"]) for one in batch.records] == [

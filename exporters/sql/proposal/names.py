@@ -51,6 +51,8 @@ _ACTS = frozenset(_LISTS["time"]["acts"])
 _TIMES = frozenset(_LISTS["time"]["names"]) | {
     name for act in _ACTS for name in (f"{act}at", f"{act}time", f"time{act}", f"{act}date", f"date{act}", f"last{act}")
 }
+FURTHER_KINDS = {"object": ("type", "contenttypeid"), "res": ("resmodel", "model")}
+"""What else may say of which table a row is, by the name of the number without `id`: in Django and Odoo."""
 _SMALL = (SmallInteger, TINYINT, MEDIUMINT)
 """Types of integers that are too short for a time."""
 _PLAIN_FIRST, _PLAIN_LAST = frozenset(_LISTS["other"]["first"]), frozenset(_LISTS["other"]["last"])
@@ -70,7 +72,7 @@ def type_beside(column: str, columns: Iterable[str]) -> str | None:
     by_words = {"".join(words(name)): name for name in columns}
     named = "".join(words(column))
     stem = named.removesuffix("id")
-    kinds = [f"{stem}type", *(("type", "contenttypeid") if stem == "object" else ())]
+    kinds = [f"{stem}type", *FURTHER_KINDS.get(stem, ())]
     return next((by_words[kind] for kind in kinds if kind in by_words), None) if stem not in {"", named} else None
 
 

@@ -164,13 +164,15 @@ def _alike(
     catalogue: Catalogue, references: Mapping[str, Sequence[tuple[Reference, bool]]], tenant: str | None
 ) -> Iterator[tuple[str, PathStep]]:
     """Yield the columns that may name rows of another table, because they are called like it, or like its key."""
-    keys, tables = alike_names(catalogue)
+    names = alike_names(catalogue)
     for name, table in catalogue.tables.items():
         for column in _unknown(table, references[name]):
-            called = "".join(words(column.name))
-            for found, what in ((keys.get(called, ()), "the key of this table"), (tables.get(called, ()), "it")):
-                others = [catalogue.tables[one] for one in found if one != name]
-                if len(others) == 1 and column.name != tenant and _may_name(column, others[0], is_key=what != "it"):
+            called, seen = "".join(words(column.name)), set[str]()
+            for what, by_names in names.items() if column.name != tenant else ():
+                others = [catalogue.tables[one] for one in by_names.get(called, ()) if one != name]
+                is_new = len(others) == 1 and others[0].name not in seen
+                if is_new and _may_name(column, others[0], is_key=what.startswith("the key")):
+                    seen.add(others[0].name)
                     doubt = f"it may name a row of {others[0].name}: it is called like {what}"
                     yield name, PathStep(column.name, others[0].name, others[0].key[0], doubt=doubt)
 

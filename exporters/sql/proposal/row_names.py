@@ -36,16 +36,25 @@ def _called(catalogue: Catalogue, *, with_key: bool) -> Mapping[str, Sequence[st
     return {**short, **whole}
 
 
-def alike_names(catalogue: Catalogue) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
-    """Return the tables by the names of their keys, and by their own names.
+def alike_names(catalogue: Catalogue) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Return the tables by what a column may be called like, and by names, for names that say less than a whole one.
 
-    `permission_id` is the key of one table, whatever its name is; `course` names a row of `course`, as in Moodle.
+    `permission_id` is the key of one table, whatever its name is; `course` names a row of `course`, as in Moodle, and
+    `discussion` one of `forum_discussions`.
     """
     keys = defaultdict[str, list[str]](list)
     for name, table in catalogue.tables.items():
         if len(table.key) == 1 and len(words(table.key[0])) > 1:
             keys["".join(words(table.key[0]))].append(name)
-    return keys, _called(catalogue, with_key=False)
+    ends = defaultdict[str, list[str]](list)
+    for name, table in catalogue.tables.items():
+        parts = words(name.rpartition(".")[2]) if len(table.key) == 1 else ()
+        end = words(table.key[0])[-1:] if parts else ()
+        for begin in range(1, len(parts)):
+            for one in {parts[begin:], _singular(parts[begin:])}:
+                ends["".join(one)].append(name)
+                ends["".join((*one, *end))].append(name)
+    return {"the key of this table": keys, "it": _called(catalogue, with_key=False), "the end of its name": ends}
 
 
 def _prefix(names: Iterable[Sequence[str]]) -> tuple[str, ...]:

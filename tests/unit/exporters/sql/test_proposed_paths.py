@@ -122,6 +122,26 @@ def test_the_name_of_a_table_or_of_its_key_is_a_question() -> None:
     assert found["vals"].steps[0].doubt == "it may name a row of woo_items: it is called like the key of this table"
 
 
+def test_the_end_of_the_name_of_a_table_is_a_question() -> None:
+    """Moodle names a row of `forum_discussions` by `discussion`; where several tables end so, nothing says which."""
+    discussions = made_table("forum_discussions", {"user_id": "users"})
+    steps, grades = made_table("attempt_steps", {"user_id": "users"}), made_table("quiz_grades", {"user_id": "users"})
+    posts = _numbers(made_table("posts", columns=["discussion"]))
+    values = _numbers(made_table("vals", columns=["step_id"]))
+    marks, other = _numbers(made_table("marks", columns=["grade"])), made_table("work_grades", {"user_id": "users"})
+    tables = (USERS, discussions, steps, grades, posts, values, marks, other)
+    found = paths.find(made_catalogue(*tables), "users", "id", None).reached
+
+    assert [one.table for name in ("posts", "vals") for one in found[name].steps] == [
+        "forum_discussions",
+        "attempt_steps",
+    ]
+    assert (
+        found["posts"].steps[0].doubt == "it may name a row of forum_discussions: it is called like the end of its name"
+    )
+    assert "marks" not in found
+
+
 def test_a_column_may_name_rows_of_two_tables() -> None:
     """`customer_id` of a shop is a person, or a row of the table with this key: both are questions."""
     lookup = made_table("customers_found", {"user_id": "users"}, key=["customer_id"])
