@@ -170,7 +170,8 @@ def _rows(proposal: Proposal, name: str) -> Sequence[str]:
     chosen = reach.chosen
     others = [step for step in (*reach.steps, *reach.longer) if step is not chosen]
     led = [_way(proposal, name, step) for step in (chosen,) if step]
-    return led + [f"# {_way(proposal, name, step)}" for step in others]
+    mixed = [f"{one}: what leads to the subject by it is missing" for one in _mixed(proposal.catalogue.tables[name])]
+    return led + [f"# {one}" for one in (*(_way(proposal, name, step) for step in others), *mixed)]
 
 
 def _identities(proposal: Proposal, name: str) -> str:

@@ -25,7 +25,7 @@ TENANT_TABLES, TENANT_SHARE = 2, 0.1
 _ACTORS = frozenset(
     {
         *("created", "updated", "modified", "changed", "deleted", "approved", "assigned", "closed", "archived"),
-        *("uploaded", "by"),
+        *("uploaded", "by", "create", "write", "modifier"),
     }
 )
 """Words of a column that names who worked on a row, and not whom it is about."""

@@ -195,6 +195,16 @@ def test_all_that_may_name_a_person_stands_beside_an_unclear_path() -> None:
     assert '#     { column = "author", identities = ["user_id"] },  # it may name the subject by a part of its' in text
 
 
+def test_a_number_of_several_tables_stands_beside_the_way() -> None:
+    """Odoo has the messages about a person by it, and those of a person by their author."""
+    messages = made_table("messages", {"user_id": "users"}, ["res_id", "res_model"])
+    text = drafted(made_catalogue(USERS, messages))
+
+    named = "res_id names rows of several tables, as res_model says: what leads to the subject by it is missing"
+    assert f'    {{ column = "user_id", identities = ["user_id"] }},\n    # {named}\n]' in text
+    assert len(parsed(text).dataset) == 2
+
+
 def test_rows_that_people_share_are_a_comment() -> None:
     """A table that joins by names alone leads to what many people have, and to all that belongs to it."""
     users = replace(USERS, columns={**USERS.columns, "id": CatalogueColumn("id", BigInteger(), False)})

@@ -220,15 +220,16 @@ def test_a_person_decides_between_equal_paths() -> None:
     assert found.reached["messages"].chosen is None
 
 
-def test_who_worked_on_a_row_is_not_whom_it_is_about() -> None:
+@pytest.mark.parametrize("actor", ["created_by_id", "create_uid", "write_uid", "modifier_id"])
+def test_who_worked_on_a_row_is_not_whom_it_is_about(actor: str) -> None:
     """A column such as `created_by_id` is chosen only if there is no other."""
-    both = made_table("notes", {"created_by_id": "users", "user_id": "users"})
-    alone = made_table("logs", {"created_by_id": "users"})
+    both = made_table("notes", {actor: "users", "user_id": "users"})
+    alone = made_table("logs", {actor: "users"})
     found = paths.find(made_catalogue(USERS, both, alone), "users", "id", None)
 
     assert [one.column for one in (found.reached["notes"].chosen, found.reached["logs"].chosen) if one] == [
         "user_id",
-        "created_by_id",
+        actor,
     ]
 
 
