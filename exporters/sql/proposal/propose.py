@@ -83,7 +83,7 @@ def _read(connection: Connection, subject: str, schemas: tuple[str, ...]) -> tup
 
 
 def _similar(what: str, name: str, names: Collection[str]) -> str:
-    """Return a hint with names like this one; empty if there is none."""
+    """Return a hint with similar names, or an empty text."""
     folded = [one for one in names if one.casefold() == name.casefold()]
     near = folded or difflib.get_close_matches(name, names, SUGGESTED, 0.5)
     return f"similar {what}: {', '.join(near)}" if near else ""
