@@ -30,7 +30,7 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
-from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine, UserDefinedType
 
 from portability.api import Withheld, WithheldKind
 from portability.database.engine import UtcTime
@@ -121,6 +121,15 @@ class BitNumber(Integer):
     """Several bits on MariaDB, which by itself gives them as bytes."""
 
     cache_ok = True
+
+
+class Shape(UserDefinedType[str]):
+    """A point, line or area on MariaDB, which it converts to no other type."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: object) -> str:
+        return "GEOMETRY"
 
 
 class as_number(FunctionElement[Any]):  # noqa: N801  # named like an SQL function

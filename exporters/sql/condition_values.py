@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from math import inf
+from struct import pack, unpack
 from typing import Any, NoReturn, TypeAlias
 from uuid import UUID
 
@@ -23,22 +25,25 @@ from sqlalchemy import (
     literal,
     type_coerce,
 )
+from sqlalchemy.dialects.mysql import YEAR
 from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.types import NullType, TypeEngine
 
-from exporters.sql.columns import IntegerTruth, SourceTime
+from exporters.sql.columns import IntegerTruth, Single, SourceTime
 from exporters.sql.identifiers import plain_type
 from exporters.sql.moments import utc_text
 from exporters.sql.values import WITHOUT_CHARACTERS
 
 Scalar: TypeAlias = bool | int | float | str
 """A value of a condition, as a map writes it."""
+WRITTEN_AS_TEXTS = (Enum, String, Uuid, DateTime, Date, *WITHOUT_CHARACTERS)
+"""Types of columns whose values a map writes as texts."""
 WITH_ZONE = "a time with its time zone"
 
 
 def compared(column: ColumnElement[Any], values: Sequence[Scalar]) -> tuple[ColumnElement[Any], Sequence[Any]]:
     """Return a column and the values of a condition, as both can be compared. Raises as `condition_value`."""
-    if isinstance(column.type, IntegerTruth):
+    if isinstance(column.type, IntegerTruth | YEAR):
         column = type_coerce(column, Integer)
     kind = plain_type(column.type)
     found = [condition_value(column.type, value) for value in values]
@@ -62,6 +67,10 @@ def condition_value(column_type: TypeEngine[Any], value: Scalar) -> Any:  # noqa
         return _number(kind, value)
     if isinstance(kind, NullType):  # SQLite compares values of any type
         return value
+    if isinstance(kind, YEAR):
+        return _number(Integer(), value)
+    if not isinstance(kind, WRITTEN_AS_TEXTS):
+        _refuse("left out: conditions compare no values of this type")
     return _parsed(kind, value) if isinstance(value, str) else _refuse("a text")
 
 
@@ -80,7 +89,18 @@ def _number(kind: Integer | Numeric[Any] | Float[Any], value: Scalar) -> int | f
         number = Decimal(str(value))
     except InvalidOperation:
         raise ValueError("a number") from None
+    if isinstance(kind, Single) and _single(float(number)) != number:
+        raise ValueError("a number that single precision has, such as 0.5")
     return float(number) if isinstance(kind, Float) else number
+
+
+def _single(number: float) -> float:
+    """Return the number of single precision next to a double."""
+    try:
+        (found,) = unpack("f", pack("f", number))
+    except OverflowError:
+        return inf
+    return float(found)
 
 
 def _refuse(what: str) -> NoReturn:
@@ -99,10 +119,8 @@ def _parsed(kind: TypeEngine[Any], value: str) -> str | bytes | date:
     if isinstance(kind, DateTime):
         moment: datetime = _read(datetime.fromisoformat, value, WITH_ZONE)
         return moment if moment.tzinfo else _refuse(WITH_ZONE)
-    if isinstance(kind, Date):
-        day: date = _read(date.fromisoformat, value, "a date")
-        return day
-    _refuse("left out: conditions compare no values of this type")
+    day: date = _read(date.fromisoformat, value, "a date")
+    return day
 
 
 def _read(parse: Any, value: str, what: str) -> Any:  # noqa: ANN401  # whatever it makes

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, and_, not_, or_
 
-from exporters.sql.moments import moment_of, stated_times
+from exporters.sql.moments import is_day_of_zeros, moment_of, stated_times
 from exporters.sql.source import TableSource
 from portability.api import Selection
 
@@ -49,8 +49,10 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
 
 def _or_unknown(created: Column[Any], condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return a condition that rows without a time of creation fulfil, too: nothing says that they are newer."""
-    may_lack = created.nullable or bool(stated_times(created))
-    return or_(moment_of(created).is_(None), condition) if may_lack else condition
+    unknown: list[ColumnElement[bool]] = [] if stated_times(created) else [is_day_of_zeros(created)]
+    if created.nullable or not unknown:
+        unknown.append(moment_of(created).is_(None))
+    return or_(condition, *unknown)
 
 
 def in_future(created: Column[Any], selection: Selection) -> ColumnElement[bool]:

@@ -33,6 +33,7 @@ from exporters.sql.creation import in_future
 from exporters.sql.faults import reading
 from exporters.sql.moments import is_unset, stated_times
 from exporters.sql.source import TableSource
+from exporters.sql.values import NO_DAY
 from portability.api import RowRemark, Selection, Subject
 
 Marks: TypeAlias = Mapping[str, ColumnElement[bool]]
@@ -44,7 +45,6 @@ MarkedRows: TypeAlias = Mapping[str, Sequence[int]]
 WITHHELD = "withheld:"
 """Prefix of the marks of withheld columns."""
 
-NO_DAY = "0000-00-00"
 ZEROS = "0:.TZ+ -"
 """The letters of a time of zeros, and of the number 0."""
 NO_WORDS = ("false", "f", "no", "n", "off", "null", "none")

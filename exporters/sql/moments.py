@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     Date,
@@ -162,12 +163,32 @@ def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
 def is_unset(column: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition that a column is NULL, or has what its map says is not a time; an index serves it."""
     if not (stated := stated_times(column)):
-        return column.is_(None)
+        is_time = isinstance(column.type, Date | DateTime | UtcTime)
+        return or_(column.is_(None), is_day_of_zeros(column)) if is_time else column.is_(None)
     if isinstance(plain_type(column.type), Integer | Numeric | Float):
         among = column.in_([literal(value, _type_of(value)) for value in stated.unset_counts])
     else:
         among = cast(column, Text).in_(sorted(stated.unset))
     return or_(column.is_(None), among)
+
+
+class is_day_of_zeros(FunctionElement[bool]):  # noqa: N801  # named like an SQL function
+    """Whether a time is one of those that MariaDB and other programs store for a time that is not set."""
+
+    type = Boolean()
+    name = "is_day_of_zeros"
+    inherit_cache = True
+
+
+@compiles(is_day_of_zeros)
+def _is_day_of_zeros(element: is_day_of_zeros, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    del element, compiler, options
+    return "(1 = 0)"  # it has no such day
+
+
+@compiles(is_day_of_zeros, "mysql", "mariadb", "sqlite")
+def _is_day_of_zeros_stored(element: is_day_of_zeros, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    return f"(SUBSTR({compiler.process(element.clauses, **options)}, 1, 10) = '0000-00-00')"
 
 
 def _type_of(count: int) -> TypeEngine[Any]:

@@ -18,7 +18,7 @@ from exporters.sql.cursors import IN_STORED_ORDER, as_written, at, stored, withi
 from exporters.sql.files import StatedFile, stated_file
 from exporters.sql.marks import MarkedRows, Marks, marked
 from exporters.sql.source import TableSource
-from exporters.sql.values import CONVERTERS, NOT_JSON, exact, field_type, readable
+from exporters.sql.values import CONVERTERS, NOT_JSON, UnsetDay, exact, field_type, readable
 from portability.api import JSON, Cursor, FieldType, Gap, Record, Selection, Slice, Subject
 
 Row: TypeAlias = Sequence[Any]
@@ -147,7 +147,7 @@ def read(source: TableSource, rows: Sequence[Row], marks: Collection[str] = ()) 
     for place, (of, column) in enumerate(zip(needed, columns, strict=False)):
         # A column of the order that is not a field is not exported, so nothing of it is lost.
         name = source.dataset.fields[place].name if place < len(source.columns) else None
-        converted_values, key = _column(of, column, name, lost)
+        converted_values, key = _column(of, column, name, lost, is_key=name in source.dataset.key)
         values.append(converted_values)
         keys.append(key)
     return Columns(
@@ -167,7 +167,7 @@ def keys_of(source: TableSource, rows: Sequence[Row]) -> Sequence[Sequence[Any]]
 
 
 def _column(
-    of: NamedColumn[Any], column: Sequence[Any], name: str | None, lost: dict[int, list[str]]
+    of: NamedColumn[Any], column: Sequence[Any], name: str | None, lost: dict[int, list[str]], *, is_key: bool = False
 ) -> tuple[Sequence[JSON], Sequence[Any]]:
     """Return the values of a column, and the same as keys of the order."""
     kind, found = field_type(of.type), readable(of.type, column)
@@ -175,7 +175,7 @@ def _column(
         values = converted(kind, found)
         kept: Sequence[Any] = values
     except NOT_JSON:
-        values = _one_by_one(kind, found, name, lost)
+        values = _one_by_one(kind, found, name, lost, is_key=is_key)
         kept = stored(values, column)
     return values, as_written(of, column) if isinstance(of.type, IN_STORED_ORDER) else kept
 
@@ -218,15 +218,20 @@ def named(source: TableSource, record: Record) -> str:
     return "/".join([source.dataset.name, *(str(record[name]) for name in source.dataset.key)])
 
 
-def _one_by_one(kind: FieldType, column: Sequence[Any], name: str | None, lost: dict[int, list[str]]) -> Sequence[JSON]:
-    """Convert a column; values that JSON cannot represent become null and are added to `lost`."""
+def _one_by_one(
+    kind: FieldType, column: Sequence[Any], name: str | None, lost: dict[int, list[str]], *, is_key: bool
+) -> Sequence[JSON]:
+    """Convert a column; values that JSON cannot represent become null and are added to `lost`.
+
+    A day of zeros is null, too, and lost only in a key, because the record is then not known by it.
+    """
     convert = CONVERTERS[kind]
     values: list[JSON] = []
     for place, value in enumerate(column):
         try:
             values.append(None if value is None else convert(value))
-        except NOT_JSON:
+        except NOT_JSON as error:
             values.append(None)
-            if name is not None:
+            if name is not None and (is_key or not isinstance(error, UnsetDay)):
                 lost.setdefault(place, []).append(name)
     return values

@@ -30,7 +30,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps.exact_json import double, parse_exactly
-from exporters.sql.columns import BitNumber, whole_number
+from exporters.sql.columns import BitNumber, Shape, whole_number
 from exporters.sql.moments import StatedType, moment_of, stated_times
 from portability.api import JSON, FieldType
 from portability.api.times import microseconds
@@ -38,15 +38,20 @@ from portability.api.times import microseconds
 Converter: TypeAlias = Callable[[object], JSON]
 """Converts a value as `exact` selects it, not NULL; raises one of NOT_JSON if JSON cannot represent it."""
 
+
+class UnsetDay(ValueError):
+    """A day of zeros, which MariaDB and many programs store for a time that is not set: it is null, and not lost."""
+
+
 NOT_JSON = (TypeError, ValueError, RecursionError)
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}).([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6})[0-9]*)?(?:Z|\+00(?::00)?)?"
 )
+NO_DAY = "0000-00-00"
 DEPTH_MAX = 200
 """Maximum nesting of a JSON value; formats accept no more."""
 
-# The first match counts: Integer is not a subclass of Float, but SQLAlchemy's Float is a subclass of Numeric.
 FIELD_TYPES: tuple[tuple[type[TypeEngine[Any]], FieldType], ...] = (
     (types.JSON, FieldType.OBJECT),
     (Boolean, FieldType.BOOLEAN),
@@ -128,6 +133,8 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
         return whole_number(column)
     if isinstance(plain, WITHOUT_CHARACTERS):
         return type_coerce(column, LargeBinary())  # the database would write `?` for each byte that is not UTF-8
+    if isinstance(plain, Shape):
+        return func.ST_AsText(column, type_=Text())
     if isinstance(plain, INET):
         return func.abbrev(column, type_=Text())  # a conversion to text would write `/32` behind the address of a host
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
@@ -179,6 +186,7 @@ def _boolean(value: object) -> JSON:
 def _datetime(value: object) -> JSON:
     if not isinstance(value, str):
         raise TypeError("not a time")
+    _check_set(value)
     # `2026-11-24 08:30:00.5+00`, in a session with time zone UTC; the other forms are those of texts.
     if not (found := _TIME.fullmatch(value)):
         raise ValueError("not a time in UTC")
@@ -189,7 +197,13 @@ def _datetime(value: object) -> JSON:
 def _date(value: object) -> JSON:
     if not isinstance(value, str):
         raise TypeError("not a date")
+    _check_set(value)
     return date.fromisoformat(value).isoformat()
+
+
+def _check_set(value: str) -> None:
+    if value.startswith(NO_DAY):
+        raise UnsetDay
 
 
 def _object(value: object) -> JSON:

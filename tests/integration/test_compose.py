@@ -145,4 +145,4 @@ def test_the_guide_makes_a_service(composed: Composed) -> None:
     composed.run("stop")
     states = composed.run("ps", "--all", "--format", "'{{.Service}} {{.ExitCode}}'").split("\n")
     ours = sorted(line for line in states if line.startswith(("web", "worker", "clock")))
-    assert ours == ["clock 0", "web 0", "worker 0", "worker 0"]
+    assert ours == ["clock 0", "web 0", "worker 0", "worker 0"], composed.run("logs", "--no-color", "worker")

@@ -57,10 +57,14 @@ def reachable(server: servers.Postgres, database: str, subject: str) -> Mapping[
     for table, found in ends.items():
         named = {column for column, _ in found}
         steps[table] += [(other, 1) for _, other in found if other != table]
-        pairs = [set(names) for name, names in unique if name == table and len(names) > 1]
-        if len(named) > 1 and (any(pair <= named for pair in pairs) or plain[table] == named):
-            for column, left in found:
-                steps[left] += [(right, 2) for other, right in found if other != column and right != left]
+        pairs = [set(names) for name, names in unique if name == table and len(names) > 1 and named.issuperset(names)]
+        pairs = pairs or ([named] if len(named) > 1 and plain[table] == named else [])
+        for column, left in found:
+            steps[left] += [
+                (right, 2)
+                for other, right in found
+                if other != column and right != left and any({column, other} <= pair for pair in pairs)
+            ]
     return shortest(steps, subject)
 
 

@@ -36,19 +36,22 @@ def made_catalogue(*tables: CatalogueTable) -> Catalogue:
 def judged(catalogue: Catalogue) -> Mapping[str, Sequence[tuple[str, int]]]:
     """By table: the tables that its rows lead to, each with the length of the step, read from the references alone.
 
-    It shares no code with the product: a table that joins has two references that are together unique.
+    It shares no code with the product: a table joins those of its references that are together unique.
     """
     steps: dict[str, list[tuple[str, int]]] = {name: [] for name in catalogue.tables}
     for name, one in catalogue.tables.items():
         ends = [(made.columns[0], made.table) for made in one.references]
         steps[name] += [(other, 1) for _column, other in ends if other != name]
         plain = {column for column in one.columns if not column.endswith("_at")} - {"id"}
-        joins = len(ends) > 1 and (
-            any(len(unique) > 1 and unique <= {column for column, _ in ends} for unique in one.unique)
-            or plain == {column for column, _ in ends}
-        )
-        for column, left in ends if joins else ():
-            steps[left] += [(right, 2) for other, right in ends if other != column and left != right]
+        sides = {column for column, _ in ends}
+        joins = [unique for unique in one.unique if len(unique) > 1 and unique <= sides]
+        joins = joins or ([frozenset(sides)] if len(ends) > 1 and plain == sides else [])
+        for column, left in ends:
+            steps[left] += [
+                (right, 2)
+                for other, right in ends
+                if other != column and left != right and any({column, other} <= unique for unique in joins)
+            ]
     return steps
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, bindparam, inspect, text, types
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
 from exporters.sql.columns import BLOBS, AlikeText, SourceTime
+from exporters.sql.identifiers import plain_type
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.stored_names import stored_names
 from portability.api.errors import BadMap
@@ -96,6 +98,8 @@ class FoundColumn:
     nullable: bool
     is_key: bool = False
     """Whether it is of the primary key. SQLite allows NULL there unless the column says NOT NULL."""
+    is_domain: bool = False
+    """Whether the type is that of a domain of PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +209,12 @@ def _column(inspector: Inspector, found: ReflectedColumn, *, is_key: bool) -> Fo
         name = kind.compile(inspector.dialect).lower()
     except Exception:  # noqa: BLE001  # a type of an extension may have no name
         name = type(kind).__name__.lower()
-    is_sqlite = inspector.dialect.name == SQLITE
+    is_sqlite, is_domain = inspector.dialect.name == SQLITE, isinstance(kind, postgresql.DOMAIN)
+    kind = plain_type(kind)
     found_type = SourceTime() if is_sqlite and isinstance(kind, types.DateTime) else comparable(kind)
     if inspector.dialect.name == MYSQL and isinstance(kind, BLOBS):
         found_type = types.VARBINARY()  # a BLOB may have texts, too, and is read and compared like it
-    return FoundColumn(found_type, name, bool(found["nullable"]) and (is_sqlite or not is_key), is_key)
+    return FoundColumn(found_type, name, bool(found["nullable"]) and (is_sqlite or not is_key), is_key, is_domain)
 
 
 def check_read_only(connection: Connection, catalogue: Catalogue) -> None:

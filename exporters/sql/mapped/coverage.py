@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, inspect, select, types
+from sqlalchemy import Connection, Engine, inspect, types
 from sqlalchemy.dialects.postgresql import OID, REGCLASS
 
 from exporters.maps.reading import MapFault
@@ -18,9 +19,11 @@ from exporters.sql.mapped.databases import POSTGRESQL
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.uses import UsedColumn, used_columns, used_tables
 from exporters.sql.mapped.way_forms import ConditionForm
+from exporters.sql.marks import remarks_of, withheld_of
 from exporters.sql.proposal.names import Guess, guess, names_rows_of_several
+from exporters.sql.rows import rows_of, statement
 from exporters.sql.source import TableSource
-from portability.api import CoverageFinding, CoverageKind, Identity, Subject, SubjectKind
+from portability.api import CoverageFinding, CoverageKind, Identity, Selection, Subject, SubjectKind
 from portability.api.errors import BadMap, SourceRefused
 from portability.api.nouns import first_identity
 
@@ -163,13 +166,16 @@ def refused(engine: Engine, form: SqlSourceForm, sources: Sequence[TableSource])
 
 
 def _refusal(engine: Engine, source: TableSource, kind: SubjectKind) -> str | None:
-    where = source.where(no_one(source, kind))
-    if where is None:
+    """Return why the database refuses what an export reads: with all comparisons of times, and all marks."""
+    selection = Selection(since=datetime.fromtimestamp(0, UTC), began_at=datetime.now(UTC))
+    subject = no_one(source, kind)
+    rows = rows_of(source, subject, selection)
+    if rows is None:
         return None
-    query = select(*source.columns).select_from(source.origin).where(where).order_by(*source.order).limit(0)
     try:
+        marks = {**remarks_of(source, subject, selection), **withheld_of(engine, source, Selection())}
         with reading(engine, source.dataset.name) as connection:
-            connection.execute(query)
+            connection.execute(statement(source, rows, 0, marks))
     except SourceRefused as error:
         return str(error)
     return None

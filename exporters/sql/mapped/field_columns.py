@@ -96,7 +96,11 @@ def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes 
     if isinstance(found.type, WITHOUT_CHARACTERS) and (stated or own) is not own:
         return f'the column is {found.name_of_type}: write type = "{own}"'
     if stated is None:
-        return None if own is FieldType.STRING else f'the column is {found.name_of_type}: write type = "{own}"'
+        return (
+            None
+            if own is FieldType.STRING or found.is_domain
+            else f'the column is {found.name_of_type}: write type = "{own}"'
+        )
     is_number = stated is FieldType.INTEGER and isinstance(found.type, IntegerTruth)
     if own in READABLE[stated] or is_number:
         return None

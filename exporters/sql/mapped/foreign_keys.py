@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from exporters.sql.catalogue import Catalogue
 from exporters.sql.mapped.forms import SqlSourceForm
 from exporters.sql.proposal.names import words
-from exporters.sql.proposal.paths import meant, names_of_rows
+from exporters.sql.proposal.row_names import meant, names_of_rows
 from portability.api import CoverageFinding, CoverageKind
 
 Place = tuple[str, str]
 """A table and one of its columns."""
+Signature = tuple[str, frozenset[str], frozenset[str]]
+"""A column, the columns to which its foreign keys lead, and those with which the map compares it."""
 OWN = frozenset({("id",), ("uuid",), ("guid",), ("pk",), ("key",)})
 """Words of columns that name the rows of their own table."""
 
@@ -36,11 +38,10 @@ class KeyFault:
             return f"{column!r} of {self.place[0]} leads to {keys} together: {compared} alone may name several rows"
         return f"{column!r} of {self.place[0]} leads to {keys} by a foreign key, not to {compared}"
 
-    def is_signed(self, form: SqlSourceForm) -> bool:
-        """Return whether a person has decided that the map is right against these keys."""
-        signed = (one for decision in form.decision for one in decision.against)
-        same = (".".join(self.place), self.keys, self.compared)
-        return any((one.column, frozenset(one.keys), frozenset(one.compared)) == same for one in signed)
+    @property
+    def signature(self) -> Signature:
+        """Return what a person signs who decides that the map is right against these keys."""
+        return ".".join(self.place), self.keys, self.compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +128,25 @@ class _Keys:
 
 
 def astray(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
-    """Yield each comparison of a join, step or way that contradicts foreign keys, and that no one has signed."""
+    """Yield each comparison of a join, step or way that contradicts foreign keys, and that no one has signed.
+
+    Also each signature that is about none of them: it has a wrong name, or the keys were corrected.
+    """
+    signed: dict[Signature, None] = dict.fromkeys(
+        (one.column, frozenset(one.keys), frozenset(one.compared)) for made in form.decision for one in made.against
+    )
+    left = dict(signed)
     keys = _Keys(catalogue, names_of_rows(catalogue), _tenants(form))
     for path, fault in (*_compared(form, keys), *_identified(form, keys)):
-        if fault and not fault.is_signed(form):
+        if fault:
+            left.pop(fault.signature, None)
+        if fault and fault.signature not in signed:
             dataset = form.dataset[int(path[1])]
             yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=dataset.name, detail=fault.detail)
+    for column, targets, compared in left:
+        table, names = column.rpartition(".")[0], [", ".join(sorted(one)) for one in (targets, compared)]
+        detail = f"a decision is against keys of {column} to {names[0]}, compared with {names[1]}: the check finds none"
+        yield CoverageFinding(CoverageKind.UNFIT, table, detail=detail)
 
 
 def _tenants(form: SqlSourceForm) -> frozenset[str]:

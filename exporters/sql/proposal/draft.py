@@ -9,7 +9,7 @@ from functools import cached_property
 
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, type_in_maps
 from exporters.sql.proposal.names import Guess, guess, may_be_time, names_rows_of_several, words
-from exporters.sql.proposal.paths import Paths, PathStep
+from exporters.sql.proposal.paths import GUESS_COST, Paths, PathStep
 from exporters.sql.proposal.time_columns import IN_NUMBERS, counts, times_of_rows
 from exporters.sql.proposal.writing import bare_key, plain, quoted
 from portability.api import FieldType, SubjectKind
@@ -104,17 +104,21 @@ def draft(proposal: Proposal) -> str:
 
 def _why(proposal: Proposal, name: str) -> str:
     if name in proposal.paths.reached:
-        return "leads to the subject: see above"
+        may = "may lead" if proposal.paths.reached[name].cost >= GUESS_COST else "leads"
+        return f"{may} to the subject: see above"
     table = proposal.catalogue.tables[name]
     if table.is_view:
         return "a view"
     if proposal.is_of_company(name):
         return "its rows name a company: see above"
-    typed = ((column, names_rows_of_several(table, column)) for column in table.columns)
-    mixed = [f"{plain(column)} names rows of several tables, as {plain(kind)} says" for column, kind in typed if kind]
-    possible = proposal.paths.possible.get(name, ())
-    asked = [f"{', '.join(map(plain, possible))} may name the subject"] if possible else []
-    return "; ".join(["no key and no name leads to the subject", *mixed, *asked])
+    return "; ".join(["no key and no name leads to the subject", *_mixed(table)])
+
+
+def _mixed(table: CatalogueTable) -> Iterator[str]:
+    """Yield the columns of a table that name rows of several tables."""
+    for column in table.columns:
+        if kind := names_rows_of_several(table, column):
+            yield f"{plain(column)} names rows of several tables, as {plain(kind)} says"
 
 
 def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
@@ -122,7 +126,8 @@ def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
     yield f"{plain(name)}: a person has to decide how its rows belong to the subject."
     if not table.key:
         yield "It has no primary key: `key` and `order` must be columns that are together unique and never NULL."
-    ways = [_way(proposal, name, step) for step in reach.steps]
+    yield from (f"{mixed}." for mixed in _mixed(table))
+    ways = [_way(proposal, name, step) for step in (*reach.steps, *reach.longer)]
     yield from _dataset(proposal, name, ways)
 
 
@@ -163,12 +168,10 @@ def _rows(proposal: Proposal, name: str) -> Sequence[str]:
     if not reach.cost:
         return [f"{{ column = {quoted(proposal.paths.key)}, {_identities(proposal, name)} }},"]
     chosen = reach.chosen
-    others = [step for step in reach.steps if step is not chosen]
+    others = [step for step in (*reach.steps, *reach.longer) if step is not chosen]
     led = [_way(proposal, name, step) for step in (chosen,) if step]
-    paths = proposal.paths
-    possible = (PathStep(column, paths.subject, paths.key) for column in paths.possible[name])
-    asked = [f"# {_way(proposal, name, step)}  # it may name the subject by a part of its name" for step in possible]
-    return led + [f"# {_way(proposal, name, step)}" for step in others] + asked
+    mixed = [f"{one}: what leads to the subject by it is missing" for one in _mixed(proposal.catalogue.tables[name])]
+    return led + [f"# {one}" for one in (*(_way(proposal, name, step) for step in others), *mixed)]
 
 
 def _identities(proposal: Proposal, name: str) -> str:
@@ -192,8 +195,7 @@ def _way(proposal: Proposal, name: str, step: PathStep) -> str:
     else:
         inner += [f"dataset = {quoted(proposal.names[step.table])}", f"key = {quoted(step.key)}"]
     remarks = ["by its name: there is no foreign key"] if step.by_name else []
-    if step.is_part:
-        remarks.append(f"one column of a foreign key of several: {plain(step.key)} alone must name one row")
+    remarks += [plain(step.doubt)] if step.doubt else []
     remarks += ["who worked on the row"] if step.is_of_actor else []
     remarks += [f"people share it: each person in {plain(step.through)}"] if step.through else []
     remark = f"  # {', '.join(remarks)}" if remarks else ""

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
@@ -50,11 +51,14 @@ _ACTS = frozenset(_LISTS["time"]["acts"])
 _TIMES = frozenset(_LISTS["time"]["names"]) | {
     name for act in _ACTS for name in (f"{act}at", f"{act}time", f"time{act}", f"{act}date", f"date{act}", f"last{act}")
 }
+FURTHER_KINDS = {"object": ("type", "contenttypeid"), "res": ("resmodel", "model")}
+"""What else may say of which table a row is, by the name of the number without `id`: in Django and Odoo."""
 _SMALL = (SmallInteger, TINYINT, MEDIUMINT)
 """Types of integers that are too short for a time."""
 _PLAIN_FIRST, _PLAIN_LAST = frozenset(_LISTS["other"]["first"]), frozenset(_LISTS["other"]["last"])
 
 
+@lru_cache(maxsize=1 << 16)
 def words(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case: `LastLoginIp2` and `last_login_ip2` give the same."""
     return tuple(word.lower() for word in _WORD.findall(name))
@@ -68,7 +72,7 @@ def type_beside(column: str, columns: Iterable[str]) -> str | None:
     by_words = {"".join(words(name)): name for name in columns}
     named = "".join(words(column))
     stem = named.removesuffix("id")
-    kinds = [f"{stem}type", *(("type", "contenttypeid") if stem == "object" else ())]
+    kinds = [f"{stem}type", *FURTHER_KINDS.get(stem, ())]
     return next((by_words[kind] for kind in kinds if kind in by_words), None) if stem not in {"", named} else None
 
 
@@ -86,6 +90,8 @@ def may_be_person(name: str, own: Collection[str]) -> bool:
     `own` are the names of columns that name rows of the subject's table.
     """
     joined, last = "".join(words(name)), next((one for one in reversed(words(name)) if one != "id"), "")
+    if "is" in words(name):
+        return False  # such as `customer_is_guest`
     return any(one in joined for one in own) or last == "by" or joined.removesuffix("id").endswith(_ROLES)
 
 

@@ -7,15 +7,15 @@ A reference is a foreign key, or a column without one whose name says the same, 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Date, DateTime
 
-from exporters.sql.catalogue import Catalogue, CatalogueTable, Reference
+from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, Reference, type_in_maps
 from exporters.sql.proposal.names import may_be_person, names_rows_of_several, words
-from exporters.sql.values import field_type
+from exporters.sql.proposal.row_names import alike_names, meant, names_of_rows
 from portability.api import FieldType
 
 TENANT_COLUMNS = ("tenant_id", "org_id", "organization_id", "organisation_id", "workspace_id")
@@ -25,18 +25,19 @@ TENANT_TABLES, TENANT_SHARE = 2, 0.1
 _ACTORS = frozenset(
     {
         *("created", "updated", "modified", "changed", "deleted", "approved", "assigned", "closed", "archived"),
-        *("uploaded", "by"),
+        *("uploaded", "by", "create", "write", "modifier"),
     }
 )
 """Words of a column that names who worked on a row, and not whom it is about."""
 SIDES = 2
 """References that make a join table."""
-PREFIX_MAX = 2
-"""Words of a prefix of tables."""
 JOIN_COST = 2
 """A join table counts as two references: a reference of the row itself is preferred."""
-PART_COST = 1000
-"""One column of a foreign key of several counts more than any path: it is for tables that nothing else leads from."""
+ACTOR_COST = 100
+"""A column that names who worked on a row counts more than any path to whom the row is about."""
+GUESS_COST = 1000
+"""A guess counts more than any path: it is for tables that nothing else leads from."""
+PART_OF_NAME = "it may name the subject by a part of its name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,14 @@ class PathStep:
     """The column of the own row that `here` names."""
     by_name: bool = False
     """Whether only the column's name says so."""
-    is_part: bool = False
-    """Whether the column is one of several of a foreign key, so that alone it may name several rows."""
+    doubt: str = ""
+    """Why the column may name other rows, or none; empty: nothing says so."""
 
     @property
     def cost(self) -> int:
         """Return the length of the step."""
-        if self.is_part:
-            return PART_COST
-        return JOIN_COST if self.through else 1
+        length = JOIN_COST if self.through else 1
+        return length + ACTOR_COST * self.is_of_actor + GUESS_COST * bool(self.doubt)
 
     @property
     def is_guess(self) -> bool:
@@ -73,7 +73,11 @@ class PathStep:
 
         A table that joins by names alone leads to rows that people share, and to all that belongs to these rows.
         """
-        return self.is_part or bool(self.by_name and self.through)
+        return bool(self.doubt or (self.by_name and self.through))
+
+    def leads_to(self, table: str, key: str) -> bool:
+        """Return whether it is the last step to a row of a table."""
+        return (self.table, self.key) == (table, key)
 
     @property
     def is_of_actor(self) -> bool:
@@ -89,6 +93,8 @@ class TablePaths:
     """The length of the shortest path; 0: it is the subject's own table."""
     steps: tuple[PathStep, ...] = ()
     """The first step of each shortest path; those that name whom a row is about come before the actors'."""
+    longer: tuple[PathStep, ...] = ()
+    """Further steps to the subject itself, and other tables that a column may name: a person decides on them, too."""
 
     @property
     def chosen(self) -> PathStep | None:
@@ -107,44 +113,82 @@ class Paths:
     """The name of the column with the tenant; it leads to no person."""
     reached: Mapping[str, TablePaths]
     """By table; a table that is missing here cannot reach the subject."""
-    possible: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By table: columns that may name the subject by a part of their names; they are not steps."""
 
 
 def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Paths:
     """Find the shortest paths of all tables to a subject's table."""
     named = names_of_rows(catalogue)
     references = {name: tuple(_references(catalogue, table, tenant, named)) for name, table in catalogue.tables.items()}
-    joins = frozenset(name for name, table in catalogue.tables.items() if _is_join(table, references[name], tenant))
     leaving: dict[str, list[PathStep]] = defaultdict(list)
-    for name, step in (*_direct(references), *_joined(references, joins), *_by_parts(catalogue, tenant)):
+    for name, step in (*_direct(references), *_joined(catalogue, references, tenant), *_by_parts(catalogue, tenant)):
         leaving[name].append(step)
+    asked = (
+        *_possible(catalogue, references, PathStep(key, subject, key), named),
+        *_alike(catalogue, references, tenant),
+    )
+    for name, step in asked:
+        if not names_rows_of_several(catalogue.tables[name], step.column):
+            leaving[name].append(step)
     costs = _costs(leaving, subject)
     reached = {subject: TablePaths(0)}
     for name, cost in sorted(costs.items(), key=lambda pair: pair[1]):
         if name != subject:
-            shortest = [step for step in leaving[name] if costs.get(step.table, cost) + step.cost == cost]
-            ordered = sorted(shortest, key=lambda step: (step.is_of_actor, step.column, step.table, step.through))
-            reached[name] = TablePaths(cost, tuple(ordered))
-    own = [name for name, tables in named.items() if subject in tables]
-    kind = field_type(catalogue.tables[subject].columns[key].type)
-    possible = {name: tuple(_possible(catalogue.tables[name], found, own, kind)) for name, found in references.items()}
-    return Paths(subject, key, tenant, reached, possible)
+            ordered = sorted(leaving[name], key=lambda one: (one.is_of_actor, one.column, one.table, one.through))
+            shortest = [step for step in ordered if costs.get(step.table, cost) + step.cost == cost]
+            further = [step for step in ordered if step.table in costs and step not in shortest]
+            columns = {step.column for step in shortest}
+            longer = [one for one in further if one.leads_to(subject, key) or (one.doubt and one.column in columns)]
+            reached[name] = TablePaths(cost, tuple(shortest), tuple(longer))
+    return Paths(subject, key, tenant, reached)
 
 
 def _possible(
-    table: CatalogueTable, references: Sequence[tuple[Reference, bool]], own: Sequence[str], kind: FieldType
-) -> Iterator[str]:
+    catalogue: Catalogue,
+    references: Mapping[str, Sequence[tuple[Reference, bool]]],
+    end: PathStep,
+    named: Mapping[str, Sequence[str]],
+) -> Iterator[tuple[str, PathStep]]:
     """Yield the columns that may name the subject by a part of their names.
 
-    They are neither references nor the key, and name rows of one table.
+    They are neither references nor the key.
     """
+    own = [name for name, tables in named.items() if end.table in tables]
+    kind = type_in_maps(catalogue.tables[end.table].columns[end.key].type)
+    for name, table in catalogue.tables.items():
+        for column in _unknown(table, references[name]) if name != end.table else ():
+            if type_in_maps(column.type) is kind and may_be_person(column.name, own):
+                yield name, replace(end, column=column.name, doubt=PART_OF_NAME)
+
+
+def _alike(
+    catalogue: Catalogue, references: Mapping[str, Sequence[tuple[Reference, bool]]], tenant: str | None
+) -> Iterator[tuple[str, PathStep]]:
+    """Yield the columns that may name rows of another table, because they are called like it, or like its key."""
+    names = alike_names(catalogue)
+    for name, table in catalogue.tables.items():
+        for column in _unknown(table, references[name]):
+            called, seen = "".join(words(column.name)), set[str]()
+            for what, by_names in names.items() if column.name != tenant else ():
+                others = [catalogue.tables[one] for one in by_names.get(called, ()) if one != name]
+                is_new = len(others) == 1 and others[0].name not in seen
+                if is_new and _may_name(column, others[0], is_key=what.startswith("the key")):
+                    seen.add(others[0].name)
+                    doubt = f"it may name a row of {others[0].name}: it is called like {what}"
+                    yield name, PathStep(column.name, others[0].name, others[0].key[0], doubt=doubt)
+
+
+def _may_name(column: CatalogueColumn, other: CatalogueTable, *, is_key: bool) -> bool:
+    """Return whether a column has the type of the key of another table; a text `country` is the name of a country."""
+    kind = type_in_maps(column.type)
+    return kind is type_in_maps(other.columns[other.key[0]].type) and (is_key or kind is not FieldType.STRING)
+
+
+def _unknown(table: CatalogueTable, references: Sequence[tuple[Reference, bool]]) -> Iterator[CatalogueColumn]:
+    """Yield the columns of which neither a key nor a whole name says what they name."""
     known = {reference.columns[0] for reference, _by_name in references} | {*(table.key if len(table.key) == 1 else ())}
     for column in table.columns.values():
-        if column.name in known or names_rows_of_several(table, column.name):
-            continue
-        if field_type(column.type) is kind and may_be_person(column.name, own):
-            yield column.name
+        if column.name not in known:
+            yield column
 
 
 def tenant_column(catalogue: Catalogue) -> str | None:
@@ -198,7 +242,9 @@ def _by_parts(catalogue: Catalogue, tenant: str | None) -> Iterator[tuple[str, P
             pairs = _naming(catalogue, reference, tenant)
             naming = [(column, key) for column, key in pairs if column != key] or pairs
             if len(pairs) > 1 and reference.table in catalogue.tables.keys() - {name}:
-                yield from ((name, PathStep(column, reference.table, key, is_part=True)) for column, key in naming)
+                for column, key in naming:
+                    doubt = f"one column of a foreign key of several: {key} alone must name one row"
+                    yield name, PathStep(column, reference.table, key, doubt=doubt)
 
 
 def _naming(catalogue: Catalogue, reference: Reference, tenant: str | None) -> Sequence[tuple[str, str]]:
@@ -210,12 +256,15 @@ def _naming(catalogue: Catalogue, reference: Reference, tenant: str | None) -> S
 
 
 def _joined(
-    references: Mapping[str, Sequence[tuple[Reference, bool]]], joins: Iterable[str]
+    catalogue: Catalogue, references: Mapping[str, Sequence[tuple[Reference, bool]]], tenant: str | None
 ) -> Iterator[tuple[str, PathStep]]:
-    for join in joins:
-        for own, own_by_name in references[join]:
-            for other, by_name in references[join]:
-                if own.columns != other.columns and own.table != other.table:
+    """Yield the steps through tables whose rows say that two other rows belong together."""
+    for join, found in references.items():
+        pairs = _pairs(catalogue.tables[join], found, tenant)
+        for own, own_by_name in found:
+            for other, by_name in found:
+                sides = frozenset({own.columns[0], other.columns[0]})
+                if len(sides) == SIDES and own.table != other.table and any(sides <= pair for pair in pairs):
                     ends = (other.columns[0], other.table, other.keys[0])
                     through = (join, own.columns[0], own.keys[0])
                     yield own.table, PathStep(*ends, *through, by_name=own_by_name or by_name)
@@ -237,7 +286,7 @@ def _references(
         if column.name in named or column.name == tenant:
             continue
         others = [catalogue.tables[one] for one in meant(column.name, by_names) if one != table.name]
-        if len(others) == 1 and field_type(column.type) is field_type(others[0].columns[others[0].key[0]].type):
+        if len(others) == 1 and _may_name(column, others[0], is_key=True):
             yield Reference((column.name,), others[0].name, (others[0].key[0],)), True
 
 
@@ -259,58 +308,17 @@ def _onward(catalogue: Catalogue, reference: Reference, tenant: str | None, seen
             yield from _onward(catalogue, led, tenant, {*seen, reference.table})
 
 
-def names_of_rows(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
-    """Return the tables by the names that a column without a foreign key may have for their rows.
+def _pairs(
+    table: CatalogueTable, references: Sequence[tuple[Reference, bool]], tenant: str | None
+) -> Sequence[frozenset[str]]:
+    """Return the sets of columns of a table whose rows only say that the rows that these columns name belong together.
 
-    `contact_id` and `contactid` are names for rows of `contacts`, and of `crm_contacts` where most tables have this
-    prefix and no table is `contacts`.
+    Where two of its columns are unique together, a third one, such as that of a project, describes the row.
     """
-    of_table = {name: words(name.rpartition(".")[2]) for name, table in catalogue.tables.items() if len(table.key) == 1}
-    prefix = _prefix(words(name.rpartition(".")[2]) for name in catalogue.tables)
-    whole, short = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
-    for name, parts in of_table.items():
-        end = words(catalogue.tables[name].key[0])[-1:]
-        # A name in Chinese or of signs alone has no word.
-        for one in {parts, _singular(parts)} if parts else ():
-            whole["".join((*one, *end))].append(name)
-            if prefix and one[: len(prefix)] == prefix and len(one) > len(prefix):
-                short["".join((*one[len(prefix) :], *end))].append(name)
-    return {**short, **whole}
-
-
-def _prefix(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    """Return the first words that most tables share, such as `wp` of `wp_users`; empty without such words."""
-    every = [tuple(parts) for parts in names]
-    most = Counter(parts[:length] for parts in every for length in range(1, PREFIX_MAX + 1) if len(parts) > length)
-    shared = [prefix for prefix, count in most.items() if 2 * count > len(every) > 1]
-    return max(shared, key=len, default=())
-
-
-def meant(column: str, by_names: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """Return the tables whose rows a column without a foreign key names by its name and their key."""
-    parts = words(column)
-    found = by_names.get("".join(parts)) or by_names.get("".join((*_singular(parts[:-1]), *parts[-1:])))
-    return found or ()
-
-
-def _singular(parts: Sequence[str]) -> tuple[str, ...]:
-    if not parts:
-        return ()
-    last = parts[-1]
-    if last.endswith("ies"):
-        last = f"{last[:-3]}y"
-    elif last.endswith(("sses", "xes", "ches", "shes")):
-        last = last[:-2]
-    elif last.endswith("s") and not last.endswith("ss"):
-        last = last[:-1]
-    return (*parts[:-1], last)
-
-
-def _is_join(table: CatalogueTable, references: Sequence[tuple[Reference, bool]], tenant: str | None) -> bool:
-    """Return whether a row only says that two other rows belong together."""
     sides = {reference.columns[0] for reference, _by_name in references}
-    if any(unique <= sides and len(unique) > 1 for unique in table.unique):
-        return True
+    if unique := [one for one in table.unique if one <= sides and len(one) > 1]:
+        return unique
     sides = {reference.columns[0] for reference, by_name in references if not by_name}
     others = [column for name, column in table.columns.items() if name not in {*sides, *table.key, tenant}]
-    return len(sides) >= SIDES and all(isinstance(column.type, DateTime | Date) for column in others)
+    is_join = len(sides) >= SIDES and all(isinstance(column.type, DateTime | Date) for column in others)
+    return [frozenset(sides)] if is_join else ()

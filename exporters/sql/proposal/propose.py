@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from exporters.sql import catalogue
-from exporters.sql.catalogue import Catalogue
+from exporters.sql.catalogue import Catalogue, CatalogueTable, meant_schemas
 from exporters.sql.proposal import paths
 from exporters.sql.proposal.draft import Proposal
+from exporters.sql.stored_names import stored_names
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
 
@@ -41,19 +42,17 @@ def propose(
 
     Raises: BadInput for a table or column that the database does not have, and for contacts without a tenant.
     """
-    every = catalogue.read(connection, schemas).tables
-    found = Catalogue({name: one for name, one in every.items() if not one.is_partition})
-    table = found.tables.get(subject_table)
-    if table is None:
-        near = difflib.get_close_matches(subject_table, found.tables, SUGGESTED, 0.5)
-        hint = f"similar tables: {', '.join(near)}" if near else "name its schema with --schema"
-        raise BadInput(f"the database has no table {subject_table!r} among its {len(found.tables)}", hint=hint)
+    found, table = _read(connection, subject_table, tuple(schemas))
+    subject_table = table.name
     if key is None and len(table.key) != 1:
         raise BadInput(f"the table {subject_table!r} has no primary key of one column", hint="name one: --subject-key")
     if key is not None and key not in table.columns:
-        raise BadInput(f"the table {subject_table!r} has no column {key!r}")
+        raise BadInput(
+            f"the table {subject_table!r} has no column {key!r}", hint=_similar("columns", key, table.columns)
+        )
     if tenant is not None and not paths.frequency(found, tenant):
-        raise BadInput(f"no table has a column {tenant!r}")
+        columns = {column for one in found.tables.values() for column in one.columns}
+        raise BadInput(f"no table has a column {tenant!r}", hint=_similar("columns", tenant, columns))
     tenant = tenant or paths.tenant_column(found)
     if kind is SubjectKind.CONTACT and not tenant:
         tenant = next((one for one in paths.TENANT_COLUMNS if one in table.columns), None)
@@ -63,3 +62,28 @@ def propose(
         raise BadInput(f"the table {subject_table!r} has no {seen}: a contact is known to one tenant", hint=hint)
     reached = paths.find(found, subject_table, key or table.key[0], tenant)
     return Proposal(found, reached, kind, title or connection.engine.url.database or "Database")
+
+
+def _read(connection: Connection, subject: str, schemas: tuple[str, ...]) -> tuple[Catalogue, CatalogueTable]:
+    """Return the catalogue and the table of the people, which may be named as in a map. Raises BadInput."""
+    known = inspect(connection).get_schema_names()
+    if unknown := [name for name in schemas if name not in known]:
+        hint = _similar("schemas", unknown[0], known)
+        raise BadInput(f"the database has no schema {unknown[0]!r}, or its account may not see it", hint=hint)
+    schema, _, name = subject.rpartition(".")
+    meant = meant_schemas(connection).get(name, inspect(connection).default_schema_name)
+    every = catalogue.read(connection, (*schemas, *(({schema} - {meant}) & {*known}))).tables
+    found = Catalogue({name: one for name, one in every.items() if not one.is_partition})
+    written = stored_names(connection, None, [name] if schema in {"", meant} else [])
+    for one in (subject, *written.values()):
+        if one in found.tables:
+            return found, found.tables[one]
+    hint = _similar("tables", subject, found.tables) or "name its schema with --schema"
+    raise BadInput(f"the database has no table {subject!r} among its {len(found.tables)}", hint=hint)
+
+
+def _similar(what: str, name: str, names: Collection[str]) -> str:
+    """Return a hint with similar names, or an empty text."""
+    folded = [one for one in names if one.casefold() == name.casefold()]
+    near = folded or difflib.get_close_matches(name, names, SUGGESTED, 0.5)
+    return f"similar {what}: {', '.join(near)}" if near else ""

@@ -170,7 +170,7 @@ def test_a_draft_names_numbers_that_are_of_several_tables() -> None:
 
 
 def test_a_part_of_a_name_is_a_comment() -> None:
-    """Beside the way of a dataset, and as the reason of a table that nothing leads from."""
+    """Beside the way of a dataset, and as the only way of a table that nothing else leads from."""
     users = replace(USERS, columns={**USERS.columns, "id": CatalogueColumn("id", BigInteger(), False)})
     numbers = {name: CatalogueColumn(name, BigInteger(), True) for name in ("user_id", "relateduserid", "post_author")}
     logs, posts = (made_table(name) for name in ("logs", "posts"))
@@ -180,8 +180,29 @@ def test_a_part_of_a_name_is_a_comment() -> None:
 
     remark = "it may name the subject by a part of its name"
     assert f'    # {{ column = "relateduserid", identities = ["user_id"] }},  # {remark}\n' in text
-    assert '"posts",  # no key and no name leads to the subject; post_author may name the subject\n' in text
+    assert f'#     {{ column = "post_author", identities = ["user_id"] }},  # {remark}\n' in text
+    assert '"posts",  # may lead to the subject: see above\n' in text
     assert len(parsed(text).dataset[1].rows) == 1
+
+
+def test_all_that_may_name_a_person_stands_beside_an_unclear_path() -> None:
+    """A table that a team leads to may have an author, too, and a number that names rows of several tables."""
+    notes = made_table("notes", {"sender_id": "users", "receiver_id": "users"}, ["noteable_id", "noteable_type"])
+    notes = replace(notes, columns={**notes.columns, "author": replace(notes.columns["id"], name="author")})
+    text = drafted(made_catalogue(USERS, notes))
+
+    assert "# noteable_id names rows of several tables, as noteable_type says.\n" in text
+    assert '#     { column = "author", identities = ["user_id"] },  # it may name the subject by a part of its' in text
+
+
+def test_a_number_of_several_tables_stands_beside_the_way() -> None:
+    """Odoo has the messages about a person by it, and those of a person by their author."""
+    messages = made_table("messages", {"user_id": "users"}, ["res_id", "res_model"])
+    text = drafted(made_catalogue(USERS, messages))
+
+    named = "res_id names rows of several tables, as res_model says: what leads to the subject by it is missing"
+    assert f'    {{ column = "user_id", identities = ["user_id"] }},\n    # {named}\n]' in text
+    assert len(parsed(text).dataset) == 2
 
 
 def test_rows_that_people_share_are_a_comment() -> None:

@@ -94,6 +94,9 @@ def test_words_of_names() -> None:
 @pytest.mark.parametrize(
     ("column", "columns", "expected"),
     [
+        ("res_id", ["res_id", "res_model"], "res_model"),
+        ("res_id", ["model", "res_id"], "model"),
+        ("device_id", ["device_id", "device_model"], None),
         ("owner_id", ["id", "owner_id", "owner_type"], "owner_type"),
         ("ObjectId", ["ObjectId", "ObjectType", "Type"], "ObjectType"),
         ("objectid", ["objectid", "objecttype"], "objecttype"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from exporters.sql.proposal import paths
 from exporters.sql.proposal.paths import PathStep, TablePaths
 
 USERS = made_table("users", columns=["email"])
+PART = "one column of a foreign key of several: {} alone must name one row"
 
 
 def test_a_reference_leads_to_the_subject() -> None:
@@ -80,16 +82,73 @@ def test_a_pair_of_names_that_is_unique_joins() -> None:
     assert not found.reached["deals"].chosen  # a deal that people share: a person decides
 
 
-def test_a_part_of_a_name_is_a_question_and_no_step() -> None:
+def test_a_part_of_a_name_is_a_question() -> None:
     """`useridfrom` and `post_author` may name a person; a column of texts, and one of another name, do not."""
     posts = _with_ids(
         made_table(
-            "posts", columns=["useridfromid", "post_author", "authorid", "deleted_by_id", "user_text", "topic_id"]
+            "posts",
+            columns=["useridfromid", "post_author", "authorid", "deleted_by_id", "user_text", "topic_id", "user_is_id"],
         )
     )
     found = paths.find(made_catalogue(_with_ids(USERS), posts), "users", "id", None)
 
-    assert ("posts" in found.reached, found.possible["posts"]) == (False, ("useridfromid", "authorid", "deleted_by_id"))
+    steps = (*found.reached["posts"].steps, *found.reached["posts"].longer)
+    assert [one.column for one in steps] == ["authorid", "useridfromid", "deleted_by_id"]
+    assert not found.reached["posts"].chosen
+
+
+def test_what_leads_to_a_question_is_a_question() -> None:
+    """WordPress has no foreign keys: the author of a post leads from the values of the post, too."""
+    posts, metas = made_table("posts", columns=["post_author"]), made_table("metas", columns=["post_id"])
+    posts = replace(posts, columns={**posts.columns, "post_author": replace(posts.columns["id"], name="post_author")})
+    found = paths.find(made_catalogue(USERS, posts, metas), "users", "id", None).reached
+
+    assert [one.doubt for one in found["posts"].steps] == ["it may name the subject by a part of its name"]
+    assert (found["metas"].steps, found["posts"].chosen) == ((PathStep("post_id", "posts", "id", by_name=True),), None)
+
+
+def test_the_name_of_a_table_or_of_its_key_is_a_question() -> None:
+    """Moodle names a row of `course` by `course`, WooCommerce one of `order_items` by its key `order_item_id`."""
+    course, quiz = made_table("course", {"user_id": "users"}), _numbers(made_table("quiz", columns=["course"]))
+    items = made_table("woo_items", {"user_id": "users"}, key=["item_id"])
+    values = made_table("vals", columns=["item_id", "country"], key=["id"])
+    countries = made_table("countries", {"user_id": "users"}, key=["name"])
+    found = paths.find(made_catalogue(USERS, course, quiz, items, values, countries), "users", "id", None).reached
+    steps = {name: [(one.column, one.table, one.key) for one in found[name].steps] for name in ("quiz", "vals")}
+
+    assert steps == {"quiz": [("course", "course", "id")], "vals": [("item_id", "woo_items", "item_id")]}
+    assert not found["quiz"].chosen
+    assert not found["vals"].chosen
+    assert found["vals"].steps[0].doubt == "it may name a row of woo_items: it is called like the key of this table"
+
+
+def test_the_end_of_the_name_of_a_table_is_a_question() -> None:
+    """Moodle names a row of `forum_discussions` by `discussion`; where several tables end so, nothing says which."""
+    discussions = made_table("forum_discussions", {"user_id": "users"})
+    steps, grades = made_table("attempt_steps", {"user_id": "users"}), made_table("quiz_grades", {"user_id": "users"})
+    posts = _numbers(made_table("posts", columns=["discussion"]))
+    values = _numbers(made_table("vals", columns=["step_id"]))
+    marks, other = _numbers(made_table("marks", columns=["grade"])), made_table("work_grades", {"user_id": "users"})
+    tables = (USERS, discussions, steps, grades, posts, values, marks, other)
+    found = paths.find(made_catalogue(*tables), "users", "id", None).reached
+
+    assert [one.table for name in ("posts", "vals") for one in found[name].steps] == [
+        "forum_discussions",
+        "attempt_steps",
+    ]
+    assert (
+        found["posts"].steps[0].doubt == "it may name a row of forum_discussions: it is called like the end of its name"
+    )
+    assert "marks" not in found
+
+
+def test_a_column_may_name_rows_of_two_tables() -> None:
+    """`customer_id` of a shop is a person, or a row of the table with this key: both are questions."""
+    lookup = made_table("customers_found", {"user_id": "users"}, key=["customer_id"])
+    orders = made_table("orders", columns=["customer_id"])
+    found = paths.find(made_catalogue(USERS, lookup, orders), "users", "id", None).reached["orders"]
+
+    assert [one.table for one in (*found.steps, *found.longer)] == ["users", "customers_found"]
 
 
 @pytest.mark.parametrize(("tables", "expected"), [(1, None), (2, None), (3, "org_id")])
@@ -110,6 +169,20 @@ def test_names_of_a_thousand_tables_are_read_once() -> None:
     found = paths.find(made_catalogue(*tables), "table9s", "id", None)
 
     assert len(found.reached) == 991
+
+
+def test_names_of_a_table_with_very_many_columns_are_read_once() -> None:
+    """PostgreSQL has up to 1,600 columns of a table; before, each column read the names of all others."""
+    wide = made_table("wide", {"user_id": "users"}, [f"column{n}_id" for n in range(1600)])
+    started = time.process_time()
+
+    assert "wide" in paths.find(made_catalogue(USERS, wide), "users", "id", None).reached
+    assert time.process_time() - started < 1
+
+
+def _numbers(table: CatalogueTable) -> CatalogueTable:
+    """The table with numbers in all columns."""
+    return replace(table, columns={name: replace(one, type=BigInteger()) for name, one in table.columns.items()})
 
 
 def _with_ids(table: CatalogueTable) -> CatalogueTable:
@@ -147,16 +220,49 @@ def test_a_person_decides_between_equal_paths() -> None:
     assert found.reached["messages"].chosen is None
 
 
-def test_who_worked_on_a_row_is_not_whom_it_is_about() -> None:
+@pytest.mark.parametrize("actor", ["created_by_id", "create_uid", "write_uid", "modifier_id"])
+def test_who_worked_on_a_row_is_not_whom_it_is_about(actor: str) -> None:
     """A column such as `created_by_id` is chosen only if there is no other."""
-    both = made_table("notes", {"created_by_id": "users", "user_id": "users"})
-    alone = made_table("logs", {"created_by_id": "users"})
+    both = made_table("notes", {actor: "users", "user_id": "users"})
+    alone = made_table("logs", {actor: "users"})
     found = paths.find(made_catalogue(USERS, both, alone), "users", "id", None)
 
     assert [one.column for one in (found.reached["notes"].chosen, found.reached["logs"].chosen) if one] == [
         "user_id",
-        "created_by_id",
+        actor,
     ]
+
+
+def test_who_worked_on_a_row_is_not_whom_the_row_above_it_is_about() -> None:
+    """An answer of staff belongs to the person who asked: the ticket counts, however long its path is."""
+    tickets = made_table("tickets", {"customer_id": "users", "created_by_id": "users"})
+    articles = made_table("articles", {"ticket_id": "tickets", "created_by_id": "users"})
+    found = paths.find(made_catalogue(USERS, tickets, articles), "users", "id", None).reached["articles"]
+
+    assert found.chosen == PathStep("ticket_id", "tickets", "id")
+    assert found.longer == (PathStep("created_by_id", "users", "id"),)
+
+
+def test_a_longer_path_to_the_subject_is_listed() -> None:
+    """The author of an issue leads there, and so do those to whom it is assigned."""
+    issues = made_table("issues", {"writer_id": "users"})
+    assigned = made_table("assigned", {"issue_id": "issues", "user_id": "users"}, unique=[("issue_id", "user_id")])
+    found = paths.find(made_catalogue(USERS, issues, assigned), "users", "id", None).reached["issues"]
+
+    assert found.chosen == PathStep("writer_id", "users", "id")
+    assert found.longer == (PathStep("user_id", "users", "id", "assigned", "issue_id", "id"),)
+
+
+def test_what_describes_a_pair_does_not_join() -> None:
+    """GitLab names the project of an assigned person in the table that joins: it is not a project of the person."""
+    pair = made_table(
+        "assigned",
+        {"issue_id": "issues", "user_id": "users", "project_id": "projects"},
+        unique=[("issue_id", "user_id")],
+    )
+    found = paths.find(made_catalogue(USERS, made_table("issues"), made_table("projects"), pair), "users", "id", None)
+
+    assert set(found.reached) == {"users", "issues", "assigned"}
 
 
 def test_the_tenant_leads_to_no_person() -> None:
@@ -206,7 +312,10 @@ def test_a_foreign_key_of_several_columns_leads_by_the_one_that_is_enough() -> N
     found = paths.find(made_catalogue(USERS, orders, runs, logs, files, lines), "users", "id", None).reached
 
     assert found["orders"].chosen == PathStep("buyer_id", "users", "id")
-    assert (found["logs"].steps, found["logs"].chosen) == ((PathStep("run_id", "runs", "id", is_part=True),), None)
+    assert (found["logs"].steps, found["logs"].chosen) == (
+        (PathStep("run_id", "runs", "id", doubt=PART.format("id")),),
+        None,
+    )
     assert found["lines"].chosen == PathStep("order_id", "orders", "id")
     assert not found["files"].chosen
 
@@ -222,7 +331,8 @@ def test_a_foreign_key_of_several_columns_leads_on_by_the_keys_that_it_names() -
 
     assert found["works"].chosen == PathStep("user_id", "users", "id")
     assert found["marks"].chosen == PathStep("who", "users", "id")
-    assert [(step.column, step.is_part) for step in found["stays"].steps] == [("house", True), ("number", True)]
+    parts = [(step.column, step.doubt) for step in found["stays"].steps]
+    assert parts == [("house", PART.format("house")), ("number", PART.format("number"))]
     assert not found["stays"].chosen
 
 
