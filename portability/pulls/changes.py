@@ -55,10 +55,10 @@ def take(
         message = "changes need a consent until a date"
         raise PullRefused(OAuthFault.INVALID_REQUEST, message, recipient_id=consent["recipient_id"])
     asked: dict[str, Any] = {"actor": actor, "auth": PRESENT, "contact_changed_at": contact_changed_at}
-    feed = None if last is None else _feed_of(connection, last)
-    if feed is not None and last is not None and not is_restart and _is_confirmed(connection, feed, last):
+    feed = _feed_of(connection, last) if last else None
+    if feed and last and not is_restart and _is_confirmed(connection, feed, last):
         return intake.take_next(connection, settings, feed, request, **asked)[0]
-    if feed is not None:
+    if feed:
         feeds.end(connection, feed["id"], actor=f"recipient:{consent['recipient_id']}")
     terms = FeedTerms(authorisation_id=consent["id"])
     return intake.begin(connection, settings, request, terms, **asked)[1]

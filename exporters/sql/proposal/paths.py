@@ -155,7 +155,7 @@ def _possible(
     own = [name for name, tables in named.items() if end.table in tables]
     kind = type_in_maps(catalogue.tables[end.table].columns[end.key].type)
     for name, table in catalogue.tables.items():
-        for column in _unknown(table, references[name]) if name != end.table else ():
+        for column in () if name == end.table else _unknown(table, references[name]):
             if type_in_maps(column.type) is kind and may_be_person(column.name, own):
                 yield name, replace(end, column=column.name, doubt=PART_OF_NAME)
 
@@ -168,7 +168,7 @@ def _alike(
     for name, table in catalogue.tables.items():
         for column in _unknown(table, references[name]):
             called, seen = "".join(words(column.name)), set[str]()
-            for what, by_names in names.items() if column.name != tenant else ():
+            for what, by_names in () if column.name == tenant else names.items():
                 others = [catalogue.tables[one] for one in by_names.get(called, ()) if one != name]
                 is_new = len(others) == 1 and others[0].name not in seen
                 if is_new and _may_name(column, others[0], is_key=what.startswith("the key")):
