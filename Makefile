@@ -113,7 +113,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 POLICY := /usr/sbin/policy-rc.d
 PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl promtool:promtool softhsm2-util:softhsm2 kustomize:kustomize unzip:unzip qpdf:qpdf pdftotext:poppler-utils zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
 	node:nodejs npm:npm chromium:chromium chromium-headless-shell:chromium-headless-shell
-# For test-systems alone: what makes container images, 150 MB, a clock that runs faster, and a help desk.
+# For test-systems alone: what makes and runs container images, 500 MB, a clock that runs faster, and a help desk.
 RT := /usr/sbin/rt-setup-database-5
 SYSTEM_PROGRAMS := faketime:faketime buildah:buildah mmdebstrap:mmdebstrap crun:crun /usr/lib/podman/netavark:netavark \
 	/usr/lib/podman/aardvark-dns:aardvark-dns dockerd:docker.io docker:docker-cli docker-compose:docker-compose /usr/libexec/docker/cli-plugins/docker-buildx:docker-buildx $(RT):request-tracker5 $(RT):rt5-standalone $(RT):libdbd-sqlite3-perl
