@@ -41,8 +41,7 @@ from exporters.sql.by_keys import KeyColumn, delivered_keys, key_columns, select
 from exporters.sql.columns import FixedText, SourceTime
 from exporters.sql.cursors import StoredKey, as_stored
 from exporters.sql.identifiers import fitting, names_any, plain_type
-from exporters.sql.marks import has_time
-from exporters.sql.moments import is_unset, moment_of, stated_times
+from exporters.sql.moments import has_time, is_unset, moment_of, stated_times
 from exporters.sql.rows import rows_of
 from exporters.sql.source import TableSource
 from exporters.sql.values import NOT_JSON, WITHOUT_CHARACTERS, exact

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, and_, not_, or_
 
-from exporters.sql.moments import is_day_of_zeros, moment_of, stated_times
+from exporters.sql.moments import has_time, moment_of, never_null_has_time, stated_times
 from exporters.sql.source import TableSource
 from portability.api import Selection
 
@@ -49,10 +49,9 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
 
 def _or_unknown(created: Column[Any], condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return a condition that rows without a time of creation fulfil, too: nothing says that they are newer."""
-    unknown: list[ColumnElement[bool]] = [] if stated_times(created) else [is_day_of_zeros(created)]
-    if created.nullable or not unknown:
-        unknown.append(moment_of(created).is_(None))
-    return or_(condition, *unknown)
+    if stated_times(created):
+        return or_(condition, moment_of(created).is_(None))
+    return or_(condition, not_(has_time(created) if created.nullable else never_null_has_time(created)))
 
 
 def in_future(created: Column[Any], selection: Selection) -> ColumnElement[bool]:

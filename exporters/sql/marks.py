@@ -23,17 +23,13 @@ from sqlalchemy import (
     true,
     type_coerce,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from exporters.sql.columns import WITHHELD as IS_WITHHELD
 from exporters.sql.columns import IntegerTruth
 from exporters.sql.creation import in_future
 from exporters.sql.faults import reading
-from exporters.sql.moments import is_unset, stated_times
+from exporters.sql.moments import has_time, is_unset, stated_times
 from exporters.sql.source import TableSource
-from exporters.sql.values import NO_DAY
 from portability.api import RowRemark, Selection, Subject
 
 Marks: TypeAlias = Mapping[str, ColumnElement[bool]]
@@ -44,11 +40,6 @@ MarkedRows: TypeAlias = Mapping[str, Sequence[int]]
 
 WITHHELD = "withheld:"
 """Prefix of the marks of withheld columns."""
-
-ZEROS = "0:.TZ+ -"
-"""The letters of a time of zeros, and of the number 0."""
-NO_WORDS = ("false", "f", "no", "n", "off", "null", "none")
-"""Texts that set no time, as `exporters.http.truth` has them."""
 
 RIGHTS = text(
     "select n.nspname, t.relname, a.attname, pg_catalog.pg_table_is_visible(t.oid) from pg_catalog.pg_class t"
@@ -80,33 +71,6 @@ def is_set(column: Column[Any]) -> ColumnElement[bool]:
     if isinstance(column.type, IntegerTruth):
         return type_coerce(column, Integer) != 0
     return column == true() if isinstance(column.type, Boolean) else has_time(column)
-
-
-class has_time(FunctionElement[bool]):  # noqa: N801  # named like an SQL function
-    """Whether a time is set: not NULL, and not what the database also stores for a time that is not set."""
-
-    type = Boolean()
-    name = "has_time"
-    inherit_cache = True
-
-
-@compiles(has_time)
-def _has_time(element: has_time, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
-    return f"({compiler.process(element.clauses, **options)} IS NOT NULL)"
-
-
-@compiles(has_time, "mysql", "mariadb")
-def _has_time_mysql(element: has_time, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
-    # A column without NULL has a day of zeros.
-    day = f"LEFT(CAST({compiler.process(element.clauses, **options)} AS CHAR), 10)"
-    return f"(COALESCE({day}, '{NO_DAY}') <> '{NO_DAY}')"
-
-
-@compiles(has_time, "sqlite")
-def _has_time_sqlite(element: has_time, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
-    # Times are texts here, so programs write any text for a time that is not set.
-    stored = f"lower(trim(coalesce({compiler.process(element.clauses, **options)}, ''), '{ZEROS}'))"
-    return f"({stored} NOT IN ('', {', '.join(map(repr, NO_WORDS))}))"
 
 
 def withheld_of(database: Engine, source: TableSource, selection: Selection) -> Marks:

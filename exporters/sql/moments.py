@@ -46,6 +46,12 @@ _UNSET_COUNT = re.compile(r"-?[0-9]{1,20}")
 """What a column of numbers may contain for a time that is not set."""
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """A time before or after them has no form in RFC 3339."""
+NO_DAY = "0000-00-00"
+"""How the time of MariaDB begins that is not set."""
+ZEROS = "0:.TZ+ -"
+"""The letters of a time of zeros, and of the number 0."""
+NO_WORDS = ("false", "f", "no", "n", "off", "null", "none")
+"""Texts that set no time, as `exporters.http.truth` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +167,10 @@ def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def is_unset(column: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Return the condition that a column is NULL, or has what its map says is not a time; an index serves it."""
+    """Return the condition that a column is NULL, or has what the database or its map says is not a time."""
     if not (stated := stated_times(column)):
         is_time = isinstance(column.type, Date | DateTime | UtcTime)
-        return or_(column.is_(None), is_day_of_zeros(column)) if is_time else column.is_(None)
+        return not_(has_time(column)) if is_time else column.is_(None)
     if isinstance(plain_type(column.type), Integer | Numeric | Float):
         among = column.in_([literal(value, _type_of(value)) for value in stated.unset_counts])
     else:
@@ -172,23 +178,43 @@ def is_unset(column: ColumnElement[Any]) -> ColumnElement[bool]:
     return or_(column.is_(None), among)
 
 
-class is_day_of_zeros(FunctionElement[bool]):  # noqa: N801  # named like an SQL function
-    """Whether a time is one of those that MariaDB and other programs store for a time that is not set."""
+class has_time(FunctionElement[bool]):  # noqa: N801  # named like an SQL function
+    """Whether a time is set: not NULL, and not what the database also stores for a time that is not set."""
 
     type = Boolean()
-    name = "is_day_of_zeros"
+    name = "has_time"
     inherit_cache = True
 
 
-@compiles(is_day_of_zeros)
-def _is_day_of_zeros(element: is_day_of_zeros, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
-    del element, compiler, options
-    return "(1 = 0)"  # it has no such day
+@compiles(has_time)
+def _has_time(element: has_time, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return f"({compiler.process(element.clauses, **options)} IS NOT NULL)"
 
 
-@compiles(is_day_of_zeros, "mysql", "mariadb", "sqlite")
-def _is_day_of_zeros_stored(element: is_day_of_zeros, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
-    return f"(SUBSTR({compiler.process(element.clauses, **options)}, 1, 10) = '0000-00-00')"
+@compiles(has_time, "mysql", "mariadb")
+def _has_time_mysql(element: has_time, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    # A column without NULL has a day of zeros.
+    day = f"LEFT(CAST({compiler.process(element.clauses, **options)} AS CHAR), 10)"
+    return f"(COALESCE({day}, '{NO_DAY}') <> '{NO_DAY}')"
+
+
+@compiles(has_time, "sqlite")
+def _has_time_sqlite(element: has_time, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    # Times are texts here, so programs write any text for a time that is not set.
+    stored = f"lower(trim(coalesce({compiler.process(element.clauses, **options)}, ''), '{ZEROS}'))"
+    return f"({stored} NOT IN ('', {', '.join(map(repr, NO_WORDS))}))"
+
+
+class never_null_has_time(has_time):  # noqa: N801  # as above
+    """The same for a column that is never NULL. On PostgreSQL it always has a time, so an index serves its period."""
+
+    name = "never_null_has_time"
+    inherit_cache = True
+
+
+@compiles(never_null_has_time, "postgresql")
+def _has_time_always(*_compiled: object, **_options: object) -> str:
+    return "(1 = 1)"
 
 
 def _type_of(count: int) -> TypeEngine[Any]:

@@ -31,7 +31,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps.exact_json import double, parse_exactly
 from exporters.sql.columns import BitNumber, Shape, whole_number
-from exporters.sql.moments import StatedType, moment_of, stated_times
+from exporters.sql.moments import NO_DAY, StatedType, moment_of, stated_times
 from portability.api import JSON, FieldType
 from portability.api.times import microseconds
 
@@ -48,7 +48,6 @@ DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}).([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6})[0-9]*)?(?:Z|\+00(?::00)?)?"
 )
-NO_DAY = "0000-00-00"
 DEPTH_MAX = 200
 """Maximum nesting of a JSON value; formats accept no more."""
 

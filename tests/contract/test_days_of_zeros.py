@@ -104,3 +104,23 @@ def test_what_has_not_ended_has_a_day_of_zeros(
     values, _ = values_and_gaps(exporter_of(zeros_url, text), "id")
 
     assert sorted(map(str, values)) == ["0", "2", "4"]
+
+
+@pytest.mark.parametrize("more", ['created = "late"\n', ""], ids=["created", "only_if_null"])
+def test_a_text_of_sqlite_may_set_no_time(
+    exporter_of: Callable[[str, str], MappedExporter], tmp_path: Path, more: str
+) -> None:
+    """Programs write any text for it there: as a time of creation, and for a way that leads on while none is set."""
+    url = f"sqlite:///{tmp_path}/orders.db"
+    stored = ["''", "null", "'0000-00-00'", "'0'", "'No'", "'2024-01-02 03:04:05'"]
+    rows = ", ".join(f"({place}, 'usr_1', {late})" for place, late in enumerate(stored))
+    execute_all(
+        url,
+        "create table orders (id integer primary key, who varchar(9), late datetime)",
+        f"insert into orders values {rows}",  # noqa: S608  # values of this test alone
+    )
+    text = ROWS.replace("[[dataset]]\n", f"[[dataset]]\n{more}")
+    text = text if more else text.replace('["user_id"] }', '["user_id"], only_if_null = "late" }')
+    values, _ = values_and_gaps(exporter_of(url, text), "id", Selection(since=datetime(2024, 3, 1, tzinfo=UTC)))
+
+    assert sorted(map(str, values)) == ["0", "1", "2", "3", "4"]

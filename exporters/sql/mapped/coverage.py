@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, inspect, types
+from sqlalchemy import ColumnElement, Connection, Engine, inspect, types
 from sqlalchemy.dialects.postgresql import OID, REGCLASS
 
 from exporters.maps.reading import MapFault
@@ -170,8 +170,12 @@ def _refusal(engine: Engine, source: TableSource, kind: SubjectKind) -> str | No
     selection = Selection(since=datetime.fromtimestamp(0, UTC), began_at=datetime.now(UTC))
     subject = no_one(source, kind)
     rows = rows_of(source, subject, selection)
-    if rows is None:
-        return None
+    return _refused(engine, source, subject, selection, rows) if isinstance(rows, ColumnElement) else None
+
+
+def _refused(
+    engine: Engine, source: TableSource, subject: Subject, selection: Selection, rows: ColumnElement[bool]
+) -> str | None:
     try:
         marks = {**remarks_of(source, subject, selection), **withheld_of(engine, source, Selection())}
         with reading(engine, source.dataset.name) as connection:
