@@ -10,6 +10,7 @@ from cli.context import Context
 from portability.database import migrations, rights
 from portability.database.engine import open_engine, reading
 from portability.errors import DatabaseUnavailable
+from portability.settings import Settings
 
 ENCODING = "UTF8"
 ENCODING_HINT = "create the database anew: CREATE DATABASE portability ENCODING 'UTF8' TEMPLATE template0"
@@ -39,9 +40,11 @@ def control_database(context: Context) -> None:
 
 def upgrade_schema(context: Context) -> Seen | None:
     """Upgrade the schema if the database is empty or ours; the embedded stack's database is upgraded automatically."""
-    if context.settings.database_url is None:
-        return None
-    engine = open_engine(context.settings.database, prepared=context.settings.prepared_statements)
+    return _upgraded(context.settings) if context.settings.database_url else None
+
+
+def _upgraded(settings: Settings) -> Seen | None:
+    engine = open_engine(settings.database, prepared=settings.prepared_statements)
     try:
         if not migrations.is_behind(engine):
             return None

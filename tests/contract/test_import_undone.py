@@ -303,15 +303,20 @@ def test_a_deferred_key_of_sqlite_fails_no_commit(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_a_record_that_a_deferred_key_of_sqlite_refuses_is_refused_alone(tmp_path: Path) -> None:
-    """As on PostgreSQL: the commit of its batch would fail, and nothing could be imported."""
-    url = f"sqlite:///{tmp_path}/platform.db"
+def deals_with_key(folder: Path, key: str, *made: str) -> tuple[str, Engine]:
+    """A platform on SQLite whose deals have a deferred foreign key; `made` are statements before them."""
+    url = f"sqlite:///{folder}/platform.db"
     engine = create_engine(url)
     schema.metadata.create_all(engine)
-    execute(engine, "DROP TABLE deals")
     columns = ", ".join(f"{one.name} {one.type.compile(engine.dialect)}" for one in schema.deals.columns)
-    deferred = "FOREIGN KEY (stage) REFERENCES deals (id) DEFERRABLE INITIALLY DEFERRED"
-    execute(engine, f"CREATE TABLE deals ({columns}, PRIMARY KEY (id), {deferred})")
+    deferred = f"FOREIGN KEY {key} DEFERRABLE INITIALLY DEFERRED"
+    execute(engine, "DROP TABLE deals", *made, f"CREATE TABLE deals ({columns}, PRIMARY KEY (id), {deferred})")
+    return url, engine
+
+
+def test_a_record_that_a_deferred_key_of_sqlite_refuses_is_refused_alone(tmp_path: Path) -> None:
+    """As on PostgreSQL: the commit of its batch would fail, and nothing could be imported."""
+    url, engine = deals_with_key(tmp_path, "(stage) REFERENCES deals (id)")
     records = (bare_deal("a"), bare_deal("b", stage="nowhere"), bare_deal("c", stage="a"), bare_deal("d", stage=None))
 
     (found,) = import_records(tmp_path, url, "deals", *records).datasets
@@ -323,15 +328,12 @@ def test_a_record_that_a_deferred_key_of_sqlite_refuses_is_refused_alone(tmp_pat
 
 def test_a_deferred_key_of_sqlite_may_lead_to_a_key_without_its_name(tmp_path: Path) -> None:
     """`REFERENCES stages` leads to the primary key of that table, whatever its name is: no other record is refused."""
-    url = f"sqlite:///{tmp_path}/platform.db"
-    engine = create_engine(url)
-    schema.metadata.create_all(engine)
-    execute(engine, "DROP TABLE deals")
-    execute(engine, "CREATE TABLE stages (label TEXT, code TEXT PRIMARY KEY)")
-    execute(engine, "INSERT INTO stages VALUES ('Won', 'won')")
-    columns = ", ".join(f"{one.name} {one.type.compile(engine.dialect)}" for one in schema.deals.columns)
-    deferred = "FOREIGN KEY (stage) REFERENCES stages DEFERRABLE INITIALLY DEFERRED"
-    execute(engine, f"CREATE TABLE deals ({columns}, PRIMARY KEY (id), {deferred})")
+    url, engine = deals_with_key(
+        tmp_path,
+        "(stage) REFERENCES stages",
+        "CREATE TABLE stages (label TEXT, code TEXT PRIMARY KEY)",
+        "INSERT INTO stages VALUES ('Won', 'won')",
+    )
 
     records = (bare_deal("a", stage="won"), bare_deal("b", stage="lost"))
     (found,) = import_records(tmp_path, url, "deals", *records).datasets
@@ -343,14 +345,11 @@ def test_a_deferred_key_of_sqlite_may_lead_to_a_key_without_its_name(tmp_path: P
 
 def test_a_deferred_key_of_several_columns_refuses_nothing_by_one_of_them(tmp_path: Path) -> None:
     """With a NULL in one of its columns it leads nowhere, and SQLite accepts the row."""
-    url = f"sqlite:///{tmp_path}/platform.db"
-    engine = create_engine(url)
-    schema.metadata.create_all(engine)
-    execute(engine, "DROP TABLE deals")
-    execute(engine, "CREATE TABLE stages (code TEXT, currency TEXT, PRIMARY KEY (code, currency))")
-    columns = ", ".join(f"{one.name} {one.type.compile(engine.dialect)}" for one in schema.deals.columns)
-    deferred = "FOREIGN KEY (stage, currency) REFERENCES stages (code, currency) DEFERRABLE INITIALLY DEFERRED"
-    execute(engine, f"CREATE TABLE deals ({columns}, PRIMARY KEY (id), {deferred})")
+    url, engine = deals_with_key(
+        tmp_path,
+        "(stage, currency) REFERENCES stages (code, currency)",
+        "CREATE TABLE stages (code TEXT, currency TEXT, PRIMARY KEY (code, currency))",
+    )
 
     (found,) = import_records(tmp_path, url, "deals", bare_deal("a", stage="won", currency=None)).datasets
 
@@ -390,15 +389,12 @@ def test_a_time_of_sqlite_is_compared_with_its_offset(tmp_path: Path) -> None:
 @pytest.mark.parametrize("named", [" (place, code)", ""])
 def test_a_deferred_key_of_several_columns_refuses_a_record_alone(tmp_path: Path, named: str) -> None:
     """A NULL in one of its columns leads nowhere, and needs no row; without names it leads to the primary key."""
-    url = f"sqlite:///{tmp_path}/platform.db"
-    engine = create_engine(url)
-    schema.metadata.create_all(engine)
-    execute(engine, "DROP TABLE deals")
-    execute(engine, "CREATE TABLE stages (code TEXT, place TEXT, PRIMARY KEY (place, code))")
-    execute(engine, "INSERT INTO stages VALUES ('won', 'here'), ('lost', 'there')")
-    columns = ", ".join(f"{one.name} {one.type.compile(engine.dialect)}" for one in schema.deals.columns)
-    deferred = f"FOREIGN KEY (name, stage) REFERENCES stages{named} DEFERRABLE INITIALLY DEFERRED"
-    execute(engine, f"CREATE TABLE deals ({columns}, PRIMARY KEY (id), {deferred})")
+    url, engine = deals_with_key(
+        tmp_path,
+        f"(name, stage) REFERENCES stages{named}",
+        "CREATE TABLE stages (code TEXT, place TEXT, PRIMARY KEY (place, code))",
+        "INSERT INTO stages VALUES ('won', 'here'), ('lost', 'there')",
+    )
     pairs = {"a": ("here", "won"), "b": ("here", "lost"), "c": ("nowhere", None), "d": ("there", "lost")}
     records = (bare_deal(one, name=name, stage=stage) for one, (name, stage) in pairs.items())
 

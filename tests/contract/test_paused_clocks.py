@@ -212,7 +212,7 @@ def test_a_feed_that_another_clock_has_ended_keeps_no_other_from_its_end(control
 
     def is_open(feed: feeding.Feed) -> bool:
         with reading(made.engine) as connection:
-            return feeds.get(connection, feed.id)["ended_at"] is None
+            return not feeds.get(connection, feed.id)["ended_at"]
 
     def ended(pause: PausedProcess) -> None:
         begun.extend(feeding.begin(made) for _ in range(2))

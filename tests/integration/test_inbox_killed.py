@@ -12,7 +12,7 @@ from pathlib import Path
 import forks
 import pytest
 from forks import run_fork
-from inboxes import HERE, Inbox, inboxes
+from inboxes import Inbox, inboxes
 from sqlalchemy import func, select
 from workers import until
 
@@ -121,9 +121,7 @@ def test_a_receipt_whose_process_is_killed_is_one_receipt(both: Inbox, decision:
 
 def test_a_receipt_whose_import_is_undone_before_it_is_noted_is_one_receipt(both: Inbox) -> None:
     """The sender has taken it, and an officer undoes the import before it is sent again."""
-    sent_id, identifier = both.compared()
-    both.work()
-    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+    sent_id, identifier = both.decided()
     assert service.advance(both.service)
     killed(both, "receipted")
     both.call("undo", identifier)
@@ -137,11 +135,7 @@ def test_a_receipt_whose_import_is_undone_before_it_is_noted_is_one_receipt(both
 @pytest.mark.parametrize("at", ["in a batch", "imported"])
 def test_an_import_that_is_killed_is_one_import(both: Inbox, at: str) -> None:
     """Also if only its end was not recorded: undoing it restores what was here before."""
-    _, identifier = both.offered()
-    both.work()
-    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
-    both.work()
-    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+    _, identifier = both.decided(on_conflict="take")
 
     killed(both, at)
     assert both.row(identifier)["state"] == "importing"
@@ -155,12 +149,7 @@ def test_an_import_that_is_killed_is_one_import(both: Inbox, at: str) -> None:
 
 def test_an_undo_that_is_killed_has_its_report(both: Inbox) -> None:
     """The import is forgotten by then: what was undone cannot be counted again."""
-    _, identifier = both.offered()
-    both.work()
-    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
-    both.work()
-    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
-    both.work()
+    _, identifier = both.imported(on_conflict="take")
     both.call("undo", identifier)
 
     killed(both, "undone")
@@ -186,11 +175,7 @@ def stopped(both: Inbox, at: str) -> Iterator[None]:
 
 def test_an_import_that_another_process_has_made_is_not_undone(both: Inbox) -> None:
     """A process was stopped before its import: when it continues, the files of the other's import are deleted."""
-    _, identifier = both.offered()
-    both.work()
-    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
-    both.work()
-    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+    _, identifier = both.decided(on_conflict="take")
 
     with stopped(both, "_imported"):
         continued(both, identifier, "imported")

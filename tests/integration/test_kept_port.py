@@ -11,6 +11,9 @@ import pytest
 from demo import embedded
 from portability.settings import Settings, load_settings
 
+NOT_MOVED = None
+"""The answer where the issuer of new archives is that of the first run."""
+
 
 def _address(settings: Settings, folder: Path) -> str:
     with embedded.listener(settings, folder / embedded.PORT_FILE) as (_fd, address):
@@ -34,13 +37,13 @@ def test_a_later_run_has_the_port_of_the_first(usual: int, tmp_path: Path) -> No
     kept = int(first.rpartition(":")[2])
     assert kept != usual
     assert _address(settings, tmp_path) == first
-    assert embedded.moved_from(settings, tmp_path / embedded.PORT_FILE, first) is None
+    assert embedded.moved_from(settings, tmp_path / embedded.PORT_FILE, first) == NOT_MOVED
     with socket.create_server(("127.0.0.1", kept)):
         other = _address(settings, tmp_path)
     assert other.endswith(f":{usual}")
     assert embedded.moved_from(settings, tmp_path / embedded.PORT_FILE, other) == kept
     named = load_settings(dir=tmp_path, issuer="https://data.example")
-    assert embedded.moved_from(named, tmp_path / embedded.PORT_FILE, other) is None
+    assert embedded.moved_from(named, tmp_path / embedded.PORT_FILE, other) == NOT_MOVED
     assert _address(settings, tmp_path) == first
 
 

@@ -112,18 +112,23 @@ class Inbox:
         (row,) = [row for row in self.listed() if row["transfer"] == sent_id]
         return sent_id, str(row["id"])
 
-    def compared(self, subject: str = f"user:{HERE}") -> tuple[str, str]:
-        """A transfer whose difference is known."""
+    def compared(self, subject: str = f"user:{HERE}", **terms: Any) -> tuple[str, str]:
+        """A transfer whose difference is known; `terms` are those of its target."""
         sent_id, identifier = self.offered()
         self.work()
-        self.call("target", identifier, subject=subject)
+        self.call("target", identifier, subject=subject, **terms)
         self.work()
         return sent_id, identifier
 
-    def imported(self) -> tuple[str, str]:
-        """A transfer that was imported and receipted."""
-        sent_id, identifier = self.compared()
+    def decided(self, **terms: Any) -> tuple[str, str]:
+        """A transfer that an officer has decided to import."""
+        sent_id, identifier = self.compared(**terms)
         self.call("import", identifier, comparison=self.shown(identifier)["comparison"])
+        return sent_id, identifier
+
+    def imported(self, **terms: Any) -> tuple[str, str]:
+        """A transfer that was imported and receipted."""
+        sent_id, identifier = self.decided(**terms)
         self.work()
         return sent_id, identifier
 

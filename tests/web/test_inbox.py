@@ -95,12 +95,7 @@ def test_a_value_of_the_archive_replaces_one_here_only_by_choice(both: Inbox) ->
     """`keep` leaves the account as it is, `take` changes what an archive may set, and undoing restores it."""
     _, kept = both.imported()
     assert both.account()["full_name"] == "Ann Here"
-    sent_id, identifier = both.offered()
-    both.work()
-    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
-    both.work()
-    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
-    both.work()
+    sent_id, identifier = both.imported(on_conflict="take")
     taken = both.account()
     assert (taken["full_name"], taken["email"], taken["mfa_enabled"]) == ("Ann There", "ann@here.example", True)
 
@@ -117,12 +112,7 @@ def test_a_value_of_the_archive_replaces_one_here_only_by_choice(both: Inbox) ->
 
 def test_undoing_lists_the_rows_that_stay(both: Inbox) -> None:
     """Who has an import undone sees which rows keep what it brought, because they were changed here since then."""
-    _, identifier = both.offered()
-    both.work()
-    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
-    both.work()
-    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
-    both.work()
+    _, identifier = both.imported(on_conflict="take")
     assert not both.shown(identifier)["undone"]
     both.set_name("Ann Later")
 
@@ -368,7 +358,7 @@ def test_the_page_of_a_forked_feed_names_the_imports_to_undo(both: Inbox, monkey
     assert "Undo these imports first" in page
     assert -1 < page.find(command) < page.find(link)
     assert "Machen Sie zuerst diese Importe rückgängig" in german
-    assert both.shown(identifier)["report"] is None
+    assert not both.shown(identifier)["report"]
     both.call("target", identifier, subject=f"user:{HERE}")
     both.work()
     with both.receiver.browser(*OFFICER) as visitor:
