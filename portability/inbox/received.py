@@ -41,11 +41,11 @@ def get(connection: Connection, identifier: str, *, lock: bool = False) -> RowMa
     return row
 
 
-def rows(connection: Connection) -> Sequence[RowMapping]:
+def rows(connection: Connection, most: int = LISTED) -> Sequence[RowMapping]:
     """Return the newest received transfers, those that await a decision first."""
     waits = TABLE.c.state.in_(QUARANTINED)
     query = with_sender().order_by(waits.desc(), TABLE.c.created_at.desc(), TABLE.c.id)
-    return connection.execute(query.limit(LISTED)).mappings().all()
+    return connection.execute(query.limit(most)).mappings().all()
 
 
 def of_subject(connection: Connection, kind: str, identifier: str) -> Sequence[str]:

@@ -101,8 +101,9 @@ def test_size_and_time_are_estimated_before_and_during(served: Served) -> None:
 
 def test_a_list_that_is_cut_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page has the newest copies; the others are not passed over in silence."""
-    made = [served.ready(f"user:{OTHER}", since=f"{year}-01-01") for year in (2019, 2020)]
-    with served.browser(OTHER) as visitor:
+    made = [served.ready("user:usr_listed", since=f"{year}-01-01") for year in (2019, 2020)]
+    with served.browser("usr_listed") as visitor:
+        monkeypatch.setattr("web.pages.me.SHOWN", len(made))
         assert "Only the newest" not in visitor.client.get("/me").text
         monkeypatch.setattr("web.pages.me.SHOWN", 1)
         page = visitor.client.get("/me").text

@@ -493,6 +493,7 @@ def test_a_list_of_transfers_that_is_cut_says_so(both: Inbox, monkeypatch: pytes
     both.offered()
     both.offered()
     with both.receiver.browser(*OFFICER) as visitor:
+        monkeypatch.setattr("portability.inbox.received.LISTED", len(both.listed()))
         assert "first those that await" not in visitor.client.get("/staff/inbox").text
         monkeypatch.setattr("portability.inbox.received.LISTED", 1)
         assert "Only 1 are shown: first those that await a decision" in visitor.client.get("/staff/inbox").text

@@ -42,9 +42,10 @@ def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response
     """Show the received transfers; those that await a decision come first."""
     permit(place, login, Action.INBOX)
     with place.reading() as connection:
-        rows, known = received.rows(connection), senders.rows(connection)
+        found_rows, known = received.rows(connection, received.LISTED + 1), senders.rows(connection)
     living = [row for row in known if row["removed_at"] is None]
-    shown: dict[str, Any] = {"rows": rows, "rows_shown": received.LISTED, "senders": living}
+    rows = found_rows[: received.LISTED]
+    shown: dict[str, Any] = {"rows": rows, "is_cut": len(found_rows) > len(rows), "senders": living}
     return rendering.page(request, "inbox.html", **shown, is_on=place.answers is not None)
 
 

@@ -60,7 +60,7 @@ class MyRequestForm(BaseModel):
 def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
     """Show the current or last copy, a form for another copy, and the earlier copies."""
     with place.reading() as connection:
-        rows = _my_exports(connection, login)
+        rows, is_cut = _my_exports(connection, login)
         current = _current(connection, rows)
         consents = my_transfers.consents(connection, login)
         given = my_transfers.given(connection, consents, place.settings.place.zone)
@@ -76,7 +76,7 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         "me.html",
         current=current,
         exports=rows,
-        exports_shown=SHOWN,
+        is_cut=is_cut,
         messages=recent[::-1],
         messages_shown=MESSAGES,
         next_copy=next_copy,
@@ -228,13 +228,15 @@ def fetch(place: CurrentContext, login: LoggedIn, export_id: str, number: Volume
         return download.begun(connection, place, link, made.token, number, actor=str(actor))
 
 
-def _my_exports(connection: Connection, login: Login) -> list[RowMapping]:
-    rows, _next = request_log.page(connection, own_scope(connection, login), limit=SHOWN)
+def _my_exports(connection: Connection, login: Login) -> tuple[list[RowMapping], bool]:
+    """Return the newest requests of the person, and of the company that they administer, and whether there are more."""
+    rows, following = request_log.page(connection, own_scope(connection, login), limit=SHOWN)
     found_rows = list(rows)
-    if (company := _company(login)) is not None:
-        of_company, _next = request_log.page(connection, request_log.Scope(tenant=company), limit=SHOWN)
+    if company := _company(login):
+        of_company, more = request_log.page(connection, request_log.Scope(tenant=company), limit=SHOWN)
         found_rows += [row for row in of_company if row["subject_kind"] == SubjectKind.TENANT]
-    return sorted(found_rows, key=lambda row: row["created_at"], reverse=True)
+        following = following or more
+    return sorted(found_rows, key=lambda row: row["created_at"], reverse=True), bool(following)
 
 
 def _company(login: Login) -> str | None:
