@@ -25,6 +25,7 @@ from exporters.sql.mapped.database_faults import database_faults
 from exporters.sql.mapped.databases import POSTGRESQL, SectionSources, check_lag, with_settings
 from exporters.sql.mapped.forms import TENANT, SqlSourceForm
 from exporters.sql.mapped.identification import Identification, use_of
+from exporters.sql.mapped.tenantless import tenantless
 from exporters.sql.mapped.uses import used_columns, used_tables
 from exporters.sql.sole_addresses import AddressUsers
 from portability.api import (
@@ -135,7 +136,9 @@ class MappedExporter:
             ]
         if not faults:
             sources = self._sessions(coverage.TENANT)
-            findings += coverage.refused(sources.database, form, compile_map(form, used).sources)
+            compiled = compile_map(form, used)
+            findings += coverage.refused(sources.database, form, compiled.sources)
+            findings += tenantless(sources.database, section.name, form, used, compiled.tables)
         findings += damage.examine(section.sources.database, section.name, used)
         return Coverage(tuple(findings))
 
