@@ -32,7 +32,7 @@ def same_tenant(one: Expression, other: Expression) -> ColumnElement[bool]:
 def exact_tenants(one: Expression, other: Expression) -> tuple[list[Expression], list[Expression]]:
     """Return what two rows have to have in common beside their tenants, for comparisons of several columns at once.
 
-    Empty: the tenants are no texts, and equal means the same.
+    Empty if the tenants are not texts: then equal means the same.
     """
     if not any(isinstance(plain_type(column.type), String | NullType) for column in (one, other)):
         return [], []
