@@ -52,6 +52,7 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
     for place, dataset in enumerate(form.dataset):
         if dataset.table in catalogue:
             yield from _order(place, dataset, catalogue[dataset.table], kind)
+            yield from _renewed(place, dataset, catalogue[dataset.table])
         yield from _join(place, dataset, catalogue)
         yield from _part(form, place, dataset, catalogue)
     yield from _pairs(form, catalogue)
@@ -153,6 +154,17 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
         yield MapFault(
             ("dataset", place, "name"), f"the key {', '.join(key)} does not identify a row of {dataset.table}"
         )
+
+
+def _renewed(place: int, dataset: SqlDatasetForm, table: FoundTable) -> Iterator[MapFault]:
+    """Yield the columns that must not change and that the database sets at each change of their row."""
+    needed = dict.fromkeys(dataset.order_columns, ("order" if dataset.order else "name", "order"))
+    needed |= {dataset.created: ("created", "creation time")} if dataset.created else {}
+    for name, (key, what) in needed.items():
+        if name in table.columns and table.columns[name].is_renewed:
+            seen = f"{name!r} of {dataset.table} is set again at each change of its row (ON UPDATE)"
+            message = f"{seen}: it gives no {what}, because rows that change meanwhile would be missing"
+            yield MapFault(("dataset", place, key), message, "name columns that never change, such as the primary key")
 
 
 def _join(place: int, dataset: SqlDatasetForm, catalogue: Catalogue) -> Iterator[MapFault]:
