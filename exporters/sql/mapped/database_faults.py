@@ -96,13 +96,15 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
         elif not is_compared(found, stated):
             what = f"{used.column!r} of {used.table} has times as texts, which the database does not compare"
             yield MapFault(used.path, what, "name a view that has them as times")
-        yield from _wrong_values(used, found)
+        yield from _wrong_values(used, found, kind)
 
 
-def _wrong_values(used: UsedColumn, found: FoundColumn) -> Iterator[MapFault]:
+def _wrong_values(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[MapFault]:
+    # PostgreSQL compares such a number as a double, and 0.1 of single precision is another one.
+    is_single = kind == POSTGRESQL and found.name_of_type == "real"
     for value in used.values:
         try:
-            condition_value(found.type, value)
+            condition_value(found.type, value, is_single=is_single)
         except ValueError as error:
             what = f"{used.column!r} of {used.table} is {found.name_of_type}"
             yield MapFault(used.path, f"{what}: {value!r} must be {error}")
