@@ -11,8 +11,9 @@ from sqlalchemy import Connection, bindparam, text, types
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine.interfaces import ReflectedColumn, TableKey
 from sqlalchemy.engine.reflection import Inspector
+from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import LooseText, Shape
+from exporters.sql.columns import LooseText, Shape, Vector
 
 SHAPES = tuple(f"{many}{shape}" for many in ("", "multi") for shape in ("point", "linestring", "polygon"))
 SHAPED = text(
@@ -32,6 +33,20 @@ NUMBERS_SQLITE = re.compile(r"(?i)num|dec|money|currency|fixed")
 """In names of types of SQLite that mean numbers."""
 
 
+class _UnknownType(types.NullType):
+    """A type that the library does not know: by itself it fails at one with a number, such as `vector(3)`."""
+
+    def __init__(self, *_arguments: object, **_options: object) -> None:
+        super().__init__()
+
+
+class _TypesByName(dict[str, type[TypeEngine[Any]]]):
+    """The types of MariaDB by name."""
+
+    def __missing__(self, _name: str) -> type[TypeEngine[Any]]:
+        return _UnknownType
+
+
 def multi_columns(
     connection: Connection,
     inspector: Inspector,
@@ -42,6 +57,9 @@ def multi_columns(
     In SQLite any name is a type. The library takes unknown names such as `uuid` or `string` for numbers. Of MariaDB it
     gives a name as it is written in quotes, and does not know points, lines and areas.
     """
+    dialect: Any = connection.dialect
+    if dialect.name == "mysql" and not isinstance(dialect.ischema_names, _TypesByName):
+        dialect.ischema_names = _TypesByName({**dialect.ischema_names, "vector": Vector})
     found = inspector.get_multi_columns(**which)
     if connection.dialect.name == "mysql":
         for one in chain.from_iterable(found.values()):

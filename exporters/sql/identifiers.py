@@ -42,14 +42,29 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from exporters.sql.columns import AlikeText, FixedText, LooseText, Shape, utf8_bytes
+from exporters.sql.columns import AlikeText, FixedText, LooseText, Shape, Vector, utf8_bytes
 from portability.api import Subject, SubjectKind
 
 REQUESTED = frozenset({"user_id", "tenant_id"})
 """Kinds of identities that a request names."""
 
 
-_NO_IDS = (ARRAY, BINARY, Boolean, Date, DateTime, INET, Interval, JSON, LargeBinary, OID, Shape, Time, VARBINARY)
+_NO_IDS = (
+    ARRAY,
+    BINARY,
+    Boolean,
+    Date,
+    DateTime,
+    INET,
+    Interval,
+    JSON,
+    LargeBinary,
+    OID,
+    Shape,
+    Time,
+    VARBINARY,
+    Vector,
+)
 
 
 def can_be_id(kind: TypeEngine[Any]) -> bool:

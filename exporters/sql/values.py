@@ -30,7 +30,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps.exact_json import double, parse_exactly
-from exporters.sql.columns import BitNumber, Shape, whole_number
+from exporters.sql.columns import BitNumber, Shape, Vector, whole_number
 from exporters.sql.moments import NO_DAY, StatedType, moment_of, stated_times
 from portability.api import JSON, FieldType
 from portability.api.times import microseconds
@@ -134,6 +134,8 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
         return type_coerce(column, LargeBinary())  # the database would write `?` for each byte that is not UTF-8
     if isinstance(plain, Shape):
         return func.ST_AsText(column, type_=Text())
+    if isinstance(plain, Vector):
+        return func.VEC_ToText(column, type_=Text())
     if isinstance(plain, INET):
         return func.abbrev(column, type_=Text())  # a conversion to text would write `/32` behind the address of a host
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
