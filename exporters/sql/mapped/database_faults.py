@@ -100,7 +100,7 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
 
 
 def _wrong_values(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[MapFault]:
-    # PostgreSQL compares such a number as a double, and 0.1 of single precision is another one.
+    # PostgreSQL compares such a number as a double, and 0.1 of single precision is another number.
     is_single = kind == POSTGRESQL and found.name_of_type == "real"
     for value in used.values:
         try:

@@ -90,7 +90,7 @@ def signature_faults(form: SqlSourceForm) -> Iterator[MapFault]:
                 yield MapFault(("decision", place, "without_tenant"), f"the map names no tenant by {name!r}", hint)
 
 
-def tenantless(
+def found(
     engine: Engine, source: str, form: SqlSourceForm, catalogue: Catalogue, tables: Tables
 ) -> Iterator[CoverageFinding]:
     """Yield the columns of tenants that are empty in some rows, and those that could not be searched.
@@ -112,9 +112,9 @@ def tenantless(
             is_hidden = form.session.needs_tenant and catalogue[one.table].hides_rows
             can_look = not is_hidden and time.monotonic() < deadline
             known[key] = _look(engine, source, one, tables, empty) if can_look else CoverageKind.NOT_COMPARED
-        if found := known[key]:
+        if kind := known[key]:
             shown[one.name].add(one.dataset)
-            yield CoverageFinding(found, one.table, one.column, one.dataset, detail=_detail(found))
+            yield CoverageFinding(kind, one.table, one.column, one.dataset, detail=_detail(kind))
 
 
 def _compares(form: SqlSourceForm, dataset: SqlDatasetForm) -> bool:
