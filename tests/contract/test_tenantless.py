@@ -78,6 +78,26 @@ WITHOUT = (
 )
 
 
+NOTES = """
+title = "Desk"
+role = "processor"
+kinds = ["contact"]
+[[dataset]]
+name = "notes"
+title = "Notes"
+description = "Notes."
+provenance = "observed"
+table = "notes"
+tenant = "org"
+rows = [{ column = "person_id", identities = ["contact_id"] }]
+[dataset.fields]
+id = { type = "integer", text = "Id." }
+"""
+SESSION = '[session]\nset = { "app.org" = "{tenant}" }\n'
+ZEROS = "'00000000-0000-0000-0000-000000000000'"
+INSERT = "insert into notes values ({}, {}, 'con_1')"
+
+
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """A desk whose tables may have rows without a tenant; the addresses of its owner and of its reader."""
@@ -199,24 +219,28 @@ def test_rows_that_row_level_security_hides_are_not_compared(request: pytest.Fix
         "create policy own on notes using (org = current_setting('app.org'))",
         "alter table notes enable row level security",
     )
-    text = """
-title = "Desk"
-role = "processor"
-kinds = ["contact"]
-[session]
-set = { "app.org" = "{tenant}" }
-[[dataset]]
-name = "notes"
-title = "Notes"
-description = "Notes."
-provenance = "observed"
-table = "notes"
-tenant = "org"
-rows = [{ column = "person_id", identities = ["contact_id"] }]
-[dataset.fields]
-id = { type = "integer", text = "Id." }
-"""
     with mapped_sources() as opened:
-        findings = opened(reader, text).check().findings
+        findings = opened(reader, NOTES + SESSION).check().findings
 
     assert [(one.table, one.column) for one in findings if one.kind is CoverageKind.NOT_COMPARED] == [("notes", "org")]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])
+@pytest.mark.parametrize(("kind_of_tenant", "none"), [("integer", "0"), ("numeric(9)", "0"), ("uuid", ZEROS)])
+def test_a_value_for_no_tenant_is_found(
+    request: pytest.FixtureRequest, database: str, kind_of_tenant: str, none: str, tmp_path: Path
+) -> None:
+    """Programs that write no NULL write 0 or zeros."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    execute_all(
+        owner,
+        f"create table notes (id integer primary key, org {kind_of_tenant} not null, person_id varchar(9))",
+        "create index notes_of on notes (org, id)",
+        INSERT.format(1, none.replace("0", "1")),
+    )
+    with mapped_sources() as opened:
+        before = {one.kind for one in opened(reader, NOTES).check().findings}
+        execute_all(owner, INSERT.format(2, none))
+        after = {one.kind for one in opened(reader, NOTES).check().findings}
+
+    assert after - before == {CoverageKind.TENANTLESS}

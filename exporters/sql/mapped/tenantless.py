@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -13,14 +15,17 @@ from sqlalchemy import (
     Engine,
     Enum,
     Integer,
+    Numeric,
     Select,
     String,
+    Uuid,
     literal_column,
     or_,
     select,
     type_coerce,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
 
 from exporters.maps.reading import MapFault
 from exporters.sql.belonging import Within
@@ -37,6 +42,14 @@ LOOK_SECONDS = 5.0
 """How long each table is searched at most: without an index its rows are read until one has no tenant."""
 ALL_SECONDS = 60.0
 """How long all tables of a source are searched at most."""
+ZEROS = "00000000-0000-0000-0000-000000000000"
+NO_TENANT: Mapping[type[TypeEngine[Any]], Sequence[object]] = {
+    String: ("", "0", ZEROS),
+    Integer: (0,),
+    Numeric: (Decimal(0),),
+    Uuid: (ZEROS,),
+}
+"""By type: values that programs write for no tenant in a column without NULL."""
 OF_TENANTS = frozenset({SubjectKind.CONTACT, SubjectKind.TENANT})
 
 
@@ -103,13 +116,15 @@ def found(
     shown: dict[str, set[str]] = defaultdict(set)
     for one in tenant_places(form):
         column = tables[one.table].c[one.column]
-        empty = _empty(column, is_nullable=catalogue[one.table].columns[one.column].nullable)
+        is_nullable = catalogue[one.table].columns[one.column].nullable
+        # Of rows that no session shows it is only known whether they can be there.
+        is_hidden = form.session.needs_tenant and catalogue[one.table].hides_rows
+        empty = [] if is_hidden and not is_nullable else _empty(column, is_nullable=is_nullable)
         is_shown = one.dataset in shown[one.name] or (shown[one.name] and not one.dataset)
         if not empty or one.name in signed or is_shown:
             continue
         key = (one.name, one.where, one.needed)
         if key not in known:
-            is_hidden = form.session.needs_tenant and catalogue[one.table].hides_rows
             can_look = not is_hidden and time.monotonic() < deadline
             known[key] = _look(engine, source, one, tables, empty) if can_look else CoverageKind.NOT_COMPARED
         if kind := known[key]:
@@ -128,13 +143,11 @@ def _compares(form: SqlSourceForm, dataset: SqlDatasetForm) -> bool:
 
 
 def _empty(column: Column[str], *, is_nullable: bool) -> Sequence[ColumnElement[bool]]:
-    """Return the conditions for rows without tenant: NULL, or an empty text. Empty: the column excludes both."""
+    """Return the conditions for rows without tenant. Empty: the column excludes them."""
     plain = plain_type(column.type)
-    is_text = isinstance(plain, String) and not isinstance(plain, Enum)
-    return [
-        *([column.is_(None)] if is_nullable else []),
-        *([type_coerce(column, plain) == ""] if is_text else []),
-    ]
+    kinds = (kind for kind in NO_TENANT if isinstance(plain, kind) and not isinstance(plain, Enum))
+    values = [type_coerce(column, plain).in_(NO_TENANT[kind]) for kind in kinds]
+    return [*([column.is_(None)] if is_nullable else []), *values]
 
 
 def _look(
@@ -160,4 +173,4 @@ def _look(
 def _detail(kind: CoverageKind) -> str:
     if kind is CoverageKind.TENANTLESS:
         return "rows name no tenant here: no company and no contact gets them"
-    return "not searched to its end for rows without a tenant: an index finds them, and row-level security hides them"
+    return "not searched to its end for rows without a tenant: an index finds them, row-level security hides them"
