@@ -9,6 +9,35 @@ from source_accounts import ROWS, execute_all, mapped_sources, owner_and_reader
 
 from portability.api.errors import BadMap
 
+CALLS = """
+title = "Desk"
+role = "processor"
+kinds = ["contact"]
+[people]
+table = "people"
+tenant = "org"
+name = "name"
+addresses.phone = { column = "phone", since = "made" }
+[[dataset]]
+name = "people"
+title = "People"
+description = "People."
+provenance = "observed"
+table = "people"
+tenant = "org"
+rows = [{ column = "id", identities = ["contact_id"] }]
+fields.id = { type = "integer", text = "Id." }
+[[dataset]]
+name = "calls"
+title = "Calls"
+description = "Calls."
+provenance = "observed"
+table = "calls"
+tenant = "org"
+rows = [{ address = "number", identity = "phone", unlinked = "person", at = ["%s"], gives = "call_id" }]
+fields.id = { type = "integer", text = "Id." }
+"""
+
 
 @pytest.mark.parametrize("column", ["t", "u"])
 @pytest.mark.parametrize(("line", "what"), [('order = ["{}", "id"]', "order"), ('created = "{}"', "creation time")])
@@ -27,4 +56,20 @@ def test_a_column_that_changes_with_its_row_is_refused(
         opened(reader, ROWS + 'created = "made"\nchanged = "t"').prepare()
         exporter = opened(reader, ROWS + line.format(column))
         with pytest.raises(BadMap, match=f"'{column}' of orders is set again at each change of its row.*{what}"):
+            exporter.prepare()
+
+
+def test_a_time_by_which_an_address_is_judged_does_not_change(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """A call that is changed after its number has another owner would be that of the other person."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path)
+    made = "made timestamp null, t timestamp not null default current_timestamp on update current_timestamp"
+    execute_all(
+        owner,
+        f"create table people (id integer primary key, org varchar(9), name varchar(9), phone varchar(20), {made})",
+        f"create table calls (id integer primary key, org varchar(9), number varchar(20), person integer, {made})",
+    )
+    with mapped_sources() as opened:
+        opened(reader, CALLS % "made").prepare()
+        exporter = opened(reader, CALLS % "t")
+        with pytest.raises(BadMap, match=r"'t' of calls is set again at each change .* that of another person"):
             exporter.prepare()

@@ -19,7 +19,7 @@ from exporters.sql.mapped.field_columns import type_fault
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.stated import is_compared, times_faults, times_in
 from exporters.sql.mapped.uses import TIMES, ColumnNeed, UsedColumn, used_columns, used_tables
-from exporters.sql.mapped.way_forms import MemberRowsForm
+from exporters.sql.mapped.way_forms import AddressRowsForm, MemberRowsForm
 from exporters.sql.values import NUMBERS, field_type
 from portability.api import FieldType
 
@@ -160,13 +160,21 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
 
 def _renewed(place: int, dataset: SqlDatasetForm, table: FoundTable) -> Iterator[MapFault]:
     """Yield the columns that must not change and that the database sets at each change of their row."""
-    needed = dict.fromkeys(dataset.order_columns, ("order" if dataset.order else "name", "order"))
-    needed |= {dataset.created: ("created", "creation time")} if dataset.created else {}
-    for name, (key, what) in needed.items():
+    at = ("dataset", place)
+    needed: list[tuple[tuple[str | int, ...], str, str]] = [
+        ((*at, "order" if dataset.order else "name"), name, "order: rows that change meanwhile would be missing")
+        for name in dataset.order_columns
+    ]
+    if dataset.created:
+        needed.append(((*at, "created"), dataset.created, "creation time: rows that change meanwhile would be missing"))
+    for number, way in enumerate(dataset.rows):
+        if isinstance(way, AddressRowsForm | MemberRowsForm):
+            what = "time of its row, by which the address may be that of another person"
+            needed += [((*at, "rows", number, "at"), name, what) for name in way.at]
+    for path, name, what in needed:
         if name in table.columns and table.columns[name].is_renewed:
             seen = f"{name!r} of {dataset.table} is set again at each change of its row (ON UPDATE)"
-            message = f"{seen}: it gives no {what}, because rows that change meanwhile would be missing"
-            yield MapFault(("dataset", place, key), message, "name columns that never change, such as the primary key")
+            yield MapFault(path, f"{seen}: it gives no {what}", "name columns that never change")
 
 
 def _join(place: int, dataset: SqlDatasetForm, catalogue: Catalogue) -> Iterator[MapFault]:
