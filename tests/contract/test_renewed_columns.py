@@ -1,4 +1,4 @@
-"""A time that MariaDB sets at each change of a row is neither a place in the order of reading nor a creation time."""
+"""A time that is set at each change of a row is neither a place in the order of reading nor a creation time."""
 
 from __future__ import annotations
 
@@ -72,4 +72,21 @@ def test_a_time_by_which_an_address_is_judged_does_not_change(request: pytest.Fi
         opened(reader, CALLS % "made").prepare()
         exporter = opened(reader, CALLS % "t")
         with pytest.raises(BadMap, match=r"'t' of calls is set again at each change .* that of another person"):
+            exporter.prepare()
+
+
+def test_a_trigger_of_the_usual_extension_is_known(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """PostgreSQL has no such columns; the extension moddatetime has triggers for them."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    execute_all(
+        owner,
+        "create table orders (id integer primary key, who text, t timestamptz not null)",
+        "create or replace function moddatetime() returns trigger language plpgsql"
+        " as 'begin new.t = now(); return new; end'",
+        "create trigger changed before update on orders for each row execute function moddatetime(t)",
+    )
+    with mapped_sources() as opened:
+        opened(reader, ROWS).prepare()
+        exporter = opened(reader, ROWS + 'order = ["t", "id"]')
+        with pytest.raises(BadMap, match="'t' of orders is set again at each change of its row"):
             exporter.prepare()

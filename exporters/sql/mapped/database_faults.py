@@ -173,7 +173,7 @@ def _renewed(place: int, dataset: SqlDatasetForm, table: FoundTable) -> Iterator
             needed += [((*at, "rows", number, "at"), name, what) for name in way.at]
     for path, name, what in needed:
         if name in table.columns and table.columns[name].is_renewed:
-            seen = f"{name!r} of {dataset.table} is set again at each change of its row (ON UPDATE)"
+            seen = f"{name!r} of {dataset.table} is set again at each change of its row"
             yield MapFault(path, f"{seen}: it gives no {what}", "name columns that never change")
 
 
