@@ -64,25 +64,29 @@ tenant = "org"
 rows = [{ column = "call_id", dataset = "calls", part = true }]
 fields.id = { type = "integer", text = "Id." }
 """
-TEXT = {
-    "mysql": "varchar(9) collate utf8mb4_general_ci",
-    "sqlite": "varchar(9) collate nocase",
-    "postgresql": "varchar(9) collate alike",
-}
+TEXTS = [
+    ("mysql", "varchar(9) collate utf8mb4_general_ci"),
+    ("sqlite", "varchar(9) collate nocase"),
+    ("postgresql", "varchar(9) collate alike"),
+    ("postgresql", "citext"),
+]
+"""Types of columns in which ACME equals acme, by database."""
+OWN_TYPES = (
+    "create extension if not exists citext",
+    "create collation alike (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+)
 
 
-@pytest.mark.parametrize("database", TEXT)
+@pytest.mark.parametrize(("database", "org"), TEXTS)
 @pytest.mark.parametrize("subject_kind", [SubjectKind.CONTACT, SubjectKind.TENANT])
 def test_tenants_that_a_database_takes_for_equal_are_apart(
-    request: pytest.FixtureRequest, database: str, subject_kind: SubjectKind, tmp_path: Path
+    request: pytest.FixtureRequest, database: str, org: str, subject_kind: SubjectKind, tmp_path: Path
 ) -> None:
     """A row, its parent, its steps and its join each name another tenant than the subject: nothing of it arrives."""
     owner, reader = owner_and_reader(request, database, tmp_path)
-    alike = "create collation alike (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
-    org = TEXT[database]
     execute_all(
         owner,
-        *([alike] if database == "postgresql" else []),
+        *(OWN_TYPES if database == "postgresql" else ()),
         f"create table calls (id integer primary key, org {org}, person varchar(9))",
         f"create table notes (id integer primary key, org {org}, call_id integer)",
         f"create table labels (id integer primary key, org {org}, label varchar(9))",
@@ -116,3 +120,27 @@ def test_tenants_that_a_database_takes_for_equal_are_apart(
         "seen": [(1, None)] if is_contact else [(1, None), (3, None)],
         "lines": [(1, None)],
     }
+
+
+@pytest.mark.parametrize(("database", "org"), TEXTS)
+def test_a_member_of_staff_of_both_is_known_at_both(
+    request: pytest.FixtureRequest, database: str, org: str, tmp_path: Path
+) -> None:
+    """The database gives one of two tenants that it takes for equal."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    execute_all(
+        owner,
+        *(OWN_TYPES if database == "postgresql" else ()),
+        f"create table calls (id integer primary key, org {org}, person varchar(9), agent varchar(9))",
+        "insert into calls values (1, 'acme', 'p1', 'usr_1'), (2, 'ACME', 'p1', 'usr_1'), (3, 'acme', 'p2', 'usr_1')",
+    )
+    calls, staff = (
+        MAP[: MAP.index('[[dataset]]\nname = "notes"')],
+        'staff = [{ column = "agent", identities = ["staff_id"] }]',
+    )
+    text = calls.replace('kinds = ["contact", "tenant"]', 'kinds = ["contact", "user"]')
+    text = text.replace("fields.id", f"{staff}\nfields.id")
+    with mapped_sources() as opened:
+        found = opened(reader, text).identities(sample_subject(SubjectKind.USER, "usr_1"))
+
+    assert sorted((one.kind, one.tenant) for one in found) == [("staff_id", "ACME"), ("staff_id", "acme")]
