@@ -144,3 +144,59 @@ def test_a_member_of_staff_of_both_is_known_at_both(
         found = opened(reader, text).identities(sample_subject(SubjectKind.USER, "usr_1"))
 
     assert sorted((one.kind, one.tenant) for one in found) == [("staff_id", "ACME"), ("staff_id", "acme")]
+
+
+ADDRESSES = """
+title = "Desk"
+role = "processor"
+kinds = ["email"]
+[accounts]
+table = "accounts"
+addresses.email = { column = "email", since = "proved_at" }
+[people]
+table = "people"
+tenant = "org"
+name = "name"
+addresses.email = { column = "email", since = "proved_at" }
+[[dataset]]
+name = "accounts"
+title = "Accounts"
+description = "Accounts."
+provenance = "observed"
+table = "accounts"
+kinds = ["user"]
+rows = [{ column = "id", identities = ["user_id"] }]
+fields.id = { type = "integer", text = "Id." }
+[[dataset]]
+name = "people"
+title = "People"
+description = "People."
+provenance = "observed"
+table = "people"
+tenant = "org"
+rows = [{ column = "id", identities = ["contact_id"] }]
+fields.id = { type = "integer", text = "Id." }
+"""
+
+
+@pytest.mark.parametrize(("database", "org"), TEXTS)
+def test_people_of_both_who_share_an_address_are_not_one_person(
+    request: pytest.FixtureRequest, database: str, org: str, tmp_path: Path
+) -> None:
+    """The order of the database mixes the rows of both tenants; two people of one of them have the address."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    address = "email varchar(20), proved_at timestamp null"
+    execute_all(
+        owner,
+        *(OWN_TYPES if database == "postgresql" else ()),
+        f"create table accounts (id integer primary key, {address})",
+        f"create table people (id integer primary key, org {org}, name varchar(9), {address})",
+        "insert into people values (1, 'acme', 'Ann', 'a@x.test', '2026-01-01 00:00:00')",
+        "insert into people values (2, 'ACME', 'Ben', 'a@x.test', '2026-01-01 00:00:00')",
+        "insert into people values (3, 'acme', 'Cid', 'a@x.test', '2026-01-01 00:00:00')",
+    )
+    with mapped_sources() as opened:
+        found = opened(reader, ADDRESSES).identities(sample_subject(SubjectKind.EMAIL, "a@x.test"))
+
+    certain = {(one.tenant, one.value): one.verified for one in found if one.kind == "contact_id"}
+    assert certain == {("acme", "1"): False, ("acme", "3"): False, ("ACME", "2"): True}
