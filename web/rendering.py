@@ -98,6 +98,7 @@ def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN40
     shared = {
         "_": partial(words.sentence, chosen),
         "label": partial(words.label, chosen),
+        "error": partial(words.error, chosen),
         "language": chosen,
         "formats_tag": values.tag(chosen),
         "languages": {each: locale.own_name(each) for each in locale.languages()},
