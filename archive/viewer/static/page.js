@@ -100,6 +100,7 @@
       month: new Intl.DateTimeFormat(region, { month: "short", year: "numeric" }),
       clock: new Intl.DateTimeFormat(region, { hour: "2-digit", minute: "2-digit" }),
       count: new Intl.NumberFormat(region),
+      number: new Intl.NumberFormat(region, { useGrouping: "min2" }),
       sizes: SIZES.map((unit) => new Intl.NumberFormat(region, { style: "unit", unit, unitDisplay: unit === SIZES[0] ? "long" : "short" })),
     };
     document.documentElement.lang = language;
