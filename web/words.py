@@ -27,7 +27,7 @@ def label(language: str, family: str, name: str, /, **values: object) -> str:
     For names that plug-ins and callers bring along (exporters, formats, events, channels): they break no page.
     """
     found = locale.find(language, f"pages.{family}_{name}")
-    return name.replace("_", " ") if found is None else found.format_map(values)
+    return name.replace("_", " ") if found is None else locale.filled(found, values)
 
 
 def error(language: str, code: str) -> str:
