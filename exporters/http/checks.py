@@ -54,10 +54,8 @@ def _bad_rates(form: HttpSourceForm) -> Iterator[MapFault]:
 def _bad_identity(form: HttpSourceForm, identity: IdentityForm, path: Path) -> Iterator[MapFault]:
     known = {*form.values, identity.asked, "tenant"}
     yield from _bad_request(form, identity, known, path)
-    for key in ("page", "window"):
-        if getattr(identity, key) is not None:
-            hint = "ask for as many hits as `most` allows, or raise the size of a page in `params`"
-            yield MapFault((*path, key), f"a look-up is one answer: it has no `{key}`", hint)
+    if identity.window is not None:
+        yield MapFault((*path, "window"), "a look-up has no `window`", "hits have no time: read them in pages (`page`)")
     if identity.confirm is not None:
         yield from _bad_texts([("confirm", identity.confirm, True)], known | {"value"}, path)
     for name in identity.verify.values():

@@ -11,11 +11,12 @@ from exporters.http import look_ups, walk
 from exporters.http.asking import HookCalls
 from exporters.http.batches import BatchCollector
 from exporters.http.client import SourceAccess, SourceClient
+from exporters.http.context import AskedValue, ReadingContext
 from exporters.http.coverage import CheckedPerson, SourceCheck
 from exporters.http.files import SourceFile, file_of
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm
 from exporters.http.hooks import Hooks
-from exporters.http.levels import AskedValue, EachLevel, ReadingContext, RequestLevel, ShapeLevel
+from exporters.http.levels import EachLevel, RequestLevel, ShapeLevel
 from exporters.http.places import from_cursor
 from exporters.http.records import MadeRecords, RecordMaker
 from exporters.http.walk import Level, WalkContext, WalkedPage
@@ -40,6 +41,8 @@ from portability.api.errors import ExporterFault, SourceError
 
 MISSING = "missing"
 """The reason of a gap for a record that another record names, and that the source does not give."""
+INCOMPLETE_LIST = "incomplete_list"
+"""The reason of a gap for a list of which the source gives less than there is."""
 ALL = Selection()
 
 
@@ -121,6 +124,7 @@ class HttpExporter:
             try:
                 for page in walk.walk(self._levels(maker.form, reading), start):
                     self._collect(collected, page, maker, reading)
+                    collected.add_gaps(_incomplete(reading))
                     # A slow source gives a place at least, before the host's time limit ends.
                     if collected.is_full or client.budget.is_half_used:
                         yield collected.take(withheld)
@@ -128,8 +132,10 @@ class HttpExporter:
             except SourceError:
                 # What was read before the fault is delivered, or its place: reading continues there.
                 if collected.has_place:
+                    collected.add_gaps(_incomplete(reading))
                     yield collected.take(withheld)
                 raise
+            collected.add_gaps(_incomplete(reading))
             if collected.is_begun:
                 yield collected.take(withheld)
 
@@ -222,3 +228,7 @@ class HttpExporter:
             stored = SourceFile(f"{form.name}/{name}", form.file, item, names, reading.call, connect)
             if (file := file_of(stored, name)) is not None:
                 yield number, file
+
+
+def _incomplete(reading: ReadingContext) -> Sequence[Gap]:
+    return [Gap(name, INCOMPLETE_LIST) for name in reading.cut_lists.take()]

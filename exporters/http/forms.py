@@ -59,7 +59,12 @@ class PageForm(MapForm):
     until_empty: bool = False
     """Whether a page without items is the end."""
     total: Expression | None = None
-    """The size of the list. If it shrinks while it is read, the list is read again: records have moved."""
+    """The size of the list. If it shrinks while it is read, the list is read again: records have moved.
+
+    A list that ends before has a gap.
+    """
+    most: int | None = Field(default=None, ge=1)
+    """The largest number of items that the source gives of one list: a list that has them ends there, and has a gap."""
 
     @model_validator(mode="after")
     def _check(self) -> PageForm:
@@ -103,6 +108,8 @@ class RequestForm(MapForm):
     """A rate of `limits.buckets` for this request, beside the rate of the source."""
     page: PageForm | None = None
     window: WindowForm | None = None
+    cut: Expression | None = None
+    """True if the source has cut the list in this answer (with `within`: in the parent's item): it has a gap."""
 
 
 class IdentityForm(RequestForm):
