@@ -74,7 +74,7 @@ class ReadingContext:
     asked: Callable[[str], Sequence[AskedValue]]
     """The subject's verified identities of a kind."""
     ask: Ask
-    none_on: Sequence[int] = ()
+    none_on: Sequence[int | str] = ()
     """Statuses that mean "no item", beside those of each request."""
     cut_lists: CutLists = field(default_factory=CutLists)
 

@@ -166,7 +166,7 @@ class Listing:
             else:
                 return
         if isinstance(last, PlaceExpired):
-            hint = "check `page` of the map: the place of a page may be another value of the answer"
+            hint = "check `page` of the map: another value may be the place, or the source gives fewer items (`most`)"
             raise SourceRefused(f"{last}, also after the list was begun again {RESTARTS - 1} times", hint=hint)
         raise SourceUnavailable(f"{self._what}: the list changes faster than it can be read")
 
@@ -196,7 +196,7 @@ class Listing:
                 raise ListShrank
             total = found.total
             if found.following is not None and found.following in read:
-                hint = "check `page` of the map"
+                hint = "check `page` of the map; a token that stays the same (scroll) needs a hook"
                 raise SourceRefused(f"{self._what}: the next page is a page that was read already", hint=hint)
             read.add(found.following)
             items = _behind(found.items, place.kept, enters=enters) if place is at else found.items

@@ -61,7 +61,8 @@ def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequenc
         raise SourceRefused(f"{what}: the place of the next page is neither text nor integer")
     found = absolute(found, page.url, what) if form.kind == "link" else found
     if found == place:
-        raise SourceRefused(f"{what}: the next page is the same page again", hint="check `page` of the map")
+        hint = "check `page` of the map; a token that stays the same (scroll) needs a hook"
+        raise SourceRefused(f"{what}: the next page is the same page again", hint=hint)
     return found
 
 
