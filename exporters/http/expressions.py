@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Annotated, Any
 
 import jmespath
-from jmespath import functions
+from jmespath import functions, visitor
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 from pydantic import AfterValidator
@@ -100,6 +100,27 @@ class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library ha
     def _func_replace(self, text: str | None, old: str, new: str) -> str | None:
         """Return a text with one part replaced wherever it is."""
         return None if text is None else text.replace(old, new)
+
+
+class MapInterpreter(visitor.TreeInterpreter):  # type: ignore[misc]  # as above
+    """Evaluates expressions: `"9" < "10"` is true, because interfaces write numbers as texts."""
+
+    def visit_comparator(self, node: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401  # any JSON value
+        """Return whether a comparison is true; null for values that have no order."""
+        if node["value"] in self._EQUALITY_OPS:
+            return super().visit_comparator(node, value)
+        found = [self.visit(child, value) for child in node["children"]]
+        numbers = [self._functions.call_function("to_number", [one]) for one in found]
+        literals = found if None in numbers else numbers
+        children = [{"type": "literal", "value": one, "children": []} for one in literals]
+        return super().visit_comparator({**node, "children": children}, value)
+
+
+class MapExpression(ParsedResult):  # type: ignore[misc]  # as above
+    """A parsed expression of a map."""
+
+    def search(self, value: Any, options: jmespath.Options | None = None) -> Any:  # noqa: ANN401  # as above
+        return MapInterpreter(options).visit(self.parsed, value)
 
 
 SIDE_BY_SIDE = frozenset(
@@ -275,7 +296,7 @@ def folded_md5(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _compiled(expression: str) -> ParsedResult:
     # Another tree than that of the library, which keeps its own for all who use it.
-    return ParsedResult(expression, _exact(jmespath.compile(expression).parsed))
+    return MapExpression(expression, _exact(jmespath.compile(expression).parsed))
 
 
 def _exact(node: Any) -> Any:  # noqa: ANN401  # a syntax tree, and values of JSON in it

@@ -114,3 +114,68 @@ def test_a_throttle_is_no_missing_item(vendor: StandIn) -> None:
 def test_a_code_needs_the_place_of_errors() -> None:
     with pytest.raises(BadMap, match="a code of an error needs `error` of the map"):
         map_of(source_map("", 'none_on = ["users_not_found"]'))
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "hint"),
+    [
+        (b"", "tickets: the answer has no body", ""),
+        (b"\n<!doctype html><title>Ann</title>", "tickets: the answer is not JSON", "it may be a page to sign in"),
+    ],
+)
+def test_an_answer_without_json_says_what_it_is(vendor: StandIn, body: bytes, message: str, hint: str) -> None:
+    """A wrong subdomain answers with a page to sign in."""
+    vendor.on("/api/tickets")(lambda _asked: (200, {}, body))
+
+    with pytest.raises(SourceRefused) as refused:
+        records_of(open_source(source_map(""), vendor.url), "tickets")
+    assert str(refused.value) == message
+    assert refused.value.hint.startswith(hint)
+
+
+def test_a_key_may_be_a_name_without_password(vendor: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stripe takes its key as the name."""
+    monkeypatch.setenv("VENDOR_KEY", "sk_1")
+    open_source(source_map(""), vendor.url, auth={"kind": "basic", "username": "env:VENDOR_KEY"}).identities(person())
+
+    assert vendor.asked[0].heard.headers["authorization"] == "Basic c2tfMTo="
+
+
+def test_a_token_may_have_another_word_before_it(vendor: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zoho writes `Zoho-oauthtoken`; a token that is refused is renewed there, too."""
+    monkeypatch.setenv("VENDOR_SECRET", "s")
+    tokens = iter(["old", "new"])
+    vendor.on("/token")(lambda _asked: {"access_token": next(tokens)})
+    vendor.on("/person")(
+        lambda asked: {"people": []} if asked.heard.headers["authorization"] == "Zoho-oauthtoken new" else (401, {}, {})
+    )
+    auth = {
+        "kind": "oauth2",
+        "token_url": f"{vendor.url}/token",
+        "client_id": "c",
+        "client_secret": "env:VENDOR_SECRET",
+    }
+    exporter = open_source(source_map(""), vendor.url, auth={**auth, "scheme": "Zoho-oauthtoken"})
+
+    assert exporter.identities(person()) == ()
+
+
+@pytest.mark.parametrize(
+    ("form", "stated", "expected"),
+    [
+        ("epoch_seconds", 1453770984, "2016-01-26"),
+        ("epoch_ms", "1453770984123", "2016-01-26"),
+        ("rfc2822", "Thu, 26 Nov 2026 23:50:00 -0800", "2026-11-26"),
+        ("epoch_seconds", "2026-11-27", "2026-11-27"),
+        ("epoch_seconds", "soon", None),
+    ],
+)
+def test_a_day_is_that_of_a_time_in_the_format_of_the_source(
+    vendor: StandIn, form: str, stated: Any, expected: str | None
+) -> None:
+    """Of a time the type `date` is the day, also of a count of seconds."""
+    vendor.on("/api/tickets")(lambda _asked: {"data": [{"id": 1, "owner": 7, "due": stated}], "meta": {}})
+    text = source_map("") + f'fields.due = {{ type = "date", time = "{form}", text = "When it is due." }}\n'
+
+    (record,) = records_of(open_source(text, vendor.url), "tickets")
+    assert record["due"] == expected

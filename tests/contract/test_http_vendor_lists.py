@@ -105,6 +105,7 @@ def test_a_look_up_of_which_a_part_is_given_finds_no_one(vendor: StandIn, limit:
         open_source(text, vendor.url).identities(person())
 
 
+CUT_LINES = 'within = "parts.items"\ncut = "parts.total > length(parts.items)"'
 PARTS = """
 [[dataset]]
 name = "parts"
@@ -166,3 +167,17 @@ def test_a_list_that_shrinks_between_two_readings_is_read_again(vendor: StandIn)
     given = [record["id"] for batch in (first, *rest) for record in batch.records]
 
     assert given == [str(number) for number in range(1, 1301)]
+
+
+def test_numbers_that_are_texts_are_compared_as_numbers(vendor: StandIn) -> None:
+    """As texts, "9" is behind "10": the list would end after its ninth page."""
+    listed = VENDORS["help_scout"]
+    listed.serve(vendor)
+    vendor.on("/v2/conversations")(
+        lambda asked: {
+            "_embedded": {"conversations": [vendor_row(int(asked.query["page"]))]},
+            "page": {"number": asked.query["page"], "totalPages": "12", "totalElements": "12"},
+        }
+    )
+
+    assert len(records_of(open_source(listed.map(), vendor.url), "tickets")) == 12
