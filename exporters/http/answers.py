@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from exporters.http.expressions import find_all, leading
+from exporters.http.expressions import find, find_all, is_comparison, leading
+from exporters.http.truth import says_yes
 from portability.api import JSON
 
 
@@ -17,6 +18,18 @@ def items_at(expression: str, answer: JSON) -> list[Any]:
     """
     check_answer("items", expression, answer, "for a list that may be missing", "`[]`")
     return find_all(expression, answer)
+
+
+def says(key: str, expression: str, answer: JSON) -> bool:
+    """Return whether an expression of a key of the map says yes.
+
+    Raises: ValueError if the answer lacks a name with which it begins: a wrong name would always say no.
+    """
+    check_answer(key, expression, answer, "for a name that may be missing", "`false`")
+    found = find(expression, answer)
+    if found is None and is_comparison(expression):
+        raise ValueError(f"{expression}: `{key}` compares what is not a number")
+    return says_yes(found)
 
 
 def check_answer(key: str, expression: str, answer: JSON, case: str, default: str) -> None:
@@ -42,12 +55,13 @@ def check_named(key: str, expressions: Iterable[str], items: Sequence[JSON]) -> 
     stated = [one for one in items if one not in (None, {})]
     for expression in expressions if stated else ():
         names = leading(expression)
-        if not any(_has(one, names) for one in stated):
+        if not any(has_names(one, names) for one in stated):
             optional = f"; for a name that may be missing: {expression} || `null`" if key != "verify" else ""
             raise ValueError(f"no item has what `{key}` names: {expression}{optional}")
 
 
-def _has(item: JSON, names: Sequence[str]) -> bool:
+def has_names(item: JSON, names: Sequence[str]) -> bool:
+    """Return whether an item has names, one within the other; null and an empty object have all below them."""
     for name in names:
         if item in (None, {}):
             return True

@@ -54,6 +54,8 @@ def _bad_rates(form: HttpSourceForm) -> Iterator[MapFault]:
 def _bad_identity(form: HttpSourceForm, identity: IdentityForm, path: Path) -> Iterator[MapFault]:
     known = {*form.values, identity.asked, "tenant"}
     yield from _bad_request(form, identity, known, path)
+    if identity.gap_on:
+        yield MapFault((*path, "gap_on"), "a look-up is about one person: use `none_on`, or let it fail")
     if identity.window is not None:
         yield MapFault((*path, "window"), "a look-up has no `window`", "hits have no time: read them in pages (`page`)")
     if identity.confirm is not None:

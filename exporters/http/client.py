@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, TypeVar
-from urllib.parse import unquote_plus, urlencode
 
 import httpx
 import stamina
@@ -18,9 +17,9 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from exporters.http import bodies
 from exporters.http.forms import ErrorForm, LimitsForm
-from exporters.http.guard import AllowedUrl, UrlGuard
+from exporters.http.guard import AllowedUrl, UrlGuard, merged_query
 from exporters.http.logins import SourceLogin
-from exporters.http.reported import ReportedError, error_in, error_of, hint_of
+from exporters.http.reported import NotGiven, ReportedError, error_in, error_of, hint_of
 from exporters.http.waits import TimeBudget, asks_to_wait, passes, stated_wait
 from portability.api import Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
@@ -67,6 +66,8 @@ class HttpCall:
     is_repeatable: bool = True
     none_on: Sequence[int | str] = ()
     """Statuses and codes of errors that mean: there is no item."""
+    gap_on: Sequence[int] = ()
+    """Statuses that raise NotGiven."""
     is_place: bool = False
     """Whether it asks for a later page by a token of the source."""
     most_bytes: int | None = None
@@ -109,16 +110,6 @@ class SourceAccess:
 def trust() -> ssl.SSLContext:
     """Return the certificates that this machine trusts; loading them takes as long as several requests."""
     return ssl.create_default_context()
-
-
-def _merged(query: bytes, params: Mapping[str, str]) -> bytes:
-    """Return a query with parameters in place of those of the same names; what the source wrote stays letter by letter.
-
-    The library writes it anew, and `%FC`, which is not UTF-8, becomes another letter.
-    """
-    stated = query.decode("ascii").split("&")
-    kept = [pair for pair in stated if pair and unquote_plus(pair.partition("=")[0]) not in params]
-    return "&".join([*kept, urlencode(params)]).encode()
 
 
 class SourceClient:
@@ -280,7 +271,7 @@ class SourceClient:
             url = httpx.URL(call.url.url, params=params)  # parsed once
         else:
             url = httpx.URL(call.url.url)
-            url = url.copy_with(query=_merged(url.query, params)) if params else url
+            url = url.copy_with(query=merged_query(url.query, params)) if params else url
         seconds = max(0.1, min(self._access.limits.timeout_seconds, self.budget.left_seconds))
         extensions: dict[str, Any] = {"timeout": httpx.Timeout(seconds).as_dict()}
         if call.url.address is not None:
@@ -314,13 +305,18 @@ class SourceClient:
         return replace(call, url=target, params={})
 
     def _ended(self, call: HttpCall, status: int, error: ReportedError | None) -> tuple[str, None]:
-        """Return that there is no item, or raise the error of a status: PassingFault, SourceRefused, PlaceExpired."""
+        """Return that there is no item, or raise the error of a status.
+
+        Raises: PassingFault, SourceUnavailable, SourceRefused, PlaceExpired, NotGiven.
+        """
         if error is ReportedError.NO_ITEM or (status in call.none_on and error is not ReportedError.PASSING):
             return call.url.url, None
         if passes(status):
             raise PassingFault(f"the source answers {status}")
         if error is ReportedError.PASSING:
             raise SourceUnavailable(f"{call.what}: the source answers {status}, and reports a passing error")
+        if status in call.gap_on and not call.is_place:
+            raise NotGiven
         if call.is_place and status in PLACE_STATUSES:
             raise PlaceExpired(f"{call.what}: the source answers {status} to the place of a later page")
         raise SourceRefused(f"{call.what}: the source answers {status}", hint=hint_of(status, call.url))

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporters.http import endings, paging, templates
-from exporters.http.answers import items_at
+from exporters.http.answers import items_at, says
 from exporters.http.client import HttpCall, SourceClient
-from exporters.http.expressions import find
 from exporters.http.forms import HttpSourceForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask
 from exporters.http.listing import ListPart
 from exporters.http.templates import AbsentName, Names, UnsafeValue
-from exporters.http.truth import says_yes
-from portability.api import JSON, Rate, Selection
+from portability.api import JSON, Gap, Rate, Selection
 from portability.api.errors import SourceRefused
 
 
@@ -41,21 +39,25 @@ class AnsweredPage:
     """Whether the source says that it has cut the list."""
 
 
+INCOMPLETE_LIST = "incomplete_list"
+"""The reason of a gap for a list of which the source gives less than there is."""
+
+
 @dataclass
 class CutLists:
-    """The lists of which the source gives less than there is, each once."""
+    """The lists of which the source gives less than there is, or nothing, each once."""
 
     _known: set[str] = field(default_factory=set)
-    _new: list[str] = field(default_factory=list)
+    _new: list[Gap] = field(default_factory=list)
 
-    def add(self, name: str) -> None:
+    def add(self, name: str, reason: str) -> None:
         """Add a list by its name, which has no content of a record."""
         if name not in self._known:
             self._known.add(name)
-            self._new.append(name)
+            self._new.append(Gap(name, reason))
 
-    def take(self) -> Sequence[str]:
-        """Return what was added since the last call."""
+    def take(self) -> Sequence[Gap]:
+        """Return the gaps of what was added since the last call."""
         found, self._new = self._new, []
         return found
 
@@ -100,7 +102,7 @@ class ReadingContext:
         # A page that the source itself has named exists: such a status says that its token has expired.
         none_on = () if is_place else (*form.none_on, *self.none_on)
         return HttpCall(
-            *(what, url, method, params, body, headers, rates, repeatable, none_on, is_place),
+            *(what, url, method, params, body, headers, rates, repeatable, none_on, form.gap_on, is_place),
             is_whole=not form.page,
         )
 
@@ -123,9 +125,8 @@ class ReadingContext:
         following = paging.following(page, place, found, items, what)
         if following is None:
             endings.check_whole(form, found, items, what, is_batch=is_batch)
-        total = find(page.total, found.value) if page is not None and page.total is not None else None
-        is_cut = form.cut is not None and says_yes(find(form.cut, found.value))
-        return AnsweredPage(items, following, paging.size(total), is_cut)
+        is_cut = form.cut is not None and says("cut", form.cut, found.value)
+        return AnsweredPage(items, following, paging.size(page, found.value), is_cut)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def check_whole(form: RequestForm, page: HttpPage, items: Sequence[Any], what: s
 
     What the map says of the end with `more` or `until_empty` is believed: some sources name a next page for ever.
     """
-    if form.page is not None and (form.page.more is not None or form.page.until_empty):
+    if form.page is not None and (form.page.more is not None or (form.page.until_empty and not items)):
         return
     mark = "Link" if linked(page) else next(_marks(form, page.value, items), None)
     if mark is None:

@@ -104,6 +104,8 @@ class RequestForm(MapForm):
     """Where the items are: a list, or a single item."""
     none_on: tuple[NoItem, ...] = ()
     """Statuses, and codes of `error`, that mean: there is no item."""
+    gap_on: tuple[Status, ...] = ()
+    """Statuses that mean: the source does not give what belongs to this record. That is a gap, and reading goes on."""
     bucket: Name | None = None
     """A rate of `limits.buckets` for this request, beside the rate of the source."""
     page: PageForm | None = None

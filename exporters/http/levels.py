@@ -9,15 +9,15 @@ from functools import partial
 from typing import Any
 
 from exporters.http import matching, paging
-from exporters.http.answers import check_named
-from exporters.http.context import AskedValue, ReadingContext, fitting
+from exporters.http.answers import check_named, says
+from exporters.http.context import INCOMPLETE_LIST, AskedValue, ReadingContext, fitting
 from exporters.http.expressions import find, find_all
 from exporters.http.forms import HttpDatasetForm, LinksForm, RequestForm
 from exporters.http.hooks import Hooks
 from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
 from exporters.http.records import RecordMaker
+from exporters.http.reported import NotGiven
 from exporters.http.templates import Names
-from exporters.http.truth import says_yes
 from exporters.http.walk import WalkContext, named
 from exporters.maps import times
 from exporters.maps.file_stems import file_stem
@@ -50,18 +50,24 @@ class RequestLevel:
                 return self._fetch(part, place, context)
 
         parts = list(self._parts(context))
-        on_cut = partial(self._note_cut, context)
+        on_cut = partial(self._note, context, INCOMPLETE_LIST)
         return Listing(parts, fetch, self._form.name, self._reading.source.limits.pages_most, on_cut)
 
-    def _note_cut(self, context: WalkContext, part: ListPart) -> None:
-        """Remember that a list is a part: that of the export, or of one record of the dataset above."""
+    def check_parents(self, items: Sequence[ListItem]) -> None:
+        """Raise SourceRefused if no item above has the list that the map reads within it."""
+        if self._form.within is not None:
+            with fitting(self._form.name):
+                check_named("within", [self._form.within], [item.value for item in items])
+
+    def _note(self, context: WalkContext, reason: str, part: ListPart) -> None:
+        """Remember that a list lacks something: that of the export, or of one record of the dataset above."""
         nodes = self._reading.source.nodes
         above = nodes.get(self._form.parent or "")
         while isinstance(above, LinksForm):
             above = nodes.get(above.parent or "")
         owner = (above.name, file_stem([context.record[name] for name in above.key])) if above is not None else ()
         window = (f"since {part.id[2]}",) if part.id[2] else ()
-        self._reading.cut_lists.add("/".join((*owner, self._form.name, *window)))
+        self._reading.cut_lists.add("/".join((*owner, self._form.name, *window)), reason)
 
     def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
         """Return what the next level knows of items."""
@@ -102,11 +108,17 @@ class RequestLevel:
 
     def _fetch(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         if self._form.within is not None:
-            is_cut = part.form.cut is not None and says_yes(find(part.form.cut, context.item))
-            return SourcePage(self._items(find_all(self._form.within, context.item), part, context), is_cut=is_cut)
+            values, cut = find_all(self._form.within, context.item), part.form.cut
+            # Another item of the page may have the list.
+            is_cut = cut is not None and bool(values) and says("cut", cut, context.item)
+            return SourcePage(self._items(values, part, context), is_cut=is_cut)
         if self._hooks.pages is not None:
             return self._hooked(part, paging.first(part.form.page) if place is None else place, context)
-        found = self._reading.read(self._form.name, part, place, is_batch=self.batch is not None)
+        try:
+            found = self._reading.read(self._form.name, part, place, is_batch=self.batch is not None)
+        except NotGiven:
+            self._note(context, SourceRefused.code, part)
+            return SourcePage(())
         items = self._items(found.items, part, context)
         missing = () if part.form.page else self._missing(items, context)  # a later page may give them
         return SourcePage(items, found.following, found.total, missing, found.is_cut)
@@ -201,6 +213,11 @@ class EachLevel:
         part = ListPart(("", 0, ""), RequestForm(), {})
         return Listing([part], lambda _part, _place: SourcePage(items), self._name, 1)
 
+    def check_parents(self, items: Sequence[ListItem]) -> None:
+        """Raise SourceRefused if no item above has the values."""
+        with fitting(self._name):
+            check_named("each", [self._each], [item.value for item in items])
+
     def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
         """Return what the request of these values knows."""
         keys = [item.key for item in items]
@@ -229,6 +246,9 @@ class ShapeLevel:
             return SourcePage([ListItem(KEY_MARK.join(key), item)])
 
         return Listing([ListPart(("", 0, ""), RequestForm(), {})], fetch, self._maker.form.name, 1)
+
+    def check_parents(self, items: Sequence[ListItem]) -> None:
+        """Take all items: a shape is made of records."""
 
     def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
         """Return the same: a shape has nothing below it."""

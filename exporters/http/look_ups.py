@@ -32,6 +32,8 @@ def find_identities(name: str, tenant: str | None, form: IdentityForm, reading: 
                 with fitting(what):
                     if not form.confirm:
                         check_named("verify", form.verify, items)
+                    check_named("tenant", [form.tenant] if form.tenant else [], items)
+                    check_named("verified", [form.verified] if isinstance(form.verified, str) else [], items)
                     for item in items:
                         if _is_asked(form, item, asked, reading, what) and (
                             hit := _hit(name, tenant, form, item, asked)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from exporters.http.answers import check_answer
+from exporters.http.answers import check_answer, says
 from exporters.http.client import HttpPage
-from exporters.http.expressions import find, is_comparison
+from exporters.http.expressions import find
 from exporters.http.forms import PageForm
 from exporters.http.guard import absolute
 from exporters.http.links import linked
-from exporters.http.truth import says_yes
 from exporters.maps.numbers import integer, number
 from portability.api import JSON
 from portability.api.errors import SourceRefused
@@ -39,7 +38,7 @@ def first(form: PageForm | None) -> JSON:
 
 def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequence[Any], what: str) -> JSON:
     """Return the place of the next page; None: the list has ended. Raises SourceRefused, ValueError as `find` does."""
-    if form is None or (form.until_empty and not items) or not _goes_on(form.more, page.value):
+    if form is None or (form.until_empty and not items) or (form.more and not says("more", form.more, page.value)):
         return None
     match form.kind:
         case "number":
@@ -66,31 +65,21 @@ def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequenc
     return found
 
 
-def _goes_on(more: str | None, answer: JSON) -> bool:
-    """Return whether `more` says yes, or is not stated. Raises ValueError if the answer has no such name.
-
-    A wrong name would end each list after its first page.
-    """
-    if more is None:
-        return True
-    check_answer("more", more, answer, "for a name that may be missing", "`false`")
-    found = find(more, answer)
-    if found is None and is_comparison(more):
-        raise ValueError(f"{more}: `more` compares what is not a number")
-    return says_yes(found)
-
-
 def _number(place: JSON) -> int:
     if not isinstance(place, int):
         raise ValueError("`start` of `page` is not an integer")  # noqa: TRY004  # it becomes a fault of the map
     return place
 
 
-def size(total: Any) -> int | None:  # noqa: ANN401  # any JSON value
+def size(form: PageForm | None, answer: JSON) -> int | None:
     """Return the size of a list that an answer states; None: it states none. Raises ValueError for another value.
 
     Without a size it is not seen that the list shrinks, and that records have moved to pages that were read.
     """
+    if form is None or form.total is None:
+        return None
+    check_answer("total", form.total, answer, "for a name that may be missing", "`null`")
+    total = find(form.total, answer)
     if total in (None, ""):
         return None
     try:

@@ -30,6 +30,10 @@ BODY_BYTES_MAX = 65_536
 BODY_SECONDS = 10.0
 
 
+class NotGiven(Exception):
+    """The source refuses one list, by a status of `gap_on`."""
+
+
 class ReportedError(StrEnum):
     """What the source says."""
 

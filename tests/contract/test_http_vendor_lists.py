@@ -181,3 +181,48 @@ def test_numbers_that_are_texts_are_compared_as_numbers(vendor: StandIn) -> None
     )
 
     assert len(records_of(open_source(listed.map(), vendor.url), "tickets")) == 12
+
+
+WRONG_NAMES = {
+    "within": (PARTS.replace('within = "parts.items"', 'within = "part.items"'), "", "`within` names: part.items"),
+    "each": (PARTS.replace(CUT_LINES, 'each = "refs[].id"\nget = "/q/{each}"'), "", "`each` names: refs[].id"),
+    "cut": (PARTS.replace('cut = "parts.total', 'cut = "parts.count'), "", "`cut` compares what is not a number"),
+    "total": ("", ', total = "count" }', "it has no 'count', which `total` names"),
+    "until_empty": ("", ", until_empty = true }", "more follows (next)"),
+    "verified": ("", 'verified = "email_verifed"', "`verified` names: email_verifed"),
+    "when": (PARTS + 'file = { url = "file", when = "fil" }\n', "", "`when` names: fil"),
+    "tenant": ("", 'tenant = "org"', "`tenant` names: org"),
+}
+
+
+@pytest.mark.parametrize("key", WRONG_NAMES)
+def test_a_wrong_name_leaves_nothing_out(vendor: StandIn, key: str) -> None:
+    """A name that no answer has would mean that there is nothing: no parts, no end, no proof."""
+    parts, line, match = WRONG_NAMES[key]
+    listed = VENDORS["front"]
+    listed.serve(vendor)
+    ticket = vendor_row(1, parts={"total": 1, "items": [{"id": 10}]})
+    following = f"{vendor.url}/list?page_token=1"
+    vendor.on("/list")(
+        lambda asked: {"_results": [ticket], "_pagination": {"next": None if asked.query else following}}
+    )
+    page = (
+        'page = { kind = "link", next = "_pagination.nxt"' if key == "until_empty" else listed.page.removesuffix(" }")
+    )
+    text = listed.map(page=page + (line if line.endswith("}") else " }"))
+    text = text if line.endswith("}") else text.replace('gives = "person"', f'gives = "person"\n{line}')
+
+    with pytest.raises(SourceRefused, match=re.escape(match)):
+        records_of(open_source(text + parts, vendor.url), "parts" if parts else "tickets")
+
+
+def test_what_a_source_refuses_of_one_record_is_its_gap(vendor: StandIn) -> None:
+    """A ticket whose messages are gone, or are not for the account: those of the others are delivered."""
+    VENDORS["front"].serve(vendor, 3)
+    vendor.on("/m/*")(lambda asked: (403, {}, {}) if asked.path == "/m/2" else [{"id": f"{asked.path[3:]}-1"}])
+    messages = PARTS.replace(CUT_LINES, 'get = "/m/{tickets.id}"\ngap_on = [403, 404]')
+    exporter = open_source(VENDORS["front"].map() + messages, vendor.url)
+    (batch,) = batches_of(exporter, "parts", resolved(exporter, person()))
+
+    assert ids_of(batch.records) == ["1-1", "3-1"]
+    assert batch.gaps == (Gap("tickets/2/parts", "source_refused"),)
