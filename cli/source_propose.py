@@ -27,7 +27,9 @@ STATEMENT_SECONDS = 60
 )
 @click.option("--tenant-column", help="Column by which tables name the tenant; default: the usual names.")
 @click.option("--schema", "schemas", multiple=True, help="A further schema of the database; may be repeated.")
-@click.option("--title", default="", help="Name of the source for people; default: that of the database.")
+@click.option(
+    "--title", default="", show_default=False, help="Name of the source for people; default: that of the database."
+)
 @click.option(
     "--to", "target", type=click.Path(path_type=Path, dir_okay=False), help="New file for the draft; default: printed."
 )

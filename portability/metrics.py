@@ -47,7 +47,7 @@ ALARMS = {Alarm.HALF: deadlines.HALF, Alarm.MOST: deadlines.MOST, Alarm.MISSED: 
 """The minimum share of its time that an export has used."""
 VOLUME_STATES = ("writing", "stored")
 _FOUND = (
-    *("missing", "truncated", "changed", "unreadable", "not_json", "no_format", "too_large"),
+    *("missing", "truncated", "changed", "unreadable", "not_json", "incomplete_list", "no_format", "too_large"),
     *("instruction_withdrawn", "needs_instruction", "needs_review", COVERAGE_UNDECIDED, COVERAGE_UNKNOWN),
 )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from exporters.http.places import Steps, to_cursor
 from exporters.http.records import FILE, MadeRecords
 from portability.api import JSON, Batch, File, Gap, RowRemark
+from portability.api.errors import SourceRefused
 from portability.api.rows import text
 
 BATCH_RECORDS = 500
@@ -18,6 +19,8 @@ class BatchCollector:
     """A batch that grows; `take` returns it, and begins the next."""
 
     def __init__(self) -> None:
+        self._place: Steps = ()
+        """The last places; they stay when a batch was taken."""
         self._clear()
 
     def _clear(self) -> None:
@@ -56,12 +59,18 @@ class BatchCollector:
         self._bytes += len(text(made.records))
         self._records += made.records
         self._gaps += [*made.gaps, *gaps]
-        self._steps = steps
+        self._steps = self._place = steps
+
+    def add_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Add what a list lacks that has ended. Raises SourceRefused if nothing was read: a batch needs a place."""
+        if gaps and not self._place:
+            raise SourceRefused(f"{gaps[0].what}: the source says that there is more, and gives nothing")
+        self._gaps += gaps
 
     def take(self, withheld: list[str]) -> Batch:
         """Return the batch; `withheld` are the names of all that the dataset withholds."""
         stored = {name: self._withheld[name] for name in withheld}
-        cursor = to_cursor(self._steps or ())
+        cursor = to_cursor(self._place)
         batch = Batch(self._records, cursor, tuple(self._files), tuple(self._gaps), dict(self._remarks), stored)
         self._clear()
         return batch

@@ -67,4 +67,8 @@ def parsed(body: bytes, what: str) -> Any:  # noqa: ANN401  # any JSON value
     except DoubleName:
         raise SourceRefused(f"{what}: an object of the answer has a name twice, and readers drop one value") from None
     except (ValueError, ArithmeticError, RecursionError):
-        raise SourceRefused(f"{what}: the answer is not JSON") from None
+        if not body.strip():
+            raise SourceRefused(f"{what}: the answer has no body") from None
+        is_page = body.lstrip()[:1] == b"<"
+        hint = "it may be a page to sign in: check `base_url` and `auth` of the source" if is_page else None
+        raise SourceRefused(f"{what}: the answer is not JSON", hint=hint) from None

@@ -54,10 +54,10 @@ def _bad_rates(form: HttpSourceForm) -> Iterator[MapFault]:
 def _bad_identity(form: HttpSourceForm, identity: IdentityForm, path: Path) -> Iterator[MapFault]:
     known = {*form.values, identity.asked, "tenant"}
     yield from _bad_request(form, identity, known, path)
-    for key in ("page", "window"):
-        if getattr(identity, key) is not None:
-            hint = "ask for as many hits as `most` allows, or raise the size of a page in `params`"
-            yield MapFault((*path, key), f"a look-up is one answer: it has no `{key}`", hint)
+    if identity.gap_on:
+        yield MapFault((*path, "gap_on"), "a look-up is about one person: use `none_on`, or let it fail")
+    if identity.window is not None:
+        yield MapFault((*path, "window"), "a look-up has no `window`", "hits have no time: read them in pages (`page`)")
     if identity.confirm is not None:
         yield from _bad_texts([("confirm", identity.confirm, True)], known | {"value"}, path)
     for name in identity.verify.values():
@@ -105,6 +105,8 @@ def _bad_request(form: HttpSourceForm, request: RequestForm, known: set[str], pa
     more = {"after"} if request.page is not None else set()
     more |= {"since", "until"} if request.window is not None else set()
     yield from _bad_texts(texts, known | more, path)
+    if form.error is None and any(isinstance(one, str) for one in request.none_on):
+        yield MapFault((*path, "none_on"), "a code of an error needs `error` of the map, which says where it is")
     if request.bucket is not None and request.bucket not in form.limits.buckets:
         yield MapFault((*path, "bucket"), f"unknown bucket {request.bucket!r}; known: {_listed(form.limits.buckets)}")
     is_continued = any("after" in templates.names_in(text) for _, text, _ in texts)

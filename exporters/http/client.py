@@ -10,18 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, TypeVar
-from urllib.parse import unquote_plus, urlencode
 
 import httpx
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from exporters.http import bodies
-from exporters.http.expressions import find
 from exporters.http.forms import ErrorForm, LimitsForm
-from exporters.http.guard import AllowedUrl, UrlGuard
+from exporters.http.guard import AllowedUrl, UrlGuard, merged_query
 from exporters.http.logins import SourceLogin
-from exporters.http.waits import TimeBudget, passes, stated_wait
+from exporters.http.reported import NotGiven, ReportedError, error_in, error_of, hint_of
+from exporters.http.waits import TimeBudget, asks_to_wait, passes, stated_wait
 from portability.api import Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
 
@@ -65,7 +64,10 @@ class HttpCall:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     rates: Sequence[Rate] = ()
     is_repeatable: bool = True
-    none_on: Sequence[int] = ()
+    none_on: Sequence[int | str] = ()
+    """Statuses and codes of errors that mean: there is no item."""
+    gap_on: Sequence[int] = ()
+    """Statuses that raise NotGiven."""
     is_place: bool = False
     """Whether it asks for a later page by a token of the source."""
     most_bytes: int | None = None
@@ -110,16 +112,6 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _merged(query: bytes, params: Mapping[str, str]) -> bytes:
-    """Return a query with parameters in place of those of the same names; what the source wrote stays letter by letter.
-
-    The library writes it anew, and `%FC`, which is not UTF-8, becomes another letter.
-    """
-    stated = query.decode("ascii").split("&")
-    kept = [pair for pair in stated if pair and unquote_plus(pair.partition("=")[0]) not in params]
-    return "&".join([*kept, urlencode(params)]).encode()
-
-
 class SourceClient:
     """Connections to one source, for one thread; closed at the end of a reading."""
 
@@ -135,14 +127,25 @@ class SourceClient:
         self._http.close()
 
     def json(self, call: HttpCall) -> HttpPage | None:
-        """Return a JSON answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
-        found = self._retried(call, self._whole)
-        if found is None:
-            return None
-        url, headers, body = found
-        page = HttpPage(bodies.parsed(body, call.what), url, headers)
-        self._check_error(page, call.what)
-        return page
+        """Return a JSON answer; None for what `none_on` names. Raises SourceUnavailable, SourceRefused."""
+        for _ in range(WAITS_MOST):
+            found = self._retried(call, self._whole)
+            if found is None:
+                return None
+            url, headers, body = found
+            page = HttpPage(bodies.parsed(body, call.what), url, headers)
+            match error_in(self._access.error, call.none_on, page.value):
+                case None:
+                    return page
+                case ReportedError.NO_ITEM:
+                    return None
+                case ReportedError.WAIT:
+                    self._pause(call, stated_wait(headers, self._access.limits))
+                case ReportedError.PASSING:
+                    raise SourceUnavailable(f"{call.what}: the source reports a passing error")
+                case ReportedError.OTHER:
+                    raise SourceRefused(f"{call.what}: the source reports an error with status 200")
+        raise SourceUnavailable(f"{call.what}: the source asked {WAITS_MOST} times to wait")
 
     def body(self, call: HttpCall) -> bytes | None:
         """Return the bytes of an answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
@@ -157,6 +160,9 @@ class SourceClient:
         SourceUnavailable, those of the encoding SourceRefused.
         """
         _url, response = self._retried(call, self._postponed)
+        if response is None:
+            yield None
+            return
         try:
             bodies.check_encoding(response, call.what)
             with bodies.decoding(call.what):
@@ -192,6 +198,8 @@ class SourceClient:
     def _whole(self, call: HttpCall) -> tuple[str, httpx.Headers, bytes] | None:
         """Return the URL, the headers and the body of an answer. Raises PassingFault if the connection breaks."""
         url, response = self._postponed(call)
+        if response is None:
+            return None
         ends_at = time.monotonic() + max(0.1, self.budget.left_seconds)
         limit = call.most_bytes or self._access.limits.page_bytes
         try:
@@ -206,8 +214,10 @@ class SourceClient:
         finally:
             response.close()
 
-    def _postponed(self, call: HttpCall) -> tuple[str, httpx.Response]:
+    def _postponed(self, call: HttpCall) -> tuple[str, httpx.Response | None]:
         """Send until the source neither asks to wait nor redirects; return the URL that answers, and the answer.
+
+        Without an answer, the source has said that there is no item.
 
         Raises: PassingFault, and as `stream` does.
         """
@@ -220,17 +230,20 @@ class SourceClient:
             if status in MOVED:
                 hops += 1
                 call = self._redirected(call, response, hops)
-            elif status in self._access.limits.retry_on:
+            elif asks_to_wait(status, response.headers, self._access.limits):
                 response.close()
                 self._pause(call, stated_wait(response.headers, self._access.limits))
             elif status == UNAUTHORIZED and call.url.is_own and not is_renewed and self._access.login.replaces(sent):
                 response.close()
                 is_renewed = True
-            elif status < httpx.codes.MULTIPLE_CHOICES or status in call.none_on:
+            elif status < httpx.codes.MULTIPLE_CHOICES:
                 return call.url.url, response
             else:
+                error = error_of(self._access.error if call.url.is_own else None, call.none_on, response)
                 response.close()
-                self._refuse(call, status)
+                if error is not ReportedError.WAIT:
+                    return self._ended(call, status, error)
+                self._pause(call, stated_wait(response.headers, self._access.limits))
         raise SourceUnavailable(f"{call.what}: the source asked {WAITS_MOST} times to wait")
 
     def _take(self, call: HttpCall) -> None:
@@ -258,7 +271,7 @@ class SourceClient:
             url = httpx.URL(call.url.url, params=params)  # parsed once
         else:
             url = httpx.URL(call.url.url)
-            url = url.copy_with(query=_merged(url.query, params)) if params else url
+            url = url.copy_with(query=merged_query(url.query, params)) if params else url
         seconds = max(0.1, min(self._access.limits.timeout_seconds, self.budget.left_seconds))
         extensions: dict[str, Any] = {"timeout": httpx.Timeout(seconds).as_dict()}
         if call.url.address is not None:
@@ -291,24 +304,19 @@ class SourceClient:
         target = self._access.guard.link(response.headers.get("Location"), call.url.url, call.what)
         return replace(call, url=target, params={})
 
-    def _refuse(self, call: HttpCall, status: int) -> None:
-        """Raise the error of a status. Raises PassingFault, SourceRefused, PlaceExpired."""
+    def _ended(self, call: HttpCall, status: int, error: ReportedError | None) -> tuple[str, None]:
+        """Return that there is no item, or raise the error of a status.
+
+        Raises: PassingFault, SourceUnavailable, SourceRefused, PlaceExpired, NotGiven.
+        """
+        if error is ReportedError.NO_ITEM or (status in call.none_on and error is not ReportedError.PASSING):
+            return call.url.url, None
         if passes(status):
             raise PassingFault(f"the source answers {status}")
+        if error is ReportedError.PASSING:
+            raise SourceUnavailable(f"{call.what}: the source answers {status}, and reports a passing error")
+        if status in call.gap_on and not call.is_place:
+            raise NotGiven
         if call.is_place and status in PLACE_STATUSES:
             raise PlaceExpired(f"{call.what}: the source answers {status} to the place of a later page")
-        hints = {401: "check `auth` of the source", 403: "give the account of the source the right to read this"}
-        raise SourceRefused(f"{call.what}: the source answers {status}", hint=hints.get(status))
-
-    def _check_error(self, page: HttpPage, what: str) -> None:
-        """Raise what an answer with status 200 says, if it is an error of the map's `error`."""
-        form = self._access.error
-        try:
-            found = find(form.at, page.value) if form is not None else None
-        except ValueError:
-            found = None
-        if form is None or not found:
-            return
-        if found in form.unavailable:
-            raise SourceUnavailable(f"{what}: the source reports a passing error")
-        raise SourceRefused(f"{what}: the source reports an error with status 200")
+        raise SourceRefused(f"{call.what}: the source answers {status}", hint=hint_of(status, call.url))

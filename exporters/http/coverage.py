@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any
 
 from exporters.http import look_ups, walk
+from exporters.http.context import AskedValue, ReadingContext
 from exporters.http.expressions import roots
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, IdentityForm, LinksForm, RequestForm
-from exporters.http.levels import AskedValue, ReadingContext
 from exporters.http.matching import PARENT
 from exporters.http.records import RecordMaker
 from exporters.http.walk import Level, WalkedPage
@@ -164,7 +164,7 @@ def _decided(source: HttpSourceForm, form: HttpDatasetForm) -> frozenset[str]:
         texts += [form.file.url, form.file.media_type, form.file.bytes, form.file.sha256, form.file.when]
     for node in source.nodes.values():
         if node.parent == form.name:
-            texts += [node.each, node.within]
+            texts += [node.each, node.within, node.cut if node.within else None]
     found = (roots(text) for text in texts if text and not text.startswith(PARENT))
     return frozenset().union(*found, form.internal, form.undecided)
 

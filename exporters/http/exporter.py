@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from exporters.http import look_ups, walk
+from exporters.http.answers import check_named
 from exporters.http.asking import HookCalls
 from exporters.http.batches import BatchCollector
 from exporters.http.client import SourceAccess, SourceClient
+from exporters.http.context import AskedValue, ReadingContext, fitting
 from exporters.http.coverage import CheckedPerson, SourceCheck
 from exporters.http.files import SourceFile, file_of
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm
 from exporters.http.hooks import Hooks
-from exporters.http.levels import AskedValue, EachLevel, ReadingContext, RequestLevel, ShapeLevel
+from exporters.http.levels import EachLevel, RequestLevel, ShapeLevel
 from exporters.http.places import from_cursor
 from exporters.http.records import MadeRecords, RecordMaker
 from exporters.http.walk import Level, WalkContext, WalkedPage
@@ -121,6 +123,7 @@ class HttpExporter:
             try:
                 for page in walk.walk(self._levels(maker.form, reading), start):
                     self._collect(collected, page, maker, reading)
+                    collected.add_gaps(reading.cut_lists.take())
                     # A slow source gives a place at least, before the host's time limit ends.
                     if collected.is_full or client.budget.is_half_used:
                         yield collected.take(withheld)
@@ -128,8 +131,10 @@ class HttpExporter:
             except SourceError:
                 # What was read before the fault is delivered, or its place: reading continues there.
                 if collected.has_place:
+                    collected.add_gaps(reading.cut_lists.take())
                     yield collected.take(withheld)
                 raise
+            collected.add_gaps(reading.cut_lists.take())
             if collected.is_begun:
                 yield collected.take(withheld)
 
@@ -215,6 +220,9 @@ class HttpExporter:
         """Yield the files of records, by the numbers of the records."""
         if form.file is None:
             return
+        if form.file.when is not None:
+            with fitting(form.name):
+                check_named("when", [form.file.when], made.items)
         connect = partial(SourceClient, self.source.access)
         for number, (record, item) in enumerate(zip(made.records, made.items, strict=True)):
             name = file_stem([record[one] for one in form.key])

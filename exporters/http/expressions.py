@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Annotated, Any
 
 import jmespath
-from jmespath import functions
+from jmespath import functions, visitor
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 from pydantic import AfterValidator
@@ -100,6 +100,27 @@ class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library ha
     def _func_replace(self, text: str | None, old: str, new: str) -> str | None:
         """Return a text with one part replaced wherever it is."""
         return None if text is None else text.replace(old, new)
+
+
+class MapInterpreter(visitor.TreeInterpreter):  # type: ignore[misc]  # as above
+    """Evaluates expressions: `"9" < "10"` is true, because interfaces write numbers as texts."""
+
+    def visit_comparator(self, node: Mapping[str, Any], value: Any) -> Any:  # noqa: ANN401  # any JSON value
+        """Return whether a comparison is true; null for values that have no order."""
+        if node["value"] in self._EQUALITY_OPS:
+            return super().visit_comparator(node, value)
+        found = [self.visit(child, value) for child in node["children"]]
+        numbers = [self._functions.call_function("to_number", [one]) for one in found]
+        literals = found if None in numbers else numbers
+        children = [{"type": "literal", "value": one, "children": []} for one in literals]
+        return super().visit_comparator({**node, "children": children}, value)
+
+
+class MapExpression(ParsedResult):  # type: ignore[misc]  # as above
+    """A parsed expression of a map."""
+
+    def search(self, value: Any, options: jmespath.Options | None = None) -> Any:  # noqa: ANN401  # as above
+        return MapInterpreter(options).visit(self.parsed, value)
 
 
 SIDE_BY_SIDE = frozenset(
@@ -198,50 +219,12 @@ def find_all(expression: str, value: JSON) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
-def items_at(expression: str, answer: JSON) -> list[Any]:
-    """Return the items of an answer, as `find_all` does.
-
-    Raises: ValueError if the answer lacks a name with which the expression begins. Null counts as an empty list;
-    that a list is missing may mean that the source has renamed it. Expressions such as `a || b` may find nothing.
-    """
-    value = answer
-    for name in _leading(_compiled(expression).parsed):
-        if not isinstance(value, Mapping) or name not in value:
-            raise ValueError(f"it has no {name!r}, which `items` names; for a list that may be missing: {name} || `[]`")
-        match value[name]:
-            case None:
-                return []
-            case inner:
-                value = inner
-    return find_all(expression, answer)
-
-
-def check_named(key: str, expressions: Iterable[str], items: Sequence[JSON]) -> None:
-    """Raise ValueError if none of the items has the names with which an expression of a key of the map begins.
-
-    An item that has a name with null or an empty object has all below it; items that are such a value do not count.
-    Expressions such as `a || b` begin with no name.
-    """
-    stated = [one for one in items if one not in (None, {})]
-    for expression in expressions if stated else ():
-        names = _leading(_compiled(expression).parsed)
-        if not any(_has(one, names) for one in stated):
-            optional = f"; for a name that may be missing: {expression} || `null`" if key != "verify" else ""
-            raise ValueError(f"no item has what `{key}` names: {expression}{optional}")
-
-
-def _has(item: JSON, names: Sequence[str]) -> bool:
-    for name in names:
-        if item in (None, {}):
-            return True
-        if not isinstance(item, Mapping) or name not in item:
-            return False
-        item = item[name]
-    return True
+def leading(expression: str) -> Sequence[str]:
+    """Return the names with which an expression begins: `a` and `b` of `a.b[0].c`, and of `!a.b`."""
+    return _leading(_compiled(expression).parsed)
 
 
 def _leading(node: Mapping[str, Any]) -> Sequence[str]:
-    """Return the names with which an expression begins: `a` and `b` of `a.b[0].c`."""
     match node["type"]:
         case "field":
             return (node["value"],)
@@ -250,9 +233,28 @@ def _leading(node: Mapping[str, Any]) -> Sequence[str]:
             plain = list(takewhile(_names, node["children"]))
             rest = node["children"][len(plain) : len(plain) + 1]
             return tuple(name for child in [*plain, *rest] for name in _leading(child))
-        case "index_expression" | "projection" | "filter_projection" | "flatten" | "pipe" | "value_projection":
+        case (
+            "index_expression"
+            | "projection"
+            | "filter_projection"
+            | "flatten"
+            | "pipe"
+            | "value_projection"
+            | "not_expression"
+        ):
             return _leading(node["children"][0])
     return ()
+
+
+def is_comparison(expression: str) -> bool:
+    """Return whether an expression compares two values."""
+    return bool(_compiled(expression).parsed["type"] == "comparator")
+
+
+def is_path(expression: str) -> bool:
+    """Return whether an expression consists of names alone, or of these and of a value in their place."""
+    node = _compiled(expression).parsed
+    return bool(_names(node["children"][0] if node["type"] == "or_expression" else node))
 
 
 def roots(expression: str) -> frozenset[str]:
@@ -294,7 +296,7 @@ def folded_md5(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _compiled(expression: str) -> ParsedResult:
     # Another tree than that of the library, which keeps its own for all who use it.
-    return ParsedResult(expression, _exact(jmespath.compile(expression).parsed))
+    return MapExpression(expression, _exact(jmespath.compile(expression).parsed))
 
 
 def _exact(node: Any) -> Any:  # noqa: ANN401  # a syntax tree, and values of JSON in it

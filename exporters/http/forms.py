@@ -32,8 +32,8 @@ HEADER_VALUE = r"[!-~]+([ \t]+[!-~]+)*"
 HeaderName = Annotated[str, StringConstraints(pattern=f"^{HEADER_NAME}$")]
 HeaderValue = Annotated[str, StringConstraints(pattern=f"^({HEADER_VALUE})?$")]
 Status = Annotated[int, Field(ge=300, le=599)]
-NoItemStatus = Literal[204] | Status
-"""204 has no body: some interfaces answer it where nothing was found."""
+NoItem = Literal[204] | Status | Text
+"""204 has no body: some interfaces answer it where nothing was found. A text is a code of `error`."""
 MEBIBYTE = 1 << 20
 
 
@@ -59,7 +59,12 @@ class PageForm(MapForm):
     until_empty: bool = False
     """Whether a page without items is the end."""
     total: Expression | None = None
-    """The size of the list. If it shrinks while it is read, the list is read again: records have moved."""
+    """The size of the list. If it shrinks while it is read, the list is read again: records have moved.
+
+    A list that ends before has a gap.
+    """
+    most: int | None = Field(default=None, ge=1)
+    """The largest number of items that the source gives of one list: a list that has them ends there, and has a gap."""
 
     @model_validator(mode="after")
     def _check(self) -> PageForm:
@@ -97,12 +102,16 @@ class RequestForm(MapForm):
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     items: Expression = "@"
     """Where the items are: a list, or a single item."""
-    none_on: tuple[NoItemStatus, ...] = ()
-    """Statuses that mean: there is no item."""
+    none_on: tuple[NoItem, ...] = ()
+    """Statuses, and codes of `error`, that mean: there is no item."""
+    gap_on: tuple[Status, ...] = ()
+    """Statuses that mean: the source does not give what belongs to this record. That is a gap, and reading goes on."""
     bucket: Name | None = None
     """A rate of `limits.buckets` for this request, beside the rate of the source."""
     page: PageForm | None = None
     window: WindowForm | None = None
+    cut: Expression | None = None
+    """True if the source has cut the list in this answer (with `within`: in the parent's item): it has a gap."""
 
 
 class IdentityForm(RequestForm):
@@ -269,7 +278,9 @@ class LimitsForm(MapForm):
     """The header with seconds or a date."""
     reset: Text | None = None
     """The header that says when calls are allowed again, without `retry_after`."""
-    reset_unit: Literal["seconds", "epoch"] = "seconds"
+    reset_unit: Literal["seconds", "epoch", "epoch_ms"] = "seconds"
+    remaining: Text | None = None
+    """The header with the number of calls that are left: with 0 there, 403 asks to wait."""
     page_bytes: int = Field(default=8 * MEBIBYTE, ge=1024, le=64 * MEBIBYTE)
     timeout_seconds: int = Field(default=60, ge=1, le=600)
     pages_most: int = Field(default=10_000, ge=1)
@@ -277,9 +288,12 @@ class LimitsForm(MapForm):
 
 
 class ErrorForm(MapForm):
-    """Answers with status 200 that are errors."""
+    """Errors that the body of an answer reports, with any status."""
 
     at: Expression
+    """Its code; an answer without a value there reports no error."""
+    wait: tuple[str | int, ...] = ()
+    """Codes that mean: the rate is used up."""
     unavailable: tuple[str | int, ...] = ()
     """Values that a later attempt may change; every other value is a refusal."""
 

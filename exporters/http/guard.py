@@ -7,10 +7,10 @@ make this machine call any address of its own network, with the credentials of t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, urlencode, urljoin, urlsplit
 
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 from portability.safe_http import PORTS, AddressRefused, RemoteUnavailable, SafeHttpClient
@@ -150,3 +150,13 @@ def _public_address(parts: SplitResult, what: str) -> str:
         raise SourceRefused(f"{what}: a host of the map resolves to a private network") from None
     except RemoteUnavailable:
         raise SourceUnavailable(f"{what}: a host of the map cannot be resolved") from None
+
+
+def merged_query(query: bytes, params: Mapping[str, str]) -> bytes:
+    """Return a query with parameters in place of those of the same names; what the source wrote stays letter by letter.
+
+    The library writes it anew, and `%FC`, which is not UTF-8, becomes another letter.
+    """
+    stated = query.decode("ascii").split("&")
+    kept = [pair for pair in stated if pair and unquote_plus(pair.partition("=")[0]) not in params]
+    return "&".join([*kept, urlencode(params)]).encode()

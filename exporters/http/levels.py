@@ -4,80 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from exporters.http import matching, paging, templates
-from exporters.http.client import HttpCall, SourceClient
-from exporters.http.expressions import check_named, find, find_all, items_at
-from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
-from exporters.http.guard import UrlGuard
-from exporters.http.hooks import Ask, Hooks
+from exporters.http import matching, paging
+from exporters.http.answers import check_named, says
+from exporters.http.context import INCOMPLETE_LIST, AskedValue, ReadingContext, fitting
+from exporters.http.expressions import find, find_all
+from exporters.http.forms import HttpDatasetForm, LinksForm, RequestForm
+from exporters.http.hooks import Hooks
 from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
 from exporters.http.records import RecordMaker
-from exporters.http.templates import AbsentName, Names, UnsafeValue
+from exporters.http.reported import NotGiven
+from exporters.http.templates import Names
 from exporters.http.walk import WalkContext, named
 from exporters.maps import times
-from portability.api import JSON, Rate, Record, Selection
+from exporters.maps.file_stems import file_stem
+from portability.api import JSON, Record
 from portability.api.errors import SourceRefused
 from portability.api.times import microseconds
 
 _PROPERTY = re.compile(r"\b[A-Za-z_]\w*\.([A-Za-z_]\w*)")
 KEY_MARK = "\0"
 """Between the values of a key."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskedValue:
-    """A verified identity for which a list is read, and its tenant."""
-
-    value: str = field(repr=False)
-    tenant: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingContext:
-    """What all levels of one reading share."""
-
-    source: HttpSourceForm
-    guard: UrlGuard
-    client: SourceClient
-    buckets: Mapping[str, Rate]
-    names: Names
-    """Values of the file of sources, by the names of the map."""
-    selection: Selection
-    asked: Callable[[str], Sequence[AskedValue]]
-    """The subject's verified identities of a kind."""
-    ask: Ask
-    none_on: Sequence[int] = ()
-    """Statuses that mean "no item", beside those of each request."""
-
-    def call(
-        self, what: str, form: RequestForm, names: Names, link: JSON = None, *, is_place: bool = False
-    ) -> HttpCall:
-        """Return the call of a request; `link`: the URL of a later page. Raises SourceRefused for an unsafe value."""
-        path, method = (form.post, "POST") if form.post is not None else (form.get or "", "GET")
-        filled = {**self.names, **names}
-        try:
-            url = self.guard.own(templates.fill_path(path, filled))
-            params = templates.fill_params(form.params, filled)
-            body = None if form.body is None else templates.fill_body(form.body, filled)
-        except AbsentName as error:
-            raise SourceRefused(f"{what}: there is no value for {{{error}}} of the path") from None
-        except UnsafeValue as error:
-            raise SourceRefused(f"{what}: a value cannot be asked for: {error}") from None
-        if link is not None:
-            url, params = self.guard.link(link, url.url, what), {}
-        rates = () if form.bucket is None else (self.buckets[form.bucket],)
-        repeatable = method == "GET" or form.reads
-        headers = form.headers
-        # A page that the source itself has named exists: such a status says that its token has expired.
-        none_on = () if is_place else (*form.none_on, *self.none_on)
-        return HttpCall(
-            *(what, url, method, params, body, headers, rates, repeatable, none_on, is_place),
-            is_whole=not form.page,
-        )
 
 
 class RequestLevel:
@@ -96,15 +46,28 @@ class RequestLevel:
         """Return the list below a parent, or for the subject's identities."""
 
         def fetch(part: ListPart, place: JSON) -> SourcePage:
-            try:
+            with fitting(self._form.name):
                 return self._fetch(part, place, context)
-            except ValueError as error:
-                raise SourceRefused(
-                    f"{self._form.name}: an answer has another form than the map says: {error}"
-                ) from None
 
         parts = list(self._parts(context))
-        return Listing(parts, fetch, self._form.name, self._reading.source.limits.pages_most)
+        on_cut = partial(self._note, context, INCOMPLETE_LIST)
+        return Listing(parts, fetch, self._form.name, self._reading.source.limits.pages_most, on_cut)
+
+    def check_parents(self, items: Sequence[ListItem]) -> None:
+        """Raise SourceRefused if no item above has the list that the map reads within it."""
+        if self._form.within is not None:
+            with fitting(self._form.name):
+                check_named("within", [self._form.within], [item.value for item in items])
+
+    def _note(self, context: WalkContext, reason: str, part: ListPart) -> None:
+        """Remember that a list lacks something: that of the export, or of one record of the dataset above."""
+        nodes = self._reading.source.nodes
+        above = nodes.get(self._form.parent or "")
+        while isinstance(above, LinksForm):
+            above = nodes.get(above.parent or "")
+        owner = (above.name, file_stem([context.record[name] for name in above.key])) if above is not None else ()
+        window = (f"since {part.id[2]}",) if part.id[2] else ()
+        self._reading.cut_lists.add("/".join((*owner, self._form.name, *window)), reason)
 
     def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
         """Return what the next level knows of items."""
@@ -144,26 +107,21 @@ class RequestLevel:
             day = following
 
     def _fetch(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
-        page, form = part.form.page, part.form
-        is_first = place is None
-        place = paging.first(page) if is_first else place
         if self._form.within is not None:
-            return SourcePage(self._items(find_all(self._form.within, context.item), part, context))
+            values, cut = find_all(self._form.within, context.item), part.form.cut
+            # Another item of the page may have the list.
+            is_cut = cut is not None and bool(values) and says("cut", cut, context.item)
+            return SourcePage(self._items(values, part, context), is_cut=is_cut)
         if self._hooks.pages is not None:
-            return self._hooked(part, place, context)
-        is_link = page is not None and page.kind == "link" and not is_first
-        is_token = page is not None and page.kind in paging.TOKENS and not is_first
-        names = part.names if is_link or place is None else {**part.names, paging.AFTER: place}
-        link = place if is_link else None
-        found = self._reading.client.json(self._reading.call(self._form.name, form, names, link, is_place=is_token))
-        if found is None:
-            return SourcePage((), missing=self._missing((), context))
-        raw = items_at(form.items, found.value)
-        items = self._items(raw, part, context)
-        total = find(page.total, found.value) if page is not None and page.total is not None else None
-        following = paging.following(page, place, found, raw, self._form.name)
-        missing = () if page else self._missing(items, context)  # a later page may give them
-        return SourcePage(items, following, paging.size(total), missing)
+            return self._hooked(part, paging.first(part.form.page) if place is None else place, context)
+        try:
+            found = self._reading.read(self._form.name, part, place, is_batch=self.batch is not None)
+        except NotGiven:
+            self._note(context, SourceRefused.code, part)
+            return SourcePage(())
+        items = self._items(found.items, part, context)
+        missing = () if part.form.page else self._missing(items, context)  # a later page may give them
+        return SourcePage(items, found.following, found.total, missing, found.is_cut)
 
     def _missing(self, items: Sequence[ListItem], context: WalkContext) -> Sequence[str]:
         """Return the names of the records that were asked for by their ids and that no item is."""
@@ -255,6 +213,11 @@ class EachLevel:
         part = ListPart(("", 0, ""), RequestForm(), {})
         return Listing([part], lambda _part, _place: SourcePage(items), self._name, 1)
 
+    def check_parents(self, items: Sequence[ListItem]) -> None:
+        """Raise SourceRefused if no item above has the values."""
+        with fitting(self._name):
+            check_named("each", [self._each], [item.value for item in items])
+
     def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
         """Return what the request of these values knows."""
         keys = [item.key for item in items]
@@ -283,6 +246,9 @@ class ShapeLevel:
             return SourcePage([ListItem(KEY_MARK.join(key), item)])
 
         return Listing([ListPart(("", 0, ""), RequestForm(), {})], fetch, self._maker.form.name, 1)
+
+    def check_parents(self, items: Sequence[ListItem]) -> None:
+        """Take all items: a shape is made of records."""
 
     def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
         """Return the same: a shape has nothing below it."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from exporters.http import paging
 from exporters.http.client import PlaceExpired
-from exporters.http.forms import RequestForm
+from exporters.http.forms import PageForm, RequestForm
 from exporters.http.places import PartId, Place
 from exporters.http.templates import Names
 from portability.api import JSON
@@ -53,6 +53,8 @@ class SourcePage:
     total: int | None = None
     missing: Sequence[str] = ()
     """Ids that were asked for, and that the source does not give."""
+    is_cut: bool = False
+    """Whether the source says that it has cut the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,14 @@ class ListPage:
     after: Place | None
     """The place of the next page; None: the list has ended."""
     missing: Sequence[str] = ()
+    keys: Sequence[str] = ()
+    """Of all items behind the place, also of those that are not wanted."""
+    total: int | None = None
 
     def place_at(self, item: ListItem) -> Place:
         """Return the place of an item of this page, for reading what belongs to it."""
-        keys = [each.key for each in self.items]
-        return self.place.after(keys[: keys.index(item.key) + 1], self.place.page)
+        end = self.keys.index(item.key) + 1
+        return self.place.after(_behind_place(self.keys[:end], self.place), self.place.page, self.total)
 
 
 Fetch: TypeAlias = Callable[[ListPart, JSON], SourcePage]
@@ -83,11 +88,20 @@ class ListShrank(Exception):
 class Listing:
     """The parts of a list, in their order."""
 
-    def __init__(self, parts: Sequence[ListPart], fetch: Fetch, what: str, pages_most: int) -> None:
+    def __init__(
+        self,
+        parts: Sequence[ListPart],
+        fetch: Fetch,
+        what: str,
+        pages_most: int,
+        on_cut: Callable[[ListPart], None] = lambda _part: None,
+    ) -> None:
+        """Prepare reading; `on_cut` is called for each part of which the source gives less than there is."""
         self._parts = sorted(parts, key=_order)
         self._fetch = fetch
         self._what = what
         self._pages_most = pages_most
+        self._on_cut = on_cut
         self._has_groups = len({part.id[:2] for part in parts}) > 1
         forms = [part.form for part in parts]
         shifts = any(form.window or (form.page and form.page.kind in paging.SHIFTING) for form in forms)
@@ -152,7 +166,7 @@ class Listing:
             else:
                 return
         if isinstance(last, PlaceExpired):
-            hint = "check `page` of the map: the place of a page may be another value of the answer"
+            hint = "check `page` of the map: another value may be the place, or the source gives fewer items (`most`)"
             raise SourceRefused(f"{last}, also after the list was begun again {RESTARTS - 1} times", hint=hint)
         raise SourceUnavailable(f"{self._what}: the list changes faster than it can be read")
 
@@ -174,7 +188,7 @@ class Listing:
         yield from self._pages(part, Place(part.id), enters=False)
 
     def _pages(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
-        place, total = at, None
+        place, total = at, at.total
         read: set[JSON] = {at.page} if isinstance(at.page, str | int) else set()
         for _ in range(self._pages_most):
             found = self._fetch(part, place.page)
@@ -182,16 +196,32 @@ class Listing:
                 raise ListShrank
             total = found.total
             if found.following is not None and found.following in read:
-                hint = "check `page` of the map"
+                hint = "check `page` of the map; a token that stays the same (scroll) needs a hook"
                 raise SourceRefused(f"{self._what}: the next page is a page that was read already", hint=hint)
             read.add(found.following)
             items = _behind(found.items, place.kept, enters=enters) if place is at else found.items
-            after = place.after([item.key for item in items], found.following)
-            yield ListPage(items, place, None if found.following is None else after, found.missing)
-            if found.following is None:
+            keys = [item.key for item in items]
+            new = _behind_place(keys, place) if enters and place is at else keys
+            after = place.after(new, found.following, total)
+            is_full = _is_full(part.form.page, after)
+            is_last = is_full or found.following is None
+            if found.is_cut or is_full or (is_last and after.given < (found.total or 0)):
+                self._on_cut(part)
+            yield ListPage(items, place, None if is_last else after, found.missing, keys, total)
+            if is_last:
                 return
             place = after
         raise SourceRefused(f"{self._what}: the list has more than {self._pages_most} pages")
+
+
+def _is_full(page: PageForm | None, after: Place) -> bool:
+    """Return whether a list has as many items as its source gives of any list."""
+    return page is not None and page.most is not None and after.given >= page.most
+
+
+def _behind_place(keys: Sequence[str], place: Place) -> Sequence[str]:
+    """Return keys without the first if it is the last before the place: an item that is entered again counts once."""
+    return keys[1:] if keys[:1] == list(place.kept[-1:]) else keys
 
 
 def _behind(items: Sequence[ListItem], kept: Sequence[str], *, enters: bool) -> Sequence[ListItem]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
 import httpx
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from exporters.http import bodies
 from exporters.http.forms import HEADER_NAME, HEADER_VALUE
@@ -46,7 +46,8 @@ class BasicLogin(MapForm):
 
     kind: Literal["basic"]
     username: Text
-    password: Text
+    password: Text | None = None
+    """Left out where the source takes a key as the name, and no password."""
 
 
 class BearerLogin(MapForm):
@@ -75,6 +76,8 @@ class OAuthForm(MapForm):
     scope: Text | None = None
     client_in: Literal["body", "header"] = "body"
     """Where the client's credentials are."""
+    scheme: Annotated[str, StringConstraints(pattern=f"^{HEADER_NAME}$")] = "Bearer"
+    """The word before the token in the header `Authorization`."""
     refresh_before_seconds: int = Field(default=120, ge=0)
 
 
@@ -115,7 +118,8 @@ def fixed_login(form: LoginForm) -> FixedLogin:
     """Make the login of every kind without changing tokens. Raises BadSetting."""
     match form:
         case BasicLogin(username=username, password=password):
-            pair = f"{_value(username, 'auth.username')}:{resolve(password, 'auth.password')}"
+            secret = resolve(password, "auth.password") if password else ""
+            pair = f"{_value(username, 'auth.username')}:{secret}"
             return FixedLogin({"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"})
         case BearerLogin(token=token):
             return FixedLogin({"Authorization": f"Bearer {_in_header(token, 'auth.token')}"})
@@ -145,14 +149,14 @@ class TokenLogin:
     def headers(self) -> Mapping[str, str]:
         """Return the header with a current token. Raises SourceUnavailable, SourceRefused."""
         stored = self._connections.shared.secret(self._name, self._is_current, self._renewed)
-        return {"Authorization": f"Bearer {json.loads(stored)['access_token']}"}
+        return {"Authorization": f"{self._form.scheme} {json.loads(stored)['access_token']}"}
 
     def params(self) -> Mapping[str, str]:
         return {}
 
     def replaces(self, rejected: Mapping[str, str]) -> bool:
         """Return True: the next `headers` are of another token, unless the source refuses the refresh."""
-        self._rejected = rejected.get("Authorization", "").removeprefix("Bearer ")
+        self._rejected = rejected.get("Authorization", "").removeprefix(f"{self._form.scheme} ")
         return True
 
     def _is_current(self, stored: str) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from exporters.http import matching
-from exporters.http.expressions import check_named, find, items_at
+from exporters.http.answers import check_named
+from exporters.http.context import AskedValue, ReadingContext, fitting
+from exporters.http.expressions import find
 from exporters.http.forms import IdentityForm, RequestForm
-from exporters.http.levels import AskedValue, ReadingContext
+from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
+from exporters.http.templates import Names
 from exporters.http.truth import says_yes
-from portability.api import Identity
+from portability.api import JSON, Identity
 from portability.api.errors import SourceRefused
 
 
@@ -23,22 +27,42 @@ def find_identities(name: str, tenant: str | None, form: IdentityForm, reading: 
     for asked in reading.asked(form.asked):
         hits: dict[Identity, None] = {}
         for spelling in matching.spellings(form.asked, asked.value):
-            page = reading.client.json(reading.call(what, form, {form.asked: spelling, "tenant": asked.tenant}))
-            try:
-                items = items_at(form.items, page.value) if page else []
-                if not form.confirm:
-                    check_named("verify", form.verify, items)
-                for item in items:
-                    if _is_asked(form, item, asked, reading, what) and (hit := _hit(name, tenant, form, item, asked)):
-                        hits[hit] = None
-            except ValueError as error:
-                raise SourceRefused(f"{what}: the answer has another form than the map says: {error}") from None
+            names = {form.asked: spelling, "tenant": asked.tenant}
+            for items in _answers(form, names, reading, what):
+                with fitting(what):
+                    if not form.confirm:
+                        check_named("verify", form.verify, items)
+                    check_named("tenant", [form.tenant] if form.tenant else [], items)
+                    check_named("verified", [form.verified] if isinstance(form.verified, str) else [], items)
+                    for item in items:
+                        if _is_asked(form, item, asked, reading, what) and (
+                            hit := _hit(name, tenant, form, item, asked)
+                        ):
+                            hits[hit] = None
         if len(hits) > form.most:
             raise SourceRefused(
                 f"{what}: {len(hits)} records have this identity; the map allows {form.most}",
                 hint="check `verify` of the map, or raise `most`",
             )
         yield from hits
+
+
+def _answers(form: IdentityForm, names: Names, reading: ReadingContext, what: str) -> Iterator[Sequence[Any]]:
+    """Yield the hits of each page of a look-up. Raises SourceUnavailable, SourceRefused."""
+
+    def fetch(part: ListPart, place: JSON) -> SourcePage:
+        with fitting(what):
+            found = reading.read(what, part, place)
+            items = [ListItem(hashlib.sha256(repr(one).encode()).hexdigest(), one) for one in found.items]
+            return SourcePage(items, found.following, found.total, is_cut=found.is_cut)
+
+    def refuse(_part: ListPart) -> None:
+        hint = "the person may be among the others: ask for a person more exactly"
+        raise SourceRefused(f"{what}: the source gives only a part of the hits", hint=hint)
+
+    parts = [ListPart(("", 0, ""), form, names)]
+    listing = Listing(parts, fetch, what, reading.source.limits.pages_most, refuse)
+    return ([item.value for item in page.items] for page in listing.pages())
 
 
 def _is_asked(form: IdentityForm, item: Any, asked: AskedValue, reading: ReadingContext, what: str) -> bool:  # noqa: ANN401  # any JSON value

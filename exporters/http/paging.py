@@ -6,15 +6,15 @@ number of items nor a total says that a list has ended, unless the map does.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from exporters.http.answers import check_answer, says
 from exporters.http.client import HttpPage
 from exporters.http.expressions import find
 from exporters.http.forms import PageForm
 from exporters.http.guard import absolute
-from exporters.http.truth import says_yes
+from exporters.http.links import linked
 from exporters.maps.numbers import integer, number
 from portability.api import JSON
 from portability.api.errors import SourceRefused
@@ -25,9 +25,6 @@ SHIFTING = frozenset({"number", "offset"})
 """Kinds whose pages move when records are added or deleted."""
 TOKENS = frozenset({"cursor", "link"})
 """Kinds whose places are tokens of the source, which expire."""
-_LINK = re.compile(r'<([^<>]*)>((?:[^",]|"(?:[^"\\]|\\.)*")*)')
-"""A URL and its parameters; both may contain commas."""
-_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
 
 
 def first(form: PageForm | None) -> JSON:
@@ -41,11 +38,7 @@ def first(form: PageForm | None) -> JSON:
 
 def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequence[Any], what: str) -> JSON:
     """Return the place of the next page; None: the list has ended. Raises SourceRefused, ValueError as `find` does."""
-    if (
-        form is None
-        or (form.until_empty and not items)
-        or (form.more is not None and not says_yes(find(form.more, page.value)))
-    ):
+    if form is None or (form.until_empty and not items) or (form.more and not says("more", form.more, page.value)):
         return None
     match form.kind:
         case "number":
@@ -55,7 +48,7 @@ def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequenc
         case "key":
             found = find(form.key or "", items[-1]) if items else place
         case "link" if form.header:
-            found = _linked(page)
+            found = linked(page)
         case _:
             found = find(form.next or "", page.value)
     if found in (None, ""):
@@ -67,7 +60,8 @@ def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequenc
         raise SourceRefused(f"{what}: the place of the next page is neither text nor integer")
     found = absolute(found, page.url, what) if form.kind == "link" else found
     if found == place:
-        raise SourceRefused(f"{what}: the next page is the same page again", hint="check `page` of the map")
+        hint = "check `page` of the map; a token that stays the same (scroll) needs a hook"
+        raise SourceRefused(f"{what}: the next page is the same page again", hint=hint)
     return found
 
 
@@ -77,11 +71,15 @@ def _number(place: JSON) -> int:
     return place
 
 
-def size(total: Any) -> int | None:  # noqa: ANN401  # any JSON value
+def size(form: PageForm | None, answer: JSON) -> int | None:
     """Return the size of a list that an answer states; None: it states none. Raises ValueError for another value.
 
     Without a size it is not seen that the list shrinks, and that records have moved to pages that were read.
     """
+    if form is None or form.total is None:
+        return None
+    check_answer("total", form.total, answer, "for a name that may be missing", "`null`")
+    total = find(form.total, answer)
     if total in (None, ""):
         return None
     try:
@@ -89,15 +87,3 @@ def size(total: Any) -> int | None:  # noqa: ANN401  # any JSON value
         return int(total) if isinstance(total, int) else integer(f"{found:f}".removesuffix(".0"))
     except (TypeError, ValueError):
         raise ValueError("the `total` of `page` is not a number") from None
-
-
-def _linked(page: HttpPage) -> str | None:
-    """Return the URL with the relation `next` of the header `Link` (RFC 8288, section 3)."""
-    for url, parameters in _LINK.findall(page.headers.get("Link", "")):
-        stated = ((name.lower(), quoted or plain) for name, quoted, plain in _PARAMETER.findall(parameters))
-        relations = next(
-            (value for name, value in stated if name == "rel"), ""
-        )  # another `rel` behind it does not count
-        if "next" in relations.lower().split():
-            return str(url)
-    return None

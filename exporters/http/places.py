@@ -27,20 +27,23 @@ class Place:
     """Keys of the last items before this place, the last of them last; of a parent: its own key."""
     given: int = 0
     """How many items of the part are before this place."""
+    total: int | None = None
+    """How many items the part had, if the source has stated it: fewer now mean that records have moved."""
 
     def to_json(self) -> JSON:
         """Return the place as JSON."""
-        return [list(self.part), self.page, list(self.kept), self.given]
+        return [list(self.part), self.page, list(self.kept), self.given, self.total]
 
     @classmethod
     def from_json(cls, found: Any) -> Place:  # noqa: ANN401  # parsed JSON
         """Return the place. Raises ValueError, TypeError."""
-        (value, number, window), page, kept, given = found
-        return cls((str(value), int(number), str(window)), page, tuple(map(str, kept)), int(given))
+        (value, number, window), page, kept, given, *more = found
+        total = int(more[0]) if more and more[0] is not None else None  # earlier versions wrote none
+        return cls((str(value), int(number), str(window)), page, tuple(map(str, kept)), int(given), total)
 
-    def after(self, keys: Sequence[str], page: JSON) -> Place:
-        """Return the place of the next page of the same part, after items with these keys."""
-        return Place(self.part, page, (*self.kept, *keys)[-KEPT:], self.given + len(keys))
+    def after(self, keys: Sequence[str], page: JSON, total: int | None = None) -> Place:
+        """Return the place at a page of the same part, after items with these keys; `total`: the size of the part."""
+        return Place(self.part, page, (*self.kept, *keys)[-KEPT:], self.given + len(keys), total)
 
 
 Steps: TypeAlias = "tuple[Place | None, ...]"

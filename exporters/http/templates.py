@@ -25,6 +25,8 @@ Names: TypeAlias = Mapping[str, Any]
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_.]*)((?:\|[^{}|]+)*)\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DOTS = frozenset({".", ".."})
+BOUNDS = frozenset({"since", "until"})
+"""The names of the bounds of a window."""
 OBJECTS = "objects:"
 """`{ids|objects:id}`: a list of values as a list of objects with this key."""
 QUOTED = "quoted:"
@@ -85,8 +87,9 @@ class Placeholder:
 
     @property
     def is_closed(self) -> bool:
-        """Return whether the value may stand within other text."""
-        return bool(self.filters) and (self.filters[-1] in CLOSING or self.filters[-1].startswith(QUOTED))
+        """Return whether the value may stand within other text. The bounds of a window are written by the engine."""
+        last = self.filters[-1] if self.filters else ""
+        return self.name in BOUNDS or last in CLOSING or last.startswith(QUOTED)
 
     def fill(self, names: Names) -> Any:  # noqa: ANN401  # any JSON value
         """Return the filtered value. Raises AbsentName, UnsafeValue."""
@@ -95,6 +98,11 @@ class Placeholder:
         value = names[self.name]
         if self.filters and self.filters[0].startswith(OBJECTS):
             return [{self.filters[0].removeprefix(OBJECTS): one} for one in value]
+        if self.filters and isinstance(value, list | tuple):
+            return ",".join(map(self._filtered, value))
+        return self._filtered(value)
+
+    def _filtered(self, value: Any) -> Any:  # noqa: ANN401  # as above
         for each in self.filters:
             text = value if isinstance(value, str) else str(value)
             value = _quoted(text, each[-2], each[-1]) if each.startswith(QUOTED) else FILTERS[each](text)

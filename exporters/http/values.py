@@ -30,6 +30,8 @@ def converter(kind: FieldType, form: TimesForm) -> Callable[[Any], JSON]:
     """
     if kind is FieldType.DATETIME:
         return lambda value: None if value in (None, "") else microseconds(times.parse(value, form.format, form.zone))
+    if kind is FieldType.DATE and form.format != "rfc3339":
+        return lambda value: None if value in (None, "") else _day(value, form)
     convert, is_text = _CONVERTERS[kind], kind is FieldType.STRING
 
     def converted(value: Any) -> JSON:  # noqa: ANN401  # any JSON value
@@ -92,6 +94,17 @@ def _date(value: Any) -> str:  # noqa: ANN401  # as above
     # Of a time the day is taken, by the zone in which it is written; other text behind a day may be another day.
     day = _TIME.sub("", value)
     return date.fromisoformat(day).isoformat()
+
+
+def _day(value: Any, form: TimesForm) -> str:  # noqa: ANN401  # as above
+    """Return the day of a time in the format of the source, or a day that is written as such. Raises ValueError."""
+    try:
+        return times.day(value, form.format, form.zone).isoformat()
+    except ValueError as error:
+        try:
+            return _date(value)
+        except (ValueError, TypeError):
+            raise error from None
 
 
 def plain(value: Any, depth: int = DEPTH_MOST) -> JSON:  # noqa: ANN401  # as above

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from exporters.http.forms import LimitsForm
+from exporters.maps.times import MILLISECONDS
 from portability.api.errors import SourceUnavailable
 from portability.api.times import rfc3339
 
@@ -63,6 +64,14 @@ def passes(status: int) -> bool:
     return status >= httpx.codes.INTERNAL_SERVER_ERROR or status in {408, 425}
 
 
+def asks_to_wait(status: int, headers: httpx.Headers, limits: LimitsForm) -> bool:
+    """Return whether an answer says that the rate is used up. A 403 does if its headers do: elsewhere it refuses."""
+    if status != httpx.codes.FORBIDDEN or status in limits.retry_on:
+        return status in limits.retry_on
+    left = _number(headers.get(limits.remaining, "")) if limits.remaining else None
+    return limits.retry_after in headers or left == 0
+
+
 def stated_wait(headers: httpx.Headers, limits: LimitsForm) -> float:
     """Return the seconds that an answer asks to wait, at most LONGEST_WAIT_SECONDS: then the source is asked anew.
 
@@ -73,8 +82,10 @@ def stated_wait(headers: httpx.Headers, limits: LimitsForm) -> float:
         seconds = _number(stated)
         return _bounded(seconds if seconds is not None else _until(stated, headers))
     if limits.reset is not None and (reset := _number(headers.get(limits.reset, ""))) is not None:
-        begin = _clock(headers).timestamp() if limits.reset_unit == "epoch" else 0.0
-        return _bounded(reset - begin)
+        if limits.reset_unit == "seconds":
+            return _bounded(reset)
+        factor = MILLISECONDS if limits.reset_unit == "epoch_ms" else 1
+        return _bounded(reset / factor - _clock(headers).timestamp())
     return DEFAULT_WAIT_SECONDS
 
 

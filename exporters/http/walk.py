@@ -39,6 +39,10 @@ class Level(Protocol):
         """Return the list of this level below a parent."""
         ...
 
+    def check_parents(self, items: Sequence[ListItem]) -> None:
+        """Raise SourceRefused if items of the level above lack what this level reads in them."""
+        ...
+
     def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
         """Return what the next level knows of items of this level."""
         ...
@@ -80,6 +84,7 @@ def _walk(levels: Sequence[Level], context: WalkContext, start: Steps | None) ->
     # A parent that was read to its end is not entered again.
     inner = start[1:] if start and place is not None and start[1:] != (None,) else None
     for page in listing.pages(place, enters=inner is not None):
+        lower[0].check_parents(page.items)
         for items in _chunks(page.items, lower[0].batch):
             is_current = inner is not None and place is not None and place.kept[-1:] == (items[0].key,)
             below = level.below(items, context)

@@ -63,7 +63,7 @@ get = "/api/tickets"
 items = "items"
 scoped = true
 page = { kind = "link", next = "next" }
-file = { url = "file", when = "file", resume = "restart" }
+file = { url = "file", when = "file || `null`", resume = "restart" }
 [dataset.fields]
 id = { text = "Identifier." }
 """
@@ -273,7 +273,9 @@ def tickets_at(stand: StandIn, items: str, answer: dict[str, Any]) -> HttpExport
     """A source whose tickets are at this expression of the answer."""
     text = ONE.replace('items = "items"\nscoped', f'items = "{items}"\nscoped')
     stand.on("/api/tickets")(lambda _asked: answer)
-    return open_source(text.replace('file = { url = "file", when = "file", resume = "restart" }\n', ""), stand.url)
+    return open_source(
+        text.replace('file = { url = "file", when = "file || `null`", resume = "restart" }\n', ""), stand.url
+    )
 
 
 def test_an_owner_may_be_at_any_depth(stand: StandIn) -> None:

@@ -39,7 +39,7 @@ get = "/orders"
 params = { after = "{after}" }
 items = "orders"
 verify = { "owner" = "customer" }
-page = { kind = "cursor", next = "next", more = "more" }
+page = { kind = "cursor", next = "next", more = "more || `false`" }
 deleted = "gone"
 [dataset.fields]
 id = { text = "Identifier." }
@@ -221,7 +221,7 @@ def test_a_later_page_that_is_not_found_ends_no_list(shop: StandIn, page: str, s
         return pages[place] if refused is None else (refused, {}, {})
 
     shop.on("/orders")(answer)
-    text = SHOP.replace('kind = "cursor", next = "next", more = "more"', page)
+    text = SHOP.replace('kind = "cursor", next = "next", more = "more || `false`"', page)
     text = text.replace('items = "orders"', 'items = "orders"\nnone_on = [400, 404, 410]')
 
     assert orders_of(shop, text) == ["a", "b"]
@@ -325,7 +325,7 @@ def test_windows_have_no_space_between_them(shop: StandIn, zone: str, form: str,
 
     shop.on("/orders")(answer)
     window = f'window = {{ at = "at", start = "2026-01-01", days = 31, format = "{form}" }}'
-    text = SHOP.replace('page = { kind = "cursor", next = "next", more = "more" }', window)
+    text = SHOP.replace('page = { kind = "cursor", next = "next", more = "more || `false`" }', window)
     text = text.replace('{ after = "{after}" }', '{ since = "{since}", until = "{until}" }')
     text = text.replace("[[identity]]", f'[times]\nzone = "{zone}"\n[[identity]]', 1)
 
@@ -532,7 +532,7 @@ def test_functions_take_numbers_with_a_point(
 
 
 NUMBERED = SHOP.replace(
-    'kind = "cursor", next = "next", more = "more"', 'kind = "number", until_empty = true, total = "total"'
+    'kind = "cursor", next = "next", more = "more || `false`"', 'kind = "number", until_empty = true, total = "total"'
 )
 
 
@@ -573,7 +573,7 @@ def test_a_list_that_leads_in_a_circle_is_refused_at_once(shop: StandIn, page: s
         return {"orders": [{"id": order, "owner": 7}], "next": link}
 
     shop.on("/orders")(answer)
-    exporter = open_source(SHOP.replace('kind = "cursor", next = "next", more = "more"', page), shop.url)
+    exporter = open_source(SHOP.replace('kind = "cursor", next = "next", more = "more || `false`"', page), shop.url)
     batches = exporter.export(resolved(exporter, person()), exporter.datasets[0], Selection())
 
     assert [record["id"] for record in next(batches).records] == ["a", "b"]

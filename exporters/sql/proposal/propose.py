@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from pathlib import PurePath
 
 from sqlalchemy import Connection, inspect
 
@@ -61,7 +62,13 @@ def propose(
         hint = "name its column with --tenant-column; people of one company alone are --kind user"
         raise BadInput(f"the table {subject_table!r} has no {seen}: a contact is known to one tenant", hint=hint)
     reached = paths.find(found, subject_table, key or table.key[0], tenant)
-    return Proposal(found, reached, kind, title or connection.engine.url.database or "Database")
+    return Proposal(found, reached, kind, title or _name(connection))
+
+
+def _name(connection: Connection) -> str:
+    """Return the name of the database for people: of a file its own name, without folders and ending."""
+    name = connection.engine.url.database or "Database"
+    return PurePath(name.removeprefix("file:")).stem if connection.dialect.name == "sqlite" else name
 
 
 def _read(connection: Connection, subject: str, schemas: tuple[str, ...]) -> tuple[Catalogue, CatalogueTable]:

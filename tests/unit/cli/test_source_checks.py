@@ -197,6 +197,12 @@ def test_a_draft_is_checked_as_undecided(run: Run, tmp_path: Path) -> None:
     assert printed.stdout == (tmp_path / "draft.toml").read_text()
 
 
+def test_a_draft_is_called_as_its_file(run: Run) -> None:
+    """People read the title of a source: of a file of SQLite it is the name, and not the operator's folders."""
+    done = run("source", "propose", "env:SHOP_URL", "--subject-table", "users")
+    assert 'title = "shop"' in done.stdout.splitlines()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

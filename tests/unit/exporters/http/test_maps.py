@@ -72,15 +72,10 @@ FAULTS = {
     "unknown filter": ('{ user = "{desk_user}"', '{ user = "{desk_user|raw}"', "test.toml:27:1: unknown filter 'raw'"),
     "in a grammar": ('email = "{email}"', 'email = "is:{email}"', "test.toml:11:1: {email} stands within a text"),
     "fold quotes nothing": ('email = "{email}"', 'email = "is:{email|fold}"', "{email} stands within a text"),
-    "look-up in pages": (
-        'gives = "desk_user"',
-        'page = { kind = "link", next = "next" }\ngives = "desk_user"',
-        "test.toml:13:1: a look-up is one answer: it has no `page` (ask for as many hits as `most` allows",
-    ),
     "look-up in windows": (
         'gives = "desk_user"',
         'window = { at = "at", start = "2020-01-01", days = 31 }\ngives = "desk_user"',
-        "test.toml:13:1: a look-up is one answer: it has no `window`",
+        "test.toml:13:1: a look-up has no `window` (hits have no time: read them in pages (`page`))",
     ),
     "batch in pages": (
         'post = "/notes"\nbody = { ids = "{ids|objects:id}" }',
