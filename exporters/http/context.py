@@ -123,6 +123,8 @@ class ReadingContext:
             return AnsweredPage(())
         items = items_at(form.items, found.value)
         following = paging.following(page, place, found, items, what)
+        if page is not None and page.kind == "link":
+            following = self.client.place_of(following)
         if following is None:
             endings.check_whole(form, found, items, what, is_batch=is_batch)
         is_cut = form.cut is not None and says("cut", form.cut, found.value)
