@@ -21,7 +21,7 @@ from portability.safe_http import SafeHttpClient
 from portability.transfers import key_sets
 from receiver.fetch.decryption import load_identities
 from receiver.fetch.receipt import load_key
-from receiver.pulls import asking, copies, metadata, records
+from receiver.pulls import asking, consents, copies, metadata, records
 from receiver.pulls.asking import PullingProvider, WantedData
 from receiver.pulls.copies import PullAccess
 from receiver.pulls.loopback import ReturnServer
@@ -59,10 +59,7 @@ class _Side:
         return PullingProvider(client_id, key)
 
     def consented(self, identifier: str, answer: Mapping[str, str]) -> PullRecord:
-        with records.alone(self.folder, identifier) as record, records.reserved(self.folder, identifier) as store:
-            allowed = asking.consent(self.client, self.provider(record.client_id), record, answer)
-            store(allowed)
-            return allowed
+        return consents.take(self.folder, identifier, self.client, self.provider, answer)
 
 
 @click.group("pull")
@@ -117,9 +114,12 @@ def begin(
 @as_provider
 @shared
 def consent(context: Context, identifier: str, key_file: Path | None, address: str | None, **parts: str | None) -> None:
-    """Take what the person came back with, within a minute; after it the data can be fetched."""
+    """Take what the person came back with, within a minute; after it the data can be fetched.
+
+    If it is killed or gets no answer, run it again without options: it sends the same once more.
+    """
     given = {name: value for name, value in parts.items() if value}
-    if bool(address) == bool(given):
+    if address and given:
         raise BadInput(
             "give the address of the return, or its parts", hint="--address URL, or --code, --state and --iss"
         )

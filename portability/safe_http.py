@@ -170,7 +170,13 @@ class SafeHttpClient:
         """Send a POST request. Raises AddressRefused, RemoteUnavailable."""
         return self._ask("POST", url, content, headers or {})
 
-    def _ask(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+    def post_for_status(self, url: str, content: bytes, *, headers: Mapping[str, str]) -> int:
+        """Send a POST request and return its status; its body is not waited for. Raises as `post`."""
+        return self._ask("POST", url, content, headers, has_body=False).status
+
+    def _ask(
+        self, method: str, url: str, content: bytes, headers: Mapping[str, str], *, has_body: bool = True
+    ) -> HttpAnswer:
         target = self.target(url)
         network = _Pinned(self, plain=target.scheme == "http", give_up_at=time.monotonic() + self.seconds)
         sent = {"User-Agent": "portability", "Accept-Encoding": "identity", **headers}
@@ -185,7 +191,7 @@ class SafeHttpClient:
                     method, url, headers=_with_host(sent, target), content=content, extensions={"timeout": timeouts}
                 ) as response,
             ):
-                return HttpAnswer(response.status, self._body(response.iter_stream()))
+                return HttpAnswer(response.status, self._body(response.iter_stream()) if has_body else b"")
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             raise RemoteUnavailable(f"the server does not answer: {type(error).__name__}") from None
 

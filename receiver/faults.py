@@ -186,6 +186,11 @@ class ProviderRefused(PortabilityError):
     code = "provider_refused"
     default_hint = "docs/pull.md#errors has the meaning; if the consent has ended, ask the person again"
 
+    def __init__(self, message: str, *, hint: str | None = None, error: str | None = None) -> None:
+        """`error` is the code that the provider names."""
+        super().__init__(message, hint=hint)
+        self.error = error
+
 
 class CopyPending(PortabilityError):
     """The copy that a person has allowed is not ready yet."""

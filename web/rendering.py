@@ -21,6 +21,7 @@ from portability import locale
 from portability.delivery import limits
 from portability.errors import DatabaseUnavailable
 from portability.locale import values
+from portability.locale.isolation import closed, isolated
 from portability.requests import outcome
 from portability.requests.policy import ActorRole
 from portability.requests.states import ONGOING, OPEN, UNANSWERED
@@ -52,8 +53,9 @@ FORMATTERS = (values.date, values.moment, values.month, values.number, values.si
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip  # one call
+    environment.filters["isolated"] = isolated
     environment.globals |= {
         "static": static_url,
         "ONGOING": ONGOING,
@@ -63,6 +65,11 @@ def _environment() -> Environment:
         "lacks": outcome.lacks,
     }
     return environment
+
+
+def _shown(value: object) -> object:
+    """Return a value as a page shows it: no text turns what follows around."""
+    return closed(value) if type(value) is str else value
 
 
 @cache
@@ -98,6 +105,7 @@ def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN40
     shared = {
         "_": partial(words.sentence, chosen),
         "label": partial(words.label, chosen),
+        "error": partial(words.error, chosen),
         "language": chosen,
         "formats_tag": values.tag(chosen),
         "languages": {each: locale.own_name(each) for each in locale.languages()},

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from portability import locale
+from portability.api.errors import PortabilityError
+from portability.law import omissions
 from portability.requests import outcome
 from portability.requests.outcome import ExportAnswer
 
@@ -25,7 +27,13 @@ def label(language: str, family: str, name: str, /, **values: object) -> str:
     For names that plug-ins and callers bring along (exporters, formats, events, channels): they break no page.
     """
     found = locale.find(language, f"pages.{family}_{name}")
-    return name.replace("_", " ") if found is None else found.format_map(values)
+    return name.replace("_", " ") if found is None else locale.filled(found, values)
+
+
+def error(language: str, code: str) -> str:
+    """Return the sentence for the code of an error or of a gap; a general one for a code of another package."""
+    known = locale.find(language, f"errors.{code}") or omissions.explanation(code, language)
+    return known or locale.text(language, f"errors.{PortabilityError.code}")
 
 
 def answer(row: Mapping[Any, Any]) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, FromClause, Table
+from sqlalchemy import ColumnElement, FromClause, Table, not_
 
 from exporters.sql.condition_values import Scalar, compared
+from exporters.sql.moments import is_unset, stated_times
 
 
 def sole(kind: str) -> str:
@@ -49,10 +50,10 @@ class RowCondition:
     def on(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition on a table or an alias of it."""
         column = table.c[self.column]
-        if self.is_null:
-            return column.is_(None)
-        if self.is_not_null:
-            return column.is_not(None)
+        if self.is_null or self.is_not_null:
+            # MariaDB takes a day of zeros for NULL only in a column that cannot be NULL, and then for a value, too.
+            is_null = column.is_(None) if stated_times(column) else is_unset(column)
+            return is_null if self.is_null else not_(is_null)
         if self.other_than is not None:
             other, (value,) = compared(column, [self.other_than])
             return other.is_distinct_from(value)

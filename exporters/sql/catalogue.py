@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, inspect, text, types
+from sqlalchemy import Connection, inspect, text, types
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine.interfaces import ReflectedColumn, TableKey
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, IntegerTruth, LooseText, Shape, Single
+from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, IntegerTruth, LooseText, Single
+from exporters.sql.described_columns import know_json, multi_columns
 from exporters.sql.identifiers import plain_type
 from exporters.sql.stored_names import described_tables, stored_names
 from exporters.sql.values import field_type
@@ -35,14 +34,6 @@ MEANT = text(
     " where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relpersistence <> 't'"
     " and n.nspname not in ('pg_catalog', 'information_schema') order by c.relname, path.place"
 )
-SHAPES = tuple(f"{many}{shape}" for many in ("", "multi") for shape in ("point", "linestring", "polygon"))
-SHAPED = text(
-    "select column_name from information_schema.columns where table_schema = coalesce(:schema, database())"
-    " and table_name = :table and column_name in :names and data_type in :shapes"
-).bindparams(bindparam("names", expanding=True), bindparam("shapes", expanding=True))
-DECLARED = text("select type from pragma_table_info(:table, :schema) where name = :column")
-NUMBERS_SQLITE = re.compile(r"(?i)num|dec|money|currency|fixed")
-"""In names of types of SQLite that mean numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,48 +182,6 @@ def table_name(schema: str | None, name: str, meant: Mapping[str, str]) -> str:
     return name if schema in {None, meant.get(name)} else f"{schema}.{name}"
 
 
-def multi_columns(
-    connection: Connection,
-    inspector: Inspector,
-    **which: Any,  # noqa: ANN401  # as of the library
-) -> Mapping[TableKey, Sequence[ReflectedColumn]]:
-    """Return what the library finds of the columns of several tables, with texts of SQLite as texts.
-
-    In SQLite any name is a type. The library takes unknown names such as `uuid` or `string` for numbers. Of MariaDB it
-    gives a name as it is written in quotes, and does not know points, lines and areas.
-    """
-    found = inspector.get_multi_columns(**which)
-    if connection.dialect.name == "mysql":
-        for one in chain.from_iterable(found.values()):
-            one["name"] = one["name"].replace("``", "`")
-        for place, columns in found.items():
-            _know_shapes(connection, place, columns)
-    if connection.dialect.name != "sqlite":
-        return found
-    return {place: [_declared(connection, place, one) for one in columns] for place, columns in found.items()}
-
-
-def _know_shapes(connection: Connection, place: TableKey, columns: Sequence[ReflectedColumn]) -> None:
-    """Give the columns of a table of MariaDB that the library does not know their type, if it is that of a shape."""
-    if unknown := {one["name"]: one for one in columns if isinstance(one["type"], types.NullType)}:
-        names = {
-            "schema": place[0],
-            "table": place[1],
-            "names": [*unknown],
-            "shapes": [*SHAPES, "geometry", "geometrycollection"],
-        }
-        for name in connection.scalars(SHAPED, names):
-            unknown[name]["type"] = Shape()
-
-
-def _declared(connection: Connection, place: TableKey, found: ReflectedColumn) -> ReflectedColumn:
-    if type(found["type"]) is not types.NUMERIC:
-        return found
-    names = {"schema": place[0] or "main", "table": place[1], "column": found["name"]}
-    name = connection.execute(DECLARED, names).scalar() or ""
-    return found if NUMBERS_SQLITE.search(name) else {**found, "type": LooseText()}
-
-
 def _stated(
     connection: Connection,
     inspector: Inspector,
@@ -268,6 +217,7 @@ def _schema(
         if not chosen:
             return {}  # the library takes an empty list for all
     columns = multi_columns(connection, inspector, **every)
+    know_json(connection, schema, columns)
     keys, references = inspector.get_multi_pk_constraint(**every), inspector.get_multi_foreign_keys(**every)
     indexes, unique = inspector.get_multi_indexes(**every), inspector.get_multi_unique_constraints(**every)
     views = {*inspector.get_view_names(schema), *_materialised(inspector, schema)}

@@ -132,6 +132,18 @@ class Shape(UserDefinedType[str]):
         return "GEOMETRY"
 
 
+class Vector(UserDefinedType[str]):
+    """A list of numbers of single precision on MariaDB, which converts it to bytes."""
+
+    cache_ok = True
+
+    def __init__(self, dimensions: int = 0) -> None:
+        self.dimensions = dimensions
+
+    def get_col_spec(self, **_options: object) -> str:
+        return f"VECTOR({self.dimensions})"
+
+
 class as_number(FunctionElement[Any]):  # noqa: N801  # named like an SQL function
     """The whole number in a column of the types above: its six digits where they are enough, else its double."""
 

@@ -31,7 +31,7 @@ from sqlalchemy.types import NullType, TypeEngine
 
 from exporters.sql.columns import IntegerTruth, Single, SourceTime
 from exporters.sql.identifiers import plain_type
-from exporters.sql.moments import utc_text
+from exporters.sql.moments import NO_DAY, utc_text
 from exporters.sql.values import WITHOUT_CHARACTERS
 
 Scalar: TypeAlias = bool | int | float | str
@@ -39,6 +39,7 @@ Scalar: TypeAlias = bool | int | float | str
 WRITTEN_AS_TEXTS = (Enum, String, Uuid, DateTime, Date, *WITHOUT_CHARACTERS)
 """Types of columns whose values a map writes as texts."""
 WITH_ZONE = "a time with its time zone"
+NO_DATE = "a date that exists: for days of zeros write `null = true`, for all others `null = false`"
 
 
 def compared(column: ColumnElement[Any], values: Sequence[Scalar]) -> tuple[ColumnElement[Any], Sequence[Any]]:
@@ -55,8 +56,8 @@ def compared(column: ColumnElement[Any], values: Sequence[Scalar]) -> tuple[Colu
     return utc_text(column) if isinstance(column.type, SourceTime) else column, found
 
 
-def condition_value(column_type: TypeEngine[Any], value: Scalar) -> Any:  # noqa: ANN401  # of the type of the column
-    """Return a value of a condition as a column of this type has it.
+def condition_value(column_type: TypeEngine[Any], value: Scalar, *, is_single: bool = False) -> Any:  # noqa: ANN401  # of the type of the column
+    """Return a value of a condition as a column of this type has it; `is_single`: a number of single precision.
 
     Raises: ValueError, which says what the value must be.
     """
@@ -64,7 +65,7 @@ def condition_value(column_type: TypeEngine[Any], value: Scalar) -> Any:  # noqa
     if isinstance(kind, Boolean):
         return _truth(value)
     if isinstance(kind, Integer | Numeric | Float):
-        return _number(kind, value)
+        return _number(kind, value, is_single=is_single or isinstance(kind, Single))
     if isinstance(kind, NullType):  # SQLite compares values of any type
         return value
     if isinstance(kind, YEAR):
@@ -80,7 +81,9 @@ def _truth(value: Scalar) -> bool:
     raise ValueError("true or false")
 
 
-def _number(kind: Integer | Numeric[Any] | Float[Any], value: Scalar) -> int | float | Decimal:
+def _number(
+    kind: Integer | Numeric[Any] | Float[Any], value: Scalar, *, is_single: bool = False
+) -> int | float | Decimal:
     if isinstance(kind, Integer):
         if isinstance(value, int):
             return int(value)
@@ -89,7 +92,7 @@ def _number(kind: Integer | Numeric[Any] | Float[Any], value: Scalar) -> int | f
         number = Decimal(str(value))
     except InvalidOperation:
         raise ValueError("a number") from None
-    if isinstance(kind, Single) and _single(float(number)) != number:
+    if is_single and _single(float(number)) != number:
         raise ValueError("a number that single precision has, such as 0.5")
     return float(number) if isinstance(kind, Float) else number
 
@@ -116,6 +119,8 @@ def _parsed(kind: TypeEngine[Any], value: str) -> str | bytes | date:
         return value.encode()
     if isinstance(kind, Uuid):
         return str(_read(UUID, value, "a UUID"))
+    if value.startswith(NO_DAY):
+        _refuse(NO_DATE)
     if isinstance(kind, DateTime):
         moment: datetime = _read(datetime.fromisoformat, value, WITH_ZONE)
         return moment if moment.tzinfo else _refuse(WITH_ZONE)

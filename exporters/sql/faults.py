@@ -143,7 +143,7 @@ def _text_or_bytes(stored: bytes) -> str | bytes:
 
 def source_error(error: BaseException | None, what: str, *, is_lost: bool = False) -> SourceError:
     """Return the error to raise for a driver's error; `is_lost`: the connection is gone."""
-    kind, code = type(error).__name__, _code(error)
+    kind, code = type(error).__name__, error_code(error)
     seen = f"{kind} {code}" if code else kind
     if is_lost or _passes(error, code):
         return SourceUnavailable(f"{what}: the database does not answer ({seen})", hint=_hint(code))
@@ -159,7 +159,8 @@ def _hint(code: str) -> str | None:
     return next((hint for name, hint in HINTS.items() if code.startswith(name)), None)
 
 
-def _code(error: BaseException | None) -> str:
+def error_code(error: BaseException | None) -> str:
+    """Return the code of a driver's error, or its name on SQLite; empty: it has none."""
     if isinstance(error, MySQLError):
         return str(error.args[0]) if error.args else ""
     return str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or "")

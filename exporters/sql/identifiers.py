@@ -14,6 +14,7 @@ from sqlalchemy import (
     VARBINARY,
     BigInteger,
     Boolean,
+    BooleanClauseList,
     ColumnElement,
     Date,
     DateTime,
@@ -41,14 +42,29 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from exporters.sql.columns import AlikeText, FixedText, LooseText, Shape, utf8_bytes
+from exporters.sql.columns import AlikeText, FixedText, LooseText, Shape, Vector, utf8_bytes
 from portability.api import Subject, SubjectKind
 
 REQUESTED = frozenset({"user_id", "tenant_id"})
 """Kinds of identities that a request names."""
 
 
-_NO_IDS = (ARRAY, BINARY, Boolean, Date, DateTime, INET, Interval, JSON, LargeBinary, OID, Shape, Time, VARBINARY)
+_NO_IDS = (
+    ARRAY,
+    BINARY,
+    Boolean,
+    Date,
+    DateTime,
+    INET,
+    Interval,
+    JSON,
+    LargeBinary,
+    OID,
+    Shape,
+    Time,
+    VARBINARY,
+    Vector,
+)
 
 
 def can_be_id(kind: TypeEngine[Any]) -> bool:
@@ -143,11 +159,19 @@ class ComparedBytes(TypeDecorator[str]):
 
 
 class as_bytes(FunctionElement[str]):  # noqa: N801  # named like an SQL function
-    """The bytes of a text, where `same_bytes` compares them: in UTF-8, on SQLite in the encoding of the database."""
+    """The bytes of a text, where `same_bytes` compares them: in UTF-8, on SQLite in the encoding of the database.
+
+    On PostgreSQL it is the text, whose usual collations take no other text for equal.
+    """
 
     type = ComparedBytes()
     name = "as_bytes"
     inherit_cache = True
+
+
+@compiles(as_bytes)
+def _as_bytes(element: as_bytes, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return str(compiler.process(element.clauses, **options))
 
 
 @compiles(as_bytes, "sqlite")
@@ -177,7 +201,8 @@ class same_bytes(FunctionElement[bool]):  # noqa: N801  # named like an SQL func
 @compiles(same_bytes)
 def _same_bytes(element: same_bytes, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
     compared, _ = element.clauses
-    return str(compiler.process(compared, **options))
+    condition = compiler.process(compared, **options)
+    return f"({condition})" if isinstance(compared, BooleanClauseList) else str(condition)  # it may be negated
 
 
 @compiles(same_bytes, "sqlite", "mysql", "mariadb")

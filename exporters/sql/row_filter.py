@@ -15,6 +15,7 @@ from sqlalchemy import Column, ColumnElement, FromClause, and_, not_, or_, selec
 from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress, ByThrough, Relations, Rule, Within
 from exporters.sql.columns import alias
 from exporters.sql.identifiers import at_tenants, fitting, is_among, own
+from exporters.sql.tenants import same_tenant
 from exporters.sql.unrelated import Unrelated, leads_to_no_one
 from exporters.sql.ways import (
     Way,
@@ -131,7 +132,8 @@ class RowFilter:
             parent = self._relations.belongings[rule.dataset]
             p, t = alias(parent.table, belonging.table, rule, "foreign"), belonging.table
             if parent.tenant is not None:
-                other = (p.c[rule.key] == t.c[rule.column], p.c[parent.tenant] != t.c[belonging.tenant])
+                is_same = same_tenant(p.c[parent.tenant], t.c[belonging.tenant])
+                other = (p.c[rule.key] == t.c[rule.column], not_(is_same))
                 return select(1).select_from(p).where(*other).correlate(t).exists()
         return None
 

@@ -88,7 +88,8 @@ def records(
         asked = select(*named, is_set(t.c[columns.since]), t.c[columns.address])
         rows = asked.where(may_be(t.c[columns.address], kind, address)).order_by(t.c[book.tenant], t.c[book.key])
         same = (row for row in connection.execute(rows).all() if _is_same(kind, row[-1], address))
-        for tenant, group in groupby(same, itemgetter(0)):
+        # The order of a database may mix the rows of tenants that it takes for equal.
+        for tenant, group in groupby(sorted(same, key=lambda row: row[0] or ""), itemgetter(0)):
             found = list(group)
             is_one = all(same_name(one[2], other[2]) for one, other in combinations(found, 2))
             yield from ((tenant, row[1], is_one and not use.is_shared) for row in found if row[3] and tenant)

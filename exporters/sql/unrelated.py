@@ -26,6 +26,7 @@ from exporters.sql.belonging import (
 from exporters.sql.columns import alias, folded, json_texts, members_of
 from exporters.sql.identifiers import names_any, written
 from exporters.sql.moments import moment_of
+from exporters.sql.tenants import same_tenant
 from portability.people.addresses import EMAIL
 
 _SEPARATORS = ("tel:", "(0)", " ", "-", "(", ")", ".", "/")
@@ -101,7 +102,7 @@ def _names_person(relations: Relations, belonging: Belonging, rule: ByColumn, t:
     book = relations.address_book()
     b = alias(book.table, belonging.table, rule)
     # By its primary key.
-    same = (b.c[book.key] == t.c[rule.column], b.c[book.tenant] == t.c[belonging.tenant or ""])
+    same = (b.c[book.key] == t.c[rule.column], same_tenant(b.c[book.tenant], t.c[belonging.tenant or ""]))
     return _JoinedWay(select(1).select_from(b).where(*same).correlate(t).exists())
 
 

@@ -30,7 +30,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps.exact_json import double, parse_exactly
-from exporters.sql.columns import BitNumber, Shape, whole_number
+from exporters.sql.columns import BitNumber, Shape, Vector, whole_number
 from exporters.sql.moments import NO_DAY, StatedType, moment_of, stated_times
 from portability.api import JSON, FieldType
 from portability.api.times import microseconds
@@ -67,6 +67,14 @@ WRITTEN = frozenset({FieldType.DECIMAL, FieldType.DATETIME, FieldType.DATE, Fiel
 """Types whose values are selected as text."""
 WITHOUT_CHARACTERS = (types.BINARY, types.VARBINARY)
 """Types of MariaDB for bytes, which many programs use for texts."""
+
+
+WRITTEN_BY: Mapping[type[TypeEngine[Any]], Callable[..., ColumnElement[Any]]] = {
+    Shape: func.ST_AsText,
+    Vector: func.VEC_ToText,
+    INET: func.abbrev,  # a conversion to text would write `/32` behind the address of a host
+}
+"""Functions that write the values of a type, where a conversion to text does not."""
 
 
 class UndecodedText(bytes):
@@ -132,10 +140,8 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
         return whole_number(column)
     if isinstance(plain, WITHOUT_CHARACTERS):
         return type_coerce(column, LargeBinary())  # the database would write `?` for each byte that is not UTF-8
-    if isinstance(plain, Shape):
-        return func.ST_AsText(column, type_=Text())
-    if isinstance(plain, INET):
-        return func.abbrev(column, type_=Text())  # a conversion to text would write `/32` behind the address of a host
+    if write := WRITTEN_BY.get(type(plain)):
+        return write(column, type_=Text())
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
     return as_text(column) if is_text else column
 

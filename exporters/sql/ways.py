@@ -15,6 +15,7 @@ from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress
 from exporters.sql.columns import alias, folded
 from exporters.sql.identifiers import fitting, is_among, own
 from exporters.sql.moments import is_unset
+from exporters.sql.tenants import exact_tenants, same_tenant
 from portability.api import Subject
 from portability.people.folding import fold
 
@@ -48,8 +49,10 @@ def parent_way(belonging: Belonging, rule: ByParent, parent: Belonging, ways: Se
         conditions = _of_parent(rule, parent, ways, p)
         if belonging.tenant is None or parent.tenant is None or rule.key == parent.tenant:
             return t.c[rule.column].in_(select(p.c[rule.key]).where(*conditions))
-        keys: Select[tuple[object, object]] = select(p.c[parent.tenant], p.c[rule.key]).where(*conditions)
-        return tuple_(t.c[belonging.tenant], t.c[rule.column]).in_(keys)
+        tenants = t.c[belonging.tenant], p.c[parent.tenant]
+        own, theirs = exact_tenants(*tenants)
+        keys: Select[Any] = select(tenants[1], p.c[rule.key], *theirs).where(*conditions)
+        return tuple_(tenants[0], t.c[rule.column], *own).in_(keys)
 
     return Way(rule.column, make)
 
@@ -105,11 +108,12 @@ class _Steps:
         """Return the condition that a row of `t` leads to the ends; all named tenants are the row's."""
         step, tenant = self._rule.steps[0], self._belonging.tenant
         key, named = self._first.c[step.here], [*self._tenants, *tenants]
-        conditions = [*ends, *self._where, *(one == named[0] for one in named[1:])]
+        conditions = [*ends, *self._where, *(same_tenant(one, named[0]) for one in named[1:])]
         if not named or tenant is None:
             return t.c[step.key].in_(select(key).select_from(origin).where(*conditions))
-        found: Select[tuple[object, object]] = select(named[0], key).select_from(origin).where(*conditions)
-        return tuple_(t.c[tenant], t.c[step.key]).in_(found)
+        own, theirs = exact_tenants(t.c[tenant], named[0])
+        found: Select[Any] = select(named[0], key, *theirs).select_from(origin).where(*conditions)
+        return tuple_(t.c[tenant], t.c[step.key], *own).in_(found)
 
 
 def where_way(way: Way, conditions: Sequence[RowCondition]) -> Way:

@@ -19,6 +19,8 @@ class CoverageKind(StrEnum):
     """The source has a table on which no declaration decides, or that is declared as undecided."""
     UNDECIDED_COLUMN = "undecided_column"
     """The same with a column of a declared table."""
+    TENANTLESS = "tenantless"
+    """Rows name no tenant where the declaration compares tenants, and no one has decided that they are of no one."""
     MISSING_TABLE = "missing_table"
     """A declared table does not exist, or its account may not see it."""
     MISSING_COLUMN = "missing_column"
@@ -40,7 +42,7 @@ class CoverageKind(StrEnum):
     """The declaration decides on the table, and does not say who decided and when."""
 
 
-UNDECIDED = frozenset({CoverageKind.UNDECIDED_TABLE, CoverageKind.UNDECIDED_COLUMN})
+UNDECIDED = frozenset({CoverageKind.UNDECIDED_TABLE, CoverageKind.UNDECIDED_COLUMN, CoverageKind.TENANTLESS})
 REMARKS = frozenset(
     {
         CoverageKind.NOT_COMPARED,

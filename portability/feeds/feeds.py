@@ -17,10 +17,12 @@ from portability.api import JSON, SubjectKind
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
-from portability.feeds import parts
+from portability.feeds import parts, undelivered
 from portability.feeds.errors import FeedEnded, FeedMoved, UnknownFeed
 from portability.feeds.steps import FeedProgress
 from portability.law.profiles import Profile
+from portability.messages import outbox
+from portability.messages.outbox import MessageKind
 from portability.people import subjects
 from portability.requests import exports
 from portability.requests.acceptance import Request
@@ -148,15 +150,29 @@ def advance(
     connection.execute(delete(STEP).where(STEP.c.feed_id == feed_id))
 
 
-def end(connection: Connection, feed_id: str, *, actor: str) -> None:
+def end(connection: Connection, feed_id: str, *, actor: str, reason: str | None = None) -> None:
     """End a feed: erase its keys and what it had delivered; cancel its open export.
 
-    Raises: UnknownFeed, FeedEnded.
+    `reason` is a code for the audit log. Raises: UnknownFeed, FeedEnded.
     """
     cancel_open(connection, TABLE.c.id == feed_id, actor=actor)
     lock(connection, feed_id)
     forget(connection, TABLE.c.id == feed_id, actor=actor)
-    audit.record(connection, "feed.ended", actor=actor, detail={"feed": feed_id})
+    detail: audit.Detail = {"feed": feed_id, **({"reason": reason} if reason else {})}
+    audit.record(connection, "feed.ended", actor=actor, detail=detail)
+
+
+def give_up(connection: Connection, export_id: str, *, actor: str) -> bool:
+    """End the feed of an archive that its recipient will never get, and inform the person; returns whether it ended.
+
+    Raises FeedEnded if another process has ended it.
+    """
+    lost = undelivered.undeliverable().where(EXPORT.c.id == export_id).limit(1)
+    row = connection.execute(lost).one_or_none()
+    if row:
+        outbox.queue(connection, MessageKind.FEED_STOPPED, export_id, occasion=row.feed)
+        end(connection, row.feed, actor=actor, reason="undelivered")
+    return bool(row)
 
 
 def cancel_open(connection: Connection, which: ColumnElement[bool], *, actor: str) -> None:
@@ -208,5 +224,6 @@ def view(connection: Connection, row: Mapping[Any, Any]) -> dict[str, JSON]:
         **content,
         "subject": row["subject_ref"],
         "running": running,
+        "undelivered": undelivered.first(connection, row["id"]) if row["authorisation_id"] else None,
         **{name: rfc3339(row[name]) for name in times},
     }

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, delete, literal, or_, select, tuple_
 
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
 from portability.database import models
+from portability.database.engine import UtcTime
 from portability.inbox.states import QUARANTINED
 from portability.messages import outbox
 from portability.people import subject_locks
+from portability.requests import page_cursors
 from portability.requests.policy import Facts
 
 TABLE, SENDER, DIFFERENCE = models.received_transfer, models.sender, models.received_difference
 LISTED = 200
+PAGE = 50
 COUNTED = ("new", "changed", "same", "kept", "conflicts", "refused", "quarantined")
 """What is counted of each dataset (docs/importing.md#the-report)."""
 UNDONE = ("removed", "restored", "files", "conflicts", "kept")
@@ -44,8 +47,29 @@ def get(connection: Connection, identifier: str, *, lock: bool = False) -> RowMa
 def rows(connection: Connection, most: int = LISTED) -> Sequence[RowMapping]:
     """Return the newest received transfers, those that await a decision first."""
     waits = TABLE.c.state.in_(QUARANTINED)
-    query = with_sender().order_by(waits.desc(), TABLE.c.created_at.desc(), TABLE.c.id)
+    query = with_sender().order_by(waits.desc(), TABLE.c.created_at.desc(), TABLE.c.id.desc())
     return connection.execute(query.limit(most)).mappings().all()
+
+
+def page(
+    connection: Connection, *, after: str | None = None, limit: int = PAGE
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Return a page of the received transfers in the order of `rows`, and the cursor of the next page (None: the last).
+
+    Raises: BadInput for a cursor.
+    """
+    part = case((TABLE.c.state.in_(QUARANTINED), 0), else_=1).label("part")
+    query = with_sender().add_columns(part)
+    if after:
+        last_part, at, last_id = page_cursors.decoded_in_part(after)
+        older = tuple_(TABLE.c.created_at, TABLE.c.id) < tuple_(literal(at, UtcTime()), literal(last_id))
+        query = query.where(or_(part.element > last_part, and_(part.element == last_part, older)))
+    order = (part, TABLE.c.created_at.desc(), TABLE.c.id.desc())
+    found = connection.execute(query.order_by(*order).limit(limit + 1)).mappings().all()
+    if len(found) <= limit:
+        return found, None
+    last_row = found[limit - 1]
+    return found[:limit], page_cursors.encoded_in_part(last_row["part"], last_row["created_at"], last_row["id"])
 
 
 def of_subject(connection: Connection, kind: str, identifier: str) -> Sequence[str]:

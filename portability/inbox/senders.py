@@ -23,6 +23,7 @@ from portability.api.times import rfc3339
 from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import WrongState
+from portability.locale.isolation import is_name
 from portability.safe_http import SafeHttpClient
 from portability.trust import audit, keys
 from portability.trust.sealing import cipher
@@ -64,7 +65,7 @@ def checked(client: SafeHttpClient, *, name: str, issuer: str, jwks_url: str | N
     Raises: BadInput, AddressRefused, RemoteUnavailable.
     """
     clean_name, clean_issuer = name.strip(), issuer.strip().rstrip("/")
-    if not 0 < len(clean_name) <= NAME_MAX or not clean_name.isprintable():
+    if not 0 < len(clean_name) <= NAME_MAX or not is_name(clean_name):
         raise BadInput("invalid name of the sender: use 1 to 200 characters")
     if not 0 < len(clean_issuer) <= ISSUER_MAX or not clean_issuer.isprintable():
         raise BadInput("invalid issuer of the sender: use 1 to 500 characters")

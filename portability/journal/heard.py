@@ -26,6 +26,7 @@ REPORTED: Mapping[MessageKind, Collection[str]] = {
     MessageKind.RECALLED: {"export.recalled"},
     MessageKind.ADDRESS_CHANGED: {"request.accepted"},
     MessageKind.TRANSFERRED: {"transfer.offered"},
+    MessageKind.FEED_STOPPED: {"feed.ended"},
     MessageKind.CONSENT_ASKED: {"authorisation.given"},
     MessageKind.CONSENT_GIVEN: {"authorisation.given", "authorisation.confirmed"},
     MessageKind.CONSENT_REVOKED: {"authorisation.revoked"},

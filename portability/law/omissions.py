@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from portability.api import SubjectKind
-from portability.locale import SOURCE, find
-from portability.locale.translations import by_language
+from portability.locale import SOURCE, find, languages, translated
 
 
 class OmissionReason(StrEnum):
@@ -54,15 +53,19 @@ NOT_ABOUT = {
 }
 """The reason by the kind of the export's subject."""
 
-_REASONS = "archive.reasons"
+_FAMILIES = ("archive.reasons", "errors")
+"""Where the sentence of a reason is: an error that became a gap has that of its code."""
 
 
 def explanation(reason: str, language: str = SOURCE) -> str | None:
     """Return the sentence for a reason of the ledger, of a gap or of what is left out; None for an unknown code."""
-    return find(language, f"{_REASONS}.{reason}")
+    return next(filter(None, (find(language, f"{family}.{reason}") for family in _FAMILIES)), None)
 
 
 def explanations(reason: str) -> dict[str, str]:
     """Return the sentence for a reason in every language that has it; nothing for an unknown code."""
-    source = explanation(reason)
-    return {} if source is None else {SOURCE: source, **by_language(f"{_REASONS}.{reason}")}
+    texts = {
+        language: next(filter(None, (translated(language, f"{family}.{reason}", "") for family in _FAMILIES)), "")
+        for language in languages()
+    }
+    return {language: sentence for language, sentence in texts.items() if sentence}

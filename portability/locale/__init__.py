@@ -11,6 +11,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
 from portability.api.errors import PortabilityError
+from portability.locale.isolation import isolated
 from portability.locale.plugin_catalogues import catalogues
 
 SOURCE = "en"
@@ -41,14 +42,19 @@ def text(language: str, code: str, /, **values: object) -> str:
     Args:
         language: one of `languages()`; any other reads as SOURCE.
         code: `<catalogue>.<name>`, such as `mail.ready.subject`.
-        values: what the placeholders stand for.
+        values: what the placeholders stand for; texts are names or the like, and are kept apart (isolation.py).
 
     Raises: UnknownText.
     """
     found = find(language, code)
     if found is None:
         raise UnknownText(f"no sentence has the code {code!r}", hint=f"add it to locale/{SOURCE}")
-    return found.format_map(values) if values else found
+    return filled(found, values) if values else found
+
+
+def filled(sentence: str, values: Mapping[str, object]) -> str:
+    """Fill the placeholders of a sentence in; texts change neither its order nor its lines."""
+    return sentence.format_map({name: isolated(v) if type(v) is str else v for name, v in values.items()})
 
 
 def find(language: str, code: str) -> str | None:

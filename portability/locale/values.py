@@ -56,11 +56,14 @@ def number(language: str, count: int) -> str:
 
 
 def size(language: str, count: int) -> str:
-    """Return a count of bytes with two digits or more, in the largest unit that fits: `3.4 MB`."""
-    value, power = float(count), 0
-    while value >= STEP and power < len(SIZES) - 1:
-        value, power = value / STEP, power + 1
-    shown = round(value, 1) if power and value < 10 else round(value)  # noqa: PLR2004  # two digits are enough
+    """Return a count of bytes in the largest unit that fits, below 100 with one decimal: `3.4 MB`; as the viewer does.
+
+    It is rounded half up, in integers: the viewer (page.js) writes each size in the same way.
+    """
+    power = next((p for p in range(len(SIZES) - 1) if 2 * count < (2 * STEP - 1) * STEP**p), len(SIZES) - 1)
+    unit = STEP**power
+    tenths = (20 * count + unit) // (2 * unit)
+    shown = tenths / 10 if tenths < STEP else (2 * count + unit) // (2 * unit)
     length: Literal["long", "short"] = "short" if power else "long"
     return units.format_unit(shown, f"digital-{SIZES[power]}", length, locale=_locale(language))
 

@@ -67,6 +67,8 @@ class MessageKind(StrEnum):
     """The data is requested soon after the address of the account has changed."""
     TRANSFERRED = "transferred"
     """Another provider can fetch a copy now."""
+    FEED_STOPPED = "feed_stopped"
+    """An archive of a feed could not be delivered to another provider: no more are sent."""
     CONSENT_ASKED = "consent_asked"
     """Another person has recorded that the subject consents to transfers: the subject confirms it, or objects."""
     CONSENT_GIVEN = "consent_given"

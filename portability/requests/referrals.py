@@ -13,13 +13,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, case, insert, literal, select, tuple_, update
 
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
 from portability.database import deployment, models
-from portability.database.engine import now
+from portability.database.engine import UtcTime, now
 from portability.errors import WrongState
 from portability.law import deadlines, tenants
 from portability.law.deadlines import Alarm, DeadlineClock
@@ -27,11 +27,12 @@ from portability.law.profiles import Profile
 from portability.law.regime import SubjectFacts
 from portability.law.regimes import applying
 from portability.messages import outbox
-from portability.requests import exports, instructions
+from portability.requests import exports, instructions, page_cursors
 from portability.settings import Settings
 from portability.trust import audit
 
 TABLE, EXPORT = models.referral, models.export
+PAGE = 50
 SHOWN = ("id", "tenant", "people", "ground", "state", "reason")
 
 
@@ -94,12 +95,32 @@ def of(connection: Connection, export_id: str) -> Sequence[RowMapping]:
     return connection.execute(query).mappings().all()
 
 
-def rows(connection: Connection, *, tenant: str | None = None, informed: bool = False) -> Sequence[RowMapping]:
-    """Return referrals by due date, those without answer first; `informed`: only if the tenant is informed."""
+def rows(connection: Connection, *, tenant: str | None = None) -> Sequence[RowMapping]:
+    """Return referrals by due date, those without answer first."""
     query = select(TABLE).order_by(TABLE.c.state != ReferralState.OPEN, TABLE.c.due_at, TABLE.c.created_at, TABLE.c.id)
     if tenant is not None:
         query = query.where(TABLE.c.tenant == tenant)
-    return connection.execute(query.where(TABLE.c.ground.is_not(None)) if informed else query).mappings().all()
+    return connection.execute(query).mappings().all()
+
+
+def page(
+    connection: Connection, tenant: str, *, after: str | None = None, limit: int = PAGE
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Return a page of the referrals of which a tenant is informed, and the cursor of the next page (None: the last).
+
+    Those without answer come first, then by due date. Raises BadInput for a cursor.
+    """
+    part = case((TABLE.c.state == ReferralState.OPEN, 0), else_=1).label("part")
+    query = select(TABLE, part).where(TABLE.c.tenant == tenant, TABLE.c.ground.is_not(None))
+    if after:
+        last_part, at, last_id = page_cursors.decoded_in_part(after)
+        last = tuple_(literal(last_part), literal(at, UtcTime()), literal(last_id))
+        query = query.where(tuple_(part.element, TABLE.c.due_at, TABLE.c.id) > last)
+    rows_found = connection.execute(query.order_by(part, TABLE.c.due_at, TABLE.c.id).limit(limit + 1)).mappings().all()
+    if len(rows_found) <= limit:
+        return rows_found, None
+    last_row = rows_found[limit - 1]
+    return rows_found[:limit], page_cursors.encoded_in_part(last_row["part"], last_row["due_at"], last_row["id"])
 
 
 def get(connection: Connection, referral_id: str) -> RowMapping:

@@ -60,10 +60,12 @@ class Scope:
 
     subject_ref: str | None = None
     tenant: str | None = None
+    kinds: Sequence[str] = ("tenant", "contact")
+    """Of a tenant: the kinds of subjects."""
 
     def condition(self) -> Sequence[ColumnElement[bool]]:
         named = {"subject_ref": self.subject_ref, "tenant": self.tenant}
-        of_tenant = () if self.tenant is None else (EXPORT.c.subject_kind.in_(("tenant", "contact")),)
+        of_tenant = () if self.tenant is None else (EXPORT.c.subject_kind.in_(self.kinds),)
         return (*(EXPORT.c[name] == value for name, value in named.items() if value is not None), *of_tenant)
 
 

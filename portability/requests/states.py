@@ -52,6 +52,10 @@ class TransferMeaning:
     """Its recipient may send a receipt, for some time after the offer."""
     is_made: bool = False
     """Its copies are being made, or will be."""
+    is_arriving: bool = False
+    """Its recipient has the archive, or is getting it."""
+    is_repeated: bool = False
+    """It ended without a decision of a person or the recipient: a feed sends its archive again."""
 
 
 _T = TransferState
@@ -59,19 +63,27 @@ _STOPS: Mapping[TransferState, Event] = {_T.REVOKED: "transfer.revoked", _T.EXPI
 _RECEIPTS: Mapping[TransferState, Event] = {_T.DELIVERED: "transfer.delivered", _T.REFUSED: "transfer.refused"}
 TRANSFERS: Mapping[TransferState, TransferMeaning] = {
     _T.HELD: TransferMeaning(
-        next={_T.QUEUED: "transfer.approved", _T.DENIED: "transfer.denied", **_STOPS}, is_live=True, is_made=True
+        next={_T.QUEUED: "transfer.approved", _T.DENIED: "transfer.denied", **_STOPS},
+        is_live=True,
+        is_made=True,
+        is_arriving=True,
     ),
     _T.QUEUED: TransferMeaning(
-        next={_T.OFFERED: "transfer.offered", _T.FAILED: "transfer.failed", **_STOPS}, is_live=True, is_made=True
+        next={_T.OFFERED: "transfer.offered", _T.FAILED: "transfer.failed", **_STOPS},
+        is_live=True,
+        is_made=True,
+        is_arriving=True,
     ),
-    _T.OFFERED: TransferMeaning(next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True, takes_receipts=True),
-    _T.DELIVERED: TransferMeaning(next={}, is_fetchable=True, takes_receipts=True),
+    _T.OFFERED: TransferMeaning(
+        next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True, takes_receipts=True, is_arriving=True
+    ),
+    _T.DELIVERED: TransferMeaning(next={}, is_fetchable=True, takes_receipts=True, is_arriving=True),
     _T.REFUSED: TransferMeaning(next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True, takes_receipts=True),
     _T.DENIED: TransferMeaning(next={}),
     _T.REVOKED: TransferMeaning(next={}),
     # Downloaded in time, and confirmed later: the recipient's signature counts more than our clock.
-    _T.EXPIRED: TransferMeaning(next={_T.DELIVERED: "transfer.delivered"}, takes_receipts=True),
-    _T.FAILED: TransferMeaning(next={}),
+    _T.EXPIRED: TransferMeaning(next={_T.DELIVERED: "transfer.delivered"}, takes_receipts=True, is_repeated=True),
+    _T.FAILED: TransferMeaning(next={}, is_repeated=True),
 }
 
 

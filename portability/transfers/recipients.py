@@ -26,6 +26,7 @@ from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import NotAllowed, WrongState
 from portability.law.countries import COUNTRIES, SAFEGUARDS, Mechanism, is_adequate
+from portability.locale.isolation import is_name
 from portability.plugins import check_exporter_names
 from portability.requests.policy import Actor
 from portability.requests.states import TransferState
@@ -106,7 +107,7 @@ def checked(
     Raises: BadInput, WeakKey, AddressRefused, RemoteUnavailable, UnknownExporter.
     """
     clean_name = name.strip()
-    if not 0 < len(clean_name) <= NAME_MAX or not clean_name.isprintable():
+    if not 0 < len(clean_name) <= NAME_MAX or not is_name(clean_name):
         raise BadInput("invalid name of the recipient: use 1 to 200 characters")
     where = country.strip().upper()
     if where not in COUNTRIES:

@@ -10,6 +10,8 @@ import httpx
 TOO_MANY = 429
 WAIT_SECONDS, LONGEST_SECONDS = 5, 330
 """Without Retry-After, and in all for one request: limits of a sender count within 5 minutes."""
+DIGITS = 18
+"""Of Retry-After that are read: Python refuses to read a number of thousands of digits."""
 
 
 class PatientTransport(httpx.BaseTransport):
@@ -25,7 +27,7 @@ class PatientTransport(httpx.BaseTransport):
         while True:
             response = self._transport.handle_request(request)
             stated = response.headers.get("retry-after", "")
-            wait = max(1, int(stated)) if stated.isascii() and stated.isdecimal() else WAIT_SECONDS
+            wait = max(1, int(stated[:DIGITS])) if stated.isascii() and stated.isdecimal() else WAIT_SECONDS
             if response.status_code != TOO_MANY or waited + wait > LONGEST_SECONDS:
                 return response
             response.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +33,20 @@ class Receipted(Protocol):
     def transfer(self) -> str: ...
     @property
     def sha256(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStatement:
+    """What a receipt names of a statement that was checked when it was fetched."""
+
+    audience: str
+    issuer: str
+    transfer: str
+    token: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.token.encode("ascii")).hexdigest()
 
 
 def load_key(path: Path) -> ECKey:

@@ -29,6 +29,7 @@ TIMEOUT = httpx.Timeout(60, connect=15)
 LIMITS = httpx.Limits(max_connections=8)
 REDIRECTS = 3
 LONGEST_WAIT_SECONDS = 120
+_WAIT_DIGITS = 18
 REPLAYED = "receipt_replayed"
 OK, CREATED_OR_LESS, PARTIAL = 200, 299, 206
 GONE = frozenset({401, 403, 404, 410})
@@ -251,7 +252,8 @@ def _problem_code(response: httpx.Response) -> str | None:
 def _retry_after(response: httpx.Response) -> int:
     """Return the seconds; other forms, such as dates, are ignored."""
     text = response.headers.get("retry-after", "")
-    return min(int(text), LONGEST_WAIT_SECONDS) if text.isdecimal() and text.isascii() else 0
+    # Not more digits than any wait has: Python refuses to read a number of thousands of digits.
+    return min(int(text[:_WAIT_DIGITS]), LONGEST_WAIT_SECONDS) if text.isdecimal() and text.isascii() else 0
 
 
 def _origin(url: str) -> str:

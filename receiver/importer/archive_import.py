@@ -57,6 +57,8 @@ class ImportOptions:
     """Gets lines of JSON with the difference by record and field."""
     hooks: Hooks = field(default_factory=dict)
     """For datasets that the reference schema does not know."""
+    begun: Callable[[], object] = lambda: None
+    """Called when the run is in the target's database, before its first record: what it raises ends the import."""
     started: Callable[[int], Progress] = lambda _: lambda _: None
     """Gets the number of bytes and returns a function that is called with each progress."""
 
@@ -116,6 +118,7 @@ class _Import:
         if write is None:
             report.is_repeated = True
             return report
+        options.begun()
         self._batch = write.batch
         if not options.dry_run:
             report.import_id = write.scope.run

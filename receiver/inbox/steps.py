@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,10 @@ from portability.api import SubjectKind
 from portability.api.errors import PortabilityError, StorageError
 from portability.database.engine import now, reading, writing
 from portability.errors import WrongState
-from portability.inbox import differences, offers, work
+from portability.inbox import differences, offers, received, work
 from portability.inbox.decisions import ConflictRule
 from portability.inbox.differences import DifferenceCollector
+from portability.inbox.received import UnknownReceived
 from portability.inbox.states import NOT_DECIDED, ReceiptState, ReceivedState
 from portability.inbox.transition import transition
 from portability.safe_http import SafeHttpClient
@@ -81,20 +83,6 @@ class ReceivingService:
     def storage(self) -> Storage | None:
         """Open the storage for recordings and attachments. Raises StorageError."""
         return open_storage(self.files) if self.files else None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredStatement:
-    """What a receipt names of a statement that was checked when it was fetched."""
-
-    audience: str
-    issuer: str
-    transfer: str
-    token: str
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.token.encode("ascii")).hexdigest()
 
 
 def quarantined(service: ReceivingService) -> frozenset[str]:
@@ -165,9 +153,14 @@ def import_(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
     """
     import_id, key = _run_id(row), JournalKey.at(service.journal_key, make=True)
     days = service.settings.inbox_journal_days
-    _check_claim(service, row)
+    # Again once the run is in the target's database: from then on, a process that takes the step undoes it there.
+    check = partial(_check_claim, service, row)
+    check()
     try:
-        report = _imported(service, row, journal_key=key, journal_days=days, import_id=import_id)
+        report = _imported(service, row, journal_key=key, journal_days=days, import_id=import_id, begun=check)
+    except WrongState:
+        _undo_overtaken(service, row, key)
+        raise
     except PortabilityError as fault:
         if not (fault.retryable or isinstance(fault, REPEATED)):
             # Else another process has made this import meanwhile, and the fault is that its files are deleted.
@@ -203,7 +196,7 @@ def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> N
 
     There is one receipt of a received transfer, with one id: a process that was killed may have sent it.
     """
-    said = StoredStatement(service.audience, row["sender_issuer"], row["sent_id"], row["statement"])
+    said = receipt.StoredStatement(service.audience, row["sender_issuer"], row["sent_id"], row["statement"])
     codes = {
         ReceivedState.DECLINED: row["reason"],
         ReceivedState.EXPIRED: NOT_DECIDED,
@@ -293,6 +286,18 @@ def _undo(
             if runs.state_of(connection, import_id) is None:
                 return
         undo(engine, import_id, key, storage=service.storage(), ending=ending)
+
+
+def _undo_overtaken(service: ReceivingService, row: RowMapping, key: JournalKey) -> None:
+    """Undo a run that this process has begun after another had ended it: it would stand in the way of later imports.
+
+    While the transfer has the same comparison, the run is that of the other process.
+    """
+    with suppress(UnknownReceived), reading(service.engine) as connection:
+        present = received.get(connection, row["id"])
+        if present["comparison"] == row["comparison"] and present["state"] != ReceivedState.UNDONE:
+            return
+    _undo(service, _run_id(row), key)
 
 
 def _check_claim(service: ReceivingService, row: RowMapping) -> None:

@@ -31,6 +31,7 @@ from receiver.pulls.metadata import PullServer
 from receiver.pulls.records import GrantedAccess, PullRecord
 
 TYPE = "portability"
+INVALID_GRANT = "invalid_grant"
 FORM = "application/x-www-form-urlencoded"
 OK, CREATED = 200, 201
 SERVER_ERRORS, TOO_MANY = 500, 429
@@ -104,16 +105,10 @@ def returned(address: str) -> Mapping[str, str]:
     return dict(pairs)
 
 
-def consent(client: SafeHttpClient, us: PullingProvider, record: PullRecord, answer: Mapping[str, str]) -> PullRecord:
-    """Exchange the code of an answer for tokens; returns the record with them.
+def code_of(record: PullRecord, answer: Mapping[str, str]) -> str:
+    """Return the code of an answer to a request: what came back with the person, `code`, `state` and `iss`, or `error`.
 
-    Args:
-        client: with the limits of this deployment.
-        us: this side.
-        record: of the request.
-        answer: what came back with the person: `code`, `state` and `iss`, or `error`.
-
-    Raises: WrongReturn, ProviderRefused, SenderUnavailable, AddressRefused, RemoteUnavailable, NoSigningKey.
+    Raises: WrongReturn if it answers another request; ProviderRefused if it is not allowed.
     """
     if record.granted is not None or record.ended_at is not None:
         raise WrongReturn(f"the request {record.id} was answered before")
@@ -125,7 +120,15 @@ def consent(client: SafeHttpClient, us: PullingProvider, record: PullRecord, ans
         raise ProviderRefused(f"the request was not allowed: {named(answer['error'])}")
     if not answer.get("code"):
         raise WrongReturn("the address has no `code`")
-    sent = {"code": answer["code"], "redirect_uri": record.redirect_uri, "code_verifier": record.verifier}
+    return answer["code"]
+
+
+def exchanged(client: SafeHttpClient, us: PullingProvider, record: PullRecord) -> PullRecord:
+    """Exchange the code of a record for tokens; returns the record with them.
+
+    Raises: ProviderRefused, SenderUnavailable, AddressRefused, RemoteUnavailable, NoSigningKey.
+    """
+    sent = {"code": record.code, "redirect_uri": record.redirect_uri, "code_verifier": record.verifier}
     return _granted(client, us, record, {"grant_type": "authorization_code", **sent})
 
 
@@ -165,7 +168,7 @@ def _granted(client: SafeHttpClient, us: PullingProvider, record: PullRecord, se
     tokens = GrantedAccess(
         str(access), present + int(seconds or 0), str(again) if again else None, _allowed(record, found)
     )
-    return replace(record, granted=tokens, verifier="", state="")
+    return replace(record, granted=tokens, verifier="", state="", code="")
 
 
 def _allowed(record: PullRecord, found: Mapping[str, Any]) -> list[str]:
@@ -206,7 +209,8 @@ def checked(status: int, body: bytes, *expected: int) -> Mapping[str, Any]:
         return known
     if status >= SERVER_ERRORS or status == TOO_MANY or status in expected:
         raise SenderUnavailable(f"the provider does not answer now: status {status}")
-    raise ProviderRefused(f"the provider refuses the request: {named(known.get('error', known.get('code')))}")
+    error = named(known.get("error", known.get("code")))
+    raise ProviderRefused(f"the provider refuses the request: {error}", error=error)
 
 
 def named(error: object) -> str:

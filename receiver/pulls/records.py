@@ -53,6 +53,8 @@ class PullRecord:
     verifier: str = field(repr=False)
     key: Mapping[str, Any] = field(repr=False)
     """The private JWK that its tokens are bound to."""
+    code: str = field(default="", repr=False)
+    """What the person came back with, while it is exchanged for tokens."""
     granted: GrantedAccess | None = None
     copy: str | None = None
     """The copy that is being fetched."""
@@ -164,7 +166,7 @@ def alone(folder: Path, identifier: str) -> Iterator[PullRecord]:
 
 def ended(record: PullRecord, at: str) -> PullRecord:
     """Return the record of a consent that has ended, without any secret."""
-    return replace(record, granted=None, key={}, state="", verifier="", copy=None, ended_at=at)
+    return replace(record, granted=None, key={}, state="", verifier="", code="", copy=None, ended_at=at)
 
 
 def _view(folder: Path, identifier: str) -> dict[str, JSON]:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 from source_accounts import ROWS, mapped_sources
 
-from exporters.sql.mapped import damage
+from exporters.sql.mapped import damage, limits
 from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import Selection, SubjectKind
 from portability.api.errors import SourceDamaged
@@ -119,7 +119,7 @@ def test_odd_values_are_no_damage(path: Path, open_source: OpenSource) -> None:
 def test_a_large_table_is_not_locked_for_long(open_source: OpenSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that write wait for a reader: the check stops, and says that it has not examined the table."""
     monkeypatch.setattr(damage, "EXAMINE_SECONDS", 0.0)
-    monkeypatch.setattr(damage, "STEPS", 100)
+    monkeypatch.setattr(limits, "STEPS", 100)
     found = [(one.table, one.detail) for one in open_source().check().findings if one.kind == "not_compared"]
 
     assert found == [("orders", "examined for damage for 0 s only")]

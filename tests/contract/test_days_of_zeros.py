@@ -25,12 +25,12 @@ def zeros_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(pages, "FIRST_ROWS", (2,))
     monkeypatch.setattr(pages, "BATCH_ROWS", 2)
     owner, zeros_url = owner_and_reader(request, "mysql", tmp_path)
-    rows = ", ".join(f"({place}, 'usr_1', '{day}', '{day}', '{day}')" for place, day in enumerate(STORED))
+    rows = ", ".join(f"({place}, 'usr_1', '{day}', '{day}', '{day}', '{day}')" for place, day in enumerate(STORED))
     execute_all(
         owner,
         "set session sql_mode = ''",
         "create table orders (id int primary key, who varchar(9), made datetime not null, day date not null,"
-        " late datetime)",
+        " late datetime, end date)",
         f"insert into orders values {rows}",  # noqa: S608  # values of this test alone
     )
     return zeros_url
@@ -124,3 +124,14 @@ def test_a_text_of_sqlite_may_set_no_time(
     values, _ = values_and_gaps(exporter_of(url, text), "id", Selection(since=datetime(2024, 3, 1, tzinfo=UTC)))
 
     assert sorted(map(str, values)) == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("column", ["made", "day", "late", "end"])
+def test_a_condition_takes_a_day_of_zeros_for_null(
+    exporter_of: Callable[[str, str], MappedExporter], zeros_url: str, column: str
+) -> None:
+    """By itself MariaDB does so in columns without NULL alone, and the same row then also has a value."""
+    conditions = (f'where = [{{ column = "{column}", null = {word} }}]' for word in ("true", "false"))
+    unset, others = (values_and_gaps(exporter_of(zeros_url, ROWS + one), "id")[0] for one in conditions)
+
+    assert ([*unset], [*others]) == ([0, 2, 4], [1, 3])

@@ -35,8 +35,14 @@ from worker.clock.envelopes import Desk
 TABLE = models.notification
 ADDRESS = "canary.person@mail.example"
 SENDER = "Vlint <data@vlint.example>"
-NOT_HERE = (MessageKind.ADDRESS_CODE, MessageKind.TRANSFERRED, *ABOUT_CONSENT, *ABOUT_RECEIVED)
-"""Messages that name an address or a provider: test_address_codes.py and test_reported_events.py have them."""
+NOT_HERE = (
+    MessageKind.ADDRESS_CODE,
+    MessageKind.TRANSFERRED,
+    MessageKind.FEED_STOPPED,
+    *ABOUT_CONSENT,
+    *ABOUT_RECEIVED,
+)
+"""Messages that name an address or a provider: the tests of codes, of reported events and of feeds have them."""
 
 
 class MadeUpDirectory:

@@ -200,7 +200,7 @@ def test_a_person_signs_that_the_map_is_right_against_a_key(checked_keys: Callab
     ("decision", "message"),
     [
         (SIGNED.replace("note = ", "# "), "a decision against a foreign key has its reason in `note`"),
-        (SIGNED.replace("against = ", "# "), "a decision has `about` or `against`"),
+        (SIGNED.replace("against = ", "# "), "a decision has `about`, `against` or `without_tenant`"),
     ],
 )
 def test_a_decision_against_a_key_has_a_person_and_a_reason(decision: str, message: str, tmp_path: Path) -> None:

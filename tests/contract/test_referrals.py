@@ -208,8 +208,11 @@ def test_a_tenant_is_shown_the_referrals_of_which_it_is_informed(either: Engine,
     give_answer(made, referral(made, answered), "law")
     with reading(made.engine) as connection:
         everything = [row["export_id"] for row in referrals.rows(connection)]
-        informed = [row["export_id"] for row in referrals.rows(connection, informed=True)]
+        shown, following = referrals.page(connection, "ten_a", limit=1)
+        rest, end = referrals.page(connection, "ten_a", after=following, limit=1)
+        of_silent = referrals.page(connection, "ten_b")
         own = [row["export_id"] for row in referrals.rows(connection, tenant="ten_b")]
     assert sorted(everything) == sorted([silent, urgent, answered])
     assert everything[-1] == answered
-    assert (informed, own) == ([urgent, answered], [silent])
+    assert [row["export_id"] for row in (*shown, *rest)] == [urgent, answered]
+    assert (end, of_silent, own) == (None, ([], None), [silent])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from browsing import unfold
 from frozen_export import frozen_archive
+from keyboard_walks import keyboard_faults
 from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize, expect
 from scenes import PEOPLE, SCENES, WEAK, Scene, add_session, filled, stage
 from sending import recorded
@@ -94,13 +95,14 @@ def seen(browser: Browser, staged: Served, scene: Scene, variant: Variant) -> It
 
 
 def look_over(page: Page, axe: str, name: str, variant: Variant) -> None:
-    """Take the picture; nothing is cut or wider than the screen, at 400 % too, and axe finds nothing serious."""
+    """Take the picture; nothing is cut or wider than the screen, at 400 % too; axe and a walk by Tab find no fault."""
     if "PICTURES" in os.environ:
         path = Path(os.environ["PICTURES"]) / f"{name}-{variant.size}-{variant.scheme}-{variant.language}.png"
         page.screenshot(path=path, full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(CUT) == []
     check_accessible(page, axe)
+    assert keyboard_faults(page) == []
     page.set_viewport_size(NARROW)
     assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
     assert page.evaluate(CUT) == []

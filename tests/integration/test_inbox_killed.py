@@ -7,19 +7,24 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import forks
 import pytest
 from forks import run_fork
-from inboxes import Inbox, inboxes
-from sqlalchemy import func, select
+from inboxes import HERE, Inbox, inboxes
+from sqlalchemy import create_engine, func, insert, select
 from workers import until
 
+from exporters.reference import schema
 from portability.database import models
 from portability.database.engine import reading
-from receiver.inbox import service
+from receiver.importer.faults import NotImportable
+from receiver.inbox import service, steps
+from receiver.ledger import runs, tables
 
+OTHER = "usr_other"
 KILLED_AT = """
 import os, signal, sys
 from cli.context import Context
@@ -185,3 +190,56 @@ def test_an_import_that_another_process_has_made_is_not_undone(both: Inbox) -> N
     both.call("undo", identifier)
     both.work()
     assert both.account()["full_name"] == "Ann Here"
+
+
+@pytest.mark.parametrize("at", ["_imported", "_check_claim"])
+def test_an_import_whose_target_was_changed_meanwhile_writes_nothing(
+    both: Inbox, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """A process was stopped before its first batch; another could not import it, and an officer chose anew."""
+    both.set_name("Ann Here")
+    known_here(both, OTHER)
+    _, identifier = both.decided(on_conflict="take")
+
+    with stopped(both, at):
+        with monkeypatch.context() as once:
+            once.setattr(steps, "_imported", not_importable)
+            continued(both, identifier, "fetched")
+        both.call("target", identifier, subject=f"user:{OTHER}", on_conflict="take")
+        continued(both, identifier, "compared")
+
+    assert both.account()["full_name"] == "Ann Here"
+    assert (both.shown(identifier)["state"], runs_here(both)) == ("compared", [])
+    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+    continued(both, identifier, "imported")
+    assert [both.account(one)["full_name"] for one in (HERE, OTHER)] == ["Ann Here", "Ann There"]
+    both.call("undo", identifier)
+    both.work()
+
+
+def not_importable(*_arguments: object, **_options: object) -> None:
+    raise NotImportable("for a moment")
+
+
+def runs_here(both: Inbox) -> list[str]:
+    """The imports that have not ended, in the platform's database."""
+    engine = create_engine(both.service.into)
+    with tables.placed(engine).begin() as connection:
+        found = [run.id for run in runs.listed(connection) if run.state == runs.RUNNING]
+    engine.dispose()
+    return found
+
+
+def known_here(both: Inbox, identifier: str) -> None:
+    """Another account at the receiving platform."""
+    engine = create_engine(both.service.into)
+    own = {
+        "id": identifier,
+        "full_name": "Ann Two",
+        "email": f"{identifier}@here.example",
+        "created_at": datetime.now(UTC),
+    }
+    with engine.begin() as connection:
+        if not connection.scalar(select(schema.users.c.id).where(schema.users.c.id == identifier)):
+            connection.execute(insert(schema.users), {**own, "mfa_enabled": True, "legal_hold": False})
+    engine.dispose()

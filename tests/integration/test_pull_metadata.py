@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,9 @@ def test_wrong_tokens_are_refused(third: Provider, name: str) -> None:
     record, address = asking.begin(LOOPBACK, server_of(third), us, wanted)
     assert address.endswith("/authorize?client_id=b.example&request_uri=urn%3Ax%3A1")
     answer = {"code": "c", "state": record.state, "iss": third.server.url}
+    record = replace(record, code=asking.code_of(record, answer))
     with pytest.raises(PortabilityError) as refused:
-        asking.consent(LOOPBACK, us, record, answer)
+        asking.exchanged(LOOPBACK, us, record)
     assert refused.value.code == code
 
 
@@ -207,7 +209,7 @@ def test_a_refresh_token_stays_where_the_server_sends_no_other(third: Provider) 
     us, wanted = PullingProvider("b.example", third.key), WantedData(["account"], "https://b.example/back")
     record, _address = asking.begin(LOOPBACK, server_of(third), us, wanted)
     kept = []
-    record = asking.consent(LOOPBACK, us, record, {"code": "c", "state": record.state, "iss": third.server.url})
+    record = asking.exchanged(LOOPBACK, us, replace(record, code="c"))
     for _ in range(2):
         record = asking.refreshed(LOOPBACK, us, record)
         assert record.granted

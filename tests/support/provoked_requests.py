@@ -89,7 +89,7 @@ def a_feed(stage: Stage) -> None:
     with writing(stage.world.engine) as connection:
         settings = stage.world.place.settings
         feed_id = feeds.begin(connection, settings, wanted, FeedTerms(), actor=Actor("operator", "test"))
-        feeds.end(connection, feed_id, actor="operator:test")
+        feeds.end(connection, feed_id, actor="operator:test", reason="undelivered")
 
 
 @provokes("schedule.begun", "schedule.ended")

@@ -26,7 +26,7 @@ from portability.database.engine import reading, writing
 from portability.requests.policy import Actor
 from portability.transfers import recipients
 from portability.trust import keys
-from receiver.pulls import asking, metadata, records
+from receiver.pulls import asking, consents, metadata, records
 from receiver.pulls.asking import PullingProvider, WantedData
 from receiver.pulls.copies import PullAccess
 
@@ -100,7 +100,8 @@ class TwoStacks:
         server = metadata.found(LOOPBACK, "localhost", f"{self.there.url}/.well-known/portability")
         record, address = asking.begin(LOOPBACK, server, self.us, WantedData(DATASETS, self.returns_to, until))
         answer = asking.returned(self.returned(address, *allowed))
-        records.save(self.pulls, asking.consent(LOOPBACK, self.us, record, answer))
+        records.save(self.pulls, record)
+        consents.take(self.pulls, record.id, LOOPBACK, lambda _client_id: self.us, answer)
         return record.id
 
     def ready(self, request: str, *, only_changes: bool = False) -> dict[str, Any]:

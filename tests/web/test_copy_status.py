@@ -99,17 +99,42 @@ def test_size_and_time_are_estimated_before_and_during(served: Served) -> None:
     _cancel(served, address[-24:])
 
 
-def test_a_list_that_is_cut_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page has the newest copies; the others are not passed over in silence."""
+def test_copies_are_listed_page_by_page(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page has the newest copies, and a link to older copies where there are any."""
     made = [served.ready("user:usr_listed", since=f"{year}-01-01") for year in (2019, 2020)]
     with served.browser("usr_listed") as visitor:
         monkeypatch.setattr("web.pages.me.SHOWN", len(made))
-        assert "Only the newest" not in visitor.client.get("/me").text
+        assert "/me?cursor=" not in visitor.client.get("/me").text
         monkeypatch.setattr("web.pages.me.SHOWN", 1)
         page = visitor.client.get("/me").text
-    assert "Only the newest 1 are shown." in page
+        older = visitor.client.get(_next_page(page, "/me")).text
     assert made[1] in page
     assert made[0] not in page
+    assert made[0] in older
+    assert made[1] not in older
+    assert "/me?cursor=" not in older
+
+
+def test_an_administrator_finds_the_copies_of_the_company(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newer requests of the company's contacts hide none of them: each is on one page, as their own."""
+    own = served.ready("user:usr_both", since="2019-01-01")
+    of_company = served.world.request("tenant:ten_paged", profile="switch")
+    for person in "abc":
+        served.world.request(f"contact:con_{person}", tenant="ten_paged")
+    monkeypatch.setattr("web.pages.me.SHOWN", 1)
+    found, path = list[str](), "/me"
+    with served.browser("usr_both", "subject", "tenant_admin", tenant="ten_paged") as visitor:
+        while path:
+            page = visitor.client.get(path).text
+            rows = page.partition('<ul class="rows">')[2].partition("</ul>")[0]
+            found += [part[:24] for part in rows.split('href="/me/exports/')[1:]]
+            path = _next_page(page, "/me")
+    assert found == [of_company, own]
+
+
+def _next_page(page: str, path: str) -> str:
+    rest = page.partition(f'href="{path}?cursor=')[2]
+    return f"{path}?cursor={rest.partition('#')[0]}" if rest else ""
 
 
 def test_a_refusal_names_ground_and_authorities_in_the_persons_language(served: Served) -> None:

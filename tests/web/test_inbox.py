@@ -25,7 +25,7 @@ from cli.main import main
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import TooManyAttempts
-from portability.inbox import offers
+from portability.inbox import offers, received
 from portability.transfers import sending
 from portability.trust import keys
 from portability.trust.signing import TRANSFER_TYPE, sign
@@ -488,15 +488,23 @@ def test_keys_and_webhook_are_proven_by_the_inbox(both: Inbox) -> None:
     assert answer.json()["proven_at"]
 
 
-def test_a_list_of_transfers_that_is_cut_says_so(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that await a decision come first, so that none of them is passed over in silence."""
+def test_transfers_are_listed_page_by_page(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is on one page, in the order of the whole list: first those that await a decision."""
     both.offered()
+    both.compared()
     both.offered()
+    found, path = list[str](), "/staff/inbox"
     with both.receiver.browser(*OFFICER) as visitor:
-        monkeypatch.setattr("portability.inbox.received.LISTED", len(both.listed()))
-        assert "first those that await" not in visitor.client.get("/staff/inbox").text
-        monkeypatch.setattr("portability.inbox.received.LISTED", 1)
-        assert "Only 1 are shown: first those that await a decision" in visitor.client.get("/staff/inbox").text
+        whole = visitor.client.get(path).text.split('href="/staff/inbox/')[1:]
+        monkeypatch.setattr(received.page, "__kwdefaults__", {"after": None, "limit": 1})
+        while path:
+            [row] = (shown := visitor.client.get(path).text).split('href="/staff/inbox/')[1:]
+            found.append(row[:24])
+            cursor = shown.partition("/staff/inbox?cursor=")[2].partition('"')[0]
+            path = cursor and f"/staff/inbox?cursor={cursor}"
+        assert visitor.client.get("/staff/inbox?cursor=x").status_code == 400
+    assert len(found) > 2
+    assert found == [row[:24] for row in whole]
 
 
 def test_what_no_officer_decides_on_is_refused_in_time(both: Inbox) -> None:

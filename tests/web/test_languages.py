@@ -197,3 +197,15 @@ def test_buttons_offer_each_language(served: Served) -> None:
             check(visitor.client.get("/me", headers={"Accept-Language": "en"}), language)
         visitor.send("/language", language="xx", next="/me")
         check(visitor.client.get("/me"), locale.languages()[-1])
+
+
+@pytest.mark.parametrize("language", locale.languages())
+def test_a_failure_is_explained_in_each_language(served: Served, filled: Filled, language: str) -> None:
+    """An officer and a reader of a problem's type read its sentence; the message for operators is folded."""
+    with served.browser("olga", "officer") as visitor:
+        visitor.client.headers["Accept-Language"] = language
+        page = visitor.client.get(f"/staff/exports/{filled.denied}").text
+        problem = visitor.client.get("/problems/storage_full").text
+    assert locale.text(language, "errors.denied") in page
+    assert page.index(locale.text(language, "pages.error_message")) < page.index('lang="en">a privacy officer')
+    assert f'<p class="lead">{locale.text(language, "errors.storage_full")}</p>' in problem

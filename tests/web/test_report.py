@@ -133,3 +133,14 @@ def test_a_page_of_a_wrong_period_says_so(reporting: Served) -> None:
     with reporting.browser("olga", "officer") as visitor:
         assert visitor.client.get("/staff/report?first=2026-99").status_code == 400
         assert visitor.client.get("/staff/report?counts=all").status_code in {400, 422}
+
+
+@pytest.mark.parametrize(("role", "room"), [("officer", "/staff"), ("auditor", "/staff/audit")])
+def test_the_way_back_is_the_page_that_the_navigation_marks(served: Served, role: str, room: str) -> None:
+    """Officers work at the desk; an auditor, who has no desk, comes from the audit log."""
+    with served.browser("who", role) as visitor:
+        for path in ("/staff/report", "/staff/sources"):
+            page = visitor.client.get(path).text
+            assert f'<a href="{room}" aria-current="page">' in page
+            assert page.count("aria-current") == 1
+            assert f'<p class="back"><a href="{room}">' in page

@@ -29,6 +29,9 @@ class FeedAnswer(BaseModel):
     number: int = Field(ge=0, description="Of the last archive that became ready; 0: none")
     export_id: texts.ExportId | None = Field(description="The export of that archive")
     running: texts.ExportId | None = Field(description="The export of the archive that is being made")
+    undelivered: texts.ExportId | None = Field(
+        description="The export of the first archive that the recipient lacks: later archives wait for it"
+    )
     created_at: Moment
     next_at: Moment | None = Field(description="When the clock requests the next archive")
     until: Moment | None = Field(description="When it ends by itself")

@@ -38,14 +38,18 @@ class TargetForm(BaseModel):
 
 
 @router.get("")
-def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
-    """Show the received transfers; those that await a decision come first."""
+def listed(
+    request: Request,
+    place: CurrentContext,
+    login: LoggedIn,
+    cursor: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Show the received transfers, page by page; those that await a decision come first."""
     permit(place, login, Action.INBOX)
     with place.reading() as connection:
-        found_rows, known = received.rows(connection, received.LISTED + 1), senders.rows(connection)
+        (rows, following), known = received.page(connection, after=cursor or None), senders.rows(connection)
     living = [row for row in known if row["removed_at"] is None]
-    rows = found_rows[: received.LISTED]
-    shown: dict[str, Any] = {"rows": rows, "is_cut": len(found_rows) > len(rows), "senders": living}
+    shown: dict[str, Any] = {"rows": rows, "following": following, "senders": living}
     return rendering.page(request, "inbox.html", **shown, is_on=place.answers is not None)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Header, Request
+from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
@@ -18,7 +18,7 @@ from portability.inbox import received
 from portability.law import tenants
 from portability.law.profiles import Profile
 from portability.messages import outbox
-from portability.requests import estimates, exports, forms, intake, request_log, retries
+from portability.requests import estimates, exports, forms, intake, page_cursors, request_log, retries
 from portability.requests.dates import end_of_day
 from portability.requests.policy import Action, ActorRole
 from portability.requests.states import ONGOING, DatasetState, ExportState
@@ -57,11 +57,16 @@ class MyRequestForm(BaseModel):
 
 
 @router.get("")
-def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
-    """Show the current or last copy, a form for another copy, and the earlier copies."""
+def overview(
+    request: Request,
+    place: CurrentContext,
+    login: LoggedIn,
+    cursor: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Show the current or last copy, a form for another copy, and the earlier copies page by page."""
     with place.reading() as connection:
-        rows, is_cut = _my_exports(connection, login)
-        current = _current(connection, rows)
+        rows, following = _my_exports(connection, login, cursor or None)
+        current = None if cursor else _current(connection, rows)
         consents = my_transfers.consents(connection, login)
         given = my_transfers.given(connection, consents, place.settings.place.zone)
         newest = [row["id"] for row in rows]
@@ -76,7 +81,7 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         "me.html",
         current=current,
         exports=rows,
-        is_cut=is_cut,
+        following=following,
         messages=recent[::-1],
         messages_shown=MESSAGES,
         next_copy=next_copy,
@@ -228,15 +233,20 @@ def fetch(place: CurrentContext, login: LoggedIn, export_id: str, number: Volume
         return download.begun(connection, place, link, made.token, number, actor=str(actor))
 
 
-def _my_exports(connection: Connection, login: Login) -> tuple[list[RowMapping], bool]:
-    """Return the newest requests of the person, and of the company that they administer, and whether there are more."""
-    rows, following = request_log.page(connection, own_scope(connection, login), limit=SHOWN)
-    found_rows = list(rows)
+def _my_exports(connection: Connection, login: Login, after: str | None) -> tuple[list[RowMapping], str | None]:
+    """Return requests of the person and of the company that they administer, the newest first, and the next cursor."""
+    scopes = [own_scope(connection, login)]
     if company := _company(login):
-        of_company, more = request_log.page(connection, request_log.Scope(tenant=company), limit=SHOWN)
-        found_rows += [row for row in of_company if row["subject_kind"] == SubjectKind.TENANT]
-        following = following or more
-    return sorted(found_rows, key=lambda row: row["created_at"], reverse=True), bool(following)
+        scopes.append(request_log.Scope(tenant=company, kinds=(SubjectKind.TENANT,)))
+    pages = [request_log.page(connection, scope, after=after, limit=SHOWN) for scope in scopes]
+    newest = sorted((row for rows, _next in pages for row in rows), key=_newness, reverse=True)
+    if len(newest) <= SHOWN and not any(following for _rows, following in pages):
+        return newest, None
+    return newest[:SHOWN], page_cursors.encoded(*_newness(newest[SHOWN - 1]))
+
+
+def _newness(row: RowMapping) -> tuple[datetime, str]:
+    return row["created_at"], row["id"]
 
 
 def _company(login: Login) -> str | None:

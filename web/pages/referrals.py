@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection, RowMapping
 
@@ -20,19 +20,20 @@ from web.context import AppContext, CurrentContext
 from web.logins import Login
 
 router = APIRouter(prefix="/staff/referrals", include_in_schema=False)
+Cursor = Annotated[str, Query(max_length=200)]
 Code = Annotated[str, Form(max_length=20)]
 
 
 @router.get("")
-def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
-    """Show the referrals of which the tenant is informed; those without answer come first."""
+def listed(request: Request, place: CurrentContext, login: LoggedIn, cursor: Cursor = "") -> Response:
+    """Show the referrals of which the tenant is informed, page by page; those without answer come first."""
     tenant = login.tenant or ""
     permit(place, login, Action.INSTRUCT, Facts(SubjectKind.TENANT, tenant, tenant))
     with place.reading() as connection:
-        found = referrals.rows(connection, tenant=tenant, informed=True)
+        found, following = referrals.page(connection, tenant, after=cursor or None)
         at = deployment.clock_of(connection)
     rows = [{**row, "alarm": referrals.alarm(row, at)} for row in found]
-    return rendering.page(request, "referrals.html", rows=rows, reasons=list(RefusalReason))
+    return rendering.page(request, "referrals.html", rows=rows, following=following, reasons=list(RefusalReason))
 
 
 @router.post("/{referral_id}/{what}", dependencies=[OurForm])

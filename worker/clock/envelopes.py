@@ -17,6 +17,7 @@ from portability.database.engine import reading, writing
 from portability.delivery import codes, links
 from portability.delivery.links import Audience
 from portability.errors import WrongState
+from portability.feeds import feeds
 from portability.inbox import received
 from portability.law import tenants
 from portability.law.deadlines import EXPIRY_NOTICE, kept_until
@@ -102,7 +103,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
             return Unmailed(MessageState.PAGE, "outdated")
         to_admin = links.to_admin(connection, export)
         code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is MessageKind.CODE else ""
-        recipient = _transferred_to(connection, row["occasion"]) if kind is MessageKind.TRANSFERRED else ""
+        recipient = _sent_to(connection, kind, row["occasion"])
     if code is None:
         return Unmailed(MessageState.PAGE, "outdated")
     if row["channel"] == Channel.SMS:
@@ -248,8 +249,16 @@ def _look_up(directory: Directory, subject: Subject) -> Contact | None:
         raise SourceRefused(f"the directory raised {type(error).__name__}") from None
 
 
-def _transferred_to(connection: Connection, transfer_id: str) -> str:
-    return recipients.known_as(connection, sending.get(connection, transfer_id)["recipient_id"])
+def _sent_to(connection: Connection, kind: MessageKind, occasion: str) -> str:
+    """Return the provider that a message names: of a transfer, or of a feed."""
+    match kind:
+        case MessageKind.TRANSFERRED:
+            sent = sending.get(connection, occasion)
+        case MessageKind.FEED_STOPPED:
+            sent = authorisations.get(connection, feeds.get(connection, occasion)["authorisation_id"])
+        case _:
+            return ""
+    return recipients.known_as(connection, sent["recipient_id"])
 
 
 def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:

@@ -25,7 +25,7 @@ from portability.requests.states import ExportState
 from portability.requests.transition import transition
 from portability.settings import Settings
 from portability.transfers import sending
-from worker.clock import purge
+from worker.clock import feeds, purge
 from worker.write.withdraw import withdraw_copies, withdraw_discarded
 
 log = structlog.get_logger()
@@ -47,10 +47,11 @@ def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings,
             announced, ended = announce(engine, settings), expire(engine, settings)
             with writing(engine) as connection:
                 unfetched = sending.expire(connection, actor=ACTOR)
+            stopped = feeds.give_up(engine)
             gone = withdraw_discarded(engine, open_storage)
             copies, purged = withdraw_copies(engine, open_storage), purge.purge(engine, settings.log_months)
-            if any(done := (announced, ended, gone, unfetched, copies, purged)):
-                names = ("announced", "expired", "volumes", "unfetched", "copies", "purged")
+            if any(done := (announced, ended, gone, unfetched, stopped, copies, purged)):
+                names = ("announced", "expired", "volumes", "unfetched", "feeds", "copies", "purged")
                 log.info("expire.done", **dict(zip(names, done, strict=True)))
             # More may be due than one round takes.
             is_full = any(count >= PAGE for count in (announced, ended, purged))

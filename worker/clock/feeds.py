@@ -8,22 +8,21 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy import Connection, Engine, Select, and_, func, or_, select, update
+from sqlalchemy import Connection, Engine, and_, or_, select, update
 
 from portability.api.errors import PortabilityError
-from portability.database import models
+from portability.database import incidents, models
 from portability.database.engine import now, reading, writing
+from portability.database.incidents import Incident
 from portability.errors import DatabaseUnavailable
-from portability.feeds import feeds, intake
+from portability.feeds import feeds, intake, undelivered
 from portability.requests import exports
 from portability.requests.policy import Actor, ActorRole
-from portability.requests.states import ExportState
 from portability.settings import Settings
 from portability.transfers import sending
 
 log = structlog.get_logger()
-FEED, EXPORT, CONSENT, TRANSFER = models.feed, models.export, models.authorisation, models.transfer
-PULL, ARCHIVE = models.pull, models.feed_archive
+FEED, EXPORT, CONSENT = models.feed, models.export, models.authorisation
 ACTOR = "clock"
 PAGE = 100
 LATER_SECONDS = 3_600
@@ -93,15 +92,13 @@ def _postpone(engine: Engine, feed_id: str) -> None:
 
 
 def send_ready(engine: Engine, settings: Settings) -> int:
-    """Send the first unsent archive of each feed that serves a consent; returns how many. Raises DatabaseUnavailable.
+    """Send the archives whose turn it is, of feeds that serve a consent; returns how many. Raises DatabaseUnavailable.
 
-    Each is sent once and in its order, and those after it wait: a recipient can import none without those before it. An
-    archive that a provider pulls is sent as its copy (worker/clock/pulls.py).
+    Each is sent in its order, and again if its recipient did not get it. An archive that a provider pulls is sent as
+    its copy (worker/clock/pulls.py).
     """
-    number = func.row_number().over(partition_by=FEED.c.id, order_by=ARCHIVE.c.number).label("number")
-    unsent = _unsent().add_columns(EXPORT.c.ended_at, number).subquery()
     # The newest first: those that cannot be sent keep no other from its turn.
-    waiting = select(unsent).where(unsent.c.number == 1).order_by(unsent.c.ended_at.desc())
+    waiting = undelivered.sendable().order_by(EXPORT.c.ended_at.desc())
     with reading(engine) as connection:
         rows = connection.execute(waiting.limit(PAGE)).all()
     done = 0
@@ -114,24 +111,32 @@ def send_ready(engine: Engine, settings: Settings) -> int:
     return done
 
 
-def _unsent() -> Select[tuple[str, str, str]]:
-    """Return the query for ready archives of feeds that serve a consent, which were not sent.
-
-    Not the last alone: the next may be ready before it is sent.
-    """
-    sent = select(TRANSFER.c.id).where(TRANSFER.c.export_id == EXPORT.c.id).exists()
-    of_feed = (EXPORT.c.id == ARCHIVE.c.export_id, ARCHIVE.c.feed_id == FEED.c.id, FEED.c.ended_at.is_(None))
-    pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
-    waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed"))
-    waiting = waiting.where(CONSENT.c.id == FEED.c.authorisation_id, *of_feed)
-    return waiting.where(EXPORT.c.state == ExportState.READY, ~sent, ~pulled)
-
-
 def _send(connection: Connection, settings: Settings, export_id: str) -> bool:
     """Start the transfer of an archive; returns False if another clock has sent it since it was found."""
     exports.lock(connection, export_id)
-    row = connection.execute(_unsent().where(EXPORT.c.id == export_id)).one_or_none()
+    row = connection.execute(undelivered.sendable().where(EXPORT.c.id == export_id)).one_or_none()
     if row:
         actor = Actor(ActorRole.OPERATOR, ACTOR)
         sending.start(connection, settings, export_id, row.recipient_id, actor=actor)
     return bool(row)
+
+
+def give_up(engine: Engine) -> int:
+    """End feeds with an archive that their recipient will never get; returns how many. Raises DatabaseUnavailable."""
+    with reading(engine) as connection:
+        rows = connection.execute(undelivered.undeliverable().limit(PAGE)).all()
+    ended = 0
+    for row in {row.feed: row for row in reversed(rows)}.values():
+        try:
+            with writing(engine) as connection:
+                is_over = feeds.give_up(connection, row.id, actor=ACTOR)
+        except DatabaseUnavailable:
+            raise
+        except PortabilityError as error:
+            log.info("feed.not_ended", feed=row.feed, code=error.code)
+            continue
+        if is_over:
+            ended += 1
+            incidents.count(engine, Incident.TRANSFER_FAILED)
+            log.warning("feed.gave_up", feed=row.feed, export=row.id)
+    return ended

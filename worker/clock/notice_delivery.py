@@ -86,4 +86,4 @@ def _back_off(engine: Engine, settings: Settings, row: RowMapping, code: str) ->
     if code == acknowledgements.GONE or row["age_seconds"] > GIVE_UP_SECONDS:
         _settle(engine, row, NoticeState.FAILED, reason=code)
         return
-    outgoing.postpone(engine, settings, TABLE, row, code)
+    outgoing.postpone(engine, settings, TABLE, row, code, TABLE.c.recipient_id == row["recipient_id"])

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, and_, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, and_, false, update
 
 from portability.api.errors import PortabilityError
 from portability.database import leases
 from portability.database.engine import elapsed_seconds, now, writing
+from portability.safe_http import RemoteUnavailable
 from portability.settings import Settings
 
 log = structlog.get_logger()
@@ -23,6 +24,7 @@ QUEUED = "queued"
 LEASE_SECONDS = 60.0
 """Longer than any attempt: portability/safe_http.py limits its time."""
 BACKOFF_MAX_SECONDS = 3600
+NO_OTHERS = false()
 
 
 def repeat(send_next: Callable[[], bool], name: str, settings: Settings, stop: threading.Event) -> None:
@@ -64,10 +66,24 @@ def unsettled(table: Table, row: RowMapping, *, is_done: bool) -> ColumnElement[
     return and_(is_ours, table.c.state == QUEUED)
 
 
-def postpone(engine: Engine, settings: Settings, table: Table, row: RowMapping, code: str) -> None:
-    """Retry a row later, unless another clock has taken it meanwhile."""
+def postpone(
+    engine: Engine,
+    settings: Settings,
+    table: Table,
+    row: RowMapping,
+    code: str,
+    to_same: ColumnElement[bool] = NO_OTHERS,
+) -> None:
+    """Retry a row later, unless another clock has taken it meanwhile.
+
+    `to_same` is the condition for rows to the same recipient: while it does not answer, they wait, too. Each attempt
+    takes its whole time, so the rows of one recipient would keep those of all others waiting.
+    """
     matching = (leases.is_same(table, row), table.c.state == QUEUED)
     wait_seconds = leases.backoff_seconds(settings.backoff_seconds, row["attempts"], BACKOFF_MAX_SECONDS)
     later = {"lease_until": None, "not_before": now(wait_seconds), "reason": code}
     with writing(engine) as connection:
         connection.execute(update(table).where(*matching).values(**later))
+        if code == RemoteUnavailable.code:
+            others = (to_same, table.c.id != row["id"], table.c.state == QUEUED, leases.is_available(table))
+            connection.execute(update(table).where(*others).values(not_before=now(wait_seconds)))

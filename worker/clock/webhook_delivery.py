@@ -16,7 +16,7 @@ from portability.api.errors import PortabilityError
 from portability.database import incidents, models
 from portability.database.engine import now, writing
 from portability.database.incidents import Incident
-from portability.messages import webhooks
+from portability.messages import recipient_notices, webhooks
 from portability.safe_http import SafeHttpClient
 from portability.settings import Settings
 from portability.transfers import recipients
@@ -70,7 +70,7 @@ def _send(settings: Settings, client: SafeHttpClient, row: RowMapping) -> str | 
     named = {"id": row["recipient_id"], "webhook_kid": row["webhook_kid"]}
     secret = recipients.webhook_secret(settings.keys, named)
     headers = webhooks.headers(row, body, secret, datetime.now(UTC))
-    status = client.post(row["webhook_url"], body, headers=headers).status
+    status = client.post_for_status(row["webhook_url"], body, headers=headers)
     return None if status in TAKEN else f"status_{status}"
 
 
@@ -92,7 +92,19 @@ def _settle(engine: Engine, row: RowMapping, state: str, reason: str | None) -> 
 def _back_off(engine: Engine, settings: Settings, row: RowMapping, code: str) -> None:
     """Try again later, whatever was wrong: the recipient may get another address; or give up."""
     log.warning("announce.failed", webhook=row["id"], code=code, attempt=row["attempts"])
+    if _drop_known(engine, row, code):
+        return
     if code == GONE or row["age_seconds"] > GIVE_UP_SECONDS:
         _settle(engine, row, "failed", code)
         return
-    outgoing.postpone(engine, settings, TABLE, row, code)
+    to_same = TABLE.c.transfer_id.in_(select(TRANSFER.c.id).where(TRANSFER.c.recipient_id == row["recipient_id"]))
+    outgoing.postpone(engine, settings, TABLE, row, code, to_same)
+
+
+def _drop_known(engine: Engine, row: RowMapping, code: str) -> bool:
+    """Drop a webhook whose recipient has begun the download or sent a receipt: it knows the offer; returns whether."""
+    known = select(TRANSFER.c.id).where(TRANSFER.c.id == row["transfer_id"], recipient_notices.fetched())
+    dropped = {"state": "dropped", "reason": code, "lease_until": None, "sealed": None}
+    with writing(engine) as connection:
+        unsettled = (outgoing.unsettled(TABLE, row, is_done=False), known.exists())
+        return bool(connection.execute(update(TABLE).where(*unsettled).values(**dropped)).rowcount)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -133,12 +133,17 @@ def named_apart(files: Sequence[File]) -> tuple[File, ...]:
     apart: list[File] = []
     taken: set[str] = set()
     for file in files:
-        name = storable(file.name)
-        stem, dot, suffix = name.rpartition(".")
-        twins = 1
-        while name in taken:
-            twins += 1
-            name = f"{stem}-{twins}.{suffix}" if dot else f"{suffix}-{twins}"
+        name = free_name(storable(file.name), taken)
         taken.add(name)
         apart.append(file if name == file.name else replace(file, name=name))
     return tuple(apart)
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """Return a name, with a number before its extension if it is taken."""
+    stem, dot, suffix = wanted.rpartition(".")
+    name, twins = wanted, 1
+    while name in taken:
+        twins += 1
+        name = f"{stem}-{twins}.{suffix}" if dot else f"{suffix}-{twins}"
+    return name

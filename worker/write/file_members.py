@@ -8,9 +8,11 @@ from dataclasses import replace
 
 from archive.parts import Content, MemberState
 from portability.api import Cursor, File, Gap
-from portability.api.errors import SourceStalled
+from portability.api.errors import ExporterFault, SourceStalled
 from worker.plan.position import Missed, OpenFiles, Reading
+from worker.read.batch_validation import free_name
 from worker.read.files import FileStream, streams
+from worker.write.ledger import Missing
 from worker.write.open_volume import DatasetRun
 
 MISSING = "missing"
@@ -83,6 +85,7 @@ def _fill(run: DatasetRun, name: str) -> None:
 def _write_parts(run: DatasetRun, before: Cursor | None, opened: OpenFiles, stream: FileStream) -> None:
     job, line, file = run.volume.job, run.line, stream.file
     limit, part = job.limits.member_bytes, opened.part
+    name = _name_apart(run, file.name) if part == 0 else file.name
     while part == 0 or stream.more:
         job.check()
         run.go_to(before, replace(opened, part=part, offset=stream.offset))
@@ -92,14 +95,24 @@ def _write_parts(run: DatasetRun, before: Cursor | None, opened: OpenFiles, stre
             return  # without any byte it is only a gap, not an empty file
         offset = stream.offset
         whole = part == 0 and (file.size is None or file.size <= limit)
-        path = f"{line.exporter}/{line.dataset.name}/{file.name}" + ("" if whole else f".part-{part + 1:04}")
-        _add_part(run, path, stream)
+        path = f"{line.exporter}/{line.dataset.name}/{name}" + ("" if whole else f".part-{part + 1:04}")
+        _add_part(run, path, name, stream)
         run.tally.bytes += stream.offset - offset
         part += 1
     run.tally.files += stream.gap is None
+    run.volume.file_names[run.reading.ordinal].add(name)
+    if name != file.name:
+        # It cannot be said which of both a record names. No retry changes that: the exporter breaks its contract.
+        job.report_gap(line, ExporterFault.code)
+        run.tally.gaps.append(Missing(Gap(f"{line.dataset.name}/{name}", ExporterFault.code)))
 
 
-def _add_part(run: DatasetRun, path: str, stream: FileStream) -> None:
+def _name_apart(run: DatasetRun, name: str) -> str:
+    """Return the name of a file; another one if an earlier batch of this volume had a file of this name."""
+    return free_name(name, run.volume.file_names[run.reading.ordinal])
+
+
+def _add_part(run: DatasetRun, path: str, name: str, stream: FileStream) -> None:
     job, line, file = run.volume.job, run.line, stream.file
     text, begin = job.screen.text_file(line.name, file.media_type), stream.offset
 
@@ -117,7 +130,7 @@ def _add_part(run: DatasetRun, path: str, stream: FileStream) -> None:
             if begin == 0:
                 stream.judge(sha256)
             state = "complete" if stream.gap is None else "truncated"
-        return Content(line.exporter, line.dataset, file.media_type, file=file.name, state=state)
+        return Content(line.exporter, line.dataset, file.media_type, file=name, state=state)
 
     run.volume.output.add(path, blocks(), content, media_type=file.media_type)
     if text is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -128,6 +129,8 @@ class OpenVolume:
     """Makes summary.pdf of a closing volume."""
     changes: VolumeChanges | None = None
     """What a feed has not delivered yet; None: the export belongs to no feed."""
+    file_names: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Names of the files that this volume has, by the ordinal of their line."""
 
     @property
     def has_members(self) -> bool:

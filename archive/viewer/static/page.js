@@ -101,6 +101,7 @@
       clock: new Intl.DateTimeFormat(region, { hour: "2-digit", minute: "2-digit" }),
       count: new Intl.NumberFormat(region),
       number: new Intl.NumberFormat(region, { useGrouping: "min2" }),
+      sizes: SIZES.map((unit) => new Intl.NumberFormat(region, { style: "unit", unit, unitDisplay: unit === SIZES[0] ? "long" : "short" })),
     };
     document.documentElement.lang = language;
   }
@@ -123,10 +124,15 @@
 
   const count = (n) => formats.count.format(n);
 
+  const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+
+  /* A count of bytes in the largest unit that fits, below 100 with one decimal, rounded half up: as portability/locale/values.py. */
   function bytes(n) {
-    const units = ["B", "kB", "MB", "GB", "TB"];
-    const power = Math.min(Math.floor(Math.log10(Math.max(n, 1)) / 3), units.length - 1);
-    return `${formats.number.format(Number((n / 1000 ** power).toPrecision(3)))} ${units[power]}`;
+    const power = Math.max(0, SIZES.findIndex((_, place) => 2 * n < 1999 * 1000 ** place || place === SIZES.length - 1));
+    const unit = 1000 ** power;
+    const tenths = Math.floor((20 * n + unit) / (2 * unit));
+    const shown = tenths < 1000 ? tenths / 10 : Math.floor((2 * n + unit) / (2 * unit));
+    return formats.sizes[power].format(shown);
   }
 
   function duration(seconds) {

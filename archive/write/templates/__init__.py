@@ -19,6 +19,7 @@ from portability import design
 from portability.law.citations import cite
 from portability.law.omissions import explanation
 from portability.locale import SOURCE, find, languages, own_name, text, values
+from portability.locale.isolation import closed, isolated
 
 _FOLDER = Path(__file__).parent
 _STYLE = design.STYLE + (_FOLDER / "readme.css").read_text("utf-8")
@@ -39,7 +40,7 @@ def render(template: str, *, accent: str, **context: Any) -> bytes:  # noqa: ANN
 def say(language: str, code: str, /, **values: object) -> Markup:
     """Return a sentence of the catalogue `archive` as HTML; what its placeholders stand for is escaped."""
     marked = _marked(language, f"archive.{code}")
-    return marked.format_map(values) if values else marked
+    return marked.format_map({k: isolated(v) if type(v) is str else v for k, v in values.items()}) if values else marked
 
 
 def say_or(language: str, code: str, detail: str, /, **values: object) -> Markup:
@@ -93,13 +94,19 @@ def _marked(language: str, code: str) -> Markup:
     return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", marked))  # noqa: S704  # as said above
 
 
+def _shown(value: object) -> object:
+    return closed(value) if type(value) is str else value
+
+
 _environment = Environment(
     loader=FileSystemLoader(_FOLDER),
+    finalize=_shown,
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_environment.filters["isolated"] = isolated
 _environment.globals |= {
     "say": say,
     "say_or": say_or,

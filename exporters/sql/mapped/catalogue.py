@@ -14,8 +14,9 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.catalogue import comparable, meant_schemas, multi_columns, unwarned
+from exporters.sql.catalogue import comparable, meant_schemas, unwarned
 from exporters.sql.columns import BLOBS, AlikeText, SourceTime
+from exporters.sql.described_columns import multi_columns
 from exporters.sql.identifiers import plain_type
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.stored_names import stored_names
@@ -80,6 +81,11 @@ UNIQUE: Mapping[str, str] = {
 
 The library does not know the period of a key WITHOUT OVERLAPS, nor a key of SQLite beside a type with parentheses.
 """
+RENEWED = text(
+    "select table_name, column_name from information_schema.columns where table_schema = coalesce(:schema, database())"
+    " and table_name in :tables and extra like '%on update%'"
+).bindparams(bindparam("tables", expanding=True))
+"""Columns that MariaDB sets to the time of each change of their row."""
 INHERITED = text(
     "select distinct p.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent"
     " join pg_catalog.pg_namespace n on n.oid = p.relnamespace"
@@ -100,6 +106,8 @@ class FoundColumn:
     """Whether it is of the primary key. SQLite allows NULL there unless the column says NOT NULL."""
     is_domain: bool = False
     """Whether the type is that of a domain of PostgreSQL."""
+    is_renewed: bool = False
+    """Whether the database sets it at each change of its row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +169,8 @@ def _read_schema(
     columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
     hiding, inherited = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED))
     alike = _rows(connection, ALIKE, schema, tables)
+    is_mysql = connection.dialect.name == MYSQL
+    renewed = connection.execute(RENEWED, {"schema": schema, "tables": tables}).all() if is_mysql else ()
     unique = _unique_keys(connection, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
@@ -170,6 +180,7 @@ def _read_schema(
         found_keys = [*unique[name], *([frozenset(key)] if key and connection.dialect.name == SQLITE else ())]
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
         described |= {one: replace(described[one], type=AlikeText()) for table, one in alike if table == name}
+        described |= {one: replace(described[one], is_renewed=True) for table, one in renewed if table == name}
         yield name, FoundTable(described, name in views, found_keys, name in hiding, schema, name in inherited)
 
 

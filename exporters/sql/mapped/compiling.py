@@ -35,6 +35,7 @@ from exporters.sql.moments import STATED, StatedTimes
 from exporters.sql.retention import Since, Until
 from exporters.sql.row_filter import RowFilter
 from exporters.sql.source import FILE, FILE_TEXT, FileColumns, RowRetention, TableSource
+from exporters.sql.tenants import same_tenant
 from exporters.sql.values import field_type
 from portability.api import Dataset, DisclosureFields, Field, FieldType
 
@@ -192,7 +193,7 @@ def _origin(stated: SqlDatasetForm, parent: SqlDatasetForm | None, tables: Table
         step = step_of(stated.join, tables)
         same = [table.c[step.key] == step.table.c[step.here], *(one.on(step.table) for one in step.where)]
         if tenant is not None and step.tenant is not None:
-            same.append(tenant == step.table.c[step.tenant])
+            same.append(same_tenant(tenant, step.table.c[step.tenant]))
         origin = origin.outerjoin(step.table, and_(*same))
     return origin
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
@@ -14,13 +11,12 @@ from sqlalchemy.exc import OperationalError
 from exporters.sql.faults import reading
 from exporters.sql.mapped.catalogue import Catalogue
 from exporters.sql.mapped.databases import SQLITE
+from exporters.sql.mapped.limits import is_ended, limited
 from portability.api import CoverageFinding, CoverageKind
 from portability.api.errors import SourceDamaged
 
 EXAMINE_SECONDS = 5.0
 """How long a table is locked at most: so long other programs wait by default until they may write."""
-STEPS = 10_000
-"""Steps of SQLite between two looks at the clock."""
 STRUCTURE = re.compile(r"\*\*\* in database|Tree |[Rr]ow(id)? .*(order|missing|end)|.*malformed")
 """The beginning of what `quick_check` says about pages; the rest is about values that a column should not have, or, in
 new versions of SQLite, about the numbers of entries."""
@@ -39,10 +35,10 @@ def examine(engine: Engine, source: str, used: Catalogue) -> Iterator[CoverageFi
     for name in _tables(engine, source, used):
         with reading(engine, f"{source}: {name}") as connection:
             try:
-                with _limited(connection):
+                with limited(connection, EXAMINE_SECONDS):
                     damage = _damage(connection, name)
             except OperationalError as error:
-                if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_INTERRUPT":
+                if not is_ended(error):
                     raise
                 detail = f"examined for damage for {EXAMINE_SECONDS:g} s only"
                 yield CoverageFinding(CoverageKind.NOT_COMPARED, name, detail=detail)
@@ -56,17 +52,6 @@ def _tables(engine: Engine, source: str, used: Catalogue) -> Collection[str]:
     with reading(engine, f"{source}: catalogue") as connection:
         every = [name for name in connection.scalars(TABLES) if not name.startswith("sqlite_")]
     return [name for name in every if name in used] if set(used) <= set(every) else every
-
-
-@contextmanager
-def _limited(connection: Connection) -> Iterator[None]:
-    driver: Any = connection.connection.driver_connection
-    deadline = time.monotonic() + EXAMINE_SECONDS
-    driver.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
-    try:
-        yield
-    finally:
-        driver.set_progress_handler(None, 0)
 
 
 def _damage(connection: Connection, name: str) -> str:

@@ -52,6 +52,7 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
     for place, dataset in enumerate(form.dataset):
         if dataset.table in catalogue:
             yield from _order(place, dataset, catalogue[dataset.table], kind)
+            yield from _renewed(place, dataset, catalogue[dataset.table])
         yield from _join(place, dataset, catalogue)
         yield from _part(form, place, dataset, catalogue)
     yield from _pairs(form, catalogue)
@@ -95,13 +96,15 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
         elif not is_compared(found, stated):
             what = f"{used.column!r} of {used.table} has times as texts, which the database does not compare"
             yield MapFault(used.path, what, "name a view that has them as times")
-        yield from _wrong_values(used, found)
+        yield from _wrong_values(used, found, kind)
 
 
-def _wrong_values(used: UsedColumn, found: FoundColumn) -> Iterator[MapFault]:
+def _wrong_values(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[MapFault]:
+    # PostgreSQL compares such a number as a double, and 0.1 of single precision is another number.
+    is_single = kind == POSTGRESQL and found.name_of_type == "real"
     for value in used.values:
         try:
-            condition_value(found.type, value)
+            condition_value(found.type, value, is_single=is_single)
         except ValueError as error:
             what = f"{used.column!r} of {used.table} is {found.name_of_type}"
             yield MapFault(used.path, f"{what}: {value!r} must be {error}")
@@ -153,6 +156,17 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
         yield MapFault(
             ("dataset", place, "name"), f"the key {', '.join(key)} does not identify a row of {dataset.table}"
         )
+
+
+def _renewed(place: int, dataset: SqlDatasetForm, table: FoundTable) -> Iterator[MapFault]:
+    """Yield the columns that must not change and that the database sets at each change of their row."""
+    needed = dict.fromkeys(dataset.order_columns, ("order" if dataset.order else "name", "order"))
+    needed |= {dataset.created: ("created", "creation time")} if dataset.created else {}
+    for name, (key, what) in needed.items():
+        if name in table.columns and table.columns[name].is_renewed:
+            seen = f"{name!r} of {dataset.table} is set again at each change of its row (ON UPDATE)"
+            message = f"{seen}: it gives no {what}, because rows that change meanwhile would be missing"
+            yield MapFault(("dataset", place, key), message, "name columns that never change, such as the primary key")
 
 
 def _join(place: int, dataset: SqlDatasetForm, catalogue: Catalogue) -> Iterator[MapFault]:

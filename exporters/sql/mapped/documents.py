@@ -11,6 +11,7 @@ from exporters.sql import conversations
 from exporters.sql.conversations import ConversationShape, Whole
 from exporters.sql.mapped.forms import ConversationsForm, SqlDatasetForm, SqlSourceForm
 from exporters.sql.source import TableSource
+from exporters.sql.tenants import same_tenant
 from portability.api import Dataset
 
 
@@ -57,7 +58,7 @@ def of_parent(part: SqlDatasetForm, table: Table, parent: SqlDatasetForm, parent
         return false()
     same = [table.c[part.part_of.column] == parents.c[part.part_of.key]]
     if part.tenant is not None and parent.tenant is not None:
-        same.append(table.c[part.tenant] == parents.c[parent.tenant])
+        same.append(same_tenant(table.c[part.tenant], parents.c[parent.tenant]))
     return and_(*same)
 
 

@@ -15,7 +15,7 @@ from exporters.sql import catalogue
 from exporters.sql.counts import TableCount
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
-from exporters.sql.mapped import coverage, damage, foreign_keys
+from exporters.sql.mapped import coverage, damage, foreign_keys, policies, tenantless
 from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.change_parts import changes_of, declared_changes
@@ -132,10 +132,13 @@ class MappedExporter:
                 *coverage.slow(form, whole),
                 *coverage.unsigned(form, whole),
                 *coverage.writable(connection, form, used),
+                *policies.hidden(connection, form, used),
             ]
         if not faults:
             sources = self._sessions(coverage.TENANT)
-            findings += coverage.refused(sources.database, form, compile_map(form, used).sources)
+            compiled = compile_map(form, used)
+            findings += coverage.refused(sources.database, form, compiled.sources)
+            findings += tenantless.found(sources.database, section.name, form, used, compiled.tables)
         findings += damage.examine(section.sources.database, section.name, used)
         return Coverage(tuple(findings))
 

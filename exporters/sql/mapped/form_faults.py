@@ -14,6 +14,7 @@ from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.part_faults import part_faults
 from exporters.sql.mapped.people_faults import people_faults
 from exporters.sql.mapped.stated import unused_times
+from exporters.sql.mapped.tenantless import signature_faults
 from exporters.sql.mapped.way_forms import RowsForm, SoleAddressRowsForm, WayForm
 from exporters.sql.source import FILE
 from portability.api import ADDRESS_KINDS, FieldType, SubjectKind
@@ -32,6 +33,7 @@ def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
     yield from _session(form)
     yield from _circles(form)
     yield from _decisions(form)
+    yield from signature_faults(form)
     yield from _look_ups(form)
     for place, dataset in enumerate(form.dataset):
         at = ("dataset", place)

@@ -239,17 +239,21 @@ class AgainstForm(MapForm):
 
 
 class SqlDecisionForm(DecisionForm):
-    """A decision, also that the map is right and a foreign key is not."""
+    """A decision, also that the map is right and a foreign key is not, or that rows without tenant are of no one."""
 
     about: tuple[Text, ...] = ()
     against: tuple[AgainstForm, ...] = ()
+    without_tenant: tuple[Text, ...] = ()
+    """Columns of tenants, `table.column`, that may be empty: such rows are of no company and no contact."""
 
     @model_validator(mode="after")
     def _check(self) -> SqlDecisionForm:
-        if not (self.about or self.against):
-            raise ValueError("a decision has `about` or `against`")
+        if not (self.about or self.against or self.without_tenant):
+            raise ValueError("a decision has `about`, `against` or `without_tenant`")
         if self.against and not self.note:
             raise ValueError("a decision against a foreign key has its reason in `note`")
+        if self.without_tenant and not self.note:
+            raise ValueError("a decision about rows without tenant has its reason in `note`")
         return self
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, literal, null, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, literal, null, select
 
 from exporters.sql.belonging import Belonging, ByColumn, RowCondition
 from exporters.sql.identifiers import fitting, is_among, own, written
@@ -18,6 +18,7 @@ from exporters.sql.mapped.belongings import Tables, conditions_of
 from exporters.sql.mapped.people_forms import SqlIdentityForm
 from exporters.sql.marks import is_set
 from exporters.sql.sole_addresses import may_be
+from exporters.sql.tenants import exact_tenants
 from portability.api import ADDRESS_KINDS, STAFF_IDENTITY, Identity, Subject, SubjectKind
 from portability.api.errors import SourceRefused
 from portability.people.addresses import normal
@@ -168,9 +169,8 @@ def staff_identities(
     for account in accounts:
         for tenant, column, where in rules:
             if named := fitting(column, [account]):
-                rows = (
-                    select(written(tenant)).where(is_among(column, named), *where).distinct().order_by(written(tenant))
-                )
+                names = written(tenant), *exact_tenants(tenant, tenant)[0]
+                rows: Select[Any] = select(*names).where(is_among(column, named), *where).distinct().order_by(*names)
                 for found in filter(None, connection.scalars(rows)):
                     yield Identity(source, STAFF_IDENTITY, account, verified=True, tenant=found)
 

@@ -144,8 +144,11 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
     yield f"description = {quoted(table.comment or f'Rows of the table {name}.')}"
     yield 'provenance = "observed"  # provided, observed or derived'
     yield f"table = {quoted(name)}"
-    if tenant in table.columns:
-        yield f"tenant = {quoted(str(tenant))}"
+    if tenant is not None and tenant in table.columns:
+        remark = (
+            "  # it may be NULL: no company and no contact gets such rows" if table.columns[tenant].nullable else ""
+        )
+        yield f"tenant = {quoted(tenant)}{remark}"
     if ways:
         yield "rows = ["
         yield from (f"    {way}" for way in ways)

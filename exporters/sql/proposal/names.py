@@ -43,7 +43,11 @@ def _lists() -> Mapping[str, Mapping[str, Sequence[str]]]:
 
 _LISTS = _lists()
 _SECRET_STEMS, _PERSONAL_STEMS = _LISTS["secret"]["stems"], _LISTS["personal"]["stems"]
-_SECRET_WORDS, _KEY_BEFORE = frozenset(_LISTS["secret"]["words"]), frozenset(_LISTS["secret"]["before_key"])
+_SECRET_WORDS, _SECRET_NAMES = frozenset(_LISTS["secret"]["words"]), frozenset(_LISTS["secret"]["names"])
+_NOT_SECRET = tuple(_LISTS["secret"]["not"])
+_KEY_BEFORE, _CODE_BEFORE = frozenset(_LISTS["secret"]["before_key"]), frozenset(_LISTS["secret"]["before_code"])
+_BEFORE = {"key": _KEY_BEFORE, **dict.fromkeys(("code", "hash", "link"), _CODE_BEFORE)}
+"""Words before the names of what can be a secret."""
 _FREE_WORDS, _PERSONAL_WORDS = frozenset(_LISTS["free_text"]["words"]), frozenset(_LISTS["personal"]["words"])
 _NAME_OF_THINGS = frozenset(_LISTS["other"]["before_name"])
 _ROLES = tuple(_LISTS["people"]["roles"])
@@ -131,13 +135,20 @@ def _is_plain(parts: tuple[str, ...]) -> bool:
 def _is_secret(parts: tuple[str, ...]) -> bool:
     if _is_plain(parts) and parts[-1] != "id":
         return False
-    joined = "".join(parts)
-    if any(stem in joined for stem in _SECRET_STEMS):
+    joined = "".join(part for part in parts if not part.startswith(_NOT_SECRET))
+    if any(stem in joined for stem in _SECRET_STEMS) or joined in _SECRET_NAMES:
         return True
     if parts[-1] == "id":
         return False
-    pairs = pairwise(parts)
-    return bool(_SECRET_WORDS & {*parts}) or any(last == "key" and first in _KEY_BEFORE for first, last in pairs)
+    return bool(_SECRET_WORDS & {*parts}) or _is_for_access(parts)
+
+
+def _is_for_access(parts: tuple[str, ...]) -> bool:
+    """Return whether a name has a key, code, hash or link that lets in, as `order_key`, `orderkey` or `login_code`."""
+    is_joined = any(
+        part.endswith(last) and part.removesuffix(last) in before for part in parts for last, before in _BEFORE.items()
+    )
+    return is_joined or any(first in _BEFORE.get(last, ()) for first, last in pairwise(parts))
 
 
 def _is_personal(parts: tuple[str, ...]) -> bool:

@@ -49,7 +49,6 @@ FAMILIES: dict[str, set[str]] = {
     "address_label": {*map(str, ADDRESS_KINDS), "both"},
     "basis": set(map(str, DenialBasis)),
     "bulk": set(BULK),
-    "bulk_why": {"not_allowed", "wrong_state"},
     "cause": set(map(str, Cause)),
     "channel": {*CHANNELS, "cli", "api", "feed", "schedule"},
     "confirm": {"deny", "deny_lead", "recall", "recall_lead"},

@@ -13,7 +13,7 @@ from checked import CheckedExporter, sources_file, undecided_column, undecided_t
 from factories import CutExporter, MadeUpExporter, World, dataset, described, large_things, things, world
 from sqlalchemy import update
 
-from portability.api import CheckedDeclaration, Coverage, Exporter
+from portability.api import CheckedDeclaration, Coverage, CoverageFinding, CoverageKind, Exporter
 from portability.api.errors import SourceDamaged, SourceRefused
 from portability.coverage import state
 from portability.database import deployment, models
@@ -70,6 +70,15 @@ def test_an_undecided_column_makes_its_dataset_partial(tmp_path: Path) -> None:
     ]
     assert gaps_of(document) == [("made/things: 2 undecided columns", "coverage_undecided")]
     assert [(one["state"], one["undecided"]) for one in document["coverage"]] == [("undecided", 2)]
+
+
+def test_rows_without_tenant_make_their_dataset_partial(tmp_path: Path) -> None:
+    """They belong to no one until a person has signed it, so the dataset may lack what is the subject's."""
+    found = [CoverageFinding(CoverageKind.TENANTLESS, "things", "org_id", "things")]
+    document = made_export(checked_world(tmp_path, {"made": CheckedExporter(things(3), found=found)}))
+
+    assert (document["complete"], document["outcome"]) == (False, PARTIAL)
+    assert gaps_of(document) == [("made/things: 1 undecided column", "coverage_undecided")]
 
 
 def test_an_undecided_table_makes_the_source_partial(tmp_path: Path) -> None:

@@ -113,6 +113,25 @@ def test_files_of_one_name_do_not_stop_an_export(tmp_path: Path) -> None:
     assert joined == b"".join(contents)
 
 
+def test_files_of_one_name_in_several_batches_are_all_there(tmp_path: Path) -> None:
+    """Each has a name of its own, and a gap says that nothing tells which of them a record names."""
+    contents = [secrets.token_bytes(100) for _ in range(3)]
+    files = {number: [file("a.wav", content)] for number, content in enumerate(contents)}
+    made = world_of(tmp_path, MadeUpExporter(things(9), files=files))
+    identifier = made.request()
+    made.advance_all()
+    paths = made.fetch(identifier)
+
+    named = {path.rpartition("/")[2]: body for path, body in members(paths) if ".wav" in path}
+    assert made.verify(paths).ok
+    assert named == dict(zip(("a.wav", "a-2.wav", "a-3.wav"), contents, strict=True))
+    assert [(gap["what"], gap["reason"]) for gap in export_json(paths)["gaps"]] == [
+        ("things/a-2.wav", "exporter_fault"),
+        ("things/a-3.wav", "exporter_fault"),
+    ]
+    assert made.view(identifier)["complete"] is False
+
+
 @settings(max_examples=15)
 @given(
     number=st.integers(1, 12),

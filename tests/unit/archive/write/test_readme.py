@@ -188,6 +188,19 @@ def test_hostile_names_are_text() -> None:
     assert "<script" not in text
 
 
+def test_no_name_turns_the_text_around_it() -> None:
+    """Companies from right to left are kept apart in their list, and no override reaches beyond its name."""
+    line = volumes.closing_document(volumes.envelope(), 1)["datasets"]
+    assert isinstance(line, list)
+    names = ["נמר 1", "\u202egnp.exe"]
+    one = {"tenant": "ten_1", "name": names[1], "contact": names[0], "answer": "open"}
+    text = page(datasets=[{**line[0], "tenants": names}], referrals=[one])
+    assert "\u2068נמר 1\u2069, gnp.exe" in text
+    assert "<bdi>gnp.exe</bdi>" in text
+    assert "<bdi>נמר 1</bdi>" in text
+    assert "\u202e" not in text
+
+
 @pytest.mark.requirement("R22")
 def test_what_is_withheld_is_described() -> None:
     """In every language, beside which data, and why; without anything withheld the section is not there."""

@@ -139,6 +139,16 @@ def test_a_tenant_makes_a_processor() -> None:
     assert (form.role, form.dataset[0].tenant, form.tables.undecided) == ("processor", "org_id", ("orgs",))
 
 
+@pytest.mark.parametrize("nullable", [True, False])
+def test_a_tenant_that_may_be_missing_has_a_remark(nullable: bool) -> None:
+    """The person who decides on the table sees that some of its rows may be of no company."""
+    users = made_table("users", {"org_id": "orgs"})
+    columns = {**users.columns, "org_id": replace(users.columns["org_id"], nullable=nullable)}
+    text = drafted(made_catalogue(replace(users, columns=columns), made_table("orgs")), "org_id")
+
+    assert ('tenant = "org_id"  # it may be NULL: no company and no contact gets such rows\n' in text) is nullable
+
+
 def test_an_account_is_valid_at_every_tenant() -> None:
     """Its id has no tenant: a way that compares it within the tenant of the row would find no row."""
     users, notes = made_table("users", columns=["org_id"]), made_table("notes", {"user_id": "users"}, ["org_id"])

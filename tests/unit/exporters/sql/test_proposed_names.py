@@ -86,6 +86,36 @@ def test_a_name_and_its_type_give_a_guess(name: str, kind: TypeEngine[object], e
     assert guess(name, kind) is expected
 
 
+OF_ACCESS = {
+    "WooCommerce": "consumer_key consumer_secret order_key download_key user_activation_key post_password",
+    "Magento": "rp_token protect_code sharing_code subscriber_confirm_code link_hash cc_cid_enc session_data",
+    "Django": "session_key session_data token_hash unlock_code persistent_key",
+    "Rails": "encrypted_password reset_password_token encrypted_otp_secret otp_backup_codes",
+    "Laravel": "remember_token two_factor_secret two_factor_recovery_codes app_key",
+    "Keycloak": "secret_data credential_data bind_credential offline_session_data",
+    "Auth0": "mfa_secret access_token_secret client_assertion signing_key",
+    "payments": "client_secret ephemeral_key webhook_signing_secret cvc magstripe track_data gateway_token",
+    "forums": "user_actkey loginkey sessionhash sid logincode autologin_key",
+    "other": "license_key share_key unsubscribe_hash rss_key login_code access_code p256dh passcode psk pw_hash senha",
+}
+HARMLESS = (
+    "sort_key foreign_key primary_key cache_key meta_key translation_key issue_key idempotency_key routing_key order_no"
+    " order_number token_count token_limit passenger_name compass author_name status_code country_code promo_code"
+    " content_hash file_hash commit_hash session_start department_secretary secretariat consumer_name download_url"
+    " tracking_code license_plate access_level auth_provider login_ip keyword monkey contactkey signature_image"
+)
+
+
+@pytest.mark.parametrize("system", OF_ACCESS)
+def test_a_name_that_lets_in_is_a_secret(system: str) -> None:
+    """Keys, codes, hashes and links say what they are for, also in one word."""
+    assert [name for name in OF_ACCESS[system].split() if guess(name, String(100)) is not Guess.SECRET] == []
+
+
+def test_keys_and_codes_of_things_are_not_secrets() -> None:
+    assert [name for name in HARMLESS.split() if guess(name, String(100)) is Guess.SECRET] == []
+
+
 def test_words_of_names() -> None:
     """Cases, digits and separators part words."""
     assert words("LastLoginIP2_address") == ("last", "login", "ip", "2", "address")

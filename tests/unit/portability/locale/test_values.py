@@ -24,12 +24,16 @@ def test_times_are_written_out() -> None:
         (999, "999 bytes", "999 byte"),
         (1000, "1 kB", "1 kB"),
         (3_400_000, "3.4 MB", "3,4 MB"),
-        (12_345_678, "12 MB", "12 MB"),
+        (999_499, "999 kB", "999 kB"),
+        (999_500, "1 MB", "1 MB"),
+        (1_250_000, "1.3 MB", "1,3 MB"),
+        (12_345_678, "12.3 MB", "12,3 MB"),
+        (123_456_789, "123 MB", "123 MB"),
         (10**9, "1 GB", "1 GB"),
         (5 * 10**15, "5,000 TB", "5.000 TB"),
     ],
 )
-def test_sizes_have_two_digits_and_the_largest_unit(count: int, english: str, indonesian: str) -> None:
+def test_sizes_have_the_largest_unit_and_one_decimal_below_a_hundred(count: int, english: str, indonesian: str) -> None:
     """In units of 1000, with the decimal mark of the language."""
     assert values.size("en", count) == english
     assert values.size("id", count) == indonesian

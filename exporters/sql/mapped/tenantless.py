@@ -1,0 +1,163 @@
+"""Rows that name no tenant: they reach no company and no contact, so a person signs that they are of no one."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Engine,
+    Enum,
+    Integer,
+    Select,
+    String,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.exc import DBAPIError
+
+from exporters.maps.reading import MapFault
+from exporters.sql.belonging import Within
+from exporters.sql.faults import reading
+from exporters.sql.identifiers import plain_type
+from exporters.sql.mapped.belongings import Tables, conditions_of
+from exporters.sql.mapped.catalogue import Catalogue
+from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.limits import is_ended, limited
+from exporters.sql.mapped.way_forms import ConditionForm, RowsForm
+from portability.api import CoverageFinding, CoverageKind, SubjectKind
+
+LOOK_SECONDS = 5.0
+"""How long each table is searched at most: without an index its rows are read until one has no tenant."""
+ALL_SECONDS = 60.0
+"""How long all tables of a source are searched at most."""
+OF_TENANTS = frozenset({SubjectKind.CONTACT, SubjectKind.TENANT})
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPlace:
+    """A place of a map that compares the tenant of rows."""
+
+    table: str
+    column: str
+    where: tuple[ConditionForm, ...]
+    """Conditions for the rows that it reads."""
+    dataset: str = ""
+    """The dataset whose rows or values are missing; empty: those of several, or of a draft."""
+    needed: tuple[str, ...] = ()
+    """Columns that have a value in each row that it uses."""
+
+    @property
+    def name(self) -> str:
+        """Return what a decision names."""
+        return f"{self.table}.{self.column}"
+
+
+def tenant_places(form: SqlSourceForm) -> Iterator[TenantPlace]:
+    """Yield every place of a map at which a row without tenant leads nowhere."""
+    used = {way.dataset for _, dataset, way in form.steps() if dataset.fields}
+    for dataset in form.dataset:
+        if not dataset.fields and dataset.name not in used:
+            continue
+        shown = dataset.name if dataset.fields else ""
+        if dataset.tenant is not None and _compares(form, dataset):
+            yield TenantPlace(dataset.table, dataset.tenant, dataset.where, shown)
+        steps = [step for way in (*dataset.exact_rows, *dataset.staff) for step in way.through]
+        for step in (*steps, *([dataset.join] if dataset.join else ())):
+            if step.tenant is not None:
+                yield TenantPlace(step.table, step.tenant, step.where, shown)
+    if form.people is not None:
+        yield TenantPlace(form.people.table, form.people.tenant, ())
+    for one in form.identity:
+        if one.tenant is not None:
+            yield TenantPlace(one.table, one.tenant, one.where, needed=(one.column, one.value))
+
+
+def signature_faults(form: SqlSourceForm) -> Iterator[MapFault]:
+    """Yield the signatures about columns by which the map names no tenant."""
+    named = {one.name for one in tenant_places(form)}
+    named |= {f"{one.table}.{one.tenant}" for one in form.dataset if one.tenant}
+    for place, decision in enumerate(form.decision):
+        for name in decision.without_tenant:
+            if name not in named:
+                hint = "`table.column`, as a dataset, a look-up or a step has it as `tenant`"
+                yield MapFault(("decision", place, "without_tenant"), f"the map names no tenant by {name!r}", hint)
+
+
+def found(
+    engine: Engine, source: str, form: SqlSourceForm, catalogue: Catalogue, tables: Tables
+) -> Iterator[CoverageFinding]:
+    """Yield the columns of tenants that are empty in some rows, and those that could not be searched.
+
+    Raises: SourceUnavailable, SourceRefused.
+    """
+    signed = {name for decision in form.decision for name in decision.without_tenant}
+    deadline = time.monotonic() + ALL_SECONDS
+    known: dict[tuple[object, ...], CoverageKind | None] = {}
+    shown: dict[str, set[str]] = defaultdict(set)
+    for one in tenant_places(form):
+        column = tables[one.table].c[one.column]
+        empty = _empty(column, is_nullable=catalogue[one.table].columns[one.column].nullable)
+        is_shown = one.dataset in shown[one.name] or (shown[one.name] and not one.dataset)
+        if not empty or one.name in signed or is_shown:
+            continue
+        key = (one.name, one.where, one.needed)
+        if key not in known:
+            is_hidden = form.session.needs_tenant and catalogue[one.table].hides_rows
+            can_look = not is_hidden and time.monotonic() < deadline
+            known[key] = _look(engine, source, one, tables, empty) if can_look else CoverageKind.NOT_COMPARED
+        if kind := known[key]:
+            shown[one.name].add(one.dataset)
+            yield CoverageFinding(kind, one.table, one.column, one.dataset, detail=_detail(kind))
+
+
+def _compares(form: SqlSourceForm, dataset: SqlDatasetForm) -> bool:
+    """Return whether a way of the dataset compares its tenant: those of accounts of the whole platform do not."""
+    ways = (*dataset.rows, *dataset.staff)
+    of_platform = [
+        isinstance(way, RowsForm) and bool(way.identities) and (way.within or dataset.usual_within) is Within.PLATFORM
+        for way in ways
+    ]
+    return bool((dataset.kinds or form.kinds) & OF_TENANTS) or not all(of_platform)
+
+
+def _empty(column: Column[str], *, is_nullable: bool) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions for rows without tenant: NULL, or an empty text. Empty: the column excludes both."""
+    plain = plain_type(column.type)
+    is_text = isinstance(plain, String) and not isinstance(plain, Enum)
+    return [
+        *([column.is_(None)] if is_nullable else []),
+        *([type_coerce(column, plain) == ""] if is_text else []),
+    ]
+
+
+def _look(
+    engine: Engine, source: str, place: TenantPlace, tables: Tables, empty: Sequence[ColumnElement[bool]]
+) -> CoverageKind | None:
+    """Return the kind of what one search finds; None: every row has a tenant."""
+    table = tables[place.table]
+    has_value = (table.c[name].is_not(None) for name in place.needed)
+    conditions = (one.on(table) for one in conditions_of(place.where))
+    query: Select[int] = (
+        select(literal_column("1", Integer)).select_from(table).where(or_(*empty), *has_value, *conditions).limit(1)
+    )
+    with reading(engine, f"{source}: {place.name}") as connection:
+        try:
+            with limited(connection, LOOK_SECONDS):
+                return CoverageKind.TENANTLESS if connection.execute(query).first() else None
+        except DBAPIError as error:
+            if not is_ended(error):
+                raise
+            return CoverageKind.NOT_COMPARED
+
+
+def _detail(kind: CoverageKind) -> str:
+    if kind is CoverageKind.TENANTLESS:
+        return "rows name no tenant here: no company and no contact gets them"
+    return "not searched to its end for rows without a tenant: an index finds them, and row-level security hides them"

@@ -1,0 +1,72 @@
+"""Policies of PostgreSQL that show no row to the account of a map, whatever it sets: exports would find nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from source_accounts import execute_all, mapped_sources, owner_and_reader
+
+MAP = """
+title = "Desk"
+role = "processor"
+kinds = ["contact"]
+[session]
+{0}
+[[dataset]]
+name = "notes"
+title = "Notes"
+description = "Notes."
+provenance = "observed"
+table = "notes"
+tenant = "org"
+rows = [{{ column = "person_id", identities = ["contact_id"] }}]
+[dataset.fields]
+id = {{ type = "integer", text = "Id." }}
+[[decision]]
+by = "Ann"
+on = 2026-12-01
+about = ["notes"]
+"""
+BY_SETTING = "create policy own on notes using (org = current_setting('app.org', true))"
+SETS, SETS_ANOTHER = 'set = { "app.ORG" = "{tenant}" }', 'set = { "app.tenant" = "{tenant}" }'
+NO_POLICY = "row-level security of notes shows this account no row: no policy for SELECT is for it"
+NOT_SET = "the policies of notes need app.org, which [session] does not set"
+
+
+@pytest.mark.parametrize(
+    ("session", "policies", "expected"),
+    [
+        (SETS, (BY_SETTING,), []),
+        (SETS_ANOTHER, (BY_SETTING,), [NOT_SET]),
+        (SETS_ANOTHER, (BY_SETTING, "create policy staff on notes using (person_id = current_user)"), []),
+        (SETS_ANOTHER, (BY_SETTING, "alter role {reader} set app.org = 'org_1'"), []),
+        ("shows_all_rows = true", (BY_SETTING,), []),
+        ("shows_all_rows = true", (), [NO_POLICY]),
+        (SETS, (), [NO_POLICY]),
+        (SETS, ("create policy own on notes to pg_monitor using (true)",), [NO_POLICY]),
+        (SETS, ("create policy own on notes for update using (true)",), [NO_POLICY]),
+        (SETS, (BY_SETTING.replace(" using", " as restrictive using"),), [NO_POLICY]),
+        (SETS, (BY_SETTING, "create policy more on notes as restrictive using (current_setting('app.x') = 'y')"), []),
+        (SETS, ("alter table notes disable row level security",), []),
+    ],
+)
+def test_policies_that_show_no_row_are_found(
+    request: pytest.FixtureRequest, tmp_path: Path, session: str, policies: tuple[str, ...], expected: list[str]
+) -> None:
+    """A policy that needs no setting, or one that the account has by default, may show rows."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    account = reader.partition("//")[2].partition("@")[0].partition(":")[0]
+    execute_all(
+        owner,
+        f'alter role "{account}" reset all',
+        "create table notes (id integer primary key, org text not null, person_id text)",
+        "create index on notes (org, id)",
+        "alter table notes enable row level security",
+        *(one.format(reader=account) if "{reader}" in one else one for one in policies),
+    )
+    with mapped_sources() as opened:
+        findings = opened(reader, MAP.format(session)).check().findings
+    execute_all(owner, f'alter role "{account}" reset all')
+
+    assert [one.detail for one in findings if one.kind == "unfit"] == expected

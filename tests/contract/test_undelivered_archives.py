@@ -1,0 +1,210 @@
+"""An archive of a feed that its recipient did not get is sent again, before those after it, or the feed ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import feeding
+import pytest
+from desks import SameContact, mailing
+from factories import World
+from postbox import Postbox, bodies
+from sqlalchemy import RowMapping, select, update
+from transferring import Provider, authorised, encrypted, sending_world
+
+from portability.database import incidents, models
+from portability.database.engine import now, reading, writing
+from portability.feeds import feeds, undelivered
+from portability.requests.policy import Actor
+from portability.transfers import sending
+from portability.trust import audit
+from worker.clock import feeds as clock
+from worker.clock import message_delivery
+
+EXPORT, TRANSFER = models.export, models.transfer
+
+
+@dataclass
+class ServedFeed:
+    """A feed that the clock sends to a provider."""
+
+    made: World
+    feed: feeding.Feed
+    consent: str
+    recipient: str
+
+    def archive(self) -> str:
+        """Make the next archive; returns its export's id."""
+        identifier = self.feed.request()
+        self.feed.next(identifier)
+        return identifier
+
+    def send(self) -> int:
+        return clock.send_ready(self.made.engine, self.made.place.settings)
+
+    def give_up(self) -> int:
+        return clock.give_up(self.made.engine)
+
+    def transfers(self, export_id: str) -> Sequence[RowMapping]:
+        with reading(self.made.engine) as connection:
+            return sending.of(connection, export_id)
+
+    def set_last(self, export_id: str, state: str, seconds_ago: float = 0) -> None:
+        """Let the newest transfer of an archive have ended like this, and the others not later."""
+        all_of_it, last = update(TRANSFER).where(TRANSFER.c.export_id == export_id), self.transfers(export_id)[-1]["id"]
+        with writing(self.made.engine) as connection:
+            connection.execute(all_of_it.values(ended_at=now(-seconds_ago)))
+            connection.execute(all_of_it.where(TRANSFER.c.id == last).values(state=state))
+
+    def set_export(self, export_id: str, state: str) -> None:
+        with writing(self.made.engine) as connection:
+            connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(state=state))
+
+    def shown(self) -> dict[str, Any]:
+        with reading(self.made.engine) as connection:
+            return feeds.view(connection, feeds.get(connection, self.feed.id))
+
+    def messages(self) -> list[str]:
+        with reading(self.made.engine) as connection:
+            query = select(models.notification.c.kind).order_by(models.notification.c.created_at)
+            return [kind for kind in connection.scalars(query) if kind == "feed_stopped"]
+
+    def ends(self) -> list[dict[str, Any]]:
+        with reading(self.made.engine) as connection:
+            query = select(audit.LOG.c.detail).where(audit.LOG.c.action == "feed.ended")
+            return [dict(detail) for detail in connection.scalars(query)]
+
+
+@pytest.fixture
+def served_feed(control_url: str, tmp_path: Path, other: Provider) -> ServedFeed:
+    made = sending_world(tmp_path, database_url=control_url)
+    recipient = other.recorded(made)
+    consent = authorised(made, recipient, until=datetime.now(UTC) + timedelta(days=300))
+    feed = feeding.begin(made, profile="portability")
+    with writing(made.engine) as connection:
+        connection.execute(update(models.feed).values(authorisation_id=consent))
+    return ServedFeed(made, feed, consent, recipient)
+
+
+@pytest.mark.parametrize("end", ["failed", "expired"])
+def test_what_the_recipient_did_not_get_is_sent_again_before_what_follows(served_feed: ServedFeed, end: str) -> None:
+    """The later archive has only what has changed since."""
+    first = served_feed.archive()
+    assert served_feed.send() == 1
+    served_feed.set_last(first, end)
+    second = served_feed.archive()
+    assert (served_feed.send(), served_feed.shown()["undelivered"]) == (0, first)
+    served_feed.set_last(first, end, seconds_ago=2 * undelivered.FIRST_WAIT_SECONDS)
+    assert [served_feed.send() for _ in range(3)] == [1, 1, 0]
+    states = [[row["state"] for row in served_feed.transfers(export)] for export in (first, second)]
+    assert states == [[end, "queued"], ["queued"]]
+    assert (served_feed.give_up(), served_feed.messages(), served_feed.shown()["undelivered"]) == (0, [], None)
+
+
+def test_waits_double_up_to_a_day(served_feed: ServedFeed) -> None:
+    waits = [undelivered.wait_seconds(tries) for tries in range(1, undelivered.TRIES_MAX)]
+    assert waits == [3600, 7200, 14400, 28800, 57600, 86400, 86400]
+    first = served_feed.archive()
+    assert served_feed.send() == 1
+    served_feed.set_last(first, "failed", seconds_ago=waits[0] + 60)
+    assert served_feed.send() == 1
+    served_feed.set_last(first, "failed", seconds_ago=waits[0] + 60)
+    assert served_feed.send() == 0
+    served_feed.set_last(first, "failed", seconds_ago=waits[1] + 60)
+    assert served_feed.send() == 1
+
+
+def test_a_feed_ends_that_cannot_be_delivered(served_feed: ServedFeed) -> None:
+    """The person hears of it once, the operator by a count; the consent stays, for a new feed with everything."""
+    first = served_feed.archive()
+    for _ in range(undelivered.TRIES_MAX):
+        assert (served_feed.send(), served_feed.give_up()) == (1, 0)
+        served_feed.set_last(first, "failed", seconds_ago=2 * undelivered.LONGEST_WAIT_SECONDS)
+    served_feed.archive()
+    assert (served_feed.send(), served_feed.give_up(), served_feed.give_up()) == (0, 1, 0)
+    assert served_feed.shown()["ended_at"]
+    assert served_feed.ends() == [{"feed": served_feed.feed.id, "reason": "undelivered"}]
+    assert served_feed.messages() == ["feed_stopped"]
+    assert {row["kind"]: row["count"] for row in incidents.counted(served_feed.made.engine)}["transfer_failed"] == 1
+    with reading(served_feed.made.engine) as connection:
+        assert not connection.scalar(select(models.authorisation.c.revoked_at))
+
+
+def test_the_message_names_the_provider(served_feed: ServedFeed, box: Postbox) -> None:
+    first = served_feed.archive()
+    served_feed.set_export(first, "expired")
+    assert served_feed.give_up() == 1
+    message_delivery.deliver(mailing(served_feed.made, box, SameContact()))
+    *_, last = box.taken
+    for body in bodies(last):
+        assert "Other Care (localhost)" in " ".join(body.split())
+        assert "usr_1" not in body
+
+
+@pytest.mark.parametrize("state", ["expired", "recalled"])
+@pytest.mark.parametrize("was_sent", [False, True])
+def test_a_feed_ends_whose_archive_is_gone_before_it_was_delivered(
+    served_feed: ServedFeed, state: str, *, was_sent: bool
+) -> None:
+    """Nothing after it is sent: the recipient would lack it."""
+    first = served_feed.archive()
+    if was_sent:
+        assert served_feed.send() == 1
+        served_feed.set_last(first, "expired")
+    served_feed.set_export(first, state)
+    second = served_feed.archive()
+    assert (served_feed.send(), served_feed.transfers(second)) == (0, [])
+    assert (served_feed.give_up(), served_feed.messages()) == (1, ["feed_stopped"])
+
+
+def test_an_archive_that_was_delivered_may_be_gone(served_feed: ServedFeed) -> None:
+    """Also by a receipt after the end, or by a second transfer."""
+    first = served_feed.archive()
+    assert served_feed.send() == 1
+    served_feed.set_last(first, "expired", seconds_ago=2 * undelivered.FIRST_WAIT_SECONDS)
+    assert served_feed.send() == 1
+    served_feed.set_last(first, "delivered")
+    served_feed.set_export(first, "expired")
+    second = served_feed.archive()
+    assert (served_feed.send(), served_feed.give_up(), len(served_feed.transfers(second))) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("end", ["denied", "revoked", "refused"])
+def test_what_a_person_or_the_recipient_decided_is_not_undone(served_feed: ServedFeed, end: str) -> None:
+    """It is sent again only by a person; what follows waits for it."""
+    first = served_feed.archive()
+    assert served_feed.send() == 1
+    served_feed.set_last(first, end, seconds_ago=2 * undelivered.LONGEST_WAIT_SECONDS)
+    second = served_feed.archive()
+    assert (served_feed.send(), served_feed.give_up(), served_feed.transfers(second)) == (0, 0, [])
+    if end == "refused":
+        served_feed.set_last(first, "delivered")
+    else:
+        with writing(served_feed.made.engine) as connection:
+            settings, officer = served_feed.made.place.settings, Actor("officer", "olga")
+            sending.start(connection, settings, first, served_feed.recipient, actor=officer)
+    assert (served_feed.send(), len(served_feed.transfers(second))) == (1, 1)
+
+
+def test_a_copy_for_another_provider_is_none_for_the_recipient(served_feed: ServedFeed) -> None:
+    """It was sent there by hand."""
+    first = served_feed.archive()
+    assert served_feed.send() == 1
+    with writing(served_feed.made.engine) as connection:
+        found = connection.execute(select(models.recipient)).mappings().one()
+        connection.execute(models.recipient.insert().values({**found, "id": "rcp_elsewhere", "domain": "else.example"}))
+        connection.execute(update(TRANSFER).values(recipient_id="rcp_elsewhere"))
+    assert (served_feed.send(), len(served_feed.transfers(first))) == (1, 2)
+
+
+def test_an_archive_is_worked_on_as_before(served_feed: ServedFeed) -> None:
+    """While its transfer lives, it counts as on its way."""
+    first, second = served_feed.archive(), served_feed.archive()
+    assert [served_feed.send() for _ in range(3)] == [1, 1, 0]
+    encrypted(served_feed.made)
+    assert [served_feed.transfers(export)[0]["state"] for export in (first, second)] == ["offered", "offered"]
+    assert (served_feed.send(), served_feed.give_up()) == (0, 0)
