@@ -81,8 +81,7 @@ class RequestLevel:
 
     def _parts(self, context: WalkContext) -> Iterator[ListPart]:
         requests = self._form.union or (self._form,)
-        values = [AskedValue("")] if self._form.for_each is None else self._reading.asked(self._form.for_each)
-        for one in values:
+        for one in self._asked():
             names = dict(context.names)
             if self._form.for_each is not None:
                 names |= {self._form.for_each: one.value, "tenant": one.tenant}
@@ -90,6 +89,17 @@ class RequestLevel:
                 names["fields"] = _properties(self._form)
             for number, request in enumerate(requests):
                 yield from self._windows(one.value, number, request, names)
+
+    def _asked(self) -> Sequence[AskedValue]:
+        """Return the values for which the list is read, in each spelling: some sources compare letter by letter."""
+        if (kind := self._form.for_each) is None:
+            return [AskedValue("")]
+        spelled = [
+            AskedValue(spelling, one.tenant)
+            for one in self._reading.asked(kind)
+            for spelling in matching.spellings(kind, one.value)
+        ]
+        return list(dict.fromkeys(spelled))
 
     def _windows(self, value: str, number: int, request: RequestForm, names: Names) -> Iterator[ListPart]:
         window = request.window
