@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from http_sources import StandIn, batches_of, ids_of, open_source, person, records_of, resolved, stand_in
+from repository import ROOT
 from vendor_rules import CAP, CUT, ROWS, VENDORS, vendor_row
 
 from portability.api import Gap
@@ -226,3 +227,11 @@ def test_what_a_source_refuses_of_one_record_is_its_gap(vendor: StandIn) -> None
 
     assert ids_of(batch.records) == ["1-1", "3-1"]
     assert batch.gaps == (Gap("tickets/2/parts", "source_refused"),)
+
+
+def test_the_documented_pages_of_vendors_are_those_that_are_tested() -> None:
+    """The table of the documentation has each `page` of the stand-ins; their limits are smaller."""
+    text = (ROOT / "docs/maps-http.md").read_text()
+    tested = [listed.page.removeprefix("page = ") for listed in {**VENDORS, **CUT}.values()]
+
+    assert [page for page in tested if page.replace(f", most = {CAP} }}", "") not in text] == []
