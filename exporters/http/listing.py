@@ -120,7 +120,7 @@ class Listing:
             at = start if is_begun and start is not None else Place(part.id)
             behind = Place(left[number + 1].id) if number + 1 < len(left) else None
             for page in self._read(part, at, enters=enters and is_begun):
-                items = [item for item in page.items if item.is_wanted and self._is_new(item, seen)]
+                items = self._new(page.items, seen)
                 yield replace(page, items=items, after=page.after or behind)
 
     def _keys_before(self, start: Place | None) -> dict[str, None]:
@@ -135,22 +135,25 @@ class Listing:
             if part.id == start.part:
                 left = _behind(items, start.kept, enters=False)
                 items = items[: len(items) - len(left) if len(left) < len(items) else start.given]
-            for item in items:
-                if item.is_wanted:
-                    self._is_new(item, seen)
+            self._new(items, seen)
         return seen
 
-    def _is_new(self, item: ListItem, seen: dict[str, None]) -> bool:
+    def _new(self, items: Sequence[ListItem], seen: dict[str, None]) -> list[ListItem]:
+        """Return the wanted items that no earlier page has, and remember their keys.
+
+        Two of one answer with the same key are two records: the key of the map is not unique.
+        """
+        wanted = [item for item in items if item.is_wanted]
         if not self._may_repeat:
-            return True
-        if item.key in seen:
-            return False
-        if len(seen) >= KEYS_MOST:
-            if self._repeats_anywhere:
-                raise SourceRefused(f"{self._what}: more than {KEYS_MOST} records in a list that may repeat them")
-            del seen[next(iter(seen))]  # pages that follow each other repeat few records
-        seen[item.key] = None
-        return True
+            return wanted
+        new = [item for item in wanted if item.key not in seen]
+        for item in new:
+            if len(seen) >= KEYS_MOST:
+                if self._repeats_anywhere:
+                    raise SourceRefused(f"{self._what}: more than {KEYS_MOST} records in a list that may repeat them")
+                del seen[next(iter(seen))]  # pages that follow each other repeat few records
+            seen[item.key] = None
+        return new
 
     def _read(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         """Yield the pages of a part; if a place has expired, from the beginning, without what came before it."""

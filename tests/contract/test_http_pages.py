@@ -291,3 +291,13 @@ def test_a_list_is_asked_for_in_each_spelling_of_an_address(mails: StandIn, stor
 
     assert ids_of(records_of(exporter, "mails", person(stored))) == ["a"]
     assert [asked.query["owner"] for asked in mails.asked] == asked_for
+
+
+def test_two_records_of_one_answer_with_the_same_key_come_both(mails: StandIn) -> None:
+    """A key that is not unique, such as a time, loses no record, also in a list with pages."""
+    first, second = mail("a", text="one"), mail("a", text="two")
+    mails.on("/mails")(lambda asked: {"mails": [] if "after" in asked.query else [first, second], "next": None})
+    text = MAIL.replace("PAGE", 'kind = "cursor", next = "next"') + 'fields.text = { text = "What was written." }\n'
+    records = records_of(open_source(text, mails.url), "mails", person())
+
+    assert [record["text"] for record in records] == ["one", "two"]
