@@ -249,3 +249,36 @@ def test_a_url_of_the_same_host_outside_the_base_says_so(vendor: StandIn) -> Non
     with pytest.raises(SourceRefused) as refused:
         records_of(exporter, "tickets")
     assert "the host of base_url" in refused.value.hint
+
+
+def test_an_expired_url_of_a_file_says_how_to_ask_for_it_anew(vendor: StandIn) -> None:
+    """URLs of recordings and attachments end after minutes: a 403 of their host does not mean that the account lacks a right."""
+    with stand_in() as files:
+        files.on("/f")(lambda _asked: (403, {}, b"<Error><Code>AccessDenied</Code></Error>"))
+        ticket = {"id": 1, "owner": 7, "url_private": f"{files.url}/f?X-Amz-Expires=60"}
+        vendor.on("/api/tickets")(lambda _asked: {"data": [ticket], "meta": {}})
+        text = source_map(f'hosts = ["127.0.0.1:{files.listener.port}"]') + FILE
+        exporter = open_source(text, vendor.url)
+        (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
+        blocks = batch.files[0].open(0)
+
+        with pytest.raises(SourceRefused, match=r"^tickets/1: the source answers 403$") as refused:
+            next(iter(blocks))
+    assert "`url_from`" in refused.value.hint
+
+
+def test_the_next_url_may_be_made_of_two_values(vendor: StandIn) -> None:
+    """Confluence names the begin of its URLs apart from the next page, which is null at the end."""
+    link = "_links.next && join('', [_links.base, _links.next])"
+    text = VENDORS["front"].map(page=f'page = {{ kind = "link", next = "{link}" }}')
+    VENDORS["front"].serve(vendor)
+    pages = {"": ([{"id": 1, "owner": 7}], "/list?page_token=2"), "2": ([{"id": 2, "owner": 7}], None)}
+
+    def answer(asked: Asked) -> Any:
+        found, following = pages[asked.query.get("page_token", "")]
+        return {"_results": found, "_links": {"base": f"{vendor.url}/wiki", "next": following}}
+
+    vendor.on("/wiki/list")(answer)
+    vendor.on("/wiki/person")(vendor.answers["/person"])
+
+    assert ids_of(records_of(open_source(text, f"{vendor.url}/wiki"), "tickets")) == ["1", "2"]
