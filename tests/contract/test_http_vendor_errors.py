@@ -252,7 +252,7 @@ def test_a_url_of_the_same_host_outside_the_base_says_so(vendor: StandIn) -> Non
 
 
 def test_an_expired_url_of_a_file_says_how_to_ask_for_it_anew(vendor: StandIn) -> None:
-    """URLs of recordings and attachments end after minutes: a 403 of their host does not mean that the account lacks a right."""
+    """URLs of recordings end after minutes: a 403 of their host does not mean that the account lacks a right."""
     with stand_in() as files:
         files.on("/f")(lambda _asked: (403, {}, b"<Error><Code>AccessDenied</Code></Error>"))
         ticket = {"id": 1, "owner": 7, "url_private": f"{files.url}/f?X-Amz-Expires=60"}
