@@ -39,10 +39,6 @@ class AnsweredPage:
     """Whether the source says that it has cut the list."""
 
 
-INCOMPLETE_LIST = "incomplete_list"
-"""The reason of a gap for a list of which the source gives less than there is."""
-
-
 @dataclass
 class CutLists:
     """The lists of which the source gives less than there is, or nothing, each once."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from exporters.http import matching, paging
 from exporters.http.answers import check_named, says
-from exporters.http.context import INCOMPLETE_LIST, AskedValue, ReadingContext, fitting
+from exporters.http.context import AskedValue, ReadingContext, fitting
 from exporters.http.expressions import find, find_all
 from exporters.http.forms import HttpDatasetForm, LinksForm, RequestForm
 from exporters.http.hooks import Hooks
@@ -50,8 +50,8 @@ class RequestLevel:
                 return self._fetch(part, place, context)
 
         parts = list(self._parts(context))
-        on_cut = partial(self._note, context, INCOMPLETE_LIST)
-        return Listing(parts, fetch, self._form.name, self._reading.source.limits.pages_most, on_cut)
+        on_lack = partial(self._note, context)
+        return Listing(parts, fetch, self._form.name, self._reading.source.limits.pages_most, on_lack)
 
     def check_parents(self, items: Sequence[ListItem]) -> None:
         """Raise SourceRefused if no item above has the list that the map reads within it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -16,6 +16,10 @@ from portability.api.errors import SourceRefused, SourceUnavailable
 
 RESTARTS = 3
 """How often a list is begun again because its places have expired or its records have moved."""
+INCOMPLETE_LIST = "incomplete_list"
+"""The reason of a gap for a list of which the source gives less than there is."""
+CHANGED = "changed"
+"""The reason of a gap for a list whose records have moved while it was read."""
 KEYS_MOST = 100_000
 """Keys that are compared to find doubles: a longer list needs a hook."""
 
@@ -94,14 +98,14 @@ class Listing:
         fetch: Fetch,
         what: str,
         pages_most: int,
-        on_cut: Callable[[ListPart], None] = lambda _part: None,
+        on_lack: Callable[[str, ListPart], None] = lambda _reason, _part: None,
     ) -> None:
-        """Prepare reading; `on_cut` is called for each part of which the source gives less than there is."""
+        """Prepare reading; `on_lack` is called for each part that lacks something, with the reason of its gap."""
         self._parts = sorted(parts, key=_order)
         self._fetch = fetch
         self._what = what
         self._pages_most = pages_most
-        self._on_cut = on_cut
+        self._on_lack = on_lack
         self._has_groups = len({part.id[:2] for part in parts}) > 1
         forms = [part.form for part in parts]
         shifts = any(form.window or (form.page and form.page.kind in paging.SHIFTING) for form in forms)
@@ -190,8 +194,19 @@ class Listing:
             )
         yield from self._pages(part, Place(part.id), enters=False)
 
+    def _has_moved(self, part: ListPart, places: Sequence[JSON], keys: Collection[str]) -> bool:
+        """Return whether numbered pages, read again, have a wanted record that they did not have.
+
+        Without the size of the list nothing else shows that a record has moved to a page that was read already.
+        """
+        again = (item for place in places for item in self._fetch(part, place).items)
+        return any(item.is_wanted and item.key not in keys for item in again)
+
     def _pages(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         place, total = at, at.total
+        is_watched = part.form.page is not None and part.form.page.kind in paging.SHIFTING
+        places: list[JSON] = []
+        known: set[str] = set()
         read: set[JSON] = {at.page} if isinstance(at.page, str | int) else set()
         for _ in range(self._pages_most):
             found = self._fetch(part, place.page)
@@ -209,10 +224,16 @@ class Listing:
             is_full = _is_full(part.form.page, after)
             is_last = is_full or found.following is None
             if found.is_cut or is_full or (is_last and after.given < (found.total or 0)):
-                self._on_cut(part)
+                self._on_lack(INCOMPLETE_LIST, part)
             yield ListPage(items, place, None if is_last else after, found.missing, keys, total)
+            if is_watched and total is None:
+                known.update(item.key for item in found.items)
             if is_last:
+                if is_watched and total is None and self._has_moved(part, places, known):
+                    self._on_lack(CHANGED, part)
                 return
+            if is_watched:
+                places.append(place.page)
             place = after
         raise SourceRefused(f"{self._what}: the list has more than {self._pages_most} pages")
 
