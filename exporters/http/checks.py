@@ -77,6 +77,7 @@ def _bad_node(form: HttpSourceForm, node: LinksForm | HttpDatasetForm, nodes: No
             (*path, "parent"), f"{node.parent!r} is not a dataset or links of this map, or leads in a circle"
         )
         return
+    yield from _unread(node, path)
     known = {*form.values, *_known(node, nodes)}
     is_coded = isinstance(node, HttpDatasetForm) and bool(node.hooks.pages or node.hooks.shape)
     if node.within is not None and not isinstance(nodes.get(node.parent or ""), HttpDatasetForm):
@@ -92,6 +93,17 @@ def _bad_node(form: HttpSourceForm, node: LinksForm | HttpDatasetForm, nodes: No
         yield MapFault(path, f"{node.name} does not verify whose its items are", hint)
     yield from _bad_batch(node, nodes, path)
     yield from _bad_conditions(node, nodes, path)
+
+
+def _unread(node: NodeForm, path: Path) -> Iterator[MapFault]:
+    """Yield a fault for keys of a request that is not made: its records would be missing without a word."""
+    keys = sorted(node.model_fields_set & RequestForm.model_fields.keys())
+    if node.union:
+        for key in keys:
+            yield MapFault((*path, key), f"`{key}` is not read beside `union`", "each request of `union` has its own")
+    elif node.within is not None:
+        for key in sorted({*keys} - {"cut"}):
+            yield MapFault((*path, key), f"`{key}` is not read beside `within`", "nothing is requested: remove one")
 
 
 def _bad_request(form: HttpSourceForm, request: RequestForm, known: set[str], path: Path) -> Iterator[MapFault]:

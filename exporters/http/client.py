@@ -17,11 +17,11 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from exporters.http import bodies
 from exporters.http.forms import ErrorForm, LimitsForm
-from exporters.http.guard import AllowedUrl, UrlGuard, merged_query
+from exporters.http.guard import AllowedUrl, UrlGuard, merged_query, without_params
 from exporters.http.logins import SourceLogin
 from exporters.http.reported import NotGiven, ReportedError, error_in, error_of, hint_of
 from exporters.http.waits import TimeBudget, asks_to_wait, passes, stated_wait
-from portability.api import Rate, SharedState, Sources
+from portability.api import JSON, Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
 
 T = TypeVar("T")
@@ -146,6 +146,12 @@ class SourceClient:
                 case ReportedError.OTHER:
                     raise SourceRefused(f"{call.what}: the source reports an error with status 200")
         raise SourceUnavailable(f"{call.what}: the source asked {WAITS_MOST} times to wait")
+
+    def place_of(self, found: JSON) -> JSON:
+        """Return the place of a page without the key of the login, which some sources repeat: places are stored."""
+        names = self._access.login.params().keys()
+        is_own = isinstance(found, str) and bool(names) and self._access.guard.is_own(found)
+        return without_params(str(found), names) if is_own else found
 
     def body(self, call: HttpCall) -> bytes | None:
         """Return the bytes of an answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""

@@ -39,10 +39,6 @@ class AnsweredPage:
     """Whether the source says that it has cut the list."""
 
 
-INCOMPLETE_LIST = "incomplete_list"
-"""The reason of a gap for a list of which the source gives less than there is."""
-
-
 @dataclass
 class CutLists:
     """The lists of which the source gives less than there is, or nothing, each once."""
@@ -123,6 +119,8 @@ class ReadingContext:
             return AnsweredPage(())
         items = items_at(form.items, found.value)
         following = paging.following(page, place, found, items, what)
+        if page is not None and page.kind == "link":
+            following = self.client.place_of(following)
         if following is None:
             endings.check_whole(form, found, items, what, is_batch=is_batch)
         is_cut = form.cut is not None and says("cut", form.cut, found.value)

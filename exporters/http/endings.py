@@ -77,7 +77,7 @@ def _marks_in(holder: Any, depth: int, count: int | None) -> Iterator[str]:  # n
     for name, value in holder.items() if isinstance(holder, Mapping) else ():
         letters = re.sub(r"[^a-z]", "", name.lower())
         if _says_more(letters, value) or (count is not None and _is_more(letters, value, count)):
-            yield name
+            yield re.sub(r"[^A-Za-z@._-]", "", name)  # the answer's own word, and nothing beside it
         elif letters in HOLDERS and depth:
             yield from _marks_in(value, depth - 1, count)
 

@@ -7,7 +7,7 @@ make this machine call any address of its own network, with the credentials of t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, unquote_plus, urlencode, urljoin, urlsplit
@@ -37,13 +37,17 @@ class UrlGuard:
 
     base: str
     hosts: Sequence[str] = ()
+    login_hosts: Sequence[str] = ()
+    """Further hosts of the source itself, by the operator's word: they get its credentials."""
 
     @classmethod
-    def of(cls, base_url: str, hosts: Sequence[str]) -> UrlGuard:
+    def of(cls, base_url: str, hosts: Sequence[str], login_hosts: Sequence[str] = ()) -> UrlGuard:
         """Make the guard of a source. Raises BadSetting for a base that is not https, except on loopback."""
         if _stated(base_url, "base_url").query:
             raise BadSetting("base_url must not have a query")
-        return cls(base_url.rstrip("/"), tuple(hosts))
+        if any("*" in host or "/" in host for host in login_hosts):
+            raise BadSetting("login_hosts: a host that gets the login has its full name, such as files.example.com")
+        return cls(base_url.rstrip("/"), tuple(hosts), tuple(login_hosts))
 
     def own(self, path: str) -> AllowedUrl:
         """Return the URL of a path below the base."""
@@ -60,17 +64,26 @@ class UrlGuard:
             parts = _split(url)
         except ValueError as error:
             raise SourceRefused(f"{what}: the source names an invalid URL: {error}") from None
+        host = parts.hostname or ""
         if self._is_own(parts):
             return AllowedUrl(url, is_own=True)
-        host = parts.hostname or ""
         if not any(_fits(host, parts.netloc, pattern) for pattern in self.hosts):
-            raise SourceRefused(
-                f"{what}: the source names a URL outside of base_url and hosts",
-                hint="if the host belongs to the source, add it to `hosts` of the map",
-            )
+            hint = "if the host belongs to the source, add it to `hosts` of the map"
+            if host == urlsplit(self.base).hostname:
+                hint = "it is the host of base_url: the scheme, the port or the begin of the path differs"
+            raise SourceRefused(f"{what}: the source names a URL outside of base_url and hosts", hint=hint)
         return AllowedUrl(url, is_own=False, address=_public_address(parts, what))
 
+    def is_own(self, url: str) -> bool:
+        """Return whether a URL is the source's, so that it gets the login."""
+        try:
+            return self._is_own(_split(url))
+        except ValueError:
+            return False
+
     def _is_own(self, parts: SplitResult) -> bool:
+        if any(_fits(parts.hostname or "", parts.netloc, name) for name in self.login_hosts):
+            return True
         base = urlsplit(self.base)
         is_same_server = (parts.scheme, parts.hostname, _port(parts)) == (base.scheme, base.hostname, _port(base))
         below = parts.path == base.path or parts.path.startswith(base.path.rstrip("/") + "/")
@@ -150,6 +163,13 @@ def _public_address(parts: SplitResult, what: str) -> str:
         raise SourceRefused(f"{what}: a host of the map resolves to a private network") from None
     except RemoteUnavailable:
         raise SourceUnavailable(f"{what}: a host of the map cannot be resolved") from None
+
+
+def without_params(url: str, names: Collection[str]) -> str:
+    """Return a URL without the parameters of some names; everything else stays letter by letter."""
+    head, mark, query = url.partition("?")
+    kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) not in names]
+    return head + mark + "&".join(kept)
 
 
 def merged_query(query: bytes, params: Mapping[str, str]) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 from exporters.http import matching, paging
 from exporters.http.answers import check_named, says
-from exporters.http.context import INCOMPLETE_LIST, AskedValue, ReadingContext, fitting
+from exporters.http.context import AskedValue, ReadingContext, fitting
 from exporters.http.expressions import find, find_all
 from exporters.http.forms import HttpDatasetForm, LinksForm, RequestForm
 from exporters.http.hooks import Hooks
@@ -50,8 +50,8 @@ class RequestLevel:
                 return self._fetch(part, place, context)
 
         parts = list(self._parts(context))
-        on_cut = partial(self._note, context, INCOMPLETE_LIST)
-        return Listing(parts, fetch, self._form.name, self._reading.source.limits.pages_most, on_cut)
+        on_lack = partial(self._note, context)
+        return Listing(parts, fetch, self._form.name, self._reading.source.limits.pages_most, on_lack)
 
     def check_parents(self, items: Sequence[ListItem]) -> None:
         """Raise SourceRefused if no item above has the list that the map reads within it."""
@@ -81,8 +81,7 @@ class RequestLevel:
 
     def _parts(self, context: WalkContext) -> Iterator[ListPart]:
         requests = self._form.union or (self._form,)
-        values = [AskedValue("")] if self._form.for_each is None else self._reading.asked(self._form.for_each)
-        for one in values:
+        for one in self._asked():
             names = dict(context.names)
             if self._form.for_each is not None:
                 names |= {self._form.for_each: one.value, "tenant": one.tenant}
@@ -90,6 +89,17 @@ class RequestLevel:
                 names["fields"] = _properties(self._form)
             for number, request in enumerate(requests):
                 yield from self._windows(one.value, number, request, names)
+
+    def _asked(self) -> Sequence[AskedValue]:
+        """Return the values for which the list is read, in each spelling: some sources compare letter by letter."""
+        if (kind := self._form.for_each) is None:
+            return [AskedValue("")]
+        spelled = [
+            AskedValue(spelling, one.tenant)
+            for one in self._reading.asked(kind)
+            for spelling in matching.spellings(kind, one.value)
+        ]
+        return list(dict.fromkeys(spelled))
 
     def _windows(self, value: str, number: int, request: RequestForm, names: Names) -> Iterator[ListPart]:
         window = request.window

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -16,6 +16,10 @@ from portability.api.errors import SourceRefused, SourceUnavailable
 
 RESTARTS = 3
 """How often a list is begun again because its places have expired or its records have moved."""
+INCOMPLETE_LIST = "incomplete_list"
+"""The reason of a gap for a list of which the source gives less than there is."""
+CHANGED = "changed"
+"""The reason of a gap for a list whose records have moved while it was read."""
 KEYS_MOST = 100_000
 """Keys that are compared to find doubles: a longer list needs a hook."""
 
@@ -94,14 +98,14 @@ class Listing:
         fetch: Fetch,
         what: str,
         pages_most: int,
-        on_cut: Callable[[ListPart], None] = lambda _part: None,
+        on_lack: Callable[[str, ListPart], None] = lambda _reason, _part: None,
     ) -> None:
-        """Prepare reading; `on_cut` is called for each part of which the source gives less than there is."""
+        """Prepare reading; `on_lack` is called for each part that lacks something, with the reason of its gap."""
         self._parts = sorted(parts, key=_order)
         self._fetch = fetch
         self._what = what
         self._pages_most = pages_most
-        self._on_cut = on_cut
+        self._on_lack = on_lack
         self._has_groups = len({part.id[:2] for part in parts}) > 1
         forms = [part.form for part in parts]
         shifts = any(form.window or (form.page and form.page.kind in paging.SHIFTING) for form in forms)
@@ -120,7 +124,7 @@ class Listing:
             at = start if is_begun and start is not None else Place(part.id)
             behind = Place(left[number + 1].id) if number + 1 < len(left) else None
             for page in self._read(part, at, enters=enters and is_begun):
-                items = [item for item in page.items if item.is_wanted and self._is_new(item, seen)]
+                items = self._new(page.items, seen)
                 yield replace(page, items=items, after=page.after or behind)
 
     def _keys_before(self, start: Place | None) -> dict[str, None]:
@@ -135,22 +139,25 @@ class Listing:
             if part.id == start.part:
                 left = _behind(items, start.kept, enters=False)
                 items = items[: len(items) - len(left) if len(left) < len(items) else start.given]
-            for item in items:
-                if item.is_wanted:
-                    self._is_new(item, seen)
+            self._new(items, seen)
         return seen
 
-    def _is_new(self, item: ListItem, seen: dict[str, None]) -> bool:
+    def _new(self, items: Sequence[ListItem], seen: dict[str, None]) -> list[ListItem]:
+        """Return the wanted items that no earlier page has, and remember their keys.
+
+        Two of one answer with the same key are two records: the key of the map is not unique.
+        """
+        wanted = [item for item in items if item.is_wanted]
         if not self._may_repeat:
-            return True
-        if item.key in seen:
-            return False
-        if len(seen) >= KEYS_MOST:
-            if self._repeats_anywhere:
-                raise SourceRefused(f"{self._what}: more than {KEYS_MOST} records in a list that may repeat them")
-            del seen[next(iter(seen))]  # pages that follow each other repeat few records
-        seen[item.key] = None
-        return True
+            return wanted
+        new = [item for item in wanted if item.key not in seen]
+        for item in new:
+            if len(seen) >= KEYS_MOST:
+                if self._repeats_anywhere:
+                    raise SourceRefused(f"{self._what}: more than {KEYS_MOST} records in a list that may repeat them")
+                del seen[next(iter(seen))]  # pages that follow each other repeat few records
+            seen[item.key] = None
+        return new
 
     def _read(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         """Yield the pages of a part; if a place has expired, from the beginning, without what came before it."""
@@ -187,8 +194,19 @@ class Listing:
             )
         yield from self._pages(part, Place(part.id), enters=False)
 
+    def _has_moved(self, part: ListPart, places: Sequence[JSON], keys: Collection[str]) -> bool:
+        """Return whether numbered pages, read again, have a wanted record that they did not have.
+
+        Without the size of the list nothing else shows that a record has moved to a page that was read already.
+        """
+        again = (item for place in places for item in self._fetch(part, place).items)
+        return any(item.is_wanted and item.key not in keys for item in again)
+
     def _pages(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         place, total = at, at.total
+        is_watched = part.form.page is not None and part.form.page.kind in paging.SHIFTING
+        places: list[JSON] = []
+        known: set[str] = set()
         read: set[JSON] = {at.page} if isinstance(at.page, str | int) else set()
         for _ in range(self._pages_most):
             found = self._fetch(part, place.page)
@@ -206,10 +224,16 @@ class Listing:
             is_full = _is_full(part.form.page, after)
             is_last = is_full or found.following is None
             if found.is_cut or is_full or (is_last and after.given < (found.total or 0)):
-                self._on_cut(part)
+                self._on_lack(INCOMPLETE_LIST, part)
             yield ListPage(items, place, None if is_last else after, found.missing, keys, total)
+            if is_watched and total is None:
+                known.update(item.key for item in found.items)
             if is_last:
+                if is_watched and total is None and self._has_moved(part, places, known):
+                    self._on_lack(CHANGED, part)
                 return
+            if is_watched:
+                places.append(place.page)
             place = after
         raise SourceRefused(f"{self._what}: the list has more than {self._pages_most} pages")
 

@@ -56,7 +56,7 @@ def _answers(form: IdentityForm, names: Names, reading: ReadingContext, what: st
             items = [ListItem(hashlib.sha256(repr(one).encode()).hexdigest(), one) for one in found.items]
             return SourcePage(items, found.following, found.total, is_cut=found.is_cut)
 
-    def refuse(_part: ListPart) -> None:
+    def refuse(_reason: str, _part: ListPart) -> None:
         hint = "the person may be among the others: ask for a person more exactly"
         raise SourceRefused(f"{what}: the source gives only a part of the hits", hint=hint)
 

@@ -38,6 +38,8 @@ class HttpSection(MapForm):
     base_url: Text | None = None
     """In place of the map's; a value or a reference."""
     auth: LoginForm = NoLogin(kind="none")
+    login_hosts: tuple[Text, ...] = ()
+    """Further hosts of the source that get its credentials, such as that of its files."""
     rate: Text = "10/s"
     """Shared by all workers."""
     tenant: Text | None = None
@@ -78,7 +80,7 @@ def exporter_of(
     base_url = section.base_url or source.base_url
     if base_url is None:
         raise BadSetting("base_url is missing: the map has none", hint="set base_url in the file of sources")
-    guard = UrlGuard.of(_value(base_url, "base_url"), source.hosts)
+    guard = UrlGuard.of(_value(base_url, "base_url"), source.hosts, section.login_hosts)
     try:
         rate = parse_rate(name, section.rate)
     except ValueError as error:

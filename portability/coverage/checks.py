@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from portability.api import CheckedDeclaration, CheckingExporter, Coverage, Exporter
+from portability.api import (
+    STAFF_IDENTITY,
+    CheckedDeclaration,
+    CheckingExporter,
+    Coverage,
+    CoverageFinding,
+    CoverageKind,
+    Exporter,
+)
 from portability.api.errors import PortabilityError, SourceError
+from portability.api.nouns import FIRST_IDENTITY
+from portability.source_trust import may_find, use_of
 
 NOT_DESCRIBED = Coverage(is_described=False)
 """Of an exporter that cannot compare: it is not known what else its source stores."""
+
+KNOWN_KINDS = frozenset({*(kind for _, kind in FIRST_IDENTITY.values()), STAFF_IDENTITY})
+"""Kinds of identities that requests name, and that the platform finds itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +57,23 @@ def check(name: str, exporters: Mapping[str, Exporter]) -> CheckedSource:
         raise
     except Exception as error:
         raise SourceError(f"{name}: the check raised {type(error).__name__}") from error
-    return CheckedSource(declared, coverage.without_tables(_decided_elsewhere(name, declared, exporters)))
+    left = coverage.without_tables(_decided_elsewhere(name, declared, exporters))
+    return CheckedSource(declared, replace(left, findings=(*left.findings, *_unfound(exporter, exporters.values()))))
+
+
+def _unfound(exporter: Exporter, others: Collection[Exporter]) -> Iterator[CoverageFinding]:
+    """Yield a finding for each kind of identities by which a source selects and that no source finds.
+
+    A kind that is written in another way selects nothing: for everyone, nothing would be stored here. Where a
+    source does not declare what it finds, it may be any kind.
+    """
+    finds = [use_of(one).finds for one in others if may_find(one)]
+    if None in finds:
+        return
+    found = KNOWN_KINDS.union(*(one or () for one in finds))
+    for kind in sorted((use_of(exporter).selects_by or frozenset()) - found):
+        detail = f"it selects by identities of the kind {kind!r}, which no source finds"
+        yield CoverageFinding(CoverageKind.UNFIT, "", detail=detail)
 
 
 def _decided_elsewhere(name: str, own: CheckedDeclaration, exporters: Mapping[str, Exporter]) -> frozenset[str]:

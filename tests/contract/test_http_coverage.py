@@ -10,8 +10,9 @@ from http_sources import StandIn, open_source, stand_in
 
 from exporters.http.expressions import roots
 from portability.api import CheckingExporter, Coverage
-from portability.api.coverage import REMARKS
+from portability.api.coverage import REMARKS, CoverageKind
 from portability.api.errors import SourceUnavailable
+from portability.coverage import checks
 from portability.coverage.checks import CheckedSource
 from portability.coverage.state import state_after
 
@@ -216,3 +217,22 @@ def test_an_outage_is_no_finding(desk: StandIn, monkeypatch: pytest.MonkeyPatch)
 def test_an_expression_has_roots(expression: str, expected: set[str]) -> None:
     """The names that it takes from the record itself: what is behind them belongs to these values."""
     assert roots(expression) == expected
+
+
+@pytest.mark.parametrize(("kind", "is_found"), [("deskuser", False), ("desk_user", True), ("user_id", True)])
+def test_a_kind_of_identities_that_no_source_finds_does_not_fit(desk: StandIn, kind: str, *, is_found: bool) -> None:
+    """A kind that is written in another way would select nothing, for everyone, without a word."""
+    text = MAP.replace("desk_user", kind).replace(f'gives = "{kind}"', 'gives = "desk_user"')
+    found = checks.check("desk", {"desk": open_source(text, desk.url)}).coverage.findings
+    detail = f"it selects by identities of the kind {kind!r}, which no source finds"
+
+    assert (detail in {one.detail for one in found if one.kind is CoverageKind.UNFIT}) is not is_found
+
+
+def test_another_source_may_find_a_kind_of_identities(desk: StandIn) -> None:
+    """The sources of a deployment find identities for each other."""
+    text = MAP.replace("desk_user", "agent_id").replace('gives = "agent_id"', 'gives = "desk_user"')
+    finder = open_source(MAP.replace("desk_user", "agent_id"), desk.url)
+    findings = checks.check("desk", {"desk": open_source(text, desk.url), "other": finder}).coverage.findings
+
+    assert "no source finds" not in " ".join(one.detail for one in findings)

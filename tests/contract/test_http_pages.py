@@ -278,3 +278,26 @@ def test_a_condition_keeps_what_it_names(mails: StandIn, condition: str, expecte
     mails.on("/mails")(lambda _asked: {"mails": [mail("a", public=True), mail("b")]})
 
     assert kept_mails(mails, condition) == expected
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked_for"),
+    [("ANN@example.test", ["ANN@example.test", "ann@example.test"]), ("ann@example.test", ["ann@example.test"])],
+)
+def test_a_list_is_asked_for_in_each_spelling_of_an_address(mails: StandIn, stored: str, asked_for: list[str]) -> None:
+    """Stripe compares addresses letter by letter: an address in other letters would have no records, without a word."""
+    mails.on("/mails")(lambda asked: {"mails": [mail("a")] if asked.query["owner"] == "ann@example.test" else []})
+    exporter = open_source(MAIL.replace("PAGE", 'kind = "cursor", next = "next"'), mails.url)
+
+    assert ids_of(records_of(exporter, "mails", person(stored))) == ["a"]
+    assert [asked.query["owner"] for asked in mails.asked] == asked_for
+
+
+def test_two_records_of_one_answer_with_the_same_key_come_both(mails: StandIn) -> None:
+    """A key that is not unique, such as a time, loses no record, also in a list with pages."""
+    first, second = mail("a", text="one"), mail("a", text="two")
+    mails.on("/mails")(lambda asked: {"mails": [] if "after" in asked.query else [first, second], "next": None})
+    text = MAIL.replace("PAGE", 'kind = "cursor", next = "next"') + 'fields.text = { text = "What was written." }\n'
+    records = records_of(open_source(text, mails.url), "mails", person())
+
+    assert [record["text"] for record in records] == ["one", "two"]

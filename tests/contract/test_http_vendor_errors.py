@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from http_sources import StandIn, ids_of, map_of, open_source, person, records_of, stand_in
+from http_sources import (
+    Asked,
+    StandIn,
+    batches_of,
+    ids_of,
+    map_of,
+    open_source,
+    person,
+    records_of,
+    resolved,
+    stand_in,
+)
 from vendor_rules import ROWS, VENDORS
 
 from portability.api.errors import BadMap, SourceRefused, SourceUnavailable
@@ -179,3 +190,95 @@ def test_a_day_is_that_of_a_time_in_the_format_of_the_source(
 
     (record,) = records_of(open_source(text, vendor.url), "tickets")
     assert record["due"] == expected
+
+
+FILE = """
+[dataset.file]
+url = "url_private"
+fixed_media_type = "text/plain"
+"""
+
+
+@pytest.mark.parametrize(("key", "sent"), [("login_hosts", "Bearer xoxb"), ("hosts", None)])
+def test_a_host_gets_the_login_only_by_the_operators_word(
+    vendor: StandIn, monkeypatch: pytest.MonkeyPatch, key: str, sent: str | None
+) -> None:
+    """Slack's files are on another host, which wants the token. A host of the map gets none."""
+    monkeypatch.setenv("VENDOR_TOKEN", "xoxb")
+    with stand_in() as files:
+        files.on("/f")(lambda _asked: (200, {}, b"text"))
+        ticket = {"id": 1, "owner": 7, "url_private": f"{files.url}/f"}
+        vendor.on("/api/tickets")(lambda _asked: {"data": [ticket], "meta": {}})
+        host = f"127.0.0.1:{files.listener.port}"
+        text = source_map(f'hosts = ["{host}"]' if key == "hosts" else "") + FILE
+        more: dict[str, Any] = {"login_hosts": [host]} if key == "login_hosts" else {}
+        exporter = open_source(text, vendor.url, auth={"kind": "bearer", "token": "env:VENDOR_TOKEN"}, **more)
+        (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
+
+        assert b"".join(batch.files[0].open(0)) == b"text"
+        assert files.asked[0].heard.headers.get("authorization") == sent
+
+
+def test_a_key_in_the_next_url_is_in_no_place(vendor: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some sources repeat all parameters of a request in the URL of the next page; places are stored."""
+    monkeypatch.setenv("VENDOR_TOKEN", "k 1")
+    following = f"{vendor.url}/list?api_key=k+1&page_token=600"
+    tickets = [{"id": number, "owner": 7} for number in range(1, 1201)]
+
+    def answer(asked: Asked) -> Any:
+        begin = int(asked.query.get("page_token", 0))
+        return {"_results": tickets[begin : begin + 600], "_pagination": {"next": None if begin else following}}
+
+    vendor.on("/list")(answer)
+    login = {"kind": "query", "name": "api_key", "value": "env:VENDOR_TOKEN"}
+    exporter = open_source(VENDORS["front"].map(), vendor.url, auth=login)
+    batches = batches_of(exporter, "tickets", resolved(exporter, person()))
+
+    assert sum(len(batch.records) for batch in batches) == 1200
+    assert all("api_key" not in batch.cursor for batch in batches)
+    assert {asked.query["api_key"] for asked in vendor.asked} == {"k 1"}
+
+
+def test_a_url_of_the_same_host_outside_the_base_says_so(vendor: StandIn) -> None:
+    """The host is right, and the path is not: `hosts` would send no login there."""
+    VENDORS["front"].serve(vendor)
+    for path in ("/list", "/person"):
+        vendor.answers[f"/v2{path}"] = vendor.answers[path]
+    exporter = open_source(VENDORS["front"].map(), f"{vendor.url}/v2")
+
+    with pytest.raises(SourceRefused) as refused:
+        records_of(exporter, "tickets")
+    assert "the host of base_url" in refused.value.hint
+
+
+def test_an_expired_url_of_a_file_says_how_to_ask_for_it_anew(vendor: StandIn) -> None:
+    """URLs of recordings end after minutes: a 403 of their host does not mean that the account lacks a right."""
+    with stand_in() as files:
+        files.on("/f")(lambda _asked: (403, {}, b"<Error><Code>AccessDenied</Code></Error>"))
+        ticket = {"id": 1, "owner": 7, "url_private": f"{files.url}/f?X-Amz-Expires=60"}
+        vendor.on("/api/tickets")(lambda _asked: {"data": [ticket], "meta": {}})
+        text = source_map(f'hosts = ["127.0.0.1:{files.listener.port}"]') + FILE
+        exporter = open_source(text, vendor.url)
+        (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
+        blocks = batch.files[0].open(0)
+
+        with pytest.raises(SourceRefused, match=r"^tickets/1: the source answers 403$") as refused:
+            next(iter(blocks))
+    assert "`url_from`" in refused.value.hint
+
+
+def test_the_next_url_may_be_made_of_two_values(vendor: StandIn) -> None:
+    """Confluence names the begin of its URLs apart from the next page, which is null at the end."""
+    link = "_links.next && join('', [_links.base, _links.next])"
+    text = VENDORS["front"].map(page=f'page = {{ kind = "link", next = "{link}" }}')
+    VENDORS["front"].serve(vendor)
+    pages = {"": ([{"id": 1, "owner": 7}], "/list?page_token=2"), "2": ([{"id": 2, "owner": 7}], None)}
+
+    def answer(asked: Asked) -> Any:
+        found, following = pages[asked.query.get("page_token", "")]
+        return {"_results": found, "_links": {"base": f"{vendor.url}/wiki", "next": following}}
+
+    vendor.on("/wiki/list")(answer)
+    vendor.on("/wiki/person")(vendor.answers["/person"])
+
+    assert ids_of(records_of(open_source(text, f"{vendor.url}/wiki"), "tickets")) == ["1", "2"]

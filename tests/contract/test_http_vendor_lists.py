@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from http_sources import StandIn, batches_of, ids_of, open_source, person, records_of, resolved, stand_in
+from http_sources import Asked, StandIn, batches_of, ids_of, open_source, person, records_of, resolved, stand_in
+from repository import ROOT
 from vendor_rules import CAP, CUT, ROWS, VENDORS, vendor_row
 
 from portability.api import Gap
@@ -226,3 +228,32 @@ def test_what_a_source_refuses_of_one_record_is_its_gap(vendor: StandIn) -> None
 
     assert ids_of(batch.records) == ["1-1", "3-1"]
     assert batch.gaps == (Gap("tickets/2/parts", "source_refused"),)
+
+
+def test_the_documented_pages_of_vendors_are_those_that_are_tested() -> None:
+    """The table of the documentation has each `page` of the stand-ins; their limits are smaller."""
+    text = (ROOT / "docs/maps-http.md").read_text()
+    tested = [listed.page.removeprefix("page = ") for listed in {**VENDORS, **CUT}.values()]
+
+    assert [page for page in tested if page.replace(f", most = {CAP} }}", "") not in text] == []
+
+
+@pytest.mark.parametrize(("name", "gaps"), [("zoho", 1), ("mailchimp", 0)])
+def test_a_record_that_is_deleted_while_a_list_is_read_hides_none(vendor: StandIn, name: str, gaps: int) -> None:
+    """Another record moves to a page that was read. With `total` the list is read again, without it there is a gap."""
+    listed = VENDORS[name]
+    listed.serve(vendor)
+    rows = [vendor_row(number) for number in range(1, ROWS + 1)]
+
+    def answer(asked: Asked) -> Any:
+        found = listed.answer(asked, list(rows))
+        if asked.query.get("page") == "1" or asked.query.get("offset") == "0":
+            del rows[: len(rows) - ROWS + 1]
+        return found
+
+    vendor.on(listed.path)(answer)
+    exporter = open_source(listed.map(), vendor.url)
+    (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
+
+    assert len(batch.records) == ROWS - gaps
+    assert batch.gaps == (Gap("tickets", "changed"),) * gaps

@@ -111,7 +111,7 @@ def test_what_is_missing_is_reported_in_words(browser: Browser, person: str) -> 
     """The first page says that something is missing, what, and why; and where the rest of a capped table is."""
     with opened(browser, person) as page:
         expect(page.get_by_text("This export is not complete")).to_be_visible()
-        expect(page.get_by_text("The file was not found in its place.")).to_be_visible()
+        expect(page.get_by_text("It was not found in its place.")).to_be_visible()
         tab(page, "Strange").click()
         expect(page.get_by_text("This page shows the first 60 of 103,412 records.")).to_be_visible()
 
@@ -137,9 +137,7 @@ def test_recordings_play_beside_what_was_said(browser: Browser, person: str) -> 
         page.goto(f"{person}#calls/broken")
         expect(page.get_by_text("This browser cannot play the recording.")).to_be_visible()
         page.goto(f"{person}#calls/missing")
-        expect(
-            page.get_by_text("The file is not in this archive. The file was not found in its place.")
-        ).to_be_visible()
+        expect(page.get_by_text("The file is not in this archive. It was not found in its place.")).to_be_visible()
 
 
 def test_an_archive_that_contradicts_itself_says_so(browser: Browser, tmp_path: Path) -> None:

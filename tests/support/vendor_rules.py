@@ -17,6 +17,8 @@ SIZE = 10
 CAP = 20
 """What a stand-in gives at most of a list, in place of 1,000, 9,000 or 10,000."""
 PERSON = "7"
+ADDRESS = "ann@example.test"
+PEOPLE = [{"id": 7, "email": ADDRESS}]
 MAP = """
 title = "Vendor"
 role = "controller"
@@ -69,7 +71,7 @@ class VendorList:
     def serve(self, server: StandIn, count: int = ROWS) -> None:
         """Answer as the vendor does, with this number of records."""
         rows = [vendor_row(number) for number in range(1, count + 1)]
-        server.on("/person")(lambda asked: {"people": [{"id": int(PERSON), "email": asked.query["email"]}]})
+        server.on("/person")(lambda asked: {"people": PEOPLE if asked.query["email"] == ADDRESS else []})
         server.on(self.path)(lambda asked: self.answer(asked, rows))
 
 

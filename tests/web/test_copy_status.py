@@ -44,7 +44,7 @@ def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> N
     with server.browser(OWNER) as visitor:
         shown = visitor.client.get(page).text
         assert "The system that stores it did not answer." in shown
-        assert "The file was not found in its place." in shown
+        assert "It was not found in its place." in shown
         assert shown.count("1 missing") == 2
         lacking.gaps.clear()
         assert visitor.send(f"{page}/gaps").status_code == 303

@@ -82,6 +82,21 @@ FAULTS = {
         'union = [{ get = "/notes", params = { ids = "{ids}" }, page = { kind = "link", next = "next" } }]',
         "a batch is one answer: it has no pages",
     ),
+    "beside a union": (
+        'get = "/accounts/{account}/tickets"',
+        'get = "/accounts/{account}/tickets"\nunion = [{ get = "/from" }, { get = "/to" }]',
+        "test.toml:26:1: `get` is not read beside `union` (each request of `union` has its own)",
+    ),
+    "beside values within": (
+        'parent = "ids"\nbatch = 10\n',
+        'parent = "tickets"\nwithin = "notes"\n',
+        "test.toml:40:1: `post` is not read beside `within` (nothing is requested: remove one)",
+    ),
+    "a look-up with a gap": (
+        'gives = "desk_user"',
+        'gap_on = [404]\ngives = "desk_user"',
+        "test.toml:13:1: a look-up is about one person: use `none_on`, or let it fail",
+    ),
     "never the next page": (', after = "{after}"', "", "test.toml:29:1: no parameter or body contains {after}"),
     "no end": ('kind = "cursor", next = "next"', 'kind = "number"', "a page of the kind number needs an end"),
     "no next": (', next = "next"', "", "a page of the kind cursor needs `next`"),
