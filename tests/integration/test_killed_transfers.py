@@ -80,6 +80,7 @@ def worked(made: World, storage: str, at: int) -> bool:
 ALL = [pytest.param(kind, 1, marks=pytest.mark.system) for kind in ("folder", "s3")]
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("kind", "stride"), [("folder", 9), *ALL])
 def test_a_transfer_survives_a_kill_before_each_step(
     pg_control_url: str, tmp_path: Path, kind: str, stride: int, request: pytest.FixtureRequest
