@@ -173,6 +173,31 @@ def test_an_archive_that_was_delivered_may_be_gone(served_feed: ServedFeed) -> N
     assert (served_feed.send(), served_feed.give_up(), len(served_feed.transfers(second))) == (1, 0, 1)
 
 
+@pytest.mark.parametrize("code", [None, "wrong_key"])
+@pytest.mark.parametrize("volumes", [1, 0])
+def test_what_was_downloaded_and_not_refused_has_arrived(
+    served_feed: ServedFeed, volumes: int, code: str | None
+) -> None:
+    """An officer of the recipient may decide after the end of the offer; then its receipt follows."""
+    first = served_feed.archive()
+    assert served_feed.send() == 1
+    encrypted(served_feed.made)
+    for row in served_feed.transfers(first)[:volumes]:
+        with writing(served_feed.made.engine) as connection:
+            link = connection.scalar(select(models.link.c.id).where(models.link.c.transfer_id == row["id"]))
+            claim = {"link_id": link, "volume": 1, "claim_sha256": "0" * 64, "created_at": now(), "expires_at": now()}
+            connection.execute(models.link_claim.insert().values(**claim, downloaded_at=now()))
+            connection.execute(update(TRANSFER).values(error_code=code))
+    served_feed.set_last(first, "expired", seconds_ago=2 * undelivered.FIRST_WAIT_SECONDS)
+    has_arrived = volumes == 1 and not code
+    assert served_feed.shown()["undelivered"] == (None if has_arrived else first)
+    assert served_feed.send() == (0 if has_arrived else 1)
+    if has_arrived:
+        served_feed.set_export(first, "expired")
+        second = served_feed.archive()
+        assert (served_feed.send(), served_feed.give_up(), len(served_feed.transfers(second))) == (1, 0, 1)
+
+
 @pytest.mark.parametrize("end", ["denied", "revoked", "refused"])
 def test_what_a_person_or_the_recipient_decided_is_not_undone(served_feed: ServedFeed, end: str) -> None:
     """It is sent again only by a person; what follows waits for it."""

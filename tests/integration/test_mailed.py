@@ -6,39 +6,19 @@ import os
 import random
 import threading
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 from factories import MadeUpExporter, World, things, world
 from postbox import TAKEN, open_postbox
 from sqlalchemy import select, update
+from strange_directory import install_directory
 from workers import Deployment, kill, until
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
 
 TABLE = models.notification
-DIRECTORY = """
-    from portability.api import Contact
-
-    class AnySubject:
-        def contact(self, subject):
-            return Contact(f"{subject.ref}@mail.example", "id", True, None)
-
-    def directory(sources):
-        return AnySubject()
-"""
 MAILS = 4
-
-
-def install(folder: Path) -> None:
-    """Install a third-party package with a directory, as pip does."""
-    folder.mkdir()
-    (folder / "strange_directory.py").write_text(dedent(DIRECTORY))
-    metadata = folder / "strange_directory-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: strange-directory\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[portability.directory]\nstrange = strange_directory:directory\n")
 
 
 def unsent(made: World) -> int:
@@ -68,7 +48,7 @@ def test_a_clock_that_is_killed_again_and_again_mails_everything(
     for number in range(MAILS // 2):
         made.request(f"user:usr_{number}")
     made.advance_all()
-    install(tmp_path / "site")
+    install_directory(tmp_path / "site")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
     chance, kills, held = random.Random(5), 0, Holding()
     with open_postbox() as box:
