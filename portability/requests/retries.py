@@ -16,6 +16,7 @@ from portability.requests.states import ONGOING, DatasetState, ExportState
 from portability.requests.transition import rewrite_volumes, transition
 
 VOLUME, LEDGER, GAP, EXPORT = models.volume, models.ledger, models.gap, models.export
+ARCHIVE = models.feed_archive
 UNDECIDED = dict.fromkeys(("complete", "outcome_own", "outcome_processor"))
 """Columns of an export that is open again."""
 PLACE = ("ordinal", "slice", "after", "files", "without", "instructed", "reviewed")
@@ -25,12 +26,13 @@ PLACE = ("ordinal", "slice", "after", "files", "without", "instructed", "reviewe
 def retry(connection: Connection, identifier: str, *, actor: str) -> None:
     """Start a failed export again: the same request, the same due date.
 
-    Raises: UnknownExport; WrongState if it has not failed; ErasureRunning.
+    Raises: UnknownExport; WrongState if it has not failed, or was ready in a feed; ErasureRunning.
     """
     row = _locked(connection, identifier)
     if row["state"] != ExportState.FAILED:
         hint = "add --gaps to fetch what is missing in a ready export" if row["state"] == ExportState.READY else None
         raise WrongState(f"export {identifier} is {row['state']}; it must be failed", hint=hint)
+    _check_never_ready(connection, row)
     _check_alone(connection, row)
     for table in (LEDGER, GAP, models.feed_part, models.feed_step):
         connection.execute(delete(table).where(table.c.export_id == identifier))
@@ -93,6 +95,11 @@ def apply_answers(connection: Connection, identifier: str, *, actor: str) -> boo
     return True
 
 
+def archive_number(connection: Connection, identifier: str) -> int:
+    """Return which archive of a feed an export is, from the moment it was ready; 0: none."""
+    return connection.scalar(select(ARCHIVE.c.number).where(ARCHIVE.c.export_id == identifier)) or 0
+
+
 def count_fillable(connection: Connection, export: RowMapping) -> int:
     """Return the number of an export's gaps that a retry could fill, and of tenants' answers that it does not show."""
     if export["feed_id"] is not None:
@@ -118,6 +125,16 @@ def _locked(connection: Connection, identifier: str) -> RowMapping:
         raise WrongState(f"the subject of export {identifier} was erased")
     subject_locks.check_not_erasing(connection, row["subject_kind"], row["subject_id"], row["tenant"])
     return row
+
+
+def _check_never_ready(connection: Connection, export: RowMapping) -> None:
+    """Check that it was no archive of a feed: another would follow its own, and forget it. Raises WrongState."""
+    if number := archive_number(connection, export["id"]):
+        feed = export["feed_id"]
+        raise WrongState(
+            f"export {export['id']} was archive {number} of feed {feed}, and was ready",
+            hint=f"a recipient that has it goes on with `portability feeds next {feed}`; for others begin another feed",
+        )
 
 
 def _check_alone(connection: Connection, export: RowMapping) -> None:

@@ -28,7 +28,7 @@ from portability.retention.erasures import Whom
 from portability.transfers import authorisations, sending
 from portability.trust import keys
 from portability.trust.signing import Jwks, SignatureFault
-from worker.clock import erasure, purge
+from worker.clock import erasure, lost_volumes, purge
 from worker.clock import feeds as clock
 
 FEED, PART, PSEUDONYM = models.feed, models.feed_part, models.feed_pseudonym
@@ -136,6 +136,19 @@ def test_one_archive_at_a_time(feed: Feed) -> None:
     assert feed.world.view(first)["state"] == "ready"
     assert second != first
     assert feed_row(feed)["number"] == 2
+
+
+def test_an_archive_that_was_ready_is_not_made_again(feed: Feed, changing: MadeUpExporter) -> None:
+    """Storage has lost it: it would follow itself, and forget what is gone since. The next archive goes on."""
+    lost = feed.request()
+    feed.next(lost)
+    engine = feed.world.engine
+    lost_volumes.fail(engine, lost, [1], datetime.now(UTC) + timedelta(minutes=1), actor="clock")
+    assert feed.world.view(lost)["state"] == "failed"
+    changing.records = [one for one in changing.records if one["id"] != "thing_4"]
+    with writing(engine) as connection, pytest.raises(WrongState, match="archive 1 of feed"):
+        retries.retry(connection, lost, actor="operator:test")
+    assert [one["key"] for one in feeding.tombstones(feed.next())] == [{"id": "thing_4"}]
 
 
 def test_a_record_without_a_value_comes_again(feed: Feed, changing: MadeUpExporter) -> None:

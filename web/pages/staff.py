@@ -268,7 +268,7 @@ def _possible(place: AppContext, login: Login, connection: Connection, row: RowM
         "deny": asked or state in UNBEGUN,
         "recall": recalls.had_archive(row),
         "cancel": state in CANCELLABLE and row["cancel_requested_at"] is None,
-        "retry": state == ExportState.FAILED,
+        "retry": state == ExportState.FAILED and not retries.archive_number(connection, row["id"]),
         "gaps": is_fillable,
         "revoke": state == ExportState.READY and standing,
     }
