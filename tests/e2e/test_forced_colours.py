@@ -13,8 +13,7 @@ import pytest
 from browsing import unfold
 from frozen_export import frozen_archive
 from playwright.sync_api import Browser, BrowserContext, expect
-from scenes import PEOPLE, SCENES, Scene, add_session, filled, stage
-from sending import recorded
+from scenes import PEOPLE, SCENES, Scene, add_session
 from served import Served
 
 SHOWN = ("components", "me", "copy-missing", "desk-officer", "request-to-decide", "report", "sources", "audit")
@@ -52,18 +51,6 @@ UNREADABLE = """() => {
     return seen ? faults : ["no text"];
 }"""
 """Texts whose contrast to the ground below them is less than 4.5 (WCAG 2.2, 1.4.3)."""
-
-
-@pytest.fixture(scope="module")
-def staged(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with stage(tmp_path_factory.mktemp("forced"), redis_server) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def identifiers(staged: Served) -> Iterator[Mapping[str, str]]:
-    with recorded(staged) as other:
-        yield filled(staged, other)
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from judges.programs import node, run
-from scenes import PEOPLE, SCENES, WEAK, Scene, filled, stage
-from sending import recorded
+from scenes import PEOPLE, SCENES, WEAK, Scene
 from served import TENANT, Served
 
 LOOK = r"""() => {
@@ -26,18 +25,6 @@ LOOK = r"""() => {
 }"""
 OPENED = [scene for scene in SCENES if not scene.act and scene.status == 200]
 """Pages that an address opens."""
-
-
-@pytest.fixture(scope="module")
-def staged(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with stage(tmp_path_factory.mktemp("firefox"), redis_server) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def identifiers(staged: Served) -> Iterator[Mapping[str, str]]:
-    with recorded(staged) as other:
-        yield filled(staged, other)
 
 
 def cookies(server: Served, scene: Scene) -> Mapping[str, str]:
