@@ -14,8 +14,7 @@ from browsing import unfold
 from frozen_export import frozen_archive
 from keyboard_walks import keyboard_faults
 from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize, expect
-from scenes import PEOPLE, SCENES, WEAK, Scene, add_session, filled, stage
-from sending import recorded
+from scenes import PEOPLE, SCENES, WEAK, Scene, add_session
 from served import OWNER, TENANT, Served, serving
 from untranslated import left_in_source, texts_of
 from variants import SCHEMES, SIZES, Variant, pairs, varied
@@ -49,19 +48,6 @@ CUT = """() => {
 """What is wider than its place or hangs over the edge of a list: text that is cut, and tables that have to be cards."""
 NARROW: ViewportSize = {"width": 320, "height": 640}
 """The smallest phone, and a window of 1,280 pixels at 400 % (WCAG 2.2, 1.4.10)."""
-
-
-@pytest.fixture(scope="module")
-def staged(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with stage(tmp_path_factory.mktemp("pictured"), redis_server) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def identifiers(staged: Served) -> Iterator[Mapping[str, str]]:
-    """What is in all states."""
-    with recorded(staged) as other:
-        yield filled(staged, other)
 
 
 @pytest.fixture(scope="module")

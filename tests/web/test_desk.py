@@ -284,6 +284,23 @@ def test_an_officer_decides_whose_a_record_is(served: Served) -> None:
         assert address not in visitor.client.get(page).text
 
 
+def test_many_records_to_review_do_not_fill_the_page(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has some of those without a decision, and says how many more there are."""
+    export_id = served.ready("user:usr_reviewed")
+    with writing(served.world.engine) as connection:
+        found = [(Identity("calls", "call_id", f"call_r{n}", tenant=TENANT), "calls/calls") for n in range(3)]
+        reviews.note(connection, exports.get(connection, export_id), found)
+    monkeypatch.setattr("web.pages.staff.REVIEWS_SHOWN", 1)
+    page = f"/staff/exports/{export_id}"
+    with served.browser("olga", "officer") as visitor:
+        first = visitor.client.get(page).text
+        assert "Further records: 2." in first
+        assert first.count(f"{page}/reviews/") == 1
+        address = f"{page}/reviews/" + first.partition(f"{page}/reviews/")[2].partition('"')[0]
+        assert visitor.send(address, page=page, decision="theirs", reason="content").status_code == 303
+        assert visitor.client.get(page).text.count(f"{page}/reviews/") == 1
+
+
 def test_a_tenant_answers_on_its_page(served: Served) -> None:
     """Its administrator sees the ids of the person and the due date; another tenant sees nothing and cannot answer."""
     export_id = served.ready(tell_tenants=True)

@@ -126,7 +126,7 @@ def test_several_requests_are_taken_and_cancelled_after_a_question(staffed: Serv
         assert waiting in visitor.client.get("/staff", params={"state": "assigned"}).text
         done = visitor.send("/staff/bulk", what="cancel", confirmed="yes", **both).text
         assert "Done for 1 of 2." in done
-        assert "its status does not allow this" in done
+        assert "The status does not allow this." in done
         assert "Select at least one request" in visitor.send("/staff/bulk", what="cancel").text
         assert visitor.send("/staff/bulk", what="erase", **both).status_code == 400
     assert staffed.world.view(waiting)["state"] == "cancelled"
@@ -137,7 +137,7 @@ def test_only_who_may_approve_approves_several(staffed: Served) -> None:
     export_id = _made(staffed, "user:usr_bulk_3", state="review")
     with staffed.browser("sam", "staff") as visitor:
         answer = visitor.send("/staff/bulk", what="approve", confirmed="yes", selected=[export_id])
-    assert "you may not do this here" in answer.text
+    assert "You do not have permission to do this." in answer.text
     assert staffed.world.view(export_id)["state"] == "review"
 
 

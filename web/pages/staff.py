@@ -33,6 +33,8 @@ from web.scopes import listing_scope
 from web.visibility import facts_of, found
 
 router = APIRouter(prefix="/staff", include_in_schema=False)
+REVIEWS_SHOWN = 50
+"""Records to review that the page of a request shows at once: those without a decision first."""
 
 CHANNELS = ("email", "letter", "phone", "page")
 Text = Annotated[str, Form(max_length=1000, pattern=TEXT)]
@@ -122,7 +124,8 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
             "seen": questions.ids(connection, export_id),
             "can": _possible(place, login, connection, row),
             "bases": list(approvals.DenialBasis),
-            "reviews": reviews.of(connection, row),
+            "reviews": sorted(reviews.of(connection, row), key=lambda one: one["state"] != ReviewState.OPEN),
+            "reviews_shown": REVIEWS_SHOWN,
             "review_reasons": list(reviews.ReviewReason),
             "others": desk_queue.others(connection, listing_scope(place, connection, login), row),
             "days": days_between(row["since"], row["until"], place.settings.place),
