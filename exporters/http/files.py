@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,8 @@ BLOCK_BYTES = 1 << 20
 WITH_CONTENT = frozenset({200, 203, 206})
 """The statuses of an answer that has the file; 202 and 204 mean that it is not there."""
 PAGES = frozenset({"text/html", "application/xhtml+xml"})
+SIZE = re.compile("[0-9]{1,18}")
+"""What may be a size in bytes; a number of thousands of digits is refused by Python."""
 BASE64_SHARE = 1.5
 """Bytes of a JSON answer for each byte of the file, with room for the other members."""
 
@@ -147,8 +150,13 @@ def _size_of_all(response: httpx.Response) -> int | None:
     """Return the size of the file of which an answer has a part; None: it has all, or does not say (RFC 9110, 14.4)."""
     if response.status_code != httpx.codes.PARTIAL_CONTENT:
         return None
-    size = response.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(size) if size.isascii() and size.isdigit() else None
+    return _size(response.headers.get("Content-Range", "").rpartition("/")[2])
+
+
+def _size(stated: object) -> int | None:
+    """Return a size that a source states; None: it is none, or one that no file has."""
+    written = str(stated)
+    return int(written) if SIZE.fullmatch(written) else None
 
 
 def file_of(source_file: SourceFile, name: str) -> File | None:
@@ -158,11 +166,10 @@ def file_of(source_file: SourceFile, name: str) -> File | None:
         return None
     media_type = known_type(form.fixed_media_type or _stated(form.media_type, item))
     size, sha256 = _stated(form.bytes, item), _stated(form.sha256, item)
-    has_size = str(size).isascii() and str(size).isdigit()
     return File(
         name=file_name(name, media_type),
         media_type=media_type,
-        size=int(size) if has_size else None,
+        size=_size(size),
         open=source_file.open,
         sha256=sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None,
     )

@@ -95,6 +95,17 @@ def test_a_part_of_a_file_is_not_the_file(stand: StandIn) -> None:
         list(whole.open(0))
 
 
+@pytest.mark.parametrize(("size", "read"), [("25600", 25600), ("9" * 5000, None), ("-1", None), ("many", None)])
+def test_a_size_that_no_file_has_is_not_known(stand: StandIn, size: str, read: int | None) -> None:
+    """It costs neither the record nor the file."""
+    stand.on("/notes")(lambda _asked: [{"id": 1, "size": size}])
+    exporter = open_source(DESK.replace('resume = "RESUME"', 'bytes = "size"'), stand.url)
+
+    (batch,) = batches_of(exporter, "notes", resolved(exporter, person()))
+
+    assert [file.size for file in batch.files] == [read]
+
+
 @pytest.mark.parametrize("stated", [{"Content-Range": "bytes */9000"}, {}])
 def test_a_range_behind_the_end_is_no_end_of_the_file(stand: StandIn, stated: Mapping[str, str]) -> None:
     """A file that became shorter than what was read of it is another file; 416 at its very end is the end."""

@@ -80,6 +80,16 @@ def test_a_wrong_name_in_page_ends_no_list(vendor: StandIn, name: str, page: str
         records_of(exporter, "tickets")
 
 
+def test_the_map_s_word_that_nothing_follows_is_believed(vendor: StandIn) -> None:
+    """A name such as `has_more` may mean something else to a source: what the map says decides."""
+    VENDORS["zendesk"].serve(vendor)
+    written = VENDORS["zendesk"].map(page='page = { kind = "link", header = true, more = "`false`" }')
+
+    found = ids_of(records_of(open_source(written, vendor.url), "tickets"))
+
+    assert 0 < len(found) < ROWS
+
+
 def test_a_look_up_reads_all_pages(vendor: StandIn) -> None:
     """A search finds parts of addresses, and the person is on the second page. Without `page` the map is refused."""
     listed = VENDORS["chatwoot"]
