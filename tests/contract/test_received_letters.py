@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import feeding
 import pytest
 from babel.messages.pofile import read_po
 from desks import SameContact, mailing
@@ -45,7 +46,8 @@ def everything_happens(made: World, other: Provider) -> None:
     """Each kind of message is queued once."""
     folder = made.place.settings.keys
     export_id = ready(made, tell_tenants=True)
-    authorised(made, other.recipient)
+    consent = authorised(made, other.recipient)
+    feed = feeding.begin(made, profile="portability")
     started(made, export_id, other.recipient)
     encrypted(made)
     recorded = authorised(made, other.recipient, actor=Actor("officer", "olga"), evidence="T-1")
@@ -53,6 +55,8 @@ def everything_happens(made: World, other: Provider) -> None:
         authorisations.revoke(connection, recorded, actor=str(OWNER))
         for kind in PLAIN:
             outbox.queue(connection, MessageKind(kind), export_id)
+        connection.execute(update(models.feed).values(authorisation_id=consent))
+        outbox.queue(connection, MessageKind("feed_stopped"), export_id, occasion=feed.id)
         issued = links.issue(connection, folder, export_id, audience="code", ttl_seconds=600, actor="operator:test")
         codes.send(connection, folder, links.resolve(connection, folder, issued.token))
         codes.send_to_address(connection, folder, SubjectKind.EMAIL, "reader@mail.example", language="", per_hour=9)
