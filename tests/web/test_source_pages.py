@@ -96,6 +96,7 @@ def test_the_role_decides(checked: Served) -> None:
         assert visitor.client.get("/staff/sources").status_code == 403
         assert visitor.send(f"/staff/sources/{NAME}/test").status_code == 403
     with checked.browser("aud", "auditor") as visitor:
+        assert 'href="/staff/sources"' in visitor.client.get("/staff/audit").text
         page = visitor.client.get("/staff/sources")
         assert (page.status_code, "Test this source" in page.text) == (200, False)
         assert visitor.send(f"/staff/sources/{NAME}/test").status_code == 403

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from portability.errors import BadDate
 from portability.requests.policy import Action
+from portability.sources import declared_names
 from portability.trust import audit, audit_search
 from portability.trust.audit_search import EventFilter
 from web import rendering
@@ -55,6 +56,7 @@ def log(
         more=urlencode({**{name: value for name, value in chosen.items() if value}, "before": following or 0}),
         following=following,
         verdict=verdict,
+        sources=bool(declared_names(place.settings)),
     )
 
 
