@@ -154,7 +154,7 @@ def _size_of_all(response: httpx.Response) -> int | None:
 
 
 def _size(stated: object) -> int | None:
-    """Return a size that a source states; None: it is none, or one that no file has."""
+    """Return a size that a source states; None: no file has it."""
     written = str(stated)
     return int(written) if SIZE.fullmatch(written) else None
 
