@@ -18,7 +18,7 @@ PATH = "/development/components"
 CLASS = re.compile(r"\.(-?[a-zA-Z][\w-]*)")
 OF_PAGES = {
     *("skip", "inner", "top", "brand", "corner", "languages", "foot", "contact", "narrow", "lead", "back", "hero"),
-    *("columns", "grow", "downloads", "small", "bar"),
+    *("columns", "grow", "downloads", "small", "bar", "links"),
 }
 """Classes of the frame around each page and of its parts, beside the components."""
 
