@@ -43,8 +43,6 @@ ANSWERS = {f"ready_{answer}" for answer in ExportAnswer} - {"ready_complete"}
 STATES = {*map(str, ExportState), *ANSWERS, "cancelling"}
 TRANSFERS = set(map(str, TransferState))
 ACTIONS = re.findall(r"`([a-z_]+\.[a-z_]+)`", (ROOT / "docs" / "audit.md").read_text().partition("## Events")[2])
-OF_NO_EXPORT = (*("erasure", "hold", "instruction", "key", "mandate", "received", "recipient", "sender"),)
-"""Events that no timeline of a request shows."""
 FAMILIES: dict[str, set[str]] = {
     "address_label": {*map(str, ADDRESS_KINDS), "both"},
     "basis": set(map(str, DenialBasis)),
@@ -54,7 +52,7 @@ FAMILIES: dict[str, set[str]] = {
     "confirm": {"deny", "deny_lead", "recall", "recall_lead"},
     "count": {"open", "overdue", "soon", "review", "failed"},
     "dataset": set(map(str, DatasetState)),
-    "event": {each.replace(".", "_") for each in ACTIONS if each.partition(".")[0] not in OF_NO_EXPORT},
+    "event": {each.replace(".", "_") for each in ACTIONS},
     "decline": {"unknown_subject", "not_wanted", "wrong_content", "other"},
     "difference": {"new", "differs", "deleted_here", "quarantined", "taken", "kept", "conflict"},
     "fault": {str(status) for status in {*STATUS.values(), 400, 405, 413}},
