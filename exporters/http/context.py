@@ -108,22 +108,21 @@ class ReadingContext:
         Raises: SourceUnavailable, SourceRefused, PlaceExpired; ValueError for an answer of another form.
         """
         form, is_first = part.form, place is None
-        page = form.page
+        page, kind = form.page, form.page.kind if form.page else ""
         place = paging.first(page) if is_first else place
-        is_link = page is not None and page.kind == "link" and not is_first
-        is_token = page is not None and page.kind in paging.TOKENS and not is_first
+        is_link, is_token = (kind == "link" and not is_first), (kind in paging.TOKENS and not is_first)
         names = part.names if is_link or place is None else {**part.names, paging.AFTER: place}
         call = self.call(what, form, names, place if is_link else None, is_place=is_token)
         found = self.client.json(call)
-        if found is None:
+        if not found:
             return AnsweredPage(())
         items = items_at(form.items, found.value)
         following = paging.following(page, place, found, items, what)
-        if page is not None and page.kind == "link":
+        if kind == "link":
             following = self.client.place_of(following)
         if following is None:
             endings.check_whole(form, found, items, what, is_batch=is_batch)
-        is_cut = form.cut is not None and says("cut", form.cut, found.value)
+        is_cut = bool(form.cut and says("cut", form.cut, found.value))
         return AnsweredPage(items, following, paging.size(page, found.value), is_cut)
 
 

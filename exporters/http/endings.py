@@ -48,15 +48,13 @@ def check_whole(form: RequestForm, page: HttpPage, items: Sequence[Any], what: s
 
     What the map says of the end with `more` or `until_empty` is believed: some sources name a next page for ever.
     """
-    if form.page is not None and (form.page.more is not None or (form.page.until_empty and not items)):
-        return
-    mark = "Link" if linked(page) else next(_marks(form, page.value, items), None)
-    if mark is None:
+    if form.page and (form.page.more or (form.page.until_empty and not items)):
         return
     hint = "lower `batch` in the map" if is_batch else "declare `page` in the map"
-    if form.page is not None:
+    if form.page:
         hint = "check `page` of the map: it found no next page"
-    raise SourceRefused(f"{what}: the answer says that more follows ({mark})", hint=hint)
+    if mark := "Link" if linked(page) else next(_marks(form, page.value, items), ""):
+        raise SourceRefused(f"{what}: the answer says that more follows ({mark})", hint=hint)
 
 
 def _marks(form: RequestForm, answer: JSON, items: Sequence[Any]) -> Iterator[str]:
@@ -64,7 +62,7 @@ def _marks(form: RequestForm, answer: JSON, items: Sequence[Any]) -> Iterator[st
     if form.items == ITSELF:
         return
     # The totals of a list with pages are those of all pages, and a filter leaves items out.
-    is_whole = form.page is None and is_path(form.items) and isinstance(find(form.items, answer), list)
+    is_whole = not form.page and is_path(form.items) and isinstance(find(form.items, answer), list)
     count = len(items) if is_whole else None
     holder = answer
     yield from _marks_in(holder, 2, count)

@@ -202,7 +202,7 @@ def _rows(connection: Connection, query: TextClause, schema: str | None, tables:
 def _renewed(connection: Connection, schema: str | None, tables: Collection[str]) -> Mapping[str, Collection[str]]:
     """Return the columns that the database sets at each change of their row, by table."""
     found: dict[str, set[str]] = defaultdict(set)
-    if (query := RENEWED.get(connection.dialect.name)) is not None:
+    if query := RENEWED.get(connection.dialect.name):
         asked = text(query).bindparams(bindparam("tables", expanding=True))
         for table, column in connection.execute(asked, {"schema": schema, "tables": list(tables)}):
             found[table].add(column)

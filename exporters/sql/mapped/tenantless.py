@@ -79,16 +79,16 @@ def tenant_places(form: SqlSourceForm) -> Iterator[TenantPlace]:
         if not dataset.fields and dataset.name not in used:
             continue
         shown = dataset.name if dataset.fields else ""
-        if dataset.tenant is not None and _compares(form, dataset):
+        if dataset.tenant and _compares(form, dataset):
             yield TenantPlace(dataset.table, dataset.tenant, dataset.where, shown)
         steps = [step for way in (*dataset.exact_rows, *dataset.staff) for step in way.through]
         for step in (*steps, *([dataset.join] if dataset.join else ())):
-            if step.tenant is not None:
+            if step.tenant:
                 yield TenantPlace(step.table, step.tenant, step.where, shown)
-    if form.people is not None:
+    if form.people:
         yield TenantPlace(form.people.table, form.people.tenant, ())
     for one in form.identity:
-        if one.tenant is not None:
+        if one.tenant:
             yield TenantPlace(one.table, one.tenant, one.where, needed=(one.column, one.value))
 
 
