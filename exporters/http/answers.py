@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 from exporters.http.expressions import find, find_all, is_comparison, leading
@@ -27,7 +28,7 @@ def says(key: str, expression: str, answer: JSON) -> bool:
     """
     check_answer(key, expression, answer, "for a name that may be missing", "`false`")
     found = find(expression, answer)
-    if found is None and is_comparison(expression):
+    if is_comparison(expression) and not isinstance(found, bool):
         raise ValueError(f"{expression}: `{key}` compares what is not a number")
     return says_yes(found)
 
@@ -39,11 +40,12 @@ def check_answer(key: str, expression: str, answer: JSON, case: str, default: st
     """
     value = answer
     for name in leading(expression):
-        if value is None:
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, NoneType):
             return
-        if not isinstance(value, Mapping) or name not in value:
+        else:
             raise ValueError(f'it has no {name!r}, which `{key}` names; {case}: {key} = "{expression} || {default}"')
-        value = value[name]
 
 
 def check_named(key: str, expressions: Iterable[str], items: Sequence[JSON]) -> None:

@@ -117,7 +117,7 @@ def _bad_request(form: HttpSourceForm, request: RequestForm, known: set[str], pa
     more = {"after"} if request.page is not None else set()
     more |= {"since", "until"} if request.window is not None else set()
     yield from _bad_texts(texts, known | more, path)
-    if form.error is None and any(isinstance(one, str) for one in request.none_on):
+    if not form.error and any(isinstance(one, str) for one in request.none_on):
         yield MapFault((*path, "none_on"), "a code of an error needs `error` of the map, which says where it is")
     if request.bucket is not None and request.bucket not in form.limits.buckets:
         yield MapFault((*path, "bucket"), f"unknown bucket {request.bucket!r}; known: {_listed(form.limits.buckets)}")

@@ -130,7 +130,7 @@ class SourceClient:
         """Return a JSON answer; None for what `none_on` names. Raises SourceUnavailable, SourceRefused."""
         for _ in range(WAITS_MOST):
             found = self._retried(call, self._whole)
-            if found is None:
+            if not found:
                 return None
             url, headers, body = found
             page = HttpPage(bodies.parsed(body, call.what), url, headers)
@@ -166,7 +166,7 @@ class SourceClient:
         SourceUnavailable, those of the encoding SourceRefused.
         """
         _url, response = self._retried(call, self._postponed)
-        if response is None:
+        if not response:
             yield None
             return
         try:
@@ -204,7 +204,7 @@ class SourceClient:
     def _whole(self, call: HttpCall) -> tuple[str, httpx.Headers, bytes] | None:
         """Return the URL, the headers and the body of an answer. Raises PassingFault if the connection breaks."""
         url, response = self._postponed(call)
-        if response is None:
+        if not response:
             return None
         ends_at = time.monotonic() + max(0.1, self.budget.left_seconds)
         limit = call.most_bytes or self._access.limits.page_bytes

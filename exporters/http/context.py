@@ -85,14 +85,14 @@ class ReadingContext:
         try:
             url = self.guard.own(templates.fill_path(path, filled))
             params = templates.fill_params(form.params, filled)
-            body = None if form.body is None else templates.fill_body(form.body, filled)
+            body = templates.fill_body(form.body, filled) if isinstance(form.body, dict) else None
         except AbsentName as error:
             raise SourceRefused(f"{what}: there is no value for {{{error}}} of the path") from None
         except UnsafeValue as error:
             raise SourceRefused(f"{what}: a value cannot be asked for: {error}") from None
         if link is not None:
             url, params = self.guard.link(link, url.url, what), {}
-        rates = () if form.bucket is None else (self.buckets[form.bucket],)
+        rates = (self.buckets[form.bucket],) if form.bucket else ()
         repeatable = method == "GET" or form.reads
         headers = form.headers
         # A page that the source itself has named exists: such a status says that its token has expired.
