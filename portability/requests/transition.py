@@ -37,7 +37,7 @@ from portability.messages import outbox, recipient_notices
 from portability.messages.outbox import MessageKind
 from portability.messages.recipient_notices import NoticeKind
 from portability.people import pseudonyms
-from portability.requests import slices
+from portability.requests import slices, transfer_ends
 from portability.requests.states import (
     EXPORTS,
     TRANSFERS,
@@ -157,19 +157,26 @@ def _settle_slices(connection: Connection, export_id: str, before: ExportState, 
 
 
 def end_delivery(connection: Connection, export_id: str, state: TransferState, *, actor: str) -> EndedDelivery:
-    """End every transfer and link of an export, without events: `EndedDelivery.record` writes them later."""
-    transfers = end_transfers(connection, TRANSFER.c.export_id == export_id, state, actor=actor)
+    """End every transfer and link of an export, without events: `EndedDelivery.record` writes them later.
+
+    Of an archive that expires the person hears; a recall has its own message, and after an erasure there is no person.
+    """
+    of_export, is_told = TRANSFER.c.export_id == export_id, state is TransferState.EXPIRED
+    transfers = end_transfers(connection, of_export, state, actor=actor, is_told=is_told)
     links = end_links(connection, LINK.c.export_id == export_id, actor=actor)
     return EndedDelivery(transfers.transfers, [*transfers.links, *links], transfers.notices)
 
 
 def end_transfers(
-    connection: Connection, which: ColumnElement[bool], state: TransferState, *, actor: str
+    connection: Connection, which: ColumnElement[bool], state: TransferState, *, actor: str, is_told: bool = True
 ) -> EndedDelivery:
     """End transfers without events: `EndedDelivery.record` writes them later.
 
     A worker that encrypts one notices it at its next block. A delivered transfer keeps its state; its link ends, and
     its copies are no longer kept. Each link that ends has an event, too. A recipient is informed if its offer expires.
+
+    `is_told`: whether the person hears of it; not of their own act, nor if another message reports it. Then the exports
+    are locked (`transfer_ends.lock_exports`).
     """
     query = select(TRANSFER.c.id, TRANSFER.c.export_id, TRANSFER.c.state).where(which).order_by(TRANSFER.c.id)
     found = connection.execute(query.with_for_update()).mappings().all()
@@ -193,6 +200,8 @@ def end_transfers(
     waiting = update(hook).where(hook.c.transfer_id.in_(ids), hook.c.state == "queued")
     connection.execute(waiting.values(state="dropped", sealed=None, lease_until=None))
     live = [(row["id"], row["export_id"]) for row in found if row["state"] in TRANSFERS_LIVE]
+    if is_told and live:
+        transfer_ends.tell(connection, TRANSFER.c.id.in_([transfer_id for transfer_id, _export_id in live]))
     if state is not TransferState.EXPIRED:
         return EndedDelivery(live, links)
     # A recipient that has refused it waits for nothing.
@@ -217,6 +226,8 @@ def transition_transfer(
 ) -> None:
     """Move a locked transfer to another state; `columns` are other columns of the row to change.
 
+    Its export is locked too if the person hears of the state.
+
     Raises: WrongState if the transition is not allowed, or the transfer has changed since it was read.
     """
     before = TransferState(transfer["state"])
@@ -225,6 +236,8 @@ def transition_transfer(
     same = update(TRANSFER).where(TRANSFER.c.id == transfer["id"], TRANSFER.c.state == before)
     if not connection.execute(same.values(**{"state": to, **(columns or {})})).rowcount:
         raise WrongState(f"transfer {transfer['id']} has left the state {before}")
+    if TRANSFERS[to].is_told:
+        transfer_ends.tell(connection, TRANSFER.c.id == transfer["id"])
     if (event := TRANSFERS[before].next[to]) is not None:
         content: audit.Detail = {"transfer": transfer["id"], **(detail or {})}
         audit.record(connection, event, actor=actor, export_id=transfer["export_id"], detail=content)

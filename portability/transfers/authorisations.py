@@ -206,7 +206,7 @@ def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None
     # First its exports and its transfers: they are locked before the log.
     feeds.cancel_open(connection, models.feed.c.authorisation_id == authorisation_id, actor=actor)
     under = models.transfer.c.authorisation_id == authorisation_id
-    ended = end_transfers(connection, under, TransferState.REVOKED, actor=actor)
+    ended = end_transfers(connection, under, TransferState.REVOKED, actor=actor, is_told=False)
     gone = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.revoked_at.is_(None))
     if not connection.execute(gone.values(revoked_at=now(), revoked_by=actor)).rowcount:
         raise UnknownAuthorisation(f"authorisation {authorisation_id} is already revoked")
