@@ -53,9 +53,10 @@ def consents(connection: Connection, login: Login) -> Sequence[RowMapping]:
 def given(connection: Connection, rows: Sequence[RowMapping], zone: tzinfo) -> list[dict[str, Any]]:
     """Return the authorisations that the person has given and not withdrawn, with their parts and their last day.
 
-    The person chose a day of the place's calendar: it is shown as that day, wherever the person reads it.
+    Those that a provider did not use in time are shown as expired: they can be given again. The person chose a day of
+    the place's calendar: it is shown as that day, wherever the person reads it.
     """
-    shown = (row for row in rows if row["lasts"] or _lives(connection, row))
+    shown = (row for row in rows if row["lasts"] or row["lapsed"] or _lives(connection, row))
     return [
         {
             **row,
