@@ -143,7 +143,9 @@ class ExportMeaning:
     message: MessageKind | None = None
     """The message to the person when the export reaches this state."""
     transfers_become: TransferState | None = None
-    """The state that its live transfers get, while its links end. None: both stay unchanged."""
+    """The state that its live transfers get, because nothing is left to send. None: they stay unchanged."""
+    ends_links: bool = False
+    """Its links end, too. A request that failed may be retried: then they lead to the new archive."""
 
 
 _E = ExportState
@@ -186,14 +188,25 @@ EXPORTS: Mapping[ExportState, ExportMeaning] = {
         is_ended=True,
         is_discarded=True,
         message=MessageKind.FAILED,
+        transfers_become=TransferState.EXPIRED,
     ),
-    _E.CANCELLED: ExportMeaning(next={}, is_ended=True, is_discarded=True),
+    _E.CANCELLED: ExportMeaning(next={}, is_ended=True, is_discarded=True, transfers_become=TransferState.REVOKED),
     _E.DENIED: ExportMeaning(next={}, is_ended=True, is_discarded=True, is_readable=True, message=MessageKind.DENIED),
     _E.RECALLED: ExportMeaning(
-        next={}, is_ended=True, is_discarded=True, had_archive=True, transfers_become=TransferState.REVOKED
+        next={},
+        is_ended=True,
+        is_discarded=True,
+        had_archive=True,
+        transfers_become=TransferState.REVOKED,
+        ends_links=True,
     ),
     _E.EXPIRED: ExportMeaning(
-        next={}, is_ended=True, is_discarded=True, had_archive=True, transfers_become=TransferState.EXPIRED
+        next={},
+        is_ended=True,
+        is_discarded=True,
+        had_archive=True,
+        transfers_become=TransferState.EXPIRED,
+        ends_links=True,
     ),
 }
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from portability.database import models
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
-from portability.requests.states import TransferState, transfers_where
+from portability.requests.states import ExportState, TransferState, transfers_where
 
 TRANSFER, EXPORT, FEED, ARCHIVE = models.transfer, models.export, models.feed, models.feed_archive
 CONSENT, PULL, LINK, CLAIM = models.authorisation, models.pull, models.link, models.link_claim
@@ -62,12 +62,15 @@ def of(connection: Connection, transfer: Mapping[Any, Any]) -> TransferEnd | Non
         return TransferEnd.UNAUTHORISED
     if end is not TransferEnd.EXPIRED:
         return end
-    if not transfer["offered_at"]:
-        return TransferEnd.UNSENT
-    if transfer["error_code"]:
+    if transfer["offered_at"] and transfer["error_code"]:
         return TransferEnd.REFUSED
     is_whole = connection.scalar(select(TRANSFER.c.id).where(TRANSFER.c.id == transfer["id"], is_taken()))
-    return TransferEnd.UNCONFIRMED if is_whole else end
+    if is_whole:
+        return TransferEnd.UNCONFIRMED
+    is_lost = select(EXPORT.c.id).where(EXPORT.c.id == transfer["export_id"], EXPORT.c.state == ExportState.FAILED)
+    if connection.scalar(is_lost):
+        return TransferEnd.FAILED
+    return end if transfer["offered_at"] else TransferEnd.UNSENT
 
 
 def lock_exports(connection: Connection, which: ColumnElement[bool]) -> None:

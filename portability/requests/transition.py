@@ -66,7 +66,7 @@ class EndedDelivery:
     notices: Sequence[RowMapping] = ()
     """To recipients, about these transfers."""
 
-    def record(self, connection: Connection, state: TransferState, *, actor: str) -> None:
+    def record(self, connection: Connection, state: TransferState | None, *, actor: str) -> None:
         """Write their events, after everything else in the transaction is locked."""
         for transfer_id, export_id in self.transfers:
             detail: audit.Detail = {"transfer": transfer_id}
@@ -107,7 +107,7 @@ def transition(
     if to not in EXPORTS[before].next:
         raise WrongState(f"export {export['id']} is {before}: it cannot become {to}")
     ends_delivery = transfers_become or meaning.transfers_become
-    ended = end_delivery(connection, export["id"], ends_delivery, actor=actor) if ends_delivery else EndedDelivery()
+    ended = end_delivery(connection, export["id"], ends_delivery, actor=actor, ends_links=meaning.ends_links)
     same = update(EXPORT).where(EXPORT.c.id == export["id"], EXPORT.c.state == before)
     changed = same.values(**{"state": to, **_entering(before, to, error), **(columns or {})}).returning(EXPORT)
     row = connection.execute(changed).mappings().one_or_none()
@@ -119,8 +119,8 @@ def transition(
     if (kind := message or meaning.message) is not None:
         outbox.queue(connection, kind, export["id"])
     rectified = _queue_rectified(connection, row) if to is ExportState.READY else ()
-    if ends_delivery:
-        ended.record(connection, ends_delivery, actor=actor)
+    ended.record(connection, ends_delivery, actor=actor)
+    if meaning.ends_links:
         detail = {**(detail or {}), "links": len(ended.links)}
     if (event := EXPORTS[before].next[to]) is not None:
         audit.record(connection, event, actor=actor, export_id=export["id"], detail=detail)
@@ -156,14 +156,19 @@ def _settle_slices(connection: Connection, export_id: str, before: ExportState, 
         slices.let_go(connection, export_id)
 
 
-def end_delivery(connection: Connection, export_id: str, state: TransferState, *, actor: str) -> EndedDelivery:
+def end_delivery(
+    connection: Connection, export_id: str, state: TransferState | None, *, actor: str, ends_links: bool = True
+) -> EndedDelivery:
     """End every transfer and link of an export, without events: `EndedDelivery.record` writes them later.
 
-    Of an archive that expires the person hears; a recall has its own message, and after an erasure there is no person.
+    `state` is that of the transfers; None: nothing ends. Of an archive that expires or is lost the person hears. A
+    recall has its own message, a cancelled request has none, and after an erasure there is no person.
     """
+    if not state:
+        return EndedDelivery()
     of_export, is_told = TRANSFER.c.export_id == export_id, state is TransferState.EXPIRED
     transfers = end_transfers(connection, of_export, state, actor=actor, is_told=is_told)
-    links = end_links(connection, LINK.c.export_id == export_id, actor=actor)
+    links = end_links(connection, LINK.c.export_id == export_id, actor=actor) if ends_links else ()
     return EndedDelivery(transfers.transfers, [*transfers.links, *links], transfers.notices)
 
 

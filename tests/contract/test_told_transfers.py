@@ -157,6 +157,22 @@ def test_a_transfer_that_was_never_offered(made: World, other: Provider) -> None
     assert (told(made), end_of(made, transfer_id)) == ([transfer_id], "unsent")
 
 
+@pytest.mark.parametrize("is_offered", [False, True])
+@pytest.mark.parametrize(("state", "end"), [("failed", "failed"), ("cancelled", "revoked")])
+def test_a_transfer_ends_with_its_archive(
+    made: World, other: Provider, state: str, end: str, *, is_offered: bool
+) -> None:
+    """Nothing is left to send: it waited for ever. Who cancels a request gets no message about it."""
+    transfer_id = transferring_to(made, other, is_offered=is_offered)
+    with writing(made.engine) as connection:
+        row = exports.lock(connection, export_of(connection, transfer_id))
+        if state == "cancelled":
+            row = transition(connection, row, ExportState.RUNNING, actor=TEST)
+        transition(connection, row, ExportState(state), actor=TEST)
+    assert end_of(made, transfer_id) == end
+    assert told(made) == ([] if state == "cancelled" else [transfer_id])
+
+
 def test_a_transfer_that_a_colleague_refused(made: World, other: Provider) -> None:
     transfer_id = transferring_to(made, other, country="SG")
     changed(
