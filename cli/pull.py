@@ -183,7 +183,13 @@ def fetch(
 def list_pulls(context: Context) -> None:
     """List what was asked of other providers, the oldest first."""
     document: list[Any] = [*records.views(_Side(context, None).folder)]
-    context.result(document, lambda: context.table("Pulls", COLUMNS, [[row[n] for n in COLUMNS] for row in document]))
+
+    def human() -> None:
+        context.table("Pulls", COLUMNS, [[row[n] for n in COLUMNS] for row in document])
+        if any(row["state"] == "expired" for row in document):
+            context.note("expired: ask the person again with `portability pull begin`")
+
+    context.result(document, human)
 
 
 @pull_group.command("end")

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from redis.exceptions import RedisError
+from sqlalchemy import RowMapping
 
 from cli.checks import Seen
 from cli.context import Context
@@ -53,7 +54,7 @@ def coverage(context: Context) -> Seen:
     oldest = at - timedelta(seconds=state.VALID_SECONDS)
     young = [row for row in rows if row["checked_at"] and row["checked_at"] > oldest]
     findings = [
-        f"{row['source']}: {row['undecided']} undecided columns, {row['faults']} faults"
+        f"{row['source']}: {_undecided(row)}, {row['faults']} faults"
         for row in young
         if row["undecided"] or row["faults"]
     ]
@@ -61,6 +62,12 @@ def coverage(context: Context) -> Seen:
     if findings:
         return Seen("; ".join(findings), "`portability source diff` says what to decide: docs/coverage.md")
     return Seen(f"ok: {len(names)} sources")
+
+
+def _undecided(row: RowMapping) -> str:
+    rows = state.tenantless(row)
+    of_rows = f", rows without a tenant in {rows} columns" if rows else ""
+    return f"{row['undecided'] - rows} undecided columns{of_rows}"
 
 
 _UNKNOWN = Seen("unknown: Redis does not answer")

@@ -140,9 +140,16 @@ def list_authorisations(context: Context) -> None:
     """List authorisations, ended authorisations too, the newest first."""
     with reading(context.engine) as connection:
         rows = consents.of(connection)
-    names = ("id", "stands", "recipient", "subject_ref", "datasets", "once", "expires_at", "used_at", "revoked_at")
+    about, times = ("recipient", "subject_ref", "datasets", "once"), ("expires_at", "used_at", "revoked_at")
+    names = ("id", "stands", "lapsed", *about, *times)
     document: list[JSON] = [consents.view(row) for row in rows]
-    context.result(document, lambda: context.table("Authorisations", names, [[row[n] for n in names] for row in rows]))
+
+    def human() -> None:
+        context.table("Authorisations", names, [[row[n] for n in names] for row in rows])
+        if any(row["lapsed"] for row in rows):
+            context.note("lapsed: the provider did not fetch in time, and asks the person again (docs/pull.md#tokens)")
+
+    context.result(document, human)
 
 
 @authorisations.command("countersign")

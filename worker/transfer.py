@@ -21,7 +21,7 @@ from portability.database import history, incidents, leases, models
 from portability.database.engine import now, reading, writing
 from portability.database.incidents import Incident
 from portability.errors import DatabaseUnavailable, Draining, LeaseLost, VolumeFault
-from portability.requests import exports
+from portability.requests import exports, transfer_ends
 from portability.requests.states import ExportState, TransferState, VolumeState
 from portability.requests.transition import begin_volume, drop_volume, store_volume, transition_transfer
 from portability.tracing import traces
@@ -261,6 +261,8 @@ def _fail(context: WorkerContext, claim: TransferClaim, error: PortabilityError)
         wait_seconds = leases.backoff_seconds(context.settings.backoff_seconds, attempts, BACKOFF_MAX_SECONDS)
         values |= {"not_before": now(wait_seconds)}
     with writing(context.engine) as connection:
+        if given_up:
+            transfer_ends.lock_exports(connection, TABLE.c.id == claim.transfer_id)
         row = _write(connection, claim, **values)
         detail: audit.Detail = {"transfer": claim.transfer_id, "code": error.code, "attempt": attempts}
         if given_up:

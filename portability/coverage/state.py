@@ -100,6 +100,11 @@ def findings(row: RowMapping) -> Sequence[CoverageFinding]:
     return [CoverageFinding(**{**one, "kind": CoverageKind(one["kind"])}) for one in row["findings"] or ()]
 
 
+def tenantless(row: RowMapping) -> int:
+    """Return how many of the undecided columns are those by which rows name no tenant: no column, but rows lack."""
+    return sum(one.columns for one in findings(row) if one.kind is CoverageKind.TENANTLESS)
+
+
 def recent_gaps(connection: Connection, source: str) -> Sequence[RowMapping]:
     """Return the faults in exports of the last days, by dataset and reason, the newest first."""
     last_at = func.max(EXPORT.c.began_at).label("last_at")

@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func
 from portability.database import models
 from portability.database.engine import now
 from portability.requests.states import ONGOING, ExportState, TransferState, transfers_where
+from portability.requests.transfer_ends import is_taken
 
 FEED, ARCHIVE, EXPORT, TRANSFER = models.feed, models.feed_archive, models.export, models.transfer
-CONSENT, PULL, LINK, CLAIM = models.authorisation, models.pull, models.link, models.link_claim
+CONSENT, PULL = models.authorisation, models.pull
 ARRIVING = transfers_where(lambda state: state.is_arriving)
 REPEATED = transfers_where(lambda state: state.is_repeated)
 DECIDED = frozenset(TransferState) - ARRIVING - REPEATED
@@ -74,20 +75,9 @@ def _served(*, ended: bool = False) -> Select[tuple[str, str, str]]:
 def _lacking(archive: FromClause) -> ColumnElement[bool]:
     """Return the condition: no transfer of an archive to the feed's recipient arrives, and it is not pulled."""
     to = (TRANSFER.c.export_id == archive.c.export_id, TRANSFER.c.recipient_id == CONSENT.c.recipient_id)
-    arrives = select(TRANSFER.c.id).where(*to, or_(TRANSFER.c.state.in_(ARRIVING), _is_taken())).exists()
+    arrives = select(TRANSFER.c.id).where(*to, or_(TRANSFER.c.state.in_(ARRIVING), is_taken())).exists()
     pulled = select(PULL.c.id).where(PULL.c.export_id == archive.c.export_id).exists()
     return and_(~arrives, ~pulled)
-
-
-def _is_taken() -> ColumnElement[bool]:
-    """Return the condition: a recipient has downloaded every volume of an offer that has ended, and refused nothing.
-
-    Its receipt may still follow, because a person there decides first; or it sends none.
-    """
-    volume, of_transfer = CLAIM.c.volume.distinct(), LINK.c.transfer_id == TRANSFER.c.id
-    counted = select(func.count(volume)).join(LINK, LINK.c.id == CLAIM.c.link_id)
-    whole = counted.where(of_transfer, CLAIM.c.downloaded_at.is_not(None)).scalar_subquery()
-    return and_(TRANSFER.c.state == TransferState.EXPIRED, TRANSFER.c.error_code.is_(None), TRANSFER.c.volumes == whole)
 
 
 def _ended(states: frozenset[TransferState]) -> tuple[ColumnElement[bool], ...]:

@@ -26,6 +26,9 @@ REPORTED: Mapping[MessageKind, Collection[str]] = {
     MessageKind.RECALLED: {"export.recalled"},
     MessageKind.ADDRESS_CHANGED: {"request.accepted"},
     MessageKind.TRANSFERRED: {"transfer.offered"},
+    MessageKind.NOT_TRANSFERRED: {
+        *("transfer.refused", "transfer.denied", "transfer.revoked", "transfer.expired", "transfer.failed"),
+    },
     MessageKind.FEED_STOPPED: {"feed.ended"},
     MessageKind.CONSENT_ASKED: {"authorisation.given"},
     MessageKind.CONSENT_GIVEN: {"authorisation.given", "authorisation.confirmed"},

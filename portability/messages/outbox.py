@@ -67,6 +67,8 @@ class MessageKind(StrEnum):
     """The data is requested soon after the address of the account has changed."""
     TRANSFERRED = "transferred"
     """Another provider can fetch a copy now."""
+    NOT_TRANSFERRED = "not_transferred"
+    """A transfer to another provider was not completed; once for each transfer."""
     FEED_STOPPED = "feed_stopped"
     """An archive of a feed could not be delivered to another provider: no more are sent."""
     CONSENT_ASKED = "consent_asked"

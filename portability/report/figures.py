@@ -214,6 +214,7 @@ def _sources(cells: _Cells, connection: Connection) -> ReportTable:
         about = ("error_code", "faults", "undecided")
         seen: list[JSON] = [check[each] for each in about] if check else [None, None, None]
         checked_at = rfc3339(check["checked_at"]) if check else None
-        rows.append([name, *cells.stated([lacking.get(name, 0)]), checked_at, *seen])
-    values = ("checked_at", "check_error", "check_faults", "undecided_columns")
+        tenantless = state.tenantless(check) if check and check["checked_at"] else None
+        rows.append([name, *cells.stated([lacking.get(name, 0)]), checked_at, *seen, tenantless])
+    values = ("checked_at", "check_error", "check_faults", "undecided_columns", "tenantless_columns")
     return ReportTable(("source",), ("copies_lacking",), values, rows)

@@ -54,6 +54,8 @@ class TransferMeaning:
     """Its copies are being made, or will be."""
     is_arriving: bool = False
     """Its recipient has the archive, or is getting it."""
+    is_told: bool = False
+    """The person hears that the transfer was not completed, unless it was their own act or another message says so."""
     is_repeated: bool = False
     """It ended without a decision of a person or the recipient: a feed sends its archive again."""
 
@@ -78,12 +80,16 @@ TRANSFERS: Mapping[TransferState, TransferMeaning] = {
         next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True, takes_receipts=True, is_arriving=True
     ),
     _T.DELIVERED: TransferMeaning(next={}, is_fetchable=True, takes_receipts=True, is_arriving=True),
-    _T.REFUSED: TransferMeaning(next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True, takes_receipts=True),
-    _T.DENIED: TransferMeaning(next={}),
-    _T.REVOKED: TransferMeaning(next={}),
+    _T.REFUSED: TransferMeaning(
+        next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True, takes_receipts=True, is_told=True
+    ),
+    _T.DENIED: TransferMeaning(next={}, is_told=True),
+    _T.REVOKED: TransferMeaning(next={}, is_told=True),
     # Downloaded in time, and confirmed later: the recipient's signature counts more than our clock.
-    _T.EXPIRED: TransferMeaning(next={_T.DELIVERED: "transfer.delivered"}, takes_receipts=True, is_repeated=True),
-    _T.FAILED: TransferMeaning(next={}, is_repeated=True),
+    _T.EXPIRED: TransferMeaning(
+        next={_T.DELIVERED: "transfer.delivered"}, takes_receipts=True, is_told=True, is_repeated=True
+    ),
+    _T.FAILED: TransferMeaning(next={}, is_told=True, is_repeated=True),
 }
 
 
@@ -137,7 +143,9 @@ class ExportMeaning:
     message: MessageKind | None = None
     """The message to the person when the export reaches this state."""
     transfers_become: TransferState | None = None
-    """The state that its live transfers get, while its links end. None: both stay unchanged."""
+    """The state that its live transfers get, because nothing is left to send. None: they stay unchanged."""
+    ends_links: bool = False
+    """Its links end, too. A request that failed may be retried: then they lead to the new archive."""
 
 
 _E = ExportState
@@ -180,14 +188,25 @@ EXPORTS: Mapping[ExportState, ExportMeaning] = {
         is_ended=True,
         is_discarded=True,
         message=MessageKind.FAILED,
+        transfers_become=TransferState.EXPIRED,
     ),
-    _E.CANCELLED: ExportMeaning(next={}, is_ended=True, is_discarded=True),
+    _E.CANCELLED: ExportMeaning(next={}, is_ended=True, is_discarded=True, transfers_become=TransferState.REVOKED),
     _E.DENIED: ExportMeaning(next={}, is_ended=True, is_discarded=True, is_readable=True, message=MessageKind.DENIED),
     _E.RECALLED: ExportMeaning(
-        next={}, is_ended=True, is_discarded=True, had_archive=True, transfers_become=TransferState.REVOKED
+        next={},
+        is_ended=True,
+        is_discarded=True,
+        had_archive=True,
+        transfers_become=TransferState.REVOKED,
+        ends_links=True,
     ),
     _E.EXPIRED: ExportMeaning(
-        next={}, is_ended=True, is_discarded=True, had_archive=True, transfers_become=TransferState.EXPIRED
+        next={},
+        is_ended=True,
+        is_discarded=True,
+        had_archive=True,
+        transfers_become=TransferState.EXPIRED,
+        ends_links=True,
     ),
 }
 

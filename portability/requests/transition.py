@@ -37,7 +37,7 @@ from portability.messages import outbox, recipient_notices
 from portability.messages.outbox import MessageKind
 from portability.messages.recipient_notices import NoticeKind
 from portability.people import pseudonyms
-from portability.requests import slices
+from portability.requests import slices, transfer_ends
 from portability.requests.states import (
     EXPORTS,
     TRANSFERS,
@@ -66,7 +66,7 @@ class EndedDelivery:
     notices: Sequence[RowMapping] = ()
     """To recipients, about these transfers."""
 
-    def record(self, connection: Connection, state: TransferState, *, actor: str) -> None:
+    def record(self, connection: Connection, state: TransferState | None, *, actor: str) -> None:
         """Write their events, after everything else in the transaction is locked."""
         for transfer_id, export_id in self.transfers:
             detail: audit.Detail = {"transfer": transfer_id}
@@ -107,7 +107,7 @@ def transition(
     if to not in EXPORTS[before].next:
         raise WrongState(f"export {export['id']} is {before}: it cannot become {to}")
     ends_delivery = transfers_become or meaning.transfers_become
-    ended = end_delivery(connection, export["id"], ends_delivery, actor=actor) if ends_delivery else EndedDelivery()
+    ended = end_delivery(connection, export["id"], ends_delivery, actor=actor, ends_links=meaning.ends_links)
     same = update(EXPORT).where(EXPORT.c.id == export["id"], EXPORT.c.state == before)
     changed = same.values(**{"state": to, **_entering(before, to, error), **(columns or {})}).returning(EXPORT)
     row = connection.execute(changed).mappings().one_or_none()
@@ -119,8 +119,8 @@ def transition(
     if (kind := message or meaning.message) is not None:
         outbox.queue(connection, kind, export["id"])
     rectified = _queue_rectified(connection, row) if to is ExportState.READY else ()
-    if ends_delivery:
-        ended.record(connection, ends_delivery, actor=actor)
+    ended.record(connection, ends_delivery, actor=actor)
+    if meaning.ends_links:
         detail = {**(detail or {}), "links": len(ended.links)}
     if (event := EXPORTS[before].next[to]) is not None:
         audit.record(connection, event, actor=actor, export_id=export["id"], detail=detail)
@@ -156,20 +156,32 @@ def _settle_slices(connection: Connection, export_id: str, before: ExportState, 
         slices.let_go(connection, export_id)
 
 
-def end_delivery(connection: Connection, export_id: str, state: TransferState, *, actor: str) -> EndedDelivery:
-    """End every transfer and link of an export, without events: `EndedDelivery.record` writes them later."""
-    transfers = end_transfers(connection, TRANSFER.c.export_id == export_id, state, actor=actor)
-    links = end_links(connection, LINK.c.export_id == export_id, actor=actor)
+def end_delivery(
+    connection: Connection, export_id: str, state: TransferState | None, *, actor: str, ends_links: bool = True
+) -> EndedDelivery:
+    """End every transfer and link of an export, without events: `EndedDelivery.record` writes them later.
+
+    `state` is that of the transfers; None: nothing ends. Of an archive that expires or is lost the person hears. A
+    recall has its own message, a cancelled request has none, and after an erasure there is no person.
+    """
+    if not state:
+        return EndedDelivery()
+    of_export, is_told = TRANSFER.c.export_id == export_id, state is TransferState.EXPIRED
+    transfers = end_transfers(connection, of_export, state, actor=actor, is_told=is_told)
+    links = end_links(connection, LINK.c.export_id == export_id, actor=actor) if ends_links else ()
     return EndedDelivery(transfers.transfers, [*transfers.links, *links], transfers.notices)
 
 
 def end_transfers(
-    connection: Connection, which: ColumnElement[bool], state: TransferState, *, actor: str
+    connection: Connection, which: ColumnElement[bool], state: TransferState, *, actor: str, is_told: bool = True
 ) -> EndedDelivery:
     """End transfers without events: `EndedDelivery.record` writes them later.
 
     A worker that encrypts one notices it at its next block. A delivered transfer keeps its state; its link ends, and
     its copies are no longer kept. Each link that ends has an event, too. A recipient is informed if its offer expires.
+
+    `is_told`: whether the person hears of it; not of their own act, nor if another message reports it. Then the exports
+    are locked (`transfer_ends.lock_exports`).
     """
     query = select(TRANSFER.c.id, TRANSFER.c.export_id, TRANSFER.c.state).where(which).order_by(TRANSFER.c.id)
     found = connection.execute(query.with_for_update()).mappings().all()
@@ -193,6 +205,8 @@ def end_transfers(
     waiting = update(hook).where(hook.c.transfer_id.in_(ids), hook.c.state == "queued")
     connection.execute(waiting.values(state="dropped", sealed=None, lease_until=None))
     live = [(row["id"], row["export_id"]) for row in found if row["state"] in TRANSFERS_LIVE]
+    if is_told and live:
+        transfer_ends.tell(connection, TRANSFER.c.id.in_([transfer_id for transfer_id, _export_id in live]))
     if state is not TransferState.EXPIRED:
         return EndedDelivery(live, links)
     # A recipient that has refused it waits for nothing.
@@ -217,6 +231,8 @@ def transition_transfer(
 ) -> None:
     """Move a locked transfer to another state; `columns` are other columns of the row to change.
 
+    Its export is locked too if the person hears of the state.
+
     Raises: WrongState if the transition is not allowed, or the transfer has changed since it was read.
     """
     before = TransferState(transfer["state"])
@@ -225,6 +241,8 @@ def transition_transfer(
     same = update(TRANSFER).where(TRANSFER.c.id == transfer["id"], TRANSFER.c.state == before)
     if not connection.execute(same.values(**{"state": to, **(columns or {})})).rowcount:
         raise WrongState(f"transfer {transfer['id']} has left the state {before}")
+    if TRANSFERS[to].is_told:
+        transfer_ends.tell(connection, TRANSFER.c.id == transfer["id"])
     if (event := TRANSFERS[before].next[to]) is not None:
         content: audit.Detail = {"transfer": transfer["id"], **(detail or {})}
         audit.record(connection, event, actor=actor, export_id=transfer["export_id"], detail=content)

@@ -157,7 +157,8 @@ def close(connection: Connection, row: RowMapping, *, actor: str) -> None:
         transition(connection, row, ExportState.EXPIRED, actor=actor, detail=erased, transfers_become=revoked)
     else:
         sent = TRANSFER.c.export_id == row["id"]
-        end_transfers(connection, sent, revoked, actor=actor).record(connection, revoked, actor=actor)
+        ended = end_transfers(connection, sent, revoked, actor=actor, is_told=False)
+        ended.record(connection, revoked, actor=actor)
 
 
 def begun(connection: Connection) -> Sequence[RowMapping]:

@@ -29,7 +29,7 @@ from portability.requests.acceptance import Request
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import TransferState
 from portability.requests.transition import end_transfers
-from portability.transfers import recipients
+from portability.transfers import pull_access, recipients
 from portability.trust import audit
 
 TABLE, USES = models.authorisation, (models.transfer, models.feed)
@@ -206,7 +206,7 @@ def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None
     # First its exports and its transfers: they are locked before the log.
     feeds.cancel_open(connection, models.feed.c.authorisation_id == authorisation_id, actor=actor)
     under = models.transfer.c.authorisation_id == authorisation_id
-    ended = end_transfers(connection, under, TransferState.REVOKED, actor=actor)
+    ended = end_transfers(connection, under, TransferState.REVOKED, actor=actor, is_told=False)
     gone = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.revoked_at.is_(None))
     if not connection.execute(gone.values(revoked_at=now(), revoked_by=actor)).rowcount:
         raise UnknownAuthorisation(f"authorisation {authorisation_id} is already revoked")
@@ -257,7 +257,9 @@ def of(connection: Connection, subject_ref: str | None = None) -> Sequence[RowMa
 def _named(connection: Connection, *conditions: ColumnElement[bool]) -> Sequence[RowMapping]:
     named = models.recipient.c.name.label("recipient"), models.recipient.c.domain.label("domain")
     found = standing().label("stands"), confirmed().label("confirmed"), lasting().label("lasts")
-    query = select(TABLE, *named, *found).join(models.recipient, models.recipient.c.id == TABLE.c.recipient_id)
+    query = select(TABLE, *named, *found, lapsed().label("lapsed")).join(
+        models.recipient, models.recipient.c.id == TABLE.c.recipient_id
+    )
     query = query.where(*conditions).order_by(TABLE.c.created_at.desc(), TABLE.c.id)
     return connection.execute(query).mappings().all()
 
@@ -288,7 +290,16 @@ def proven() -> ColumnElement[bool]:
 
 
 def lasting() -> ColumnElement[bool]:
-    """Return the condition for authorisations that are not revoked, used up or expired."""
+    """Return the condition for authorisations that are not revoked, used up, expired or lapsed."""
+    return and_(_unended(), or_(~pull_access.is_pull(), pull_access.is_open()))
+
+
+def lapsed() -> ColumnElement[bool]:
+    """Return the condition: the recipient did not use its access in time, and has to ask the subject again."""
+    return and_(_unended(), pull_access.is_pull(), ~pull_access.is_open())
+
+
+def _unended() -> ColumnElement[bool]:
     unused = or_(TABLE.c.once.is_(False), TABLE.c.used_at.is_(None))
     lasts = or_(TABLE.c.expires_at.is_(None), TABLE.c.expires_at > now())
     return and_(TABLE.c.revoked_at.is_(None), unused, lasts)
@@ -297,7 +308,7 @@ def lasting() -> ColumnElement[bool]:
 def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
     """Return an authorisation as JSON; its subject by the pseudonym."""
     names = ("id", "recipient_id", "recipient", "domain", "subject_kind", "datasets", "once", "evidence")
-    content: dict[str, JSON] = {name: row[name] for name in (*names, "stands", "confirmed")}
+    content: dict[str, JSON] = {name: row[name] for name in (*names, "stands", "confirmed", "lapsed")}
     times = ("created_at", "countersigned_at", "expires_at", "used_at", "revoked_at")
     content["pull"] = row["dpop_jkt"] is not None
     return {**content, "subject": row["subject_ref"], **{name: rfc3339(row[name]) for name in times}}

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, sele
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now
+from portability.requests import transfer_ends
 from portability.requests.states import TRANSFERS, TRANSFERS_RECEIPTED, TransferState
 from portability.requests.transition import transition_transfer
 from portability.safe_http import SafeHttpClient
@@ -113,6 +114,7 @@ def checked(
 
 def record(connection: Connection, transfer_id: str, receipt: Receipt) -> TransferState:
     """Record the recipient's statement. Raises UnknownTransfer, ReceiptReplayed."""
+    transfer_ends.lock_exports(connection, TRANSFER.c.id == transfer_id)
     locked = select(TRANSFER).where(TRANSFER.c.id == transfer_id, _takes_receipts()).with_for_update()
     row = connection.execute(locked).mappings().one_or_none()
     if row is None:

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
 
 from portability.api import JSON
 from portability.api.errors import BadInput
@@ -28,8 +28,9 @@ from portability.errors import NotAllowed, WrongState
 from portability.law.countries import COUNTRIES, SAFEGUARDS, Mechanism, is_adequate
 from portability.locale.isolation import is_name
 from portability.plugins import check_exporter_names
+from portability.requests import transfer_ends
 from portability.requests.policy import Actor
-from portability.requests.states import TransferState
+from portability.requests.states import TRANSFERS_LIVE, TransferState
 from portability.requests.transition import end_transfers
 from portability.safe_http import AddressRefused, SafeHttpClient
 from portability.setting_values import is_loopback
@@ -184,6 +185,7 @@ def remove(connection: Connection, identifier: str, *, actor: str) -> str:
     """Remove a recipient, end its transfers, and return its id. Raises UnknownRecipient."""
     row = get(connection, identifier)
     matching = models.transfer.c.recipient_id == row["id"]
+    transfer_ends.lock_exports(connection, and_(matching, models.transfer.c.state.in_(TRANSFERS_LIVE)))
     ended = end_transfers(connection, matching, TransferState.REVOKED, actor=actor)
     gone = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.removed_at.is_(None))
     if not connection.execute(gone.values(removed_by=actor, removed_at=now())).rowcount:

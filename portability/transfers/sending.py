@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
 
-from portability.api import JSON
+from portability.api import JSON, SubjectKind
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
 from portability.database import deployment, models
@@ -27,8 +27,8 @@ from portability.law.profiles import Profile
 from portability.messages import outbox, recipient_notices, webhooks
 from portability.messages.outbox import MessageKind
 from portability.messages.recipient_notices import NoticeKind, NoticeState
-from portability.requests import approvals, exports
-from portability.requests.policy import Actor
+from portability.requests import approvals, exports, transfer_ends
+from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import (
     KEPT,
     TRANSFERS_FETCHABLE,
@@ -196,8 +196,9 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
 def revoke(connection: Connection, transfer_id: str, *, actor: str) -> None:
     """Revoke a transfer; nothing more is sent. Raises UnknownTransfer, WrongState."""
     row = get(connection, transfer_id)
-    same = TABLE.c.id == transfer_id
-    if not _end(connection, same, TransferState.REVOKED, actor=actor):
+    same, is_told = TABLE.c.id == transfer_id, not _is_own_act(connection, row["export_id"], actor)
+    transfer_ends.lock_exports(connection, same)
+    if not _end(connection, same, TransferState.REVOKED, actor=actor, is_told=is_told):
         raise WrongState(f"transfer {transfer_id} is already {row['state']}")
     # The link has ended: no download begins after this query.
     informed = and_(same, recipient_notices.fetched())
@@ -209,11 +210,20 @@ def expire(connection: Connection, *, actor: str, limit: int = 100) -> int:
     """End transfers that were not downloaded in time; returns their number."""
     due = and_(TABLE.c.state.in_(UNREACHED), TABLE.c.expires_at <= now())
     chosen = connection.scalars(select(TABLE.c.id).where(due).limit(limit)).all()
+    transfer_ends.lock_exports(connection, TABLE.c.id.in_(chosen))
     return _end(connection, and_(TABLE.c.id.in_(chosen), due), TransferState.EXPIRED, actor=actor)
 
 
-def _end(connection: Connection, which: ColumnElement[bool], state: TransferState, *, actor: str) -> int:
-    ended = end_transfers(connection, which, state, actor=actor)
+def _is_own_act(connection: Connection, export_id: str, actor: str) -> bool:
+    """Return whether an actor is who hears of an export: the person, or for a company its administrator."""
+    role, kind = actor.partition(":")[0], exports.get(connection, export_id)["subject_kind"]
+    return role == ActorRole.SUBJECT or (role == ActorRole.TENANT_ADMIN and kind == SubjectKind.TENANT)
+
+
+def _end(
+    connection: Connection, which: ColumnElement[bool], state: TransferState, *, actor: str, is_told: bool = True
+) -> int:
+    ended = end_transfers(connection, which, state, actor=actor, is_told=is_told)
     ended.record(connection, state, actor=actor)
     return len(ended.transfers)
 

@@ -73,7 +73,12 @@ class PullAccess:
             raise ProviderRefused("the person has not allowed it yet", hint=hint)
         if granted.refresh is not None and granted.expires_at - EARLY_SECONDS < time.time():
             with records.reserved(self._folder, self.record.id) as store:
-                self.record = asking.refreshed(self.client, self.us, self.record)
+                try:
+                    self.record = replace(asking.refreshed(self.client, self.us, self.record), lapsed=False)
+                except ProviderRefused as error:
+                    if error.error == asking.INVALID_GRANT:  # expired, or the consent has ended: it never counts again
+                        store(replace(self.record, lapsed=True))
+                    raise
                 store(self.record)
         return self.record.granted or granted
 

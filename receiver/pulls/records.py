@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +65,28 @@ class PullRecord:
     last: str | None = None
     """The last of them."""
     ended_at: str | None = None
+    lapsed: bool = False
+    """Whether the provider has refused the refresh token for ever."""
+
+    @property
+    def standing(self) -> str:
+        """Return what came of the request; `expired`: its tokens or its consent have ended."""
+        if self.ended_at:
+            return "ended"
+        if not self.granted:
+            return "asked"
+        present = time.time()
+        is_over = self.until and datetime.fromisoformat(self.until).timestamp() <= present
+        is_last = not self.granted.refresh and self.granted.expires_at <= present
+        return "expired" if self.lapsed or is_over or is_last else "allowed"
 
     def view(self) -> dict[str, JSON]:
         """Return the record as JSON, without secrets."""
         allowed = None if self.granted is None else list(self.granted.datasets)
-        ended = "ended" if self.ended_at else None
         return {
             "id": self.id,
             "provider": self.server.domain,
-            "state": ended or ("asked" if self.granted is None else "allowed"),
+            "state": self.standing,
             "asked": list(self.datasets),
             "allowed": allowed,
             "until": self.until,

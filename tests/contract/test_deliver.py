@@ -38,6 +38,7 @@ SENDER = "Vlint <data@vlint.example>"
 NOT_HERE = (
     MessageKind.ADDRESS_CODE,
     MessageKind.TRANSFERRED,
+    MessageKind.NOT_TRANSFERRED,
     MessageKind.FEED_STOPPED,
     *ABOUT_CONSENT,
     *ABOUT_RECEIVED,

@@ -15,7 +15,7 @@ from postbox import Postbox, bodies
 from received_steps import recorded_sender, undone
 from repository import ROOT, table
 from sqlalchemy import select, update
-from transferring import OWNER, Provider, authorised, encrypted, ready, sending_world, started
+from transferring import OWNER, TEST, Provider, authorised, encrypted, ready, sending_world, started
 
 from portability.api import SubjectKind
 from portability.database import models
@@ -25,7 +25,7 @@ from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.requests import referrals
 from portability.requests.policy import Actor
-from portability.transfers import authorisations
+from portability.transfers import authorisations, sending
 from worker.clock import message_delivery
 
 LISTED = [row["kind"] for row in table(ROOT / "docs" / "mail.md", "kind")]
@@ -48,11 +48,12 @@ def everything_happens(made: World, other: Provider) -> None:
     export_id = ready(made, tell_tenants=True)
     consent = authorised(made, other.recipient)
     feed = feeding.begin(made, profile="portability")
-    started(made, export_id, other.recipient)
+    transfer_id = started(made, export_id, other.recipient)
     encrypted(made)
     recorded = authorised(made, other.recipient, actor=Actor("officer", "olga"), evidence="T-1")
     with writing(made.engine) as connection:
         authorisations.revoke(connection, recorded, actor=str(OWNER))
+        sending.revoke(connection, transfer_id, actor=TEST)
         for kind in PLAIN:
             outbox.queue(connection, MessageKind(kind), export_id)
         connection.execute(update(models.feed).values(authorisation_id=consent))

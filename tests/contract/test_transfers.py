@@ -571,6 +571,7 @@ def test_there_is_no_deadlock(made: World, other: Provider, control_url: str) ->
         connection.execute(update(models.transfer).where(ours).values(state="offered", expires_at=now(600)))
         connection.execute(update(models.link).values(revoked_at=None))
         connection.execute(update(models.authorisation).values(revoked_at=None))
+        connection.execute(delete(models.notification))
 
     def work(connection: Connection) -> None:
         exports.lock(connection, export_id)

@@ -324,6 +324,39 @@ def test_a_person_withdraws_and_everything_stops(served: Served, b_care: PullCli
     assert_refused(served, "invalid_grant", fetched)
 
 
+@pytest.mark.parametrize("is_once", [True, False])
+def test_a_consent_whose_tokens_expired_unused_is_expired(served: Served, b_care: PullClient, *, is_once: bool) -> None:
+    """A copy that was begun before is still made and sent."""
+
+    def newest() -> list[bool]:
+        found = served.call("GET", "/v1/authorisations").json()["authorisations"][0]
+        return [found["stands"], found["lapsed"]]
+
+    consented(served, b_care, "calls", until=None if is_once else in_a_month())
+    assert newest() == [True, False]
+    assert b_care.call("POST", "/v1/pulls").status_code == 201
+    with writing(served.world.engine) as connection:
+        connection.execute(update(models.pull_token).values(expires_at=now(-1)))
+    assert newest() == [True, False]
+    worked(served)
+    assert newest() == [False, not is_once]
+
+
+def test_a_consent_whose_code_was_never_exchanged_is_expired(served: Served, b_care: PullClient) -> None:
+    """The provider got nothing for it."""
+    with served.browser(OWNER) as visitor:
+        b_care.code(visitor, b_care.pushed("calls"), "calls")
+        mine = served.call("GET", "/v1/authorisations").json()["authorisations"][0]
+        assert (mine["stands"], mine["lapsed"]) == (True, False)
+        with writing(served.world.engine) as connection:
+            connection.execute(update(models.pull_request).values(code_expires_at=now(-1)))
+        mine = served.call("GET", "/v1/authorisations").json()["authorisations"][0]
+        assert (mine["stands"], mine["lapsed"]) == (False, True)
+        shown = visitor.client.get("/me").text.count("start again at the provider")
+        assert visitor.send(f"/me/authorisations/{mine['id']}/revoke").status_code == 303
+        assert visitor.client.get("/me").text.count("start again at the provider") == shown - 1
+
+
 def test_a_provider_ends_a_consent(served: Served, b_care: PullClient) -> None:
     """By its token, access or refresh; an unknown or ended token is as good as revoked, and needs the assertion too."""
     consented(served, b_care, "calls", until=in_a_month())

@@ -44,6 +44,20 @@ def tick(server: Served, crm: CheckedExporter) -> int:
     return coverage.check_due(place.engine, lambda: {NAME: crm}, place.settings)
 
 
+def test_rows_without_a_tenant_are_no_columns(checked: Served, crm: CheckedExporter) -> None:
+    """The page and the report count them apart; the sum of both stays what it was."""
+    crm.found = [undecided_column("fax"), CoverageFinding(CoverageKind.TENANTLESS, "things", "org_id", "things")]
+    assert tick(checked, crm) == 1
+    with checked.browser("olga", "officer") as visitor:
+        page = visitor.client.get("/staff/sources").text
+        told = visitor.client.get("/staff/report").text
+    assert "<dt>Columns without a decision</dt><dd>1 " in page
+    assert "<dt>Columns with rows that name no company</dt><dd>1</dd>" in page
+    assert "Columns with rows that name no company" in told
+    (row,) = checked.call("GET", "/v1/report", "olga", "officer").json()["sources"]
+    assert (row["undecided_columns"], row["tenantless_columns"]) == (2, 1)
+
+
 def register(server: Served) -> Any:
     return httpx.get(f"{server.url}/v1/register").json()
 

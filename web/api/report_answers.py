@@ -98,6 +98,7 @@ class ReportSourceRow(BaseModel):
     check_error: Word | None
     check_faults: Count | None
     undecided_columns: Count | None
+    tenantless_columns: Count | None = Field(description="How many of them are columns by which rows name no company")
 
 
 class OfficerReport(BaseModel):

@@ -71,6 +71,7 @@ class AuthorisationAnswer(BaseModel):
     evidence: Label | None
     stands: bool = Field(description="Whether it is in force now")
     confirmed: bool
+    lapsed: bool = Field(description="Whether the recipient did not fetch in time: it has to ask the person again")
     pull: bool = Field(description="Whether the recipient asked for it, and fetches the data itself")
     subject: Pseudonym
     created_at: Moment

@@ -14,7 +14,7 @@ from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.law.deadlines import BusinessCalendar
 from portability.people import subject_locks, subjects
-from portability.requests import exports
+from portability.requests import exports, transfer_ends
 from portability.requests.dates import end_of_day
 from portability.requests.policy import Action
 from portability.requests.states import TRANSFERS_LIVE, ExportState
@@ -53,9 +53,10 @@ def consents(connection: Connection, login: Login) -> Sequence[RowMapping]:
 def given(connection: Connection, rows: Sequence[RowMapping], zone: tzinfo) -> list[dict[str, Any]]:
     """Return the authorisations that the person has given and not withdrawn, with their parts and their last day.
 
-    The person chose a day of the place's calendar: it is shown as that day, wherever the person reads it.
+    Those that a provider did not use in time are shown as expired: they can be given again. The person chose a day of
+    the place's calendar: it is shown as that day, wherever the person reads it.
     """
-    shown = (row for row in rows if row["lasts"] or _lives(connection, row))
+    shown = (row for row in rows if row["lasts"] or row["lapsed"] or _lives(connection, row))
     return [
         {
             **row,
@@ -139,7 +140,8 @@ def _shown(connection: Connection, row: RowMapping) -> dict[str, Any]:
         {"what": step["what"], "at": datetime.fromisoformat(str(step["at"]))}
         for step in sending.timeline(connection, row)
     ]
-    return {**sending.view(connection, row), "steps": steps, "stoppable": row["state"] in TRANSFERS_LIVE}
+    tell = transfer_ends.of(connection, row) or row["state"]
+    return {**sending.view(connection, row), "steps": steps, "tell": tell, "stoppable": row["state"] in TRANSFERS_LIVE}
 
 
 def _parts(connection: Connection, export_id: str) -> list[str]:

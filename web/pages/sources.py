@@ -31,6 +31,7 @@ def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response
                 "name": name,
                 "row": known.get(name),
                 "state": state.state_of(known.get(name)),
+                "tenantless": state.tenantless(known[name]) if name in known else 0,
                 "findings": state.findings(known[name]) if name in known else (),
                 "faults": state.recent_gaps(connection, name),
             }

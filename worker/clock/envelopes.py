@@ -17,7 +17,6 @@ from portability.database.engine import reading, writing
 from portability.delivery import codes, links
 from portability.delivery.links import Audience
 from portability.errors import WrongState
-from portability.feeds import feeds
 from portability.inbox import received
 from portability.law import tenants
 from portability.law.deadlines import EXPIRY_NOTICE, kept_until
@@ -32,7 +31,8 @@ from portability.requests import approvals, exports, outcome, referrals
 from portability.requests.referrals import ReferralState
 from portability.requests.states import ExportState
 from portability.settings import Settings
-from portability.transfers import authorisations, recipients, sending
+from portability.transfers import authorisations, recipients
+from worker.clock import provider_facts
 
 ACTOR = "clock"
 TRUE_OF = {
@@ -103,8 +103,10 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
             return Unmailed(MessageState.PAGE, "outdated")
         to_admin = links.to_admin(connection, export)
         code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is MessageKind.CODE else ""
-        recipient = _sent_to(connection, kind, row["occasion"])
-    if code is None:
+        recipient = provider_facts.named(connection, kind, row["occasion"])
+        end = provider_facts.end(connection, kind, row["occasion"])
+    is_arrived = kind is MessageKind.NOT_TRANSFERRED and not end
+    if code is None or is_arrived:
         return Unmailed(MessageState.PAGE, "outdated")
     if row["channel"] == Channel.SMS:
         return _by_sms(desk, kind, export["subject_id"], export["language"])
@@ -120,7 +122,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         return Unmailed(MessageState.PAGE, "outdated")
     settings = desk.settings
     facts = _facts(settings, export, row, language, code, recipient)
-    answer = _answer(settings, export, kind)
+    answer = end or _answer(settings, export, kind)
     letter = letters.write(kind, language, facts, answer=answer, url=url, **_looks(settings))
     return Envelope(contact.address, language, letter)
 
@@ -247,18 +249,6 @@ def _look_up(directory: Directory, subject: Subject) -> Contact | None:
     except Exception as error:  # noqa: BLE001  # third-party code may raise anything
         # Third-party code: its text may contain an address.
         raise SourceRefused(f"the directory raised {type(error).__name__}") from None
-
-
-def _sent_to(connection: Connection, kind: MessageKind, occasion: str) -> str:
-    """Return the provider that a message names: of a transfer, or of a feed."""
-    match kind:
-        case MessageKind.TRANSFERRED:
-            sent = sending.get(connection, occasion)
-        case MessageKind.FEED_STOPPED:
-            sent = authorisations.get(connection, feeds.get(connection, occasion)["authorisation_id"])
-        case _:
-            return ""
-    return recipients.known_as(connection, sent["recipient_id"])
 
 
 def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:

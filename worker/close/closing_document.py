@@ -100,6 +100,7 @@ def _coverage(covered: PlannedCoverage) -> dict[str, JSON]:
         "state": covered.state,
         "undecided": covered.undecided,
         "checked_at": covered.checked_at,
+        **({"tenantless": sum(covered.tenantless.values())} if covered.tenantless else {}),
     }
 
 

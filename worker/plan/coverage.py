@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from portability.api import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, CoverageFinding, Gap
+from portability.api import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, CoverageFinding, CoverageKind, Gap
 from portability.api.coverage import UNDECIDED
 from portability.requests.states import DatasetState
-from worker.plan.plan import ExportPlan
+from worker.plan.plan import ExportPlan, PlanLine
+
+TENANTLESS = "rows without a tenant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class PlannedCoverage:
     """Tables of the others, which no dataset reads."""
     error: str | None = None
     """The code of the error by which the check failed."""
+    tenantless: Mapping[str, int] = field(default_factory=dict)
+    """Of the undecided columns those by which rows name no tenant, by dataset; empty name: of no single dataset."""
 
     @classmethod
     def of(
@@ -37,22 +41,25 @@ class PlannedCoverage:
     ) -> PlannedCoverage:
         """Make it from the findings of a check, which counted `undecided` columns."""
         datasets: Counter[str] = Counter()
+        tenantless: Counter[str] = Counter()
         tables: set[str] = set()
         for one in findings:
             if one.kind in UNDECIDED and one.dataset:
                 datasets[one.dataset] += one.columns
-            elif one.kind in UNDECIDED:
+            elif one.kind in UNDECIDED - {CoverageKind.TENANTLESS}:
                 tables.add(one.table)
-        return cls(source, state, checked_at, undecided, dict(datasets), len(tables))
+            if one.kind is CoverageKind.TENANTLESS:
+                tenantless[one.dataset] += one.columns
+        return cls(source, state, checked_at, undecided, dict(datasets), len(tables), tenantless=dict(tenantless))
 
     @property
     def elsewhere(self) -> int:
         """Return the undecided columns that are in the table of no dataset."""
-        return self.undecided - sum(self.datasets.values())
+        return self.undecided - sum(self.datasets.values()) - self.tenantless.get("", 0)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON for the row."""
-        return asdict(self)
+        """Return the JSON for the row; workers of an earlier release do not know `tenantless`."""
+        return {name: value for name, value in asdict(self).items() if value or name != "tenantless"}
 
 
 def gaps(plan: ExportPlan, coverages: Iterable[PlannedCoverage]) -> Mapping[int, tuple[Gap, ...]]:
@@ -65,8 +72,7 @@ def gaps(plan: ExportPlan, coverages: Iterable[PlannedCoverage]) -> Mapping[int,
             if line.exporter == coverage.source and line.state is DatasetState.PENDING
         ]
         for number, (ordinal, line) in enumerate(of_source):
-            own = coverage.datasets.get(line.dataset.name, 0)
-            made = [Gap(f"{line.name}: {_columns(own)}", COVERAGE_UNDECIDED)] if own else []
+            made = _own(coverage, line)
             if number == 0:
                 made += _rest(coverage)
             if made:
@@ -74,14 +80,22 @@ def gaps(plan: ExportPlan, coverages: Iterable[PlannedCoverage]) -> Mapping[int,
     return found
 
 
+def _own(coverage: PlannedCoverage, line: PlanLine) -> list[Gap]:
+    """Return the gaps of a dataset's own table: columns, and rows without a tenant."""
+    rows = coverage.tenantless.get(line.dataset.name, 0)
+    columns = coverage.datasets.get(line.dataset.name, 0) - rows
+    made = [Gap(f"{line.name}: {_columns(columns)}", COVERAGE_UNDECIDED)] if columns else []
+    return [*made, *([Gap(f"{line.name}: {TENANTLESS}", COVERAGE_UNDECIDED)] if rows else [])]
+
+
 def _rest(coverage: PlannedCoverage) -> list[Gap]:
-    """Return the gap of what is in no dataset."""
+    """Return the gaps of what is in no dataset."""
     if coverage.error is not None:
         return [Gap(f"{coverage.source}: not checked ({coverage.error})", COVERAGE_UNKNOWN)]
-    if not coverage.elsewhere:
-        return []
     what = f"{coverage.source}: {_columns(coverage.elsewhere)} in {coverage.tables} other tables"
-    return [Gap(what, COVERAGE_UNDECIDED)]
+    made = [Gap(what, COVERAGE_UNDECIDED)] if coverage.elsewhere else []
+    rows = coverage.tenantless.get("", 0)
+    return [*made, *([Gap(f"{coverage.source}: {TENANTLESS}", COVERAGE_UNDECIDED)] if rows else [])]
 
 
 def _columns(count: int) -> str:

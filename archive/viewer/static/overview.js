@@ -160,8 +160,12 @@
   /* Sources that store what no one has decided on, or that cannot say what they store. */
   function coverage(about) {
     const open = (about.coverage ?? []).filter((one) => one.state !== "complete");
-    return open.map((one) => h("p", { class: "note" }, sentence(one.state === "undecided" ? "undecidedColumns" : "coverageUnknown",
-      { source: code(one.source), n: count(one.undecided) })));
+    const note = (key, one, n) => h("p", { class: "note" }, sentence(key, { source: code(one.source), n: count(n) }));
+    return open.flatMap((one) => {
+      const rows = one.tenantless ?? 0;
+      if (one.state !== "undecided") return [note("coverageUnknown", one, 0)];
+      return [one.undecided > rows ? note("undecidedColumns", one, one.undecided - rows) : null, rows ? note("tenantless", one, rows) : null];
+    });
   }
 
   function leftOut(about) {

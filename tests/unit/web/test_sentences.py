@@ -31,6 +31,7 @@ from portability.requests.policy import ROLES
 from portability.requests.referrals import ReferralState, RefusalReason
 from portability.requests.reviews import ReviewReason, ReviewState
 from portability.requests.states import DatasetState, ExportState, TransferState
+from portability.requests.transfer_ends import TransferEnd
 from portability.transfers.sending import TransferStep
 from web.pages.desk import BULK
 from web.pages.staff import CHANNELS
@@ -95,7 +96,7 @@ FAMILIES: dict[str, set[str]] = {
     "tell": {*STATES, "log_in"},
     "transfer": TRANSFERS,
     "transfer_step": set(map(str, TransferStep)),
-    "transfer_tell": TRANSFERS,
+    "transfer_tell": {*TRANSFERS, *map(str, TransferEnd)},
 }
 """What templates put behind a prefix, from the tables of the code."""
 OF_ERRORS = {f"fault_{error.code}" for error in all_errors()}

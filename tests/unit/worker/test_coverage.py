@@ -19,6 +19,7 @@ from portability.coverage import state
 from portability.database import deployment, models
 from portability.database.engine import now, reading, writing
 from worker.export import advance
+from worker.plan.coverage import PlannedCoverage
 from worker.read.coverage import check_source
 from worker.read.reader import SourcePatience
 
@@ -74,11 +75,23 @@ def test_an_undecided_column_makes_its_dataset_partial(tmp_path: Path) -> None:
 
 def test_rows_without_tenant_make_their_dataset_partial(tmp_path: Path) -> None:
     """They belong to no one until a person has signed it, so the dataset may lack what is the subject's."""
-    found = [CoverageFinding(CoverageKind.TENANTLESS, "things", "org_id", "things")]
+    rows = [CoverageFinding(CoverageKind.TENANTLESS, "things", "org_id", name) for name in ("things", "")]
+    found = [undecided_column("fax"), *rows]
     document = made_export(checked_world(tmp_path, {"made": CheckedExporter(things(3), found=found)}))
 
     assert (document["complete"], document["outcome"]) == (False, PARTIAL)
-    assert gaps_of(document) == [("made/things: 1 undecided column", "coverage_undecided")]
+    texts = ("made/things: 1 undecided column", "made/things: rows without a tenant", "made: rows without a tenant")
+    assert gaps_of(document) == [(text, "coverage_undecided") for text in texts]
+    (said,) = document["coverage"]
+    assert (said["state"], said["undecided"], said["tenantless"]) == ("undecided", 3, 2)
+
+
+def test_what_an_export_keeps_of_a_check_is_read_by_earlier_workers() -> None:
+    """They know no rows without a tenant: the row names them only if there are any."""
+    tenantless = CoverageFinding(CoverageKind.TENANTLESS, "things", "org_id", "things")
+    plain, more = (PlannedCoverage.of("made", "undecided", None, 1, found) for found in ([], [tenantless]))
+    assert "tenantless" not in plain.to_json()
+    assert PlannedCoverage(**more.to_json()) == more
 
 
 def test_an_undecided_table_makes_the_source_partial(tmp_path: Path) -> None:

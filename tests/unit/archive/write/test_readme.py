@@ -160,6 +160,23 @@ def test_what_no_one_has_decided_on_is_counted_in_every_language() -> None:
         assert "billing" not in sections[language]
 
 
+def test_rows_without_a_tenant_are_named_apart_from_columns_in_every_language() -> None:
+    """A count of columns alone would hide that rows may be missing."""
+    counted = {"both": (3, 1), "rows": (2, 2)}
+    coverage = [
+        {"source": name, "state": "undecided", "undecided": undecided, "tenantless": rows}
+        for name, (undecided, rows) in counted.items()
+    ]
+    sections = by_language(page(complete=False, coverage=coverage))
+    both, rows = Markup("<code>both</code>"), Markup("<code>rows</code>")
+    for language in ("en", "de", "id"):
+        said = sections[language]
+        assert say(language, "readme.undecided", source=both, count="2") in said
+        assert say(language, "readme.tenantless", source=both, count="1") in said
+        assert say(language, "readme.tenantless", source=rows, count="2") in said
+        assert say(language, "readme.undecided", source=rows, count="0") not in said
+
+
 def test_a_reader_is_informed_what_marks_and_pseudonyms_are() -> None:
     """In every language, where there is a mark."""
     lines: Any = volumes.closing_document(volumes.envelope(), 1)["datasets"]

@@ -11,6 +11,7 @@ from portability import locale
 from portability.messages import letters
 from portability.messages.mail import Letter
 from portability.messages.outbox import MessageKind
+from portability.requests.transfer_ends import TransferEnd
 
 FACTS = {
     "id": "abcd",
@@ -119,3 +120,13 @@ def test_an_address_stays_whole_in_the_text() -> None:
     letter = letters.write(MessageKind.CODE, "en", FACTS, url=None, contact=contact)
 
     assert contact in letter.text
+
+
+@pytest.mark.parametrize("language", locale.languages())
+def test_each_end_of_a_transfer_has_its_sentence(language: str) -> None:
+    """In the second paragraph, between what happened and what else the person can do."""
+    answers = {end: own(language, f"not_transferred.answers.{end}") for end in TransferEnd}
+    assert len(set(answers.values())) == len(TransferEnd)
+    for end, answer in answers.items():
+        letter = letters.write(MessageKind.NOT_TRANSFERRED, language, FACTS, answer=end, url=None, contact=None)
+        assert answer in " ".join(letter.text.split())

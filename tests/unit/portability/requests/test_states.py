@@ -39,4 +39,7 @@ def test_a_waiting_export_is_in_review() -> None:
 def test_states_that_end_an_archive_end_its_transfers() -> None:
     """Each in its own way."""
     ends = {state: meaning.transfers_become for state, meaning in states.EXPORTS.items() if meaning.transfers_become}
-    assert ends == {"recalled": "revoked", "expired": "expired"}
+    assert ends == {"recalled": "revoked", "expired": "expired", "failed": "expired", "cancelled": "revoked"}
+    discarded = {state for state in states.DISCARDED if state not in ends}
+    assert discarded == {"denied"}  # before anything is made
+    assert {state for state, meaning in states.EXPORTS.items() if meaning.ends_links} == {"recalled", "expired"}
