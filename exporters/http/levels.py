@@ -14,7 +14,7 @@ from exporters.http.context import AskedValue, ReadingContext, fitting
 from exporters.http.expressions import find, find_all
 from exporters.http.forms import HttpDatasetForm, LinksForm, RequestForm
 from exporters.http.hooks import Hooks
-from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
+from exporters.http.listing import INCOMPLETE_LIST, Listing, ListItem, ListPart, SourcePage
 from exporters.http.records import RecordMaker
 from exporters.http.reported import NotGiven
 from exporters.http.templates import Names
@@ -121,17 +121,16 @@ class RequestLevel:
             values, cut = find_all(self._form.within, context.item), part.form.cut
             # Another item of the page may have the list.
             is_cut = cut is not None and bool(values) and says("cut", cut, context.item)
-            return SourcePage(self._items(values, part, context), is_cut=is_cut)
+            return SourcePage(self._items(values, part, context), lack=INCOMPLETE_LIST if is_cut else "")
         if self._hooks.pages is not None:
             return self._hooked(part, paging.first(part.form.page) if place is None else place, context)
         try:
             found = self._reading.read(self._form.name, part, place, is_batch=self.batch is not None)
         except NotGiven:
-            self._note(context, SourceRefused.code, part)
-            return SourcePage(())
+            return SourcePage((), lack=SourceRefused.code)
         items = self._items(found.items, part, context)
         missing = () if part.form.page else self._missing(items, context)  # a later page may give them
-        return SourcePage(items, found.following, found.total, missing, found.is_cut)
+        return SourcePage(items, found.following, found.total, missing, INCOMPLETE_LIST if found.is_cut else "")
 
     def _missing(self, items: Sequence[ListItem], context: WalkContext) -> Sequence[str]:
         """Return the names of the records that were asked for by their ids and that no item is."""
