@@ -15,6 +15,7 @@ from exporters.http.expressions import find, find_all
 from exporters.http.forms import HttpDatasetForm, LinksForm, RequestForm
 from exporters.http.hooks import Hooks
 from exporters.http.listing import INCOMPLETE_LIST, Listing, ListItem, ListPart, SourcePage
+from exporters.http.moments import SourceMoments
 from exporters.http.records import RecordMaker
 from exporters.http.reported import NotGiven
 from exporters.http.templates import Names
@@ -185,9 +186,11 @@ class RequestLevel:
     def _within(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
         if part.bounds is None or part.form.window is None:
             return range(len(values))
-        form, (begin, end) = self._reading.source.times, part.bounds
-        found = [find(part.form.window.at, value) for value in values]
-        return [n for n, at in enumerate(found) if begin <= times.parse(at, form.format, form.zone) < end]
+        moments, (begin, end) = SourceMoments(self._reading.source.times), part.bounds
+        found = [moments.read(find(part.form.window.at, value)) for value in values]
+        if not all(found):
+            raise ValueError("the time of a window is not set")  # the item would be in none
+        return [number for number, at in enumerate(found) if at and begin <= at < end]
 
     def _existed(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
         """Return the values that existed when the export began, or have a time in the future, which are exported."""
