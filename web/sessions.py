@@ -17,6 +17,7 @@ from portability.database.engine import reading, writing
 from portability.desk import colleagues
 from portability.people import sessions
 from portability.people.sessions import SessionEntry
+from portability.requests import page_cursors
 from portability.trust import audit
 from web.context import AppContext
 from web.logins import Login, from_claims, roles_of
@@ -31,6 +32,7 @@ SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Macintosh", "CrOS", "Linux")
 BROWSERS = (("Firefox", "Firefox/"), ("Edge", "Edg/"), ("Chrome", "Chrome/"), ("Safari", "Safari/"))
 ROLES_SECONDS = 30.0
 """How long a page may show what roles permit before they are read again; a change always reads them."""
+PAGE = 50
 FORM_MAX = 65_536
 """Characters of a form that is kept during a step-up."""
 
@@ -220,9 +222,17 @@ def end_by_provider(place: AppContext, claims: Mapping[str, Any]) -> None:
     place.limits.use(claims["jti"], seconds=LOGOUT_SECONDS + LEEWAY_SECONDS)
 
 
-def listed(connection: Connection, place: AppContext, login: Login) -> Sequence[SessionEntry]:
-    """Return the sessions of a person, the newest first."""
-    return sessions.of_person(connection, place.salt, login.identity)
+def page(
+    connection: Connection, place: AppContext, login: Login, *, after: str | None = None, limit: int = PAGE
+) -> tuple[Sequence[SessionEntry], str | None]:
+    """Return a page of the sessions of a person, the newest first, and the cursor of the next page (None: the last).
+
+    Raises: BadInput for a cursor.
+    """
+    last = page_cursors.decoded(after) if after else None
+    found = sessions.of_person(connection, place.salt, login.identity, limit=limit + 1, after=last)
+    following = page_cursors.encoded(found[limit - 1].created_at, found[limit - 1].id) if len(found) > limit else None
+    return found[:limit], following
 
 
 def device(agent: str) -> str:

@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 import structlog
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from portability.api import Selection, Subject, SubjectKind
 from portability.api.errors import ExporterFault, SourceStalled
@@ -26,7 +26,8 @@ from portability.law.profiles import Profile
 from portability.people import resolution
 from portability.people.resolution import Resolution, Unresolved
 from portability.plugins import load_document_formats, load_formats, load_forms
-from portability.requests import approvals, exports, instructions, planned_maps, reviews, slices
+from portability.requests import approvals, cursor_seals, exports, instructions, planned_maps, reviews, slices
+from portability.requests.cursor_seals import CursorSealer
 from portability.requests.exports import BegunExport
 from portability.requests.instructions import Order
 from portability.setting_values import listed
@@ -71,7 +72,6 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         if is_planned:
             keys.signing(connection, settings.keys)  # reports a missing key before hours of reading
         begun = exports.ledger(connection, claim.id) if is_planned else ()
-        # Only an earlier claim can have asked.
         unknown_approved = claim.fence > 1 and approvals.is_unknown_approved(connection, claim.id)
         readings = tuple(map(Reading.from_json, claim.slice["readings"] or ()))
         at = Position.from_json(claim.slice["position"]).reading
@@ -110,6 +110,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         coverage=tuple(PlannedCoverage(**one) for one in export["coverage"] or ()),
         plan_for=_plans_for(make, resolving, found.unresolved, orders, reviewed.rows, begun),
         unknown_approved=unknown_approved,
+        open_cursor=partial(cursor_seals.opened, settings.keys),
     )
 
 
@@ -221,14 +222,19 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
             steps.store(connection, step[0].feed_id, claim.id, step[1].seal(step[0]))
         lines = ledger.open_lines(connection, claim.id, unplanned.plan, divided.expected, [*divided.own, *divided.cut])
         if divided.cut:
-            slices.open_more(connection, claim.id, [run.to_json() for run in divided.cut])
-            # Its own part is read when its turn comes, like the parts of the others.
-            fenced_writes.release(connection, claim, attempts=0)
+            _open_slices(context, connection, claim, divided.cut)
     planned = of_export.get("maps", claim.export["maps"])
     # A request that is made again after a failure may have volumes.
     is_first = not divided.cut and not claim.export["volume_counter"]
     begun = BegunExport(0, planned, unplanned.reviewed, (), (), lines) if is_first else None
     return replace(unplanned, readings=tuple(divided.own), coverage=covered, begun=begun), len(divided.cut)
+
+
+def _open_slices(context: WorkerContext, connection: Connection, claim: Claim, cut: Sequence[Reading]) -> None:
+    seals = CursorSealer(connection, context.settings.keys)
+    slices.open_more(connection, claim.id, [seals.sealed(run.to_json()) for run in cut])
+    # Its own part is read when its turn comes, like the parts of the others.
+    fenced_writes.release(connection, claim, attempts=0)
 
 
 def _is_unknown(context: WorkerContext, claim: Claim, unplanned: SliceJob, divided: Division) -> bool:

@@ -79,7 +79,7 @@ def _column_converter(kind: FieldType, form: TimesForm) -> Callable[[Sequence[An
 
     It returns None, or raises ValueError, for a column whose values have to be converted one by one.
     """
-    if kind is FieldType.DATETIME and form.format != "rfc3339":
+    if kind is FieldType.DATETIME and (form.format != "rfc3339" or form.unset):
         return _none
     return _CONVERTERS.get(kind, _none)
 

@@ -129,9 +129,9 @@ class HttpExporter:
                         yield collected.take(withheld)
                         client.budget.restart()
             except SourceError:
-                # What was read before the fault is delivered, or its place: reading continues there.
+                # What was read before the fault is delivered, or its place: reading continues there. A list that is
+                # known to lack something, and that no place is behind, is read and reported then.
                 if collected.has_place:
-                    collected.add_gaps(reading.cut_lists.take())
                     yield collected.take(withheld)
                 raise
             collected.add_gaps(reading.cut_lists.take())

@@ -14,7 +14,8 @@ from exporters.http.context import AskedValue, ReadingContext, fitting
 from exporters.http.expressions import find, find_all
 from exporters.http.forms import HttpDatasetForm, LinksForm, RequestForm
 from exporters.http.hooks import Hooks
-from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
+from exporters.http.listing import INCOMPLETE_LIST, Listing, ListItem, ListPart, SourcePage
+from exporters.http.moments import SourceMoments
 from exporters.http.records import RecordMaker
 from exporters.http.reported import NotGiven
 from exporters.http.templates import Names
@@ -121,17 +122,16 @@ class RequestLevel:
             values, cut = find_all(self._form.within, context.item), part.form.cut
             # Another item of the page may have the list.
             is_cut = cut is not None and bool(values) and says("cut", cut, context.item)
-            return SourcePage(self._items(values, part, context), is_cut=is_cut)
+            return SourcePage(self._items(values, part, context), lack=INCOMPLETE_LIST if is_cut else "")
         if self._hooks.pages is not None:
             return self._hooked(part, paging.first(part.form.page) if place is None else place, context)
         try:
             found = self._reading.read(self._form.name, part, place, is_batch=self.batch is not None)
         except NotGiven:
-            self._note(context, SourceRefused.code, part)
-            return SourcePage(())
+            return SourcePage((), lack=SourceRefused.code)
         items = self._items(found.items, part, context)
         missing = () if part.form.page else self._missing(items, context)  # a later page may give them
-        return SourcePage(items, found.following, found.total, missing, found.is_cut)
+        return SourcePage(items, found.following, found.total, missing, INCOMPLETE_LIST if found.is_cut else "")
 
     def _missing(self, items: Sequence[ListItem], context: WalkContext) -> Sequence[str]:
         """Return the names of the records that were asked for by their ids and that no item is."""
@@ -186,9 +186,11 @@ class RequestLevel:
     def _within(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
         if part.bounds is None or part.form.window is None:
             return range(len(values))
-        form, (begin, end) = self._reading.source.times, part.bounds
-        found = [find(part.form.window.at, value) for value in values]
-        return [n for n, at in enumerate(found) if begin <= times.parse(at, form.format, form.zone) < end]
+        moments, (begin, end) = SourceMoments(self._reading.source.times), part.bounds
+        found = [moments.read(find(part.form.window.at, value)) for value in values]
+        if not all(found):
+            raise ValueError("the time of a window is not set")  # the item would be in none
+        return [number for number, at in enumerate(found) if at and begin <= at < end]
 
     def _existed(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
         """Return the values that existed when the export began, or have a time in the future, which are exported."""

@@ -57,8 +57,8 @@ class SourcePage:
     total: int | None = None
     missing: Sequence[str] = ()
     """Ids that were asked for, and that the source does not give."""
-    is_cut: bool = False
-    """Whether the source says that it has cut the list."""
+    lack: str = ""
+    """The reason of the gap, if the source says that it has cut the list, or refuses it; empty: it says neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +111,25 @@ class Listing:
         shifts = any(form.window or (form.page and form.page.kind in paging.SHIFTING) for form in forms)
         self._repeats_anywhere = self._has_groups or shifts
         self._may_repeat = self._repeats_anywhere or any(form.page for form in forms)
+        self._noted: dict[str, None] = {}
 
     def pages(self, start: Place | None = None, *, enters: bool = False) -> Iterator[ListPage]:
         """Yield the pages from a place on; `enters`: the last item before the place is given again.
 
         Raises: SourceUnavailable, SourceRefused.
         """
+        # What an earlier part lacks was reported when it was read first.
+        self._noted = {part.id[2]: None for part in self._parts} if start else {}
         seen = self._keys_before(start)
+        self._noted = dict.fromkeys(start.noted) if start else {}
         left = [part for part in self._parts if start is None or _order(part) >= _order_of(start.part)]
         for number, part in enumerate(left):
             is_begun = start is not None and start.part == part.id
             at = start if is_begun and start is not None else Place(part.id)
-            behind = Place(left[number + 1].id) if number + 1 < len(left) else None
+            following = left[number + 1].id if number + 1 < len(left) else None
             for page in self._read(part, at, enters=enters and is_begun):
                 items = self._new(page.items, seen)
+                behind = following and Place(following, noted=page.place.noted)
                 yield replace(page, items=items, after=page.after or behind)
 
     def _keys_before(self, start: Place | None) -> dict[str, None]:
@@ -223,19 +228,28 @@ class Listing:
             after = place.after(new, found.following, total)
             is_full = _is_full(part.form.page, after)
             is_last = is_full or found.following is None
-            if found.is_cut or is_full or (is_last and after.given < (found.total or 0)):
-                self._on_lack(INCOMPLETE_LIST, part)
-            yield ListPage(items, place, None if is_last else after, found.missing, keys, total)
+            is_short = is_full or (is_last and after.given < (found.total or 0))
+            lack = found.lack or (INCOMPLETE_LIST if is_short else "")
             if is_watched and total is None:
                 known.update(item.key for item in found.items)
-            if is_last:
-                if is_watched and total is None and self._has_moved(part, places, known):
-                    self._on_lack(CHANGED, part)
-                return
-            if is_watched:
+                # Before the last page is given: a reading that continues behind it reads no page again.
+                is_changed = is_last and self._has_moved(part, places, known)
+                lack = lack or (CHANGED if is_changed else "")
                 places.append(place.page)
+            place, after = self._with_lack(part, lack, place, after)
+            yield ListPage(items, place, None if is_last else after, found.missing, keys, total)
+            if is_last:
+                return
             place = after
         raise SourceRefused(f"{self._what}: the list has more than {self._pages_most} pages")
+
+    def _with_lack(self, part: ListPart, lack: str, *places: Place) -> tuple[Place, ...]:
+        """Report what a part lacks, unless the list was reported; returns places that know it."""
+        window = part.id[2]
+        if lack and window not in self._noted:
+            self._noted[window] = None
+            self._on_lack(lack, part)
+        return tuple(replace(place, noted=tuple(self._noted)) for place in places)
 
 
 def _is_full(page: PageForm | None, after: Place) -> bool:

@@ -11,7 +11,7 @@ from exporters.http.answers import check_named
 from exporters.http.context import AskedValue, ReadingContext, fitting
 from exporters.http.expressions import find
 from exporters.http.forms import IdentityForm, RequestForm
-from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
+from exporters.http.listing import INCOMPLETE_LIST, Listing, ListItem, ListPart, SourcePage
 from exporters.http.templates import Names
 from exporters.http.truth import says_yes
 from portability.api import JSON, Identity
@@ -54,7 +54,7 @@ def _answers(form: IdentityForm, names: Names, reading: ReadingContext, what: st
         with fitting(what):
             found = reading.read(what, part, place)
             items = [ListItem(hashlib.sha256(repr(one).encode()).hexdigest(), one) for one in found.items]
-            return SourcePage(items, found.following, found.total, is_cut=found.is_cut)
+            return SourcePage(items, found.following, found.total, lack=INCOMPLETE_LIST if found.is_cut else "")
 
     def refuse(_reason: str, _part: ListPart) -> None:
         hint = "the person may be among the others: ask for a person more exactly"

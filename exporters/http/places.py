@@ -29,21 +29,25 @@ class Place:
     """How many items of the part are before this place."""
     total: int | None = None
     """How many items the part had, if the source has stated it: fewer now mean that records have moved."""
+    noted: tuple[str, ...] = ()
+    """The windows of the list whose gap was reported before this place, or at its page: they get no other."""
 
     def to_json(self) -> JSON:
         """Return the place as JSON."""
-        return [list(self.part), self.page, list(self.kept), self.given, self.total]
+        return [list(self.part), self.page, list(self.kept), self.given, self.total, list(self.noted)]
 
     @classmethod
     def from_json(cls, found: Any) -> Place:  # noqa: ANN401  # parsed JSON
         """Return the place. Raises ValueError, TypeError."""
         (value, number, window), page, kept, given, *more = found
-        total = int(more[0]) if more and more[0] is not None else None  # earlier versions wrote none
-        return cls((str(value), int(number), str(window)), page, tuple(map(str, kept)), int(given), total)
+        part = (str(value), int(number), str(window))
+        size = next((int(total) for total in more[:1] if isinstance(total, int)), None)  # earlier versions wrote none
+        noted = (str(window) for windows in more[1:2] for window in windows)
+        return cls(part, page, tuple(map(str, kept)), int(given), size, tuple(noted))
 
     def after(self, keys: Sequence[str], page: JSON, total: int | None = None) -> Place:
         """Return the place at a page of the same part, after items with these keys; `total`: the size of the part."""
-        return Place(self.part, page, (*self.kept, *keys)[-KEPT:], self.given + len(keys), total)
+        return Place(self.part, page, (*self.kept, *keys)[-KEPT:], self.given + len(keys), total, self.noted)
 
 
 Steps: TypeAlias = "tuple[Place | None, ...]"

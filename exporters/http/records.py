@@ -14,8 +14,8 @@ from exporters.http.expressions import find
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm
 from exporters.http.hooks import Hooks
 from exporters.http.matching import PARENT
+from exporters.http.moments import SourceMoments
 from exporters.http.truth import says_yes
-from exporters.maps import times
 from exporters.maps.forms import dataset_of
 from portability import api
 from portability.api import JSON, Dataset, FieldType, Gap, Record, RowRemark, Selection
@@ -49,7 +49,7 @@ class RecordMaker:
     def __init__(self, source: HttpSourceForm, form: HttpDatasetForm, hooks: Hooks) -> None:
         self.form = form
         self.dataset = _dataset(source, form)
-        self._times = source.times
+        self._moments = SourceMoments(source.times)
         self._hooks = hooks
         self._readers = {name: column_reader(one.at or name, one, source.times) for name, one in form.fields.items()}
 
@@ -137,7 +137,7 @@ class RecordMaker:
         deleted = self.form.deleted
         found = {
             RowRemark.SOFT_DELETED: [
-                number for number, item in enumerate(items) if deleted is not None and _is_true(deleted, item)
+                number for number, item in enumerate(items) if deleted and self._is_true(deleted, item)
             ],
             RowRemark.CREATED_IN_FUTURE: [number for number, at in enumerate(created) if at is not None and at > now],
             RowRemark.PAST_RETENTION: self._past(items, created, selection),
@@ -154,18 +154,23 @@ class RecordMaker:
         for number, (item, at) in enumerate(zip(items, created, strict=True)):
             since, until = self._time(form.since, item) or at, self._time(form.until, item)
             is_over = (until is not None and until <= moment) or (since is not None and since <= cutoff)
-            if is_over and not (form.hold is not None and _is_true(form.hold, item)):
+            if is_over and not (form.hold is not None and self._is_true(form.hold, item)):
                 past.append(number)
         return past
 
     def _time(self, at: str | None, item: Any) -> str | None:  # noqa: ANN401  # as above
         try:
-            stated = find(at, item) if at is not None else None
-            if stated is None:
-                return None
-            return microseconds(times.parse(stated, self._times.format, self._times.zone))
+            found = self._moments.read(find(at, item)) if at else None
+            return microseconds(found) if found else None
         except ValueError:
             return None
+
+    def _is_true(self, at: str, item: Any) -> bool:  # noqa: ANN401  # as above
+        try:
+            value = find(at, item)
+        except ValueError:
+            return False
+        return says_yes(value) and not self._moments.is_no_time(value)
 
 
 def _texts(values: Sequence[JSON]) -> list[str | None]:
@@ -184,13 +189,6 @@ def _within(created: Sequence[str | None], selection: Selection) -> list[int]:
     since = microseconds(selection.since) if selection.since else EARLIEST
     until = microseconds(selection.until) if selection.until else LATEST
     return [number for number, at in enumerate(created) if at is None or since <= at < until]
-
-
-def _is_true(at: str, item: Any) -> bool:  # noqa: ANN401  # any JSON value
-    try:
-        return says_yes(find(at, item))
-    except ValueError:
-        return False
 
 
 def _dataset(source: HttpSourceForm, form: HttpDatasetForm) -> Dataset:

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from exporters.http.moments import SourceMoments
 from exporters.maps import times
 from exporters.maps.exact_json import double, exact_number
 from exporters.maps.forms import TimesForm
@@ -28,10 +29,11 @@ def converter(kind: FieldType, form: TimesForm) -> Callable[[Any], JSON]:
 
     It raises ValueError, without the value in its message.
     """
+    moments = SourceMoments(form)
     if kind is FieldType.DATETIME:
-        return lambda value: None if value in (None, "") else microseconds(times.parse(value, form.format, form.zone))
-    if kind is FieldType.DATE and form.format != "rfc3339":
-        return lambda value: None if value in (None, "") else _day(value, form)
+        return lambda value: microseconds(at) if (at := moments.read(value)) else None
+    if kind is FieldType.DATE and (form.format != "rfc3339" or form.unset):
+        return lambda value: None if value in (None, "") or moments.is_unset(value) else _day(value, form)
     convert, is_text = _CONVERTERS[kind], kind is FieldType.STRING
 
     def converted(value: Any) -> JSON:  # noqa: ANN401  # any JSON value

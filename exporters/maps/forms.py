@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from exporters.maps import times
 from portability import api
@@ -34,6 +34,16 @@ ReadFormat = Annotated[str, AfterValidator(times.checked_readable)]
 TimeZone = Annotated[str, AfterValidator(times.checked_zone)]
 ALTERNATIVE = "form of "
 """Begin of the tags of alternative forms of a value: errors of pydantic have them among the steps to the value."""
+
+
+def _number_or_text(value: object) -> object:
+    """Refuse a value with one fault: the library has one for each of both types."""
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        return value
+    raise ValueError("each value is a whole number or a text")
+
+
+UnsetValue = Annotated[int | str, BeforeValidator(_number_or_text)]
 
 
 class MapForm(BaseModel):
@@ -114,6 +124,8 @@ class TimesForm(MapForm):
     format: ReadFormat = "rfc3339"
     zone: TimeZone = "UTC"
     """The zone of times without an offset."""
+    unset: tuple[UnsetValue, ...] = ()
+    """Values that are not a time, in numbers and in texts: what the source writes for `never`."""
 
 
 class DecisionForm(MapForm):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ COUNTED: Mapping[str, int] = {"epoch_seconds": MICROSECONDS, "epoch_ms": MICROSE
 """Formats that count from the begin of 1970: the microseconds of one."""
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK_AT_END = re.compile(r"\s[0-9]{1,2}(?::[0-9]{2}){1,2}\s*\Z")
+_COUNT = re.compile(r"-?[0-9]{1,20}")
 _SIZE_MOST = 20
 """Digits of an epoch before its point: no time has more, and `1e999999999` would fill the memory."""
 
@@ -65,6 +66,19 @@ def parse(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # any 
         return _parsed(value, form, zone).astimezone(UTC)
     except (ValueError, TypeError, OverflowError, OSError, ArithmeticError):
         raise ValueError(f"it is not a time in the format {form}") from None
+
+
+def is_unset(value: Any, form: str, unset: Collection[str]) -> bool:  # noqa: ANN401  # as above
+    """Return whether a value is one of those that a source writes for a time that is not set.
+
+    Where times are counted, numbers are compared as numbers, whether they are texts or not.
+    """
+    if isinstance(value, str | int) and str(value) in unset:
+        return True
+    try:
+        return form in COUNTED and number(value) in [int(one) for one in unset if _COUNT.fullmatch(one)]
+    except (ValueError, TypeError):
+        return False
 
 
 def day(value: Any, form: str, zone: str) -> date:  # noqa: ANN401  # as above

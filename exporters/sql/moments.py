@@ -34,7 +34,6 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps import times
-from exporters.maps.numbers import number
 from exporters.sql.columns import SourceTime
 from exporters.sql.identifiers import plain_type
 from portability.database.engine import UtcTime
@@ -99,12 +98,7 @@ class StatedTimes:
             return b""
 
     def _is_unset(self, value: object) -> bool:
-        if value in {None, *self.unset}:
-            return True
-        try:
-            return self.is_counted and number(value) in self.unset_counts
-        except (ValueError, TypeError):
-            return False
+        return value in (None, *self.unset) or times.is_unset(value, self.form, self.unset)
 
 
 def _written(moment: datetime) -> str:

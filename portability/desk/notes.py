@@ -18,7 +18,7 @@ from portability.database import models
 from portability.database.engine import now
 from portability.errors import WrongState
 from portability.people import subject_locks
-from portability.requests import exports, note_approvals
+from portability.requests import exports, note_approvals, page_cursors
 from portability.requests.policy import Actor
 from portability.settings import Settings
 from portability.trust import audit
@@ -27,8 +27,7 @@ TABLE, EXPORT = models.desk_note, models.export
 TEXT_MAX = 2000
 REPEAT_SECONDS = 60
 """Within this time the same note of the same person is a form that was sent twice."""
-SHOWN_MAX = 100
-"""Notes that a page shows, the newest first."""
+PAGE = 20
 
 
 class NoteSubject(StrEnum):
@@ -89,14 +88,19 @@ def write(connection: Connection, settings: Settings, export_id: str, text: str,
     return identifier
 
 
-def of(connection: Connection, export: Mapping[Any, Any]) -> Sequence[RowMapping]:
-    """Return the notes about a request and about its person, the newest first; an anonymous request has none."""
+def page(
+    connection: Connection, export: Mapping[Any, Any], *, after: str | None = None, limit: int = PAGE
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Return a page of the notes about a request and its person, and the cursor of the next page (None: the last).
+
+    The newest come first; an anonymous request has none. Raises BadInput for a cursor.
+    """
     if not export["subject_id"]:
-        return ()
+        return (), None
     same_person = select(EXPORT.c.id).where(subject_locks.of_row(EXPORT, export))
     shown = or_(TABLE.c.export_id == export["id"], TABLE.c.about == NoteSubject.PERSON)
     query = select(TABLE).where(TABLE.c.export_id.in_(same_person), shown)
-    return connection.execute(query.order_by(TABLE.c.written_at.desc(), TABLE.c.id).limit(SHOWN_MAX)).mappings().all()
+    return page_cursors.newest(connection, query, TABLE.c.written_at, TABLE.c.id, after, limit)
 
 
 def delete_note(connection: Connection, export_id: str, note_id: str, reason: str, *, actor: Actor) -> None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, select, tuple_, update
 
 from portability.database import models
-from portability.database.engine import now
+from portability.database.engine import UtcTime, now
 
 TABLE = models.session
 PREFIX = "pss_"
@@ -112,12 +112,18 @@ def change(connection: Connection, token: str, content: bytes) -> None:
     connection.execute(update(TABLE).where(matching).values(content=_cipher(token).encrypt(content).decode()))
 
 
-def of_person(connection: Connection, salt: str, identity: str) -> Sequence[SessionEntry]:
-    """Return the valid sessions of a person, the newest first."""
+def of_person(
+    connection: Connection, salt: str, identity: str, *, limit: int, after: tuple[datetime, str] | None = None
+) -> Sequence[SessionEntry]:
+    """Return the valid sessions of a person, the newest first; `after`: the begin and id of the last already seen."""
     own = (TABLE.c.person == _named(salt, "person", identity), TABLE.c.expires_at > now())
     columns = (TABLE.c.id, TABLE.c.device, TABLE.c.created_at, TABLE.c.seen_at)
-    query = select(*columns).where(*own).order_by(TABLE.c.created_at.desc(), TABLE.c.id)
-    return [SessionEntry(*row) for row in connection.execute(query)]
+    query = select(*columns).where(*own)
+    if after:
+        last = tuple_(literal(after[0], UtcTime()), literal(after[1]))
+        query = query.where(tuple_(TABLE.c.created_at, TABLE.c.id) < last)
+    ordered = query.order_by(TABLE.c.created_at.desc(), TABLE.c.id.desc())
+    return [SessionEntry(*row) for row in connection.execute(ordered.limit(limit))]
 
 
 def end(connection: Connection, salt: str, identity: str, session_id: str | None = None) -> Sequence[str]:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, 
 from portability.database import leases, models
 from portability.database.engine import now
 from portability.database.rows import insert_row, inserting
+from portability.requests import cursor_seals
 from portability.requests.states import SliceState
 
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
@@ -68,6 +69,11 @@ def planned_version(version: int, datasets: Iterable[tuple[str, str]]) -> int:
     return version if LATER_DATASETS.isdisjoint(datasets) else VERSION
 
 
+def stored_version(version: int, stored: Iterable[Frozen]) -> int:
+    """Return the version of a row with these readings or positions: earlier workers cannot open a sealed cursor."""
+    return VERSION if any(map(cursor_seals.has_seal, stored)) else version
+
+
 def enter_turns(connection: Connection, tenant: str) -> None:
     """Give a group its place among those that take turns, unless it has one."""
     insert_row(connection, inserting(connection, TURN).on_conflict_do_nothing(), {"tenant": tenant})
@@ -77,6 +83,7 @@ def open_more(connection: Connection, export_id: str, readings: Sequence[Frozen]
     """Insert a slice for each list of readings, numbered after the existing slices. The export is locked."""
     newest = select(func.max(SLICE.c.tenant), func.max(SLICE.c.number), func.max(SLICE.c.version))
     tenant, last, version = connection.execute(newest.where(SLICE.c.export_id == export_id)).one()
+    version = stored_version(version, readings)
     rows = [
         {**_row(export_id, last + 1 + place, tenant, version), "readings": [reading], "large": True}
         for place, reading in enumerate(readings)
@@ -128,7 +135,8 @@ def reopen_first(connection: Connection, export_id: str, readings: Sequence[Froz
     """Restart slice 0 with these readings, or with planning. Its fence keeps counting: old workers may be alive."""
     fresh = {"readings": readings, "position": None, "attempts": 0, "not_before": None, "woken_at": None}
     statement = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.number == 0)
-    version = case((SLICE.c.version < READINGS_VERSION, READINGS_VERSION), else_=SLICE.c.version)
+    least = stored_version(READINGS_VERSION, readings or ())
+    version = case((SLICE.c.version < least, least), else_=SLICE.c.version)
     values = {"state": SliceState.OPEN, "version": version, "fence": SLICE.c.fence + 1, "token": None}
     connection.execute(statement.values(**values, **fresh, created_at=now()))
 

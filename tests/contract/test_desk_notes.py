@@ -56,7 +56,7 @@ def test_an_erasure_deletes_notes_and_no_more_are_written(made: World) -> None:
     with pytest.raises(WrongState):
         _write(made, export_id)
     with reading(made.engine) as connection:
-        assert notes.of(connection, exports.get(connection, export_id)) == ()
+        assert notes.page(connection, exports.get(connection, export_id)) == ((), None)
         assert "angry" not in str(audit.events(connection))
 
 
@@ -122,7 +122,7 @@ def test_notes_are_purged_with_the_record_of_their_request(made: World) -> None:
         connection.execute(ended.values(ended_at=now(-900 * DAY)))
     assert purge.purge(made.engine, 24) == 1
     with reading(made.engine) as connection:
-        assert [note["export_id"] for note in notes.of(connection, exports.get(connection, young))] == [young]
+        assert [note["export_id"] for note in notes.page(connection, exports.get(connection, young))[0]] == [young]
     assert _left(made) == 1
 
 
@@ -132,7 +132,7 @@ def test_a_contact_of_another_company_has_none_of_these_notes(made: World) -> No
     second = made.request("contact:con_1", tenant="ten_b")
     _write(made, first, NoteSubject.PERSON)
     with reading(made.engine) as connection:
-        found = [len(notes.of(connection, exports.get(connection, each))) for each in (first, second)]
+        found = [len(notes.page(connection, exports.get(connection, each))[0]) for each in (first, second)]
     assert found == [1, 0]
 
 

@@ -22,7 +22,7 @@ from portability.messages import outbox
 from portability.requests import deadline_events, exports, retries
 from portability.requests.deadline_events import Extension
 from portability.requests.states import ExportState
-from portability.trust import audit, keys
+from portability.trust import audit
 from worker.clock import expiry
 from worker.write.withdraw import withdraw_discarded
 
@@ -32,10 +32,7 @@ EXPORT, NOTIFICATION = models.export, models.notification
 
 @pytest.fixture
 def made(control_url: str, tmp_path: Path, archives: Storage) -> World:
-    made = world(tmp_path, {"made": MadeUpExporter(things(10))}, database_url=control_url, storage=archives)
-    with writing(made.engine) as connection:
-        keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
-    return made
+    return world(tmp_path, {"made": MadeUpExporter(things(10))}, database_url=control_url, storage=archives)
 
 
 def ready_since(made: World, subject: str = "user:usr_1", *, days_ago: float = 0, **asked: Any) -> str:

@@ -541,6 +541,19 @@ def test_deleted_records_are_delivered_and_marked(stand: StandIn, deleted: str) 
     assert batch.remarks == {RowRemark.SOFT_DELETED: [1]}
 
 
+def test_a_time_that_is_not_set_deletes_nothing(stand: StandIn) -> None:
+    """Fact 12: a vendor that writes the begin of 1970 for `never` says so in `unset`: nothing is marked or past."""
+    never = ticket(1, deleted_at="1970-01-01T00:00:00.000Z")
+    gone = ticket(2, deleted_at="2026-10-02T00:00:00Z")
+    stand.on("/tickets")(lambda asked: {"items": [never, gone] if asked.query["after"] == "0" else []})
+    retained = 'deleted = "deleted_at"\nretention = { until = "deleted_at" }'
+    text = DESK.replace('created = "created_at"', f'created = "created_at"\n{retained}')
+    exporter = open_source(f'times = {{ unset = ["1970-01-01T00:00:00Z"] }}\n{text}', stand.url)
+
+    (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()), selection=Selection(began_at=BEGAN_AT))
+    assert batch.remarks == {RowRemark.SOFT_DELETED: [1], RowRemark.PAST_RETENTION: [1]}
+
+
 def test_a_date_to_retry_after_is_by_the_clock_of_the_source(stand: StandIn) -> None:
     """A source whose clock is five hours off: the wait is the time between its own two dates."""
     refused = iter([True])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,8 @@ from http_sources import Asked, StandIn, batches_of, ids_of, open_source, person
 from repository import ROOT
 from vendor_rules import CAP, CUT, ROWS, VENDORS, vendor_row
 
-from portability.api import Gap
+from exporters.http.exporter import HttpExporter
+from portability.api import Batch, Gap
 from portability.api.errors import SourceRefused
 
 CUT_LIST = Gap("tickets", "incomplete_list")
@@ -117,6 +118,27 @@ def test_a_look_up_of_which_a_part_is_given_finds_no_one(vendor: StandIn, limit:
         open_source(text, vendor.url).identities(person())
 
 
+CALLS = """
+title = "Telephone"
+role = "controller"
+kinds = ["email"]
+
+[[identity]]
+from = "email"
+get = "/person"
+verify = { "email" = "email" }
+gives = "caller"
+
+[[dataset]]
+name = "calls"
+title = "Calls"
+description = "Calls to and from you."
+provenance = "provided"
+for_each = "caller"
+scoped = true
+[dataset.fields]
+id = { text = "Identifier." }
+"""
 CUT_LINES = 'within = "parts.items"\ncut = "parts.total > length(parts.items)"'
 PARTS = """
 [[dataset]]
@@ -147,7 +169,7 @@ def test_a_list_within_an_item_may_be_cut(vendor: StandIn) -> None:
 
 
 def test_the_missing_rest_of_a_list_is_that_of_what_belongs_to_it(vendor: StandIn) -> None:
-    """The tickets that a source does not give have messages, too: also a reading that continues says so."""
+    """The tickets that a source does not give have messages, too: that is one gap, also if a reading continues."""
     CUT["aircall"].serve(vendor)
     messages = PARTS.replace(
         'within = "parts.items"\ncut = "parts.total > length(parts.items)"', 'get = "/m/{tickets.id}"'
@@ -156,12 +178,63 @@ def test_the_missing_rest_of_a_list_is_that_of_what_belongs_to_it(vendor: StandI
     exporter = open_source(CUT["aircall"].map() + messages, vendor.url)
     subject = resolved(exporter, person())
     first, *others = batches_of(exporter, "parts", subject)
-    later = batches_of(exporter, "parts", subject, after=others[-3].cursor)
 
     assert first.gaps == ()
     assert sum(len(batch.records) for batch in (first, *others)) == CAP * 250
-    assert {gap for batch in others for gap in batch.gaps} == {CUT_LIST}
-    assert {gap for batch in later for gap in batch.gaps} == {CUT_LIST}
+    assert [gap for batch in others for gap in batch.gaps] == [CUT_LIST]
+    check_continuing(exporter, "parts", [first, *others])
+
+
+def check_continuing(exporter: HttpExporter, name: str, given: Sequence[Batch]) -> None:
+    """What a reading reports behind each cursor is what the first reading reported behind it."""
+    gaps = [[gap for batch in given[number:] for gap in batch.gaps] for number in range(1, len(given) + 1)]
+    for batch, left in zip(given, gaps, strict=True):
+        later = batches_of(exporter, name, resolved(exporter, person()), after=batch.cursor)
+        assert [gap for one in later for gap in one.gaps] == left
+
+
+UNION = """
+[[dataset.union]]
+get = "/from"
+gap_on = [403]
+page = { kind = "number", total = "count", until_empty = true }
+params = { page = "{after}" }
+items = "rows"
+[[dataset.union]]
+get = "/to"
+page = { kind = "number", total = "count", until_empty = true }
+params = { page = "{after}" }
+items = "rows"
+"""
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_gap_of_several_requests_is_reported_once(
+    vendor: StandIn, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    """A reading that continues in the second request asks the first again, for its keys, and says nothing more."""
+    monkeypatch.setattr("exporters.http.batches.BATCH_RECORDS", 1)
+
+    def rows(begin: int) -> Any:
+        numbers = [begin, begin + 1, begin + 2]
+        return lambda asked: {
+            "count": 9,
+            "rows": [{"id": numbers[page]}] if (page := int(asked.query["page"]) - 1) < 3 else [],
+        }
+
+    vendor.on("/from")((lambda _asked: (403, {}, {})) if refused else rows(10))
+    vendor.on("/to")(rows(20))
+    vendor.on("/person")(lambda _asked: [{"id": 7, "email": "ann@example.test"}])
+    exporter = open_source(CALLS + UNION, vendor.url)
+    given = batches_of(exporter, "calls", resolved(exporter, person()))
+
+    assert ids_of([record for batch in given for record in batch.records]) == ["10", "11", "12"] * (not refused) + [
+        "20",
+        "21",
+        "22",
+    ]
+    assert [gap.reason for batch in given for gap in batch.gaps] == ["source_refused" if refused else "incomplete_list"]
+    check_continuing(exporter, "calls", given)
 
 
 def test_a_list_that_shrinks_between_two_readings_is_read_again(vendor: StandIn) -> None:

@@ -20,7 +20,7 @@ from portability.safe_http import AddressRefused, SafeHttpClient
 from portability.transfers import proofs, recipients
 from portability.transfers.age_keys import WeakKey
 from portability.transfers.recipients import NotProven, RecipientEntry, UnknownRecipient
-from portability.trust import audit, keys
+from portability.trust import audit
 
 GOOD = SafeHttpClient(resolve=lambda _host, _port: ["93.184.215.14"])
 KEY = "age1utud2adcaugyxg24td65nfek7txkjc9lkzzdw3vxqgmnsssk89xsnwq7fy"
@@ -38,10 +38,7 @@ ZERO = "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z"
 
 @pytest.fixture
 def made(control_url: str, tmp_path: Path) -> World:
-    made = world(tmp_path, {}, database_url=control_url)
-    with writing(made.engine) as connection:
-        keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
-    return made
+    return world(tmp_path, {}, database_url=control_url)
 
 
 def entry(**more: Any) -> RecipientEntry:

@@ -253,6 +253,7 @@ def world(
     migrate(engine)
     with writing(engine) as connection:
         keys.new(connection, settings.keys, actor="operator:test")
+        keys.add(connection, settings.keys, purpose="link")
     return World(WorkerContext(settings, engine, storage or LocalStorage(folder / "archives"), exporters), folder)
 
 

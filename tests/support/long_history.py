@@ -20,7 +20,7 @@ from portability.queue import WakeUps
 from portability.report import counts as report_counts
 from portability.report import figures
 from portability.report.disclosure import ReportPrecision
-from portability.requests import acceptance, desk_queue, estimates, exports, intake, request_log
+from portability.requests import acceptance, desk_queue, estimates, exports, intake, request_log, timelines
 from portability.requests.desk_queue import DeskList, DeskSort, DeskView
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
@@ -147,6 +147,7 @@ def _read_desk(made: World, _queue: WakeUps) -> None:
         exports.recent(connection)
         exports.recent(connection, is_unanswered=True)
         audit.events(connection, export_id="7old")
+        assert timelines.page(connection, "7old")[0]
 
 
 def _search(made: World, _queue: WakeUps) -> None:
@@ -157,7 +158,7 @@ def _search(made: World, _queue: WakeUps) -> None:
         for text in ("7old", "sub_7old", "usr_old7", "T-4711"):
             desk_queue.find(connection, Scope(), text, ["ann@mail.example"])
         desk_queue.others(connection, Scope(), {"subject_ref": "sub_7old", "id": "7old"})
-        assert len(notes.of(connection, exports.get(connection, "7old"))) == 1
+        assert len(notes.page(connection, exports.get(connection, "7old"))[0]) == 1
         views.of(connection, " sam", with_team=True)
         colleagues.listed(connection)
         estimates.typical(connection, "access", "user", "sub_7old")

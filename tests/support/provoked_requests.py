@@ -69,7 +69,7 @@ def a_note_about_another_person(stage: Stage) -> None:
     with stage.browser("sam", "staff") as visitor:
         visitor.send(address, text="She was angry.", about="person")
     with reading(stage.world.engine) as connection:
-        (note,) = notes.of(connection, exports.get(connection, identifier))
+        (note,), _following = notes.page(connection, exports.get(connection, identifier))
     with stage.browser(*OFFICER) as visitor:
         visitor.send(f"{address}/{note['id']}/delete", reason="other_person")
 

@@ -30,7 +30,6 @@ from portability.api.storages import Storage
 from portability.database import models
 from portability.database.engine import writing
 from portability.delivery import links
-from portability.trust import keys
 from web.app import create_app
 
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
@@ -149,8 +148,6 @@ def serving(
             storage=storage,
             **{"notice_dir": described(folder / "notice", *names, controller="Tests Inc."), **settings},
         )
-        with writing(made.engine) as connection:
-            keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
         answers = answers_of(Context(lambda: made.place.settings, json=False))
         app = create_app(made.place.settings, storage=made.place.storage, answers=answers)
         server = uvicorn.Server(server_config(app))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from served import CONTACT, OWNER, TENANT, Browser, Served, serving
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
-from portability.desk import colleagues, views
+from portability.desk import colleagues, notes, views
+from portability.requests.policy import Actor
 from portability.trust import audit
 from worker.clock import purge
 
 NOTE = "She was angry on the phone; her neighbour tom@mail.example may call."
+
+SAM = Actor("staff", "sam")
 
 
 @pytest.fixture(scope="module")
@@ -241,3 +246,53 @@ def test_a_question_is_shown_to_be_copied(staffed: Served) -> None:
         assert "readonly" in text
         visitor.send(f"/staff/exports/{export_id}/cancel")
         assert address not in visitor.client.get(f"/staff/exports/{export_id}").text
+
+
+def _marks(text: str) -> list[str]:
+    """The notes and recipients that a page shows."""
+    return re.findall(r"Note \d+\.|Provider \d+(?=</bdi>)", text)
+
+
+@pytest.mark.slow
+def test_long_lists_of_pages_continue_on_the_next(staffed: Served) -> None:
+    """A link leads to the next page of notes, events and recipients; a wrong one is refused, also of sessions."""
+    export_id = staffed.world.request("user:usr_long")
+    with writing(staffed.world.engine) as connection:
+        for number in range(30):
+            notes.write(connection, staffed.world.place.settings, export_id, f"Note {number}.", "request", actor=SAM)
+            for _repeat in range(2):
+                audit.record(connection, "export.extended", actor="officer:olga", export_id=export_id)
+        url = "https://provider.example/x"
+        values = {
+            "age_key": f"age1{'q' * 58}",
+            "jwks_url": url,
+            "webhook_url": url,
+            "webhook_kid": "x",
+            "created_by": "x",
+        }
+        common = {
+            **values,
+            "domain": "provider.example",
+            "country": "DE",
+            "mechanism": "adequacy",
+            "created_at": datetime.now(UTC),
+        }
+        rows = [{**common, "id": f"rcp_{number:020}", "name": f"Provider {number}"} for number in range(60)]
+        connection.execute(insert(models.recipient), rows)
+    page = f"/staff/exports/{export_id}"
+    with staffed.browser("olga", "officer") as visitor:
+        for path, name, size in ((page, "notes", 20), ("/staff/recipients", "cursor", 50), (page, "events", 0)):
+            text = visitor.client.get(path).text
+            address = re.search(rf"{path}\?{name}=([\w-]+)", text)
+            assert address, name
+            later = visitor.client.get(path, params={name: address[1]})
+            assert later.status_code == 200
+            shown = _marks(later.text)
+            assert (len(_marks(text)), bool({*shown} & {*_marks(text)})) == (size or 20, not size)
+            assert visitor.client.get(path, params={name: "x"}).status_code == 400
+        assert visitor.client.get("/me/sessions?cursor=x").status_code == 400
+    listed = staffed.call("GET", "/v1/recipients", "olga", "officer", params={"limit": 7}).json()
+    after = staffed.call("GET", "/v1/recipients", "olga", "officer", params={"cursor": listed["next"]}).json()
+    assert (len(listed["recipients"]), after["next"]) == (7, None)
+    assert not {row["id"] for row in listed["recipients"]} & {row["id"] for row in after["recipients"]}
+    assert staffed.call("GET", "/v1/recipients", params={"cursor": "bm9uc2Vuc2U"}).status_code == 400

@@ -12,7 +12,7 @@ from portability.law.countries import Mechanism
 from portability.messages import recipient_notices
 from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
-from portability.transfers import recipients
+from portability.transfers import recipient_lists, recipients
 from web import challenges
 from web.answers import API_ANSWERS, problem_answers
 from web.api import texts
@@ -51,11 +51,17 @@ class RecipientBody(Body):
 
 
 @router.get("", operation_id="list_recipients", response_model=RecipientList)
-def list_recipients(place: CurrentContext, login: Caller) -> Response:
-    """List approved recipients; officers see all recipients."""
+def list_recipients(
+    place: CurrentContext,
+    login: Caller,
+    cursor: Annotated[texts.Cursor | None, Query(description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="How many")] = 200,
+) -> Response:
+    """List approved recipients, the oldest first; officers see all recipients."""
+    approved_only = not may(place, login, Action.RECIPIENTS)
     with place.reading() as connection:
-        rows = recipients.rows(connection, approved_only=not may(place, login, Action.RECIPIENTS))
-    return json_answer({"recipients": [recipients.view(row) for row in rows]})
+        rows, following = recipient_lists.oldest(connection, approved_only=approved_only, after=cursor, limit=limit)
+    return json_answer({"recipients": [recipients.view(row) for row in rows], "next": following})
 
 
 @router.post("", status_code=201, operation_id="create_recipient", responses=CHANGED, response_model=NewRecipientAnswer)

@@ -53,9 +53,10 @@ class NewRecipientAnswer(RecipientAnswer):
 
 
 class RecipientList(BaseModel):
-    """Recipients, the oldest first."""
+    """A page of the recipients, the oldest first."""
 
     recipients: list[RecipientAnswer]
+    next: texts.Cursor | None
 
 
 class AuthorisationAnswer(BaseModel):

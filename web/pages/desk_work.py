@@ -112,17 +112,19 @@ def _worker(login: Login) -> Actor:
 
 
 def shared(
-    request: Request, place: AppContext, login: Login, connection: Connection, row: RowMapping
+    request: Request, place: AppContext, login: Login, connection: Connection, row: RowMapping, *, after: str | None
 ) -> dict[str, Any]:
-    """Return what colleagues share about a request: notes, who works on it, texts for answers."""
+    """Return what colleagues share about a request: a page of notes, who works on it, texts for answers."""
     assigns, language = may(place, login, Action.LIST_ALL), rendering.language(request)
     noting = may(place, login, Action.NOTE, facts_of(connection, row))
+    shown, following = notes.page(connection, row, after=after) if noting else ((), None)
     offered = {str(use): answers.offered(place.notice, use, language) for use in AnswerUse}
     return {
         "assigns": assigns,
         "colleagues": colleagues.listed(connection) if assigns else (),
         "noting": noting and row["erased_at"] is None,
-        "notes": notes.of(connection, row) if noting else (),
+        "notes": shown,
+        "following_notes": following,
         "note_reasons": list(notes.DeletionReason),
         "answers": offered,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from web import rendering, sessions
@@ -15,12 +15,15 @@ router = APIRouter(prefix="/me/sessions", include_in_schema=False)
 
 
 @router.get("")
-def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
-    """List the person's sessions, each with its device and times."""
+def listed(
+    request: Request, place: CurrentContext, login: LoggedIn, cursor: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """List the person's sessions page by page, each with its device and times."""
     present = sessions.current(request, place)
     with place.reading() as connection:
-        rows = sessions.listed(connection, place, login)
-    return rendering.page(request, "sessions.html", rows=rows, present=present.id if present else "")
+        rows, following = sessions.page(connection, place, login, after=cursor or None)
+    here = present.id if present else ""
+    return rendering.page(request, "sessions.html", rows=rows, following=following, present=here)
 
 
 @router.post("/end", dependencies=[OurForm])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
@@ -13,7 +13,7 @@ from portability.law.countries import COUNTRIES, Mechanism
 from portability.locale import values
 from portability.requests.policy import Action, Actor
 from portability.safe_http import SafeHttpClient
-from portability.transfers import recipients
+from portability.transfers import recipient_lists, recipients
 from portability.transfers.recipients import RecipientEntry
 from web import challenges, rendering
 from web.auth import LoggedIn, OurForm, permit
@@ -44,10 +44,12 @@ class RecipientForm(BaseModel):
 
 
 @router.get("")
-def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
-    """Show all recipients with their fingerprints, and a form for another."""
+def listed(
+    request: Request, place: CurrentContext, login: LoggedIn, cursor: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """Show the recipients with their fingerprints page by page, and a form for another."""
     permit(place, login, Action.RECIPIENTS)
-    return shown_page(request, place)
+    return shown_page(request, place, cursor=cursor or None)
 
 
 @router.post("", dependencies=[OurForm])
@@ -136,13 +138,14 @@ def shown_page(
     place: AppContext,
     *,
     status: int = 200,
+    cursor: str | None = None,
     secret: str | None = None,
     asked: BaseModel | None = None,
     **more: Any,  # noqa: ANN401  # what the template shows
 ) -> Response:
-    """Show all recipients and the forms; `asked`: the form for a domain as it was sent."""
+    """Show a page of the recipients, and the forms; `asked`: the form for a domain as it was sent."""
     with place.reading() as connection:
-        found = recipients.rows(connection)
+        found, following = recipient_lists.newest(connection, after=cursor)
     rows = [{**recipients.view(row), "proven_at": row["proven_at"]} for row in found]
     countries = values.countries(rendering.language(request), COUNTRIES)
     return rendering.page(
@@ -151,6 +154,7 @@ def shown_page(
         path=HERE,
         status=status,
         rows=rows,
+        following=following,
         secret=secret,
         asked=asked,
         mechanisms=[*Mechanism],

@@ -16,19 +16,28 @@ from portability.delivery import links
 from portability.desk import colleagues
 from portability.errors import ReasonRequired
 from portability.people import account_search
-from portability.requests import approvals, desk_queue, estimates, exports, questions, retries, reviews, slices
+from portability.requests import (
+    approvals,
+    desk_queue,
+    estimates,
+    exports,
+    questions,
+    retries,
+    reviews,
+    slices,
+    timelines,
+)
 from portability.requests.dates import days_between
 from portability.requests.policy import Action, Actor, ActorRole
 from portability.requests.reviews import ReviewState
 from portability.requests.states import CANCELLABLE, UNBEGUN, ExportState
 from portability.retention import recalls
-from portability.trust import audit
 from web import asking, rendering
 from web.auth import LoggedIn, OurForm, may, permit
 from web.context import AppContext, CurrentContext
 from web.logins import Login
 from web.pages import desk_work
-from web.pages.desk import TEXT, check_desk
+from web.pages.desk import TEXT, Cursor, check_desk
 from web.scopes import listing_scope
 from web.visibility import facts_of, found
 
@@ -106,8 +115,10 @@ def ask(
 
 
 @router.get("/exports/{export_id}")
-def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: str) -> Response:
-    """Show the status of an export, its history, and the permitted actions."""
+def show(
+    request: Request, place: CurrentContext, login: LoggedIn, export_id: str, events: Cursor = "", notes: Cursor = ""
+) -> Response:
+    """Show the status of an export, a page of its history and of its notes, and the permitted actions."""
     with place.reading() as connection:
         row, _actor = found(place, login, connection, export_id, Action.SEE_STATE)
         progress = exports.progress(exports.ledger(connection, export_id), slices.of(connection, export_id))
@@ -117,7 +128,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
             "done": progress["datasets"],
             "of_all": progress["datasets_expected"],
             "gaps": retries.count_fillable(connection, row),
-            "events": audit.events(connection, export_id=export_id),
+            **_timeline(connection, export_id, events or None),
             "links": links.of(connection, export_id),
             "causes": _causes(connection, row),
             "alone": approvals.alone(connection, export_id),
@@ -130,9 +141,14 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
             "others": desk_queue.others(connection, listing_scope(place, connection, login), row),
             "days": days_between(row["since"], row["until"], place.settings.place),
             "expected": estimates.typical(connection, row["profile"], row["subject_kind"], row["subject_ref"]),
-            **desk_work.shared(request, place, login, connection, row),
+            **desk_work.shared(request, place, login, connection, row, after=notes or None),
         }
     return rendering.page(request, "desk_export.html", **status, staff=True, kept_until=None)
+
+
+def _timeline(connection: Connection, export_id: str, after: str | None) -> dict[str, Any]:
+    events, following = timelines.page(connection, export_id, after=after)
+    return {"events": events, "following_events": following}
 
 
 @router.post("/exports/{export_id}/{what}", dependencies=[OurForm])

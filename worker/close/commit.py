@@ -19,7 +19,8 @@ from portability.api import Identity
 from portability.database import models
 from portability.database.engine import writing
 from portability.feeds import archives, feeds, parts
-from portability.requests import referrals, reviews
+from portability.requests import referrals, reviews, slices
+from portability.requests.cursor_seals import CursorSealer
 from portability.requests.states import DatasetState, ExportState
 from portability.requests.transition import store_volume
 from worker.claim import fenced_writes
@@ -134,13 +135,16 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
             own = fenced_writes.own(claim)
             store_volume(connection, VOLUME, commit.volume, _columns(commit, commit.sealed), condition=own)
         _store_delivered(connection, claim, commit)
-        lines = ledger.add(connection, claim.id, commit.tallies, commit.gaps, commit.filled, commit.lines)
+        seals = CursorSealer(connection, context.settings.keys)
+        gaps = [{**gap, "resume": gap["resume"] and seals.sealed(gap["resume"])} for gap in commit.gaps]
+        lines = ledger.add(connection, claim.id, commit.tallies, gaps, commit.filled, commit.lines)
         if commit.closes and commit.changes is not None and commit.changes.archive is not None:
             archives.note(connection, commit.changes.feed, export, commit.changes.archive, lines)
-        position = commit.position.to_json()
+        position = seals.sealed(commit.position.to_json())
         match commit.next_step:
             case NextStep.GO_ON:
-                fenced_writes.settle(connection, claim, position=position, large=True)
+                version = slices.stored_version(claim.slice["version"], [position])
+                fenced_writes.settle(connection, claim, position=position, version=version, large=True)
                 return 1
             case NextStep.END_SLICE:
                 fenced_writes.write(connection, claim, position=position)

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from portability.api import Batch, Cursor, Exporter, Selection
 from portability.api.errors import ExporterFault, PortabilityError, SourceError, SourceUnavailable
@@ -17,7 +17,13 @@ from worker.read.bounded_calls import BoundedCaller, CallResult, Check, Report, 
 FIRST_WAIT_SECONDS = 0.2
 SOURCE_SECONDS = 300.0
 T = TypeVar("T")
+OpenCursor: TypeAlias = Callable[[Cursor], Cursor]
 _END = object()  # not None, because a faulty generator may yield None
+
+
+def plain_cursor(cursor: Cursor) -> Cursor:
+    """Return a cursor as it is: none was stored."""
+    return cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,9 @@ class Reader:
         selection: Selection,
         after: Cursor | None,
         patience: SourcePatience,
+        open_cursor: OpenCursor = plain_cursor,
     ) -> None:
+        """Prepare reading; `open_cursor` opens `after` if it was stored. Raises: what it raises."""
         self._exporter = exporter
         self._line = line
         self._selection = selection
@@ -73,7 +81,7 @@ class Reader:
         self._batches: Generator[Batch, None, None] | None = None
         self._ahead: Batch | None = None
         self._ended = False
-        self._fetched = after
+        self._fetched = after and open_cursor(after)
         self.after = after
         """Cursor of the last batch that `next` returned."""
         self.fault: SourceError | None = None

@@ -11,14 +11,14 @@ from typing import Any
 
 from archive.summary.pdf import Typesetter
 from archive.write.volume import MEMBER_BYTES, Volume
-from portability.api import Cursor, DocumentFormat, Exporter, Format, Gap, Selection, WriterFormat
+from portability.api import Cursor, DocumentFormat, Exporter, Format, Gap, Selection, Slice, WriterFormat
 from portability.people.resolution import Unresolved
 from portability.requests.exports import BegunExport
 from worker.plan.coverage import PlannedCoverage, gaps
 from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.position import Missed, OpenFiles, Position, Reading
 from worker.read.identities import RecordsBeyond
-from worker.read.reader import Reader, SourcePatience
+from worker.read.reader import OpenCursor, Reader, SourcePatience, plain_cursor
 from worker.read.redaction import Redact, as_it_is
 from worker.read.screening import Screen
 from worker.write.changes import Choose, VolumeChanges, everything
@@ -85,6 +85,8 @@ class SliceJob:
     """The coverage of the sources when the export was planned."""
     begun: BegunExport | None = None
     """The export, if this claim has planned it for one slice before its first volume: no other claim writes to it."""
+    open_cursor: OpenCursor = plain_cursor
+    """Opens a cursor that was stored, for its exporter."""
     plan_for: Callable[[tuple[str, ...], int, tuple[tuple[str, str], ...]], ExportPlan] | None = None
     """Makes the plan for the subject without the identities that some plug-ins find, with the decisions on reviews up
     to a number, and without the instructions for some people."""
@@ -222,9 +224,15 @@ class DatasetRun:
         cutoff = job.retention_cutoff(self.line)
         changes, line = self.volume.changes, self.line
         keys = None if changes is None else changes.keys_of(line.exporter, line.dataset.name)
-        selection = replace(job.selection, slice=self.reading.slice, retention_cutoff=cutoff, keys=keys)
+        part = self.reading.slice and _opened(self.reading.slice, job.open_cursor)
+        selection = replace(job.selection, slice=part, retention_cutoff=cutoff, keys=keys)
         exporter = job.exporters[self.line.exporter]
         if self.reading.is_further:
             fewer = job.line_before(self.reading).subject
             exporter = RecordsBeyond(exporter, fewer, is_review=self.reading.reviewed is not None)
-        return Reader(exporter, self.line, selection, self.volume.position.after, job.patience)
+        return Reader(exporter, self.line, selection, self.volume.position.after, job.patience, job.open_cursor)
+
+
+def _opened(part: Slice, open_cursor: OpenCursor) -> Slice:
+    """Return a slice for its exporter: its bounds are stored like cursors."""
+    return Slice(part.begin and open_cursor(part.begin), part.end and open_cursor(part.end))

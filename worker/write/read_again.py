@@ -63,6 +63,7 @@ def read_batch(
     """
     again, count = BatchAgain(), 0
     wanted_keys, wanted_names = set(keys or ()), set(names or ())
+    end = run.volume.job.open_cursor(opened.resume)
     with closing(run.reader()) as reader:
         while (batch := reader.next()) is not None:
             run.volume.job.check()
@@ -72,7 +73,7 @@ def read_batch(
             again.records |= found if keys is None else {key: found[key] for key in wanted_keys & found.keys()}
             again.files += batch.files
             again.gaps += batch.gaps
-            again.ends_alike = batch.cursor == opened.resume
+            again.ends_alike = batch.cursor == end
             wanted_keys -= found.keys()
             wanted_names -= {file.name for file in batch.files}
             is_all = keys is not None and names is not None and not wanted_keys and not wanted_names

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from exporters.maps.forms import (
     DatasetForm,
@@ -18,6 +18,7 @@ from exporters.maps.forms import (
     SourceForm,
     Text,
     TimesForm,
+    UnsetValue,
     WithheldForm,
 )
 from exporters.sql.belonging import Within
@@ -117,19 +118,11 @@ class TablesForm(MapForm):
     undecided: tuple[TableName, ...] = ()
 
 
-def _number_or_text(value: object) -> object:
-    """Refuse a value with one fault: the library has one for each of both types."""
-    if isinstance(value, int | str) and not isinstance(value, bool):
-        return value
-    raise ValueError("each value is a whole number or a text")
-
-
 class ColumnTimesForm(TimesForm):
     """How columns contain times whose type says that they are numbers or texts."""
 
     format: ReadFormat
-    unset: tuple[Annotated[int | str, BeforeValidator(_number_or_text)], ...] = (0, -1, "")
-    """Values that are not a time, in numbers and in texts."""
+    unset: tuple[UnsetValue, ...] = (0, -1, "")
 
     @property
     def stated(self) -> StatedTimes:

@@ -181,6 +181,36 @@ def test_times_are_written_as_they_are_read() -> None:
         assert times.parse(times.write(moment, form, "Asia/Jakarta"), form, "Asia/Jakarta") == moment
 
 
+NEVER = TimesForm(unset=(0, "1970-01-01T00:00:00Z", "never"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "value", "expected"),
+    [
+        (FieldType.DATETIME, NEVER, "1970-01-01T00:00:00Z", None),
+        (FieldType.DATETIME, NEVER, "1970-01-01T01:00:00.000+01:00", None),
+        (FieldType.DATETIME, NEVER, "never", None),
+        (FieldType.DATETIME, NEVER, 0, None),
+        (FieldType.DATETIME, NEVER, "1970-01-01T00:00:01Z", "1970-01-01T00:00:01.000000Z"),
+        (FieldType.DATETIME, TimesForm(), "1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000Z"),
+        (FieldType.DATETIME, TimesForm(format="epoch_seconds", unset=(0, -1)), "0.0", None),
+        (FieldType.DATETIME, TimesForm(format="epoch_ms", unset=(0,)), Decimal(0), None),
+        (FieldType.DATETIME, TimesForm(format="epoch_ms"), 0, "1970-01-01T00:00:00.000000Z"),
+        (FieldType.DATE, NEVER, "1970-01-01T00:00:00Z", None),
+        (FieldType.DATE, NEVER, "1970-01-01", "1970-01-01"),  # a birthday
+        (FieldType.DATE, TimesForm(format="epoch_seconds", unset=(0,)), 0, None),
+        (FieldType.STRING, NEVER, "never", "never"),
+        (FieldType.INTEGER, NEVER, 0, 0),
+    ],
+)
+def test_a_time_that_is_not_set(kind: FieldType, form: TimesForm, value: object, expected: object) -> None:
+    """A vendor that writes the begin of 1970 for `never` says so in `unset`; in a column of a page, too."""
+    assert converter(kind, form)(value) == expected
+    reader = column_reader("n", HttpFieldForm(text="A value.", type=kind), form)
+    values, faulty = reader([{"n": value}, {"n": None}], {})
+    assert ([*values], [*faulty]) == ([expected, None], [])
+
+
 def test_conditions() -> None:
     """Equal, among, empty, and the value of a parent; ids are equal as number and as text."""
     item: dict[str, Any] = {"id": 5, "kind": "a", "none": None, "list": ["x", "y"]}

@@ -1,0 +1,57 @@
+"""Lists of recipients, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, and_, case, literal, or_, select, tuple_
+
+from portability.database import models
+from portability.database.engine import UtcTime
+from portability.requests import page_cursors
+
+TABLE = models.recipient
+PAGE = 50
+
+
+def newest(
+    connection: Connection, *, after: str | None = None, limit: int = PAGE
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Return a page of all recipients, and the cursor of the next page (None: the last). Raises BadInput for a cursor.
+
+    Those that wait for an approval come first, then the newest.
+    """
+    is_waiting = TABLE.c.approved_at.is_(None) & TABLE.c.removed_at.is_(None)
+    part = case((is_waiting, 0), else_=1).label("part")
+    query = select(TABLE, part)
+    if after:
+        last_part, at, last_id = page_cursors.decoded_in_part(after)
+        older = tuple_(TABLE.c.created_at, TABLE.c.id) < tuple_(literal(at, UtcTime()), literal(last_id))
+        query = query.where(or_(part.element > last_part, and_(part.element == last_part, older)))
+    ordered = query.order_by(part, TABLE.c.created_at.desc(), TABLE.c.id.desc())
+    found = connection.execute(ordered.limit(limit + 1)).mappings().all()
+    if len(found) <= limit:
+        return found, None
+    last = found[limit - 1]
+    return found[:limit], page_cursors.encoded_in_part(last["part"], last["created_at"], last["id"])
+
+
+def oldest(
+    connection: Connection, *, approved_only: bool, after: str | None = None, limit: int = PAGE
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Return a page of recipients, the oldest first, and the cursor of the next page (None: the last).
+
+    Raises: BadInput for a cursor.
+    """
+    query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
+    if approved_only:
+        query = query.where(TABLE.c.approved_at.is_not(None), TABLE.c.removed_at.is_(None))
+    if after:
+        at, last_id = page_cursors.decoded(after)
+        last = tuple_(literal(at, UtcTime()), literal(last_id))
+        query = query.where(tuple_(TABLE.c.created_at, TABLE.c.id) > last)
+    found = connection.execute(query.limit(limit + 1)).mappings().all()
+    following = None
+    if len(found) > limit:
+        following = page_cursors.encoded(found[limit - 1]["created_at"], found[limit - 1]["id"])
+    return found[:limit], following
