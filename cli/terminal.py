@@ -23,8 +23,10 @@ WORD_CHARS = 30
 
 
 def open_console(*, stderr: bool) -> Console:
-    """Make a console on standard output or standard error."""
-    return Console(stderr=stderr, highlight=False)
+    """Make a console on standard output or standard error; in a pipe or a file, a sentence is one line."""
+    console = Console(stderr=stderr, highlight=False)
+    console.soft_wrap = not console.is_terminal
+    return console
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
@@ -47,7 +49,7 @@ def print_table(console: Console, made: Table) -> None:
     width = console.width
     if not console.is_terminal:
         console.width = max(width, Measurement.get(console, console.options.update(max_width=UNLIMITED), made).maximum)
-    console.print(made, crop=False)
+    console.print(made, crop=False, soft_wrap=False)
     console.width = width
 
 
