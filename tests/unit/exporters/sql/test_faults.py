@@ -1,4 +1,4 @@
-"""Which errors of a source's database pass: they are tried again, and are no gap at once."""
+"""Which errors of a source's database pass: a query that fails by them is repeated before its dataset has a gap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from portability.api.errors import SourceRefused, SourceUnavailable
 
 
 @pytest.mark.parametrize("error", [psycopg.OperationalError(), psycopg.errors.ConnectionTimeout()])
-def test_a_server_that_cannot_be_reached_is_tried_again(error: psycopg.Error) -> None:
+def test_a_server_that_cannot_be_reached_is_asked_later(error: psycopg.Error) -> None:
     """Errors while connecting have no code. A machine that drops what is sent has a class of its own."""
     found = source_error(error, "crm/contacts")
     assert isinstance(found, SourceUnavailable)
