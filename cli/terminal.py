@@ -14,10 +14,10 @@ from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
+from cli.harmless import cleaned
+
 UNLIMITED = 10_000
 """Columns: more than any table has."""
-KEPT = frozenset("\n\u200c\u200d")
-"""Characters that are not printable and harmless: a new line, and what joins letters or keeps them apart."""
 WORD_CHARS = 30
 """A longer word, such as a hash, may be broken."""
 
@@ -67,8 +67,3 @@ def bars(console: Console, *columns: str | ProgressColumn) -> Progress:
 def printable(text: str) -> str:
     """Return a safe form of a hostile name for a line with markup; a cell of a table has no markup."""
     return escape(cleaned(text))
-
-
-def cleaned(text: str) -> str:
-    """Return a text with signs for characters that a terminal obeys, such as escapes and changes of the direction."""
-    return "".join(character if character.isprintable() or character in KEPT else "?" for character in text)
