@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 import orjson
 
+from cli.harmless import one_line
 from portability.api import JSON
 from portability.api.errors import BadInput, PortabilityError, StorageFull
 from portability.api.times import rfc3339
@@ -91,8 +92,11 @@ class Context:
         """Open the control database: migrated automatically on the embedded stack, checked elsewhere."""
         from portability.database import migrations  # noqa: PLC0415  # as in _load_settings
         from portability.database.engine import open_engine  # noqa: PLC0415  # as above
+        from portability.database.sqlite_files import check_exists  # noqa: PLC0415  # as above
 
-        if self.settings.database_url is None:
+        if self.settings.database_url:
+            check_exists(self.settings.database)
+        else:
             self._make_folder()
         engine = open_engine(self.settings.database, prepared=self.settings.prepared_statements)
         if self.settings.database_url is None:
@@ -208,7 +212,7 @@ class Context:
         """Print a line for people that is not part of the result."""
         from cli.terminal import open_console  # noqa: PLC0415  # as in _load_settings
 
-        open_console(stderr=True).print(text, markup=False)
+        open_console(stderr=True).print(one_line(text), markup=False)
 
 
 def _as_json(document: JSON) -> str:
@@ -292,7 +296,8 @@ def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
             print(_as_json({"error": content}), flush=True)
         else:
             hint = f"  hint: {error.hint}" if error.hint else ""
-            click.echo(f"error: {error} [{error.code}]{hint}", err=True)
+            # A name of a file or of a column in it may have ends of lines, and characters that a terminal obeys.
+            click.echo(one_line(f"error: {error} [{error.code}]{hint}"), err=True)
     sys.exit(exit_code(error))
 
 

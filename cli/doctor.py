@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from cli import checks, database_check, inbox_check, journal_check, pooler_check, running_checks, settings_check
 from cli.audit import FILE
@@ -16,20 +16,24 @@ from cli.checks import Check, Seen
 from cli.context import Context, beginning
 from portability import plugins
 from portability.api import JSON
-from portability.api.errors import PortabilityError, StorageError
+from portability.api.errors import PortabilityError, StorageError, StorageUnavailable
 from portability.api.storages import LifecycleStorage
+from portability.database import causes
 from portability.database.engine import reading
 from portability.errors import BadSource, DatabaseUnavailable
 from portability.queue import check_writable, open_queue
 from portability.requests.forms import DEFAULT_FORMATS
 from portability.sources import PlatformSources
 from portability.storage import open_storage
+from portability.storage.local import LocalStorage
 
 NO_REFERENCE = "PORTABILITY_SOURCES is set, without a reference platform"
 AUDIT_HEAD = "audit head"
 UPLOAD_DAYS = 7
 """Longer than the longest upload of a volume, and short enough to cost little."""
 RULE_HINT = "abandoned uploads cost money until a sweep finds them; see docs/storage.md#recommended-bucket-rules"
+
+RECORDINGS_HINT = "name the storage of recordings and attachments in PORTABILITY_RECORDINGS_URL, or mount its folder"
 
 
 @click.command()
@@ -82,8 +86,11 @@ def _source(context: Context) -> Seen | None:
     try:
         with reading(source) as connection:
             connection.execute(text("SELECT 1 FROM users LIMIT 1"))
-    except (DatabaseUnavailable, ProgrammingError):
-        raise BadSource("the platform's database does not answer, or has no table users") from None
+    except (DatabaseUnavailable, ProgrammingError) as error:
+        failed = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
+        cause = causes.found(failed.orig if isinstance(failed, DBAPIError) else failed)
+        seen = f"the platform's database does not answer, or has no table users: {cause.seen}"
+        raise BadSource(seen, hint=cause.hint) from None
     finally:
         source.dispose()
     return None
@@ -104,8 +111,15 @@ def _storage(context: Context) -> None:
 def _recordings(context: Context) -> Seen | None:
     if not context.settings.has_recordings:
         return Seen(f"not used: {NO_REFERENCE}")
-    next(iter(open_storage(context.settings.recordings).list()), None)
-    return None
+    files = open_storage(context.settings.recordings)
+    next(iter(files.list()), None)
+    if not isinstance(files, LocalStorage) or files.folder.is_dir():
+        return None
+    # A worker cannot tell a folder that is not mounted from a typing error: each file would be a gap of its dataset.
+    seen = f"there is no folder {files.folder}: no file can be read from it"
+    if context.settings.recordings_url:
+        raise StorageUnavailable(seen, hint=RECORDINGS_HINT)
+    return Seen(seen, RECORDINGS_HINT)
 
 
 def _queue(context: Context) -> None:

@@ -14,17 +14,19 @@ from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
+from cli.harmless import cleaned
+
 UNLIMITED = 10_000
 """Columns: more than any table has."""
-KEPT = frozenset("\n\u200c\u200d")
-"""Characters that are not printable and harmless: a new line, and what joins letters or keeps them apart."""
 WORD_CHARS = 30
 """A longer word, such as a hash, may be broken."""
 
 
 def open_console(*, stderr: bool) -> Console:
-    """Make a console on standard output or standard error."""
-    return Console(stderr=stderr, highlight=False)
+    """Make a console on standard output or standard error; in a pipe or a file, a sentence is one line."""
+    console = Console(stderr=stderr, highlight=False)
+    console.soft_wrap = not console.is_terminal
+    return console
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
@@ -47,7 +49,7 @@ def print_table(console: Console, made: Table) -> None:
     width = console.width
     if not console.is_terminal:
         console.width = max(width, Measurement.get(console, console.options.update(max_width=UNLIMITED), made).maximum)
-    console.print(made, crop=False)
+    console.print(made, crop=False, soft_wrap=False)
     console.width = width
 
 
@@ -65,8 +67,3 @@ def bars(console: Console, *columns: str | ProgressColumn) -> Progress:
 def printable(text: str) -> str:
     """Return a safe form of a hostile name for a line with markup; a cell of a table has no markup."""
     return escape(cleaned(text))
-
-
-def cleaned(text: str) -> str:
-    """Return a text with signs for characters that a terminal obeys, such as escapes and changes of the direction."""
-    return "".join(character if character.isprintable() or character in KEPT else "?" for character in text)

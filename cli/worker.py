@@ -8,7 +8,6 @@ from cli.context import Context, beginning
 from portability import logs
 from portability.law import notice
 from portability.processes import share_one_arena
-from portability.queue import connect, redis_url
 from worker.process import rq_worker, tasks
 
 
@@ -25,4 +24,4 @@ def worker(context: Context) -> None:
     context.engine.dispose()
     tasks.check_sources()
     tasks.warm_up()
-    rq_worker.run(context.settings, connect(redis_url(context.settings), waits=True))
+    rq_worker.run(context.settings)

@@ -37,6 +37,8 @@ MESSAGE_VERSION = 1
 TAKEN = frozenset({b"data", b"status"})
 ANSWER_SECONDS = 10
 CONNECT_SECONDS = 5
+WAIT_SECONDS = 60
+"""How long a worker's connection waits for the next message: RQ asks again before that."""
 REQUEST_SECONDS = 2
 """How long a request of a person waits for Redis: what it would do there can be done without."""
 REST_SECONDS = 5
@@ -154,7 +156,7 @@ def _is_left(path: str) -> bool:
 
 def connect(url: str, *, waits: bool = False, answer_seconds: float = ANSWER_SECONDS) -> Redis:
     """Make a client that fails after some seconds instead of hanging; `waits` is for a worker's blocking pop."""
-    timeout, connects = None if waits else answer_seconds, min(CONNECT_SECONDS, answer_seconds)
+    timeout, connects = WAIT_SECONDS if waits else answer_seconds, min(CONNECT_SECONDS, answer_seconds)
     return Redis.from_url(url, socket_connect_timeout=connects, socket_timeout=timeout, health_check_interval=15)
 
 

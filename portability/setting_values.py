@@ -90,6 +90,8 @@ def _database_url(url: str) -> str:
         _check_parameters(target.query)
     elif target.drivername != "sqlite":
         raise ValueError(needed)
+    elif not (target.database or "").startswith(("/", "file:/")):
+        raise ValueError("needs an absolute path, with four slashes: sqlite:////srv/portability.sqlite")
     return url
 
 
@@ -232,6 +234,10 @@ def _archive_prefix(text: str) -> str:
     return text
 
 
+QUOTES = frozenset("\"'")
+"""A shell, systemd and compose take them away; `kubectl --from-env-file` and `docker run --env-file` keep them."""
+
+
 class EnvironmentTexts(BaseModel):
     """Settings of which each value is a text of the environment."""
 
@@ -242,6 +248,10 @@ class EnvironmentTexts(BaseModel):
             return value
         # A secret that was a file, such as one of Kubernetes, usually has an end of a line that belongs to no value.
         text = value.rstrip("\r\n")
+        if text[1:] and text[0] == text[-1] and text[0] in QUOTES:
+            raise ValueError(
+                "is in quotation marks, which belong to the value: a shell removes them, such a file does not"
+            )
         kind = cls.model_fields[info.field_name or ""].annotation
         if Path in (kind, *get_args(kind)) and not text.strip():  # it would be the working directory
             raise ValueError("is empty: needs a path, or must not be set")

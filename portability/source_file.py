@@ -19,7 +19,7 @@ OWN_RECORDS = "portability"
 def read_sections(path: Path) -> Sequence[SourceDeclaration]:
     """Read the sections, once a process, so that all parts see the same. Raises BadSetting."""
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        document = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise BadSetting(f"PORTABILITY_SOURCES: cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:

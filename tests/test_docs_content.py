@@ -195,7 +195,8 @@ def test_the_commands_of_the_readme_start_a_deployment() -> None:
     before, _, _ = block.partition("portability worker")
     named = set(re.findall(r"^export PORTABILITY_(\w+)=", before, re.MULTILINE))
 
-    assert named == {"DATABASE_URL", "SOURCE_URL", "REDIS_URL", "STORAGE_URL", "BASE_URL", "NOTICE_DIR"}
+    urls = {"DATABASE_URL", "SOURCE_URL", "REDIS_URL", "STORAGE_URL", "RECORDINGS_URL", "BASE_URL"}
+    assert named == {*urls, "NOTICE_DIR"}
 
 
 def test_a_failed_export_ends_as_the_pages_say() -> None:

@@ -20,6 +20,7 @@ from exporters.http.forms import ErrorForm, LimitsForm
 from exporters.http.guard import AllowedUrl, UrlGuard, merged_query, without_params
 from exporters.http.logins import SourceLogin
 from exporters.http.reported import NotGiven, ReportedError, error_in, error_of, hint_of
+from exporters.http.unreached import cause_of
 from exporters.http.waits import TimeBudget, asks_to_wait, passes, stated_wait
 from portability.api import JSON, Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
@@ -290,7 +291,7 @@ class SourceClient:
         try:
             return own, self._answer(request)
         except httpx.TransportError as error:
-            raise PassingFault(f"the source does not answer: {type(error).__name__}") from None
+            raise PassingFault(f"the source does not answer: {cause_of(error)}") from None
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         """Return the answer to a request, which has the cookies of earlier answers. Raises httpx.TransportError."""

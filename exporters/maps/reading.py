@@ -61,7 +61,7 @@ class Map(Generic[Form]):
 def open_map(path: Path, form: type[Form]) -> Map[Form]:
     """Read a map from a file. Raises BadMap."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_bytes().decode()  # not as `read_text` does, which changes ends of lines
     except OSError as error:
         raise BadMap(f"cannot read the map {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -72,7 +72,8 @@ def open_map(path: Path, form: type[Form]) -> Map[Form]:
 def parse_map(source: MapText, form: type[Form]) -> Map[Form]:
     """Parse the text of a map. Raises BadMap with every fault."""
     try:
-        document = tomllib.loads(source.text)
+        # An editor on Windows begins a file with a byte order mark. The map's hash is of the whole file.
+        document = tomllib.loads(source.text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise BadMap(f"{source.name} is not TOML: {error}") from None
     try:

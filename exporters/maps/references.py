@@ -16,6 +16,6 @@ def secret(declared: SourceDeclaration, key: str) -> str:
     stated = declared.keys.get(key)
     if declared.file is not None and not (isinstance(stated, str) and is_reference(stated)):
         message = f"{key} must be a reference, not a value" if key in declared.keys else f"the key {key!r} is missing"
-        source = MapText(declared.file.name, declared.file.read_text("utf-8"))
+        source = MapText(declared.file.name, declared.file.read_text("utf-8-sig"))
         source.refuse([MapFault((declared.name, key), message, f"write {FORMS}: files of sources have no secrets")])
     return resolve(str(stated), key)

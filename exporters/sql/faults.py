@@ -173,4 +173,5 @@ def _passes(error: BaseException | None, code: str) -> bool:
         return code.startswith(PASSING_SQLITE)
     if code:
         return code.startswith(PASSING_SQLSTATES)
-    return type(error).__name__ == "OperationalError"
+    # An error while connecting has no code: the driver's OperationalError, or its ConnectionTimeout, which is one.
+    return any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)

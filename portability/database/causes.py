@@ -47,6 +47,9 @@ _AT_CONNECT = {
     "could not translate host name|resolve host|Name or service not known": FailureCause(
         "its host has no address", "correct the host in its URL, or the name service"
     ),
+    "SSL|[Cc]ertificate": FailureCause(
+        "TLS with it fails", "correct sslmode and sslrootcert in its URL, or the certificate of the server"
+    ),
     "timeout expired|timed out": _SILENT,
 }
 """By the server's or libpq's text: an error while connecting has no code."""

@@ -6,13 +6,30 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Dialect, Engine, event
+from sqlalchemy import Dialect, Engine, event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from portability.errors import DatabaseUnavailable
 
 DISK_FAULTS = "SQLITE_(FULL|IOERR|CANTOPEN|READONLY)"
 """Names of errors about the file or its disk, as a pattern (sqlite.org/rescode.html)."""
 _FILE = "portability_file"
+
+
+def check_exists(url: str) -> None:
+    """Check that a control database has its file: SQLite would make an empty one. Raises DatabaseUnavailable."""
+    target = make_url(url)
+    path = target.database or ""
+    if target.drivername != "sqlite" or not path.startswith("/"):
+        return
+    try:
+        Path(path).stat()
+    except FileNotFoundError:
+        hint = "correct PORTABILITY_DATABASE_URL; `portability db upgrade` makes a new one"
+        raise DatabaseUnavailable(f"there is no control database at {path}", hint=hint) from None
+    except OSError:
+        return  # to open it fails, and says why
 
 
 def follow(engine: Engine, path: str) -> None:

@@ -85,7 +85,7 @@ def known_with(path: Path | None) -> Mapping[str, Regime]:
     if path is None:
         return built_in()
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot read the file: {type(error).__name__}") from None
     try:

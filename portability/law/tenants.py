@@ -72,8 +72,10 @@ def load(path: Path | None) -> Tenants:
     if path is None:
         return Tenants()
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        tables = tomllib.loads(path.read_text("utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:  # its text names the line, and repeats no value
+        raise BadInput(f"{path}: invalid TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot read the file: {type(error).__name__}") from None
     return Tenants({name: _terms(path, name, table) for name, table in tables.items()})
 

@@ -83,8 +83,7 @@ def session(server: MailServer, timeout_seconds: float) -> Iterator[smtplib.SMTP
     """Open a connection, with greeting, encryption and login done. Raises MailUnavailable."""
     smtp: smtplib.SMTP | None = None
     try:
-        with _named("refuses the login"):
-            smtp = _open(server, timeout_seconds)
+        smtp = _open(server, timeout_seconds)
         yield smtp
     finally:
         if smtp is not None:
@@ -158,17 +157,22 @@ def _checked(recipient: str) -> Address:
 
 def _open(server: MailServer, timeout_seconds: float) -> smtplib.SMTP:
     tls = ssl.create_default_context()
-    if server.implicit_tls:
-        smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout_seconds, context=tls)
-    else:
-        smtp = smtplib.SMTP(server.host, server.port, timeout=timeout_seconds)
+    # A password is looked at only where the login was refused: before that, host, port or certificate are wrong.
+    with _named("does not answer as a mail server"):
+        if server.implicit_tls:
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout_seconds, context=tls)
+        else:
+            smtp = smtplib.SMTP(server.host, server.port, timeout=timeout_seconds)
     try:
-        smtp.ehlo_or_helo_if_needed()
+        with _named("does not answer as a mail server"):
+            smtp.ehlo_or_helo_if_needed()
         if server.starttls:
-            smtp.starttls(context=tls)
-            smtp.ehlo()
-        if server.user is not None:
-            smtp.login(server.user, server.password or "")
+            with _named("fails at STARTTLS"):
+                smtp.starttls(context=tls)
+                smtp.ehlo()
+        if server.user:
+            with _named("refuses the login"):
+                smtp.login(server.user, server.password or "")
     except BaseException:
         smtp.close()
         raise

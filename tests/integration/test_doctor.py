@@ -129,6 +129,10 @@ def _recordings_are_a_file(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("PORTABILITY_RECORDINGS_URL", (folder / "file").as_uri())
 
 
+def _no_folder_of_recordings(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("PORTABILITY_RECORDINGS_URL", (folder / "absent").as_uri())
+
+
 @pytest.mark.parametrize(
     ("harm", "found"),
     [
@@ -139,6 +143,7 @@ def _recordings_are_a_file(folder: Path, patch: pytest.MonkeyPatch) -> None:
         (_foreign_store, {"archive storage": "foreign_store"}),
         (_storage_is_a_file, {"archive storage": "storage_refused"}),
         (_recordings_are_a_file, {"recordings": "storage_refused"}),
+        (_no_folder_of_recordings, {"recordings": "storage_unavailable"}),
         (_broken_plugin, {"plugins": "broken_plugin"}),
     ],
 )
@@ -152,6 +157,25 @@ def test_each_fault_is_found_and_the_others_are_not_suspected(
     """One part is broken: it is named, by its code, and every other check still runs."""
     harm(folder, monkeypatch)
     assert faults(doctor()) == found
+
+
+def test_the_reason_is_named_for_which_the_platform_cannot_be_read(
+    doctor: Doctor, pg_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong name, an account that is refused and a database of something else are mended in different places."""
+    seen = []
+    for url in (pg_url, f"{pg_url}_absent"):
+        monkeypatch.setenv("PORTABILITY_SOURCE_URL", url)
+        (found,) = (check for check in doctor()["checks"] if check["check"] == "platform database")
+        seen.append(found["message"].rpartition(": ")[2])
+    assert seen == ["UndefinedTable", "OperationalError, there is no such database"]
+
+
+def test_recordings_that_no_setting_names_are_not_called_well(doctor: Doctor, folder: Path) -> None:
+    """A platform may have no files; where it has some, each would be missing in an archive: the check says so."""
+    assert results(doctor())["recordings"] == f"there is no folder {folder / 'recordings'}: no file can be read from it"
+    (folder / "recordings").mkdir()
+    assert results(doctor())["recordings"] == "ok"
 
 
 def test_an_invalid_database_is_found(doctor: Doctor, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def test_a_refusal_is_no_silence(limited_port: int, tmp_path: Path, login: str, 
         client.execute_command("ACL", "SETUSER", "default", "-ping")
     settings = load_settings(dir=tmp_path, redis_url=f"redis://{login}127.0.0.1:{limited_port}/0")
     with pytest.raises(QueueUnavailable, match=f"^{seen}$") as refused:
-        rq_worker.run(settings, redis.Redis.from_url(settings.redis_url or ""))
+        rq_worker.run(settings)
     assert hint in refused.value.hint
 
 

@@ -30,7 +30,7 @@ from portability.database.engine import open_engine
 from portability.database.incidents import Incident
 from portability.errors import QueueUnavailable
 from portability.processes import die_with_parent, report_ready
-from portability.queue import AllowedJob, not_reached, open_queue, wake
+from portability.queue import ANSWER_SECONDS, AllowedJob, connect, not_reached, open_queue, redis_url, wake
 from portability.settings import Settings
 from worker.claim.heartbeat import Watch, process_heartbeat
 from worker.claim.lease import drain
@@ -46,6 +46,8 @@ AGAIN_SECONDS = (1.0, 10.0)
 """The shortest and the longest wait before RQ's worker is started again."""
 FOLLOW_SECONDS = 10.0
 """How long one wake-up makes new children, each for one claim, while more work waits."""
+WORKER_TTL_SECONDS = 60
+"""RQ waits for a message for 15 seconds less, and for Redis for 5 seconds less: within the queue's WAIT_SECONDS."""
 HEARTBEAT_SECONDS = 60
 """Added by RQ to the time until the next heartbeat."""
 REDIS_AWAY = (RedisAway, RedisSilent)
@@ -279,21 +281,23 @@ def new_worker(settings: Settings, connection: Redis, stopping: threading.Event)
         job_class=AllowedJob,
         job_monitoring_interval=monitor_seconds,
         maintenance_interval=60,
-        worker_ttl=60,
+        worker_ttl=WORKER_TTL_SECONDS,
     )
     worker.settings, worker.stopping = settings, stopping
     return worker
 
 
-def run(settings: Settings, connection: Redis) -> None:
+def run(settings: Settings, *, answer_seconds: float = ANSWER_SECONDS) -> None:
     """Work until stopped by SIGTERM or SIGINT, also while Redis is down.
 
-    Raises: QueueUnavailable if Redis is down at the beginning, which means a wrong configuration.
+    Raises: QueueUnavailable if Redis does not answer at the beginning, which means a wrong configuration.
     """
+    url = redis_url(settings)
     try:
-        connection.ping()
+        connect(url, answer_seconds=answer_seconds).ping()
     except RedisError as error:
         raise not_reached(error) from error
+    connection = connect(url, waits=True)
     report_ready()
     stopping = threading.Event()
     wait_seconds, longest_seconds = AGAIN_SECONDS

@@ -170,7 +170,7 @@ def _tables(folder: Path) -> tuple[dict[str, Any], list[RegisterFault]]:
     faults: list[RegisterFault] = []
     try:
         paths = [path for path in folder.iterdir() if path.suffix == ".toml"]
-        texts = {path.name: path.read_text("utf-8") for path in sorted(paths)}
+        texts = {path.name: path.read_text("utf-8-sig") for path in sorted(paths)}
     except FileNotFoundError:
         texts = {}
     except (OSError, UnicodeDecodeError) as error:

@@ -99,6 +99,14 @@ def test_machines_get_the_same_as_an_object(run: Run, arguments: tuple[str, ...]
     assert error["message"]
 
 
+def test_a_name_in_an_error_breaks_no_line_and_is_not_obeyed(run: Run) -> None:
+    """A folder of another person may have any name: what reads the log counts lines, and a terminal obeys escapes."""
+    done = run("verify", "a\nerror: forged\x1b[31m\u202e")
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert "a?error: forged?[31m?" in done.stderr
+
+
 @pytest.mark.parametrize(("arguments", "_code"), [case for case in BAD if case[0][0] == "request"])
 def test_a_refused_request_changes_nothing(run: Run, arguments: tuple[str, ...], _code: str) -> None:
     """What is checked is checked before anything is written."""
@@ -312,6 +320,18 @@ def test_a_mistyped_folder_is_not_made(run: Run, tmp_path: Path, arguments: tupl
     assert (done.exit_code, done.stdout) == (2, "")
     assert f"no deployment is in {tmp_path}/typo: there is no such folder" in done.stderr
     assert not (tmp_path / "typo").exists()
+
+
+def test_a_mistyped_database_is_not_made(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty file would be an error about its revision, and its hint would make a second control database of it."""
+    path = tmp_path / "contorl.sqlite"
+    monkeypatch.setenv("PORTABILITY_DATABASE_URL", f"sqlite:///{path}")
+    done = run("list")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: there is no control database at {path} [database_unavailable]")
+    assert not path.exists()
+    assert run("db", "upgrade").exit_code == 0
+    assert run("list").exit_code == 0
 
 
 def test_what_is_lent_to_the_pages_has_to_listen(run: Run) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
-from cli.terminal import print_table, table
+from cli.terminal import open_console, print_table, table
 
 COLUMNS = ("id", "state", "profile", "due")
 ROWS = [("53iawnnhq4snrovkynixpoqf", "ready, complete with remarks; data of companies delivered", "portability", None)]
@@ -24,6 +25,14 @@ def test_a_row_is_one_line_in_a_pipe() -> None:
     """A program that looks for words finds them, whatever width a terminal has by default."""
     (row,) = [line.split("  ") for line in printed(width=80, is_terminal=False).splitlines() if "53iaw" in line]
     assert [cell.strip() for cell in row if cell] == [*ROWS[0][:3]]
+
+
+@pytest.mark.parametrize("stderr", [False, True])
+def test_a_sentence_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[str], stderr: bool) -> None:
+    """A log or a program reads lines: the width of no terminal breaks a sentence or the name of a file in two."""
+    open_console(stderr=stderr).print(sentence := "export 53iawnnhq4snrovkynixpoqf queued: " + "no worker " * 30)
+    captured = capsys.readouterr()
+    assert (captured.err if stderr else captured.out).splitlines() == [sentence]
 
 
 def test_words_are_whole_on_a_narrow_terminal() -> None:

@@ -37,7 +37,11 @@ def test_nothing_set_is_the_embedded_stack(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "STORAGE_URL"])
 def test_one_server_of_its_own_ends_the_embedded_stack(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """If any part is configured, no servers are started and claimed roles are not accepted."""
-    urls = {"DATABASE_URL": "sqlite:///x.sqlite", "REDIS_URL": "redis://localhost/0", "STORAGE_URL": "file:///archives"}
+    urls = {
+        "DATABASE_URL": "sqlite:////x.sqlite",
+        "REDIS_URL": "redis://localhost/0",
+        "STORAGE_URL": "file:///archives",
+    }
     monkeypatch.setenv(f"PORTABILITY_{name}", urls[name])
     assert not load_settings().embedded
 
@@ -148,6 +152,29 @@ def test_the_end_of_a_line_belongs_to_no_value(end: str, monkeypatch: pytest.Mon
         monkeypatch.setenv(f"PORTABILITY_{name}", f"{text}{end}")
     settings = load_settings()
     assert {name: str(getattr(settings, name.lower())) for name in texts} == texts
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "SOURCE_URL", "INBOX_INTO"])
+@pytest.mark.parametrize("url", ["sqlite:///srv/control.sqlite", "sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_the_working_directory_is_refused(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slash too few: each process would have a database of its own, where its supervisor has started it."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", url)
+    with pytest.raises(BadSetting, match=f"PORTABILITY_{name}: needs an absolute path, with four slashes"):
+        load_settings()
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_value_in_quotation_marks_is_refused(quote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`docker run --env-file` keeps them: a contact would be printed with them, and no folder have such a name."""
+    texts = {"CONTACT": "a@b.example", "NOTICE_DIR": "/srv/notice", "REDIS_URL": "redis://h", "OIDC_CLIENT_SECRET": "x"}
+    for name, text in texts.items():
+        monkeypatch.setenv(f"PORTABILITY_{name}", f"{quote}{text}{quote}")
+    monkeypatch.setenv("PORTABILITY_MAIL_FROM", '"Acme" <a@b.example>')
+    with pytest.raises(BadSetting) as raised:
+        load_settings()
+    found = str(raised.value).split("; ")
+    assert {fault.partition(":")[0] for fault in found} == {f"PORTABILITY_{name}" for name in texts}
+    assert all("is in quotation marks" in fault for fault in found)
 
 
 @pytest.mark.parametrize("name", ["DIR", "SOURCES", "KEYS_DIR", "NOTICE_DIR", "INBOX_DIR"])

@@ -1,5 +1,6 @@
 """Maps are read strictly: every fault is reported, each with its place, and secrets are never in the text."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_not_toml() -> None:
     """A file that is not TOML is refused with the parser's own place."""
     with pytest.raises(BadMap, match=r"shop.toml is not TOML: .*line 2"):
         parse_map(MapText("shop.toml", "a = 1\nb =\n"), ShopForm)
+
+
+def test_a_map_of_windows_is_read(tmp_path: Path) -> None:
+    """An editor there begins a file with a byte order mark and ends lines by CR LF; the hash is that of the file."""
+    path = tmp_path / "shop.toml"
+    path.write_text(GOOD, "utf-8-sig", newline="\r\n")
+    found = open_map(path, ShopForm)
+    assert found.form.title == "Shop"
+    assert found.source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_map_has_the_hash_of_its_text(tmp_path: Path) -> None:
