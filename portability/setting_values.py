@@ -79,6 +79,10 @@ def _redis_url(url: str) -> str:
     return url
 
 
+IN_MEMORY = (None, "", ":memory:")
+"""Names of a database of SQLite that no file has."""
+
+
 def _database_url(url: str) -> str:
     needed = "needs a URL that begins with sqlite:/// or postgresql+psycopg://"
     try:
@@ -90,8 +94,8 @@ def _database_url(url: str) -> str:
         _check_parameters(target.query)
     elif target.drivername != "sqlite":
         raise ValueError(needed)
-    elif not (target.database or "").startswith(("/", "file:/")):
-        raise ValueError("needs an absolute path, with four slashes: sqlite:////srv/portability.sqlite")
+    elif target.database in IN_MEMORY:
+        raise ValueError("needs the path of a file: in memory, each process would have a database of its own")
     return url
 
 

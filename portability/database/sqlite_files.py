@@ -21,7 +21,7 @@ def check_exists(url: str) -> None:
     """Check that a control database has its file: SQLite would make an empty one. Raises DatabaseUnavailable."""
     target = make_url(url)
     path = target.database or ""
-    if target.drivername != "sqlite" or not path.startswith("/"):
+    if target.drivername != "sqlite" or path.startswith("file:"):
         return
     try:
         Path(path).stat()

@@ -37,11 +37,7 @@ def test_nothing_set_is_the_embedded_stack(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "STORAGE_URL"])
 def test_one_server_of_its_own_ends_the_embedded_stack(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """If any part is configured, no servers are started and claimed roles are not accepted."""
-    urls = {
-        "DATABASE_URL": "sqlite:////x.sqlite",
-        "REDIS_URL": "redis://localhost/0",
-        "STORAGE_URL": "file:///archives",
-    }
+    urls = {"DATABASE_URL": "sqlite:///x.sqlite", "REDIS_URL": "redis://localhost/0", "STORAGE_URL": "file:///archives"}
     monkeypatch.setenv(f"PORTABILITY_{name}", urls[name])
     assert not load_settings().embedded
 
@@ -155,12 +151,21 @@ def test_the_end_of_a_line_belongs_to_no_value(end: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "SOURCE_URL", "INBOX_INTO"])
-@pytest.mark.parametrize("url", ["sqlite:///srv/control.sqlite", "sqlite://", "sqlite:///:memory:"])
-def test_a_database_in_the_working_directory_is_refused(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slash too few: each process would have a database of its own, where its supervisor has started it."""
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process would have a database of its own."""
     monkeypatch.setenv(f"PORTABILITY_{name}", url)
-    with pytest.raises(BadSetting, match=f"PORTABILITY_{name}: needs an absolute path, with four slashes"):
+    with pytest.raises(BadSetting, match=f"PORTABILITY_{name}: needs the path of a file"):
         load_settings()
+
+
+def test_a_relative_database_is_that_of_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As all relative paths of settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORTABILITY_DATABASE_URL", "sqlite:///control.sqlite")
+    assert load_settings().database == "sqlite:///control.sqlite"
 
 
 @pytest.mark.parametrize("quote", ['"', "'"])
