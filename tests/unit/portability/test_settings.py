@@ -159,9 +159,7 @@ def test_a_database_in_memory_is_refused(name: str, url: str, monkeypatch: pytes
         load_settings()
 
 
-def test_a_relative_database_is_that_of_the_working_directory(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_relative_database_is_that_of_the_working_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As all relative paths of settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PORTABILITY_DATABASE_URL", "sqlite:///control.sqlite")
