@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from factories import MadeUpExporter, things
@@ -78,8 +79,16 @@ def test_a_late_copy_apologises(served: Served) -> None:
     _cancel(served, export_id)
 
 
-def test_size_and_time_are_estimated_before_and_during(served: Served) -> None:
+@pytest.fixture
+def without_copies(redis_server: str, tmp_path: Path) -> Iterator[Served]:
+    """A server on which no other test makes copies: all of a profile count in an estimate."""
+    with serving(tmp_path, redis_server) as made:
+        yield made
+
+
+def test_size_and_time_are_estimated_before_and_during(without_copies: Served) -> None:
     """By three copies of 40 minutes: the form says both, a copy that waits says both, one at half says its own pace."""
+    served = without_copies
     began = datetime(2026, 11, 1, tzinfo=UTC)
     for number in range(3):
         made = served.ready(f"user:usr_measured_{number}")
