@@ -30,6 +30,8 @@ class TransferEnd(StrEnum):
 
     REFUSED = "refused"
     """The recipient has refused it; it may try again until the end of its link."""
+    REFUSED_FINALLY = "refused_finally"
+    """The recipient has refused it, and its link has ended since."""
     DENIED = "denied"
     """The person who reviewed it refused."""
     REVOKED = "revoked"
@@ -63,7 +65,7 @@ def of(connection: Connection, transfer: Mapping[Any, Any]) -> TransferEnd | Non
     if end is not TransferEnd.EXPIRED:
         return end
     if transfer["offered_at"] and transfer["error_code"]:
-        return TransferEnd.REFUSED
+        return TransferEnd.REFUSED_FINALLY
     is_whole = connection.scalar(select(TRANSFER.c.id).where(TRANSFER.c.id == transfer["id"], is_taken()))
     if is_whole:
         return TransferEnd.UNCONFIRMED

@@ -121,8 +121,8 @@ def erase(connection: Connection, _made: World, _transfer_id: str) -> None:
         ([expire_archive], "expired"),
         ([download, expire], "unconfirmed"),
         ([refuse], "refused"),
-        ([refuse, expire], "refused"),
-        ([refuse, refuse, expire_archive], "refused"),
+        ([refuse, expire], "refused_finally"),
+        ([refuse, refuse, expire_archive], "refused_finally"),
         ([remove_recipient], "revoked"),
         ([stop("officer:olga")], "revoked"),
         ([stop("tenant_admin:usr_9")], "revoked"),
@@ -205,15 +205,24 @@ def transition_of(made: World, transfer_id: str, state: str) -> str | None:
 
 
 def test_a_transfer_that_a_colleague_refused(made: World, other: Provider) -> None:
+    """The page has the reason of the newest: the message leads there."""
     transfer_id = transferring_to(made, other, country="SG")
-    changed(
-        made,
-        transfer_id,
-        lambda connection, _made, _id: approvals.deny(
-            connection, export_of(connection, transfer_id), reason="no safeguard there", actor=OFFICER
-        ),
-    )
+    with reading(made.engine) as connection:
+        export_id = export_of(connection, transfer_id)
+    deny(made, export_id, "no safeguard there")
     assert (told(made), end_of(made, transfer_id)) == ([transfer_id], "denied")
+    authorised(made, other.recipient)
+    again = started(made, export_id, other.recipient)
+    deny(made, export_id, "still none")
+    with reading(made.engine) as connection:
+        denial = approvals.denial(connection, export_id)
+    assert denial
+    assert (denial["reason"], told(made)[-1]) == ("still none", again)
+
+
+def deny(made: World, export_id: str, reason: str) -> None:
+    with writing(made.engine) as connection:
+        approvals.deny(connection, export_id, reason=reason, actor=OFFICER)
 
 
 @pytest.mark.parametrize(
