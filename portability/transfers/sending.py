@@ -23,7 +23,7 @@ from portability.database.engine import now
 from portability.delivery import links
 from portability.errors import WrongState
 from portability.law.countries import needs_human
-from portability.law.profiles import Profile
+from portability.law.profiles import SENDABLE
 from portability.messages import outbox, recipient_notices, webhooks
 from portability.messages.outbox import MessageKind
 from portability.messages.recipient_notices import NoticeKind, NoticeState
@@ -45,8 +45,6 @@ from portability.trust import audit, keys
 from portability.trust.signing import TRANSFER_TYPE, sign
 
 TABLE, COPY, EXPORT = models.transfer, models.transfer_copy, models.export
-SENDABLE = frozenset({Profile.PORTABILITY, Profile.SWITCH})
-"""Profiles that may be sent to another provider (GDPR Art. 20(2), Data Act Art. 25)."""
 OFFER_SECONDS = 7 * 86_400
 """How long the recipient may download it; its authorisation or the archive may end earlier: so does the offer then."""
 SHORTEST_OFFER = timedelta(minutes=1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +14,12 @@ from factories import World
 from sqlalchemy import RowMapping, select, update
 from transferring import EXPORTER, OWNER, TEST, Provider, authorised, ready, sending_world, started
 
+from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now, reading, writing
+from portability.law.profiles import SENDABLE, Profile
 from portability.pulls import copies
-from portability.requests import transfer_ends
+from portability.requests import acceptance, transfer_ends
 from portability.transfers import authorisations, recipients, sending
 from worker.clock import feeds, pulls
 
@@ -135,3 +139,12 @@ def test_an_archive_of_a_feed_whose_recipient_was_removed(made: World, other: Pr
         recipients.remove(connection, other.recipient, actor=TEST)
     two_rounds(made)
     assert (ends(made, export_id), told(made)) == (["revoked"], 1)
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_a_feed_whose_archives_are_never_sent_serves_no_consent(made: World, other: Provider, profile: Profile) -> None:
+    """The clock tried to send each of them until it was deleted."""
+    consent, is_sent = consented(made, other), profile in SENDABLE
+    asked = acceptance.check(profile=Profile.PORTABILITY, subject="user:usr_1")
+    with reading(made.engine) as connection, nullcontext() if is_sent else pytest.raises(BadInput):
+        authorisations.check_standing(connection, consent, replace(asked, profile=profile))
