@@ -14,3 +14,7 @@ class Profile(StrEnum):
     """GDPR Art. 20: what was provided and observed; nothing derived."""
     SWITCH = "switch"
     """EU Data Act: all that the platform processes for a tenant, and its configuration."""
+
+
+SENDABLE = frozenset({Profile.PORTABILITY, Profile.SWITCH})
+"""Profiles that may be sent to another provider (GDPR Art. 20(2), Data Act Art. 25)."""

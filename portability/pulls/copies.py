@@ -27,7 +27,7 @@ from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import ONGOING, TRANSFERS_LIVE, ExportState, TransferState
 from portability.settings import Settings
-from portability.transfers import authorisations, sending
+from portability.transfers import authorisations, sending, unsent
 from portability.trust import audit
 
 TABLE, EXPORT, CONSENT = models.pull, models.export, models.authorisation
@@ -159,13 +159,25 @@ def send(connection: Connection, settings: Settings, pull_id: str) -> None:
     connection.execute(update(TABLE).where(TABLE.c.id == pull_id).values(transfer_id=transfer_id))
 
 
-def fail(connection: Connection, pull_id: str, code: str) -> None:
-    """Record why a copy cannot be sent."""
-    unsent = (TABLE.c.id == pull_id, TABLE.c.transfer_id.is_(None))
-    if connection.execute(update(TABLE).where(*unsent).values(error_code=code)).rowcount:
-        row = connection.execute(select(TABLE).where(TABLE.c.id == pull_id)).mappings().one()
-        detail: audit.Detail = {"pull": pull_id, "error": code}
-        audit.record(connection, "pull.failed", actor="clock", export_id=row["export_id"], detail=detail)
+def fail(connection: Connection, pull_id: str, code: str) -> bool:
+    """Record why a copy cannot be sent, as a transfer that has ended; returns whether a fault is the reason.
+
+    A copy whose export is not ready any more waits, or ends with it. One that is being sent already has its transfer.
+    """
+    row = connection.execute(select(TABLE).where(TABLE.c.id == pull_id)).mappings().one()
+    exports.lock(connection, row["export_id"])
+    waits = (TABLE.c.id == pull_id, TABLE.c.transfer_id.is_(None), TABLE.c.error_code.is_(None))
+    is_ready = exports.get(connection, row["export_id"])["state"] == ExportState.READY
+    if not (is_ready and connection.scalar(select(TABLE.c.id).where(*waits))):
+        return False
+    consent = authorisations.get(connection, row["authorisation_id"])
+    actor = str(Actor(ActorRole.RECIPIENT, consent["recipient_id"]))
+    ended = unsent.record(connection, row["export_id"], consent, code, actor=actor)
+    values = {"transfer_id": ended and ended.id, "error_code": code}
+    connection.execute(update(TABLE).where(TABLE.c.id == pull_id).values(**values))
+    detail: audit.Detail = {"pull": pull_id, "error": code}
+    audit.record(connection, "pull.failed", actor="clock", export_id=row["export_id"], detail=detail)
+    return bool(ended and ended.is_fault)
 
 
 def view(connection: Connection, row: Mapping[Any, Any], consent: Mapping[Any, Any], base_url: str) -> dict[str, JSON]:

@@ -18,7 +18,7 @@ from portability.errors import NotAllowed, ReasonRequired, WrongState
 from portability.law.profiles import Profile
 from portability.messages.outbox import MessageKind
 from portability.plugins import check_exporter_names
-from portability.requests import exports
+from portability.requests import exports, open_questions
 from portability.requests.acceptance import Request
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import UNBEGUN, ExportState, TransferState
@@ -54,7 +54,7 @@ class Cause(StrEnum):
     """All data of a company is exported."""
     CONTACT_CHANGED = "contact_changed"
     """Staff request an export soon after the delivery address changed, as happens when accounts are taken over."""
-    ABROAD = "abroad"
+    ABROAD = open_questions.ABROAD
     """The archive goes to a recipient in another country."""
     OTHER_PEOPLE = "other_people"
     """The deployment's policy demands a check, because much of the data is about other people (GDPR Art. 15(4))."""
@@ -251,9 +251,12 @@ def may_fetch(connection: Connection, export_id: str, *, actor: Actor) -> bool:
 
 
 def hold_transfer(connection: Connection, export_id: str, *, actor: Actor) -> None:
-    """Ask another person whether a ready export may go to a recipient abroad; the export is locked."""
-    questions = waiting(connection, export_id)
-    if not any(row["cause"] == Cause.ABROAD for row in questions):
+    """Ask another person whether a ready export may go to a recipient abroad; the export is locked.
+
+    Each person who asks has a question: none can approve their own transfer by the question of another.
+    """
+    own = (row["asked_by"] == str(actor) for row in waiting(connection, export_id) if row["cause"] == Cause.ABROAD)
+    if not any(own):
         _ask_about_ready(connection, export_id, Cause.ABROAD, actor)
 
 
@@ -264,16 +267,15 @@ def _ask_about_ready(connection: Connection, export_id: str, cause: Cause, actor
 
 def waiting(connection: Connection, export_id: str | None = None) -> Sequence[RowMapping]:
     """Return the open questions, oldest first."""
-    query = select(TABLE).where(TABLE.c.state == "open").order_by(TABLE.c.asked_at, TABLE.c.id)
-    return (
-        connection.execute(query if export_id is None else query.where(TABLE.c.export_id == export_id)).mappings().all()
-    )
+    query = select(TABLE).where(open_questions.is_open()).order_by(TABLE.c.asked_at, TABLE.c.id)
+    chosen = query.where(TABLE.c.export_id == export_id) if export_id else query
+    return connection.execute(chosen).mappings().all()
 
 
 def denial(connection: Connection, export_id: str) -> dict[str, Any] | None:
-    """Return reason, time and remedies of a denial, for the person; None if it was not denied."""
+    """Return reason, time and remedies of the newest denial, for the person; None if nothing was denied."""
     query = select(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "denied", TABLE.c.cause != Cause.FETCH)
-    row = connection.execute(query.order_by(TABLE.c.decided_at).limit(1)).mappings().one_or_none()
+    row = connection.execute(query.order_by(TABLE.c.decided_at.desc()).limit(1)).mappings().one_or_none()
     if row is None:
         return None
     content = {"reason": row["reason"], "basis": row["basis"], "remedies": list(REMEDIES)}
@@ -309,7 +311,7 @@ def _decide(
     reason: str | None = None,
     basis: str | None = None,
 ) -> None:
-    open_ones = update(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "open")
+    open_ones = update(TABLE).where(TABLE.c.export_id == export_id, open_questions.is_open())
     who = {"decided_by": str(actor), "decided_identity": actor.identity}
     connection.execute(open_ones.values(**who, state=state, reason=reason, basis=basis, decided_at=now()))
 

@@ -30,6 +30,8 @@ class TransferEnd(StrEnum):
 
     REFUSED = "refused"
     """The recipient has refused it; it may try again until the end of its link."""
+    REFUSED_FINALLY = "refused_finally"
+    """The recipient has refused it, and its link has ended since."""
     DENIED = "denied"
     """The person who reviewed it refused."""
     REVOKED = "revoked"
@@ -63,14 +65,27 @@ def of(connection: Connection, transfer: Mapping[Any, Any]) -> TransferEnd | Non
     if end is not TransferEnd.EXPIRED:
         return end
     if transfer["offered_at"] and transfer["error_code"]:
-        return TransferEnd.REFUSED
+        return TransferEnd.REFUSED_FINALLY
     is_whole = connection.scalar(select(TRANSFER.c.id).where(TRANSFER.c.id == transfer["id"], is_taken()))
     if is_whole:
         return TransferEnd.UNCONFIRMED
-    is_lost = select(EXPORT.c.id).where(EXPORT.c.id == transfer["export_id"], EXPORT.c.state == ExportState.FAILED)
-    if connection.scalar(is_lost):
+    if _is_lost(connection, transfer):
         return TransferEnd.FAILED
     return end if transfer["offered_at"] else TransferEnd.UNSENT
+
+
+def _is_lost(connection: Connection, transfer: Mapping[Any, Any]) -> bool:
+    """Return whether an expired transfer ended because its archive was lost, whatever has become of the export since.
+
+    It ended with its archive if it had no offer, or the offer ended that moment. An archive that did not expire was
+    lost then; nor did one expire that was made only later.
+    """
+    if transfer["offered_at"] and transfer["expires_at"] != transfer["ended_at"]:
+        return False
+    query = select(EXPORT.c.state, EXPORT.c.ended_at).where(EXPORT.c.id == transfer["export_id"])
+    export = connection.execute(query).one()
+    is_expired = export.state == ExportState.EXPIRED
+    return not is_expired or bool(export.ended_at and export.ended_at > transfer["ended_at"])
 
 
 def lock_exports(connection: Connection, which: ColumnElement[bool]) -> None:

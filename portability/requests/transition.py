@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from portability.api.errors import PortabilityError
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.errors import LeaseLost, WrongState
 from portability.messages import outbox, recipient_notices
@@ -187,14 +187,16 @@ def end_transfers(
     found = connection.execute(query.with_for_update()).mappings().all()
     ids = [row["id"] for row in found]
     is_live = TRANSFER.c.state.in_(TRANSFERS_LIVE)
+    # One time: it tells an offer that its archive ended from one that was over before.
+    present = literal(deployment.clock_of(connection), TRANSFER.c.ended_at.type)
     # In one statement: with a second one PostgreSQL would read the export's row again, which others may have locked.
     ended = (
         update(TRANSFER)
         .where(TRANSFER.c.id.in_(ids))
         .values(
             state=case((is_live, state), else_=TRANSFER.c.state),
-            ended_at=case((is_live, now()), else_=TRANSFER.c.ended_at),
-            expires_at=case((TRANSFER.c.expires_at > now(), now()), else_=TRANSFER.c.expires_at),
+            ended_at=case((is_live, present), else_=TRANSFER.c.ended_at),
+            expires_at=case((TRANSFER.c.expires_at > present, present), else_=TRANSFER.c.expires_at),
             owner=None,
             lease_until=None,
         )

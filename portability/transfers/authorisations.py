@@ -21,6 +21,7 @@ from portability.database import deployment, models
 from portability.database.engine import now
 from portability.errors import BadDate, NotAllowed, ReasonRequired, WrongState
 from portability.feeds import feeds
+from portability.law.profiles import SENDABLE
 from portability.messages import outbox, recipient_notices
 from portability.messages.outbox import MessageKind, MessageState
 from portability.messages.recipient_notices import NoticeKind
@@ -224,8 +225,10 @@ def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None
 def check_standing(connection: Connection, authorisation_id: str, request: Request) -> None:
     """Check that a feed may serve an authorisation: of its subject, active, and not for a single transfer.
 
-    Raises: UnknownAuthorisation, NotAuthorised.
+    Raises: UnknownAuthorisation, NotAuthorised; BadInput if archives of this profile are never sent.
     """
+    if request.profile not in SENDABLE:
+        raise BadInput(f"only {' and '.join(sorted(SENDABLE))} exports can be sent, not {request.profile}")
     row = get(connection, authorisation_id)
     whom = (request.subject_kind, request.subject_id, request.tenant)
     stands = connection.scalar(select(TABLE.c.id).where(TABLE.c.id == authorisation_id, standing()))

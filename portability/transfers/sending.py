@@ -23,11 +23,11 @@ from portability.database.engine import now
 from portability.delivery import links
 from portability.errors import WrongState
 from portability.law.countries import needs_human
-from portability.law.profiles import Profile
+from portability.law.profiles import SENDABLE
 from portability.messages import outbox, recipient_notices, webhooks
 from portability.messages.outbox import MessageKind
 from portability.messages.recipient_notices import NoticeKind, NoticeState
-from portability.requests import approvals, exports, transfer_ends
+from portability.requests import approvals, exports, keeping, transfer_ends
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import (
     KEPT,
@@ -45,10 +45,10 @@ from portability.trust import audit, keys
 from portability.trust.signing import TRANSFER_TYPE, sign
 
 TABLE, COPY, EXPORT = models.transfer, models.transfer_copy, models.export
-SENDABLE = frozenset({Profile.PORTABILITY, Profile.SWITCH})
-"""Profiles that may be sent to another provider (GDPR Art. 20(2), Data Act Art. 25)."""
 OFFER_SECONDS = 7 * 86_400
-"""How long the recipient may download it; its authorisation and the archive may end earlier."""
+"""How long the recipient may download it; its authorisation or the archive may end earlier: so does the offer then."""
+SHORTEST_OFFER = timedelta(minutes=1)
+"""Of an archive whose time is over: the clock is about to delete it."""
 UNREACHED = TRANSFERS_LIVE & TRANSFERS_FETCHABLE
 
 
@@ -161,7 +161,8 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
     is_over = consent["expires_at"] is not None and consent["expires_at"] <= present
     if beyond or is_over or consent["revoked_at"] is not None:
         raise authorisations.NotAuthorised("the export contains data that is no longer authorised for this recipient")
-    expires_at = min(filter(None, (present + timedelta(seconds=OFFER_SECONDS), consent["expires_at"])))
+    kept_until = max(keeping.kept_until(connection, settings, export), present + SHORTEST_OFFER)
+    expires_at = min(filter(None, (present + timedelta(seconds=OFFER_SECONDS), kept_until, consent["expires_at"])))
     key = keys.signing(connection, settings.keys, purpose="transfer")
     closing = statement.close(transfer, copies(connection, transfer["id"]))
     claims = statement.claims(settings, transfer, export, to, closing, present, expires_at)

@@ -121,8 +121,8 @@ def erase(connection: Connection, _made: World, _transfer_id: str) -> None:
         ([expire_archive], "expired"),
         ([download, expire], "unconfirmed"),
         ([refuse], "refused"),
-        ([refuse, expire], "refused"),
-        ([refuse, refuse, expire_archive], "refused"),
+        ([refuse, expire], "refused_finally"),
+        ([refuse, refuse, expire_archive], "refused_finally"),
         ([remove_recipient], "revoked"),
         ([stop("officer:olga")], "revoked"),
         ([stop("tenant_admin:usr_9")], "revoked"),
@@ -173,16 +173,56 @@ def test_a_transfer_ends_with_its_archive(
     assert told(made) == ([] if state == "cancelled" else [transfer_id])
 
 
+@pytest.mark.parametrize("is_offered", [False, True])
+@pytest.mark.parametrize(
+    "then", [["queued"], ["cancelled"], ["queued", "running", "ready"], ["queued", "running", "ready", "expired"]]
+)
+def test_a_fault_stays_a_fault_whatever_becomes_of_the_export(
+    made: World, other: Provider, then: list[str], *, is_offered: bool
+) -> None:
+    """A retry may make another archive, which has its own end."""
+    transfer_id = transferring_to(made, other, is_offered=is_offered)
+    for state in ["failed", *then]:
+        assert transition_of(made, transfer_id, state) == "failed", state
+
+
+@pytest.mark.parametrize(("ending", "end"), [(expire, "expired"), (expire_archive, "expired")])
+def test_a_fault_of_later_is_not_the_reason(made: World, other: Provider, ending: Change, end: str) -> None:
+    """The offer was over by then."""
+    transfer_id = transferring_to(made, other)
+    changed(made, transfer_id, ending)
+    if ending is expire:
+        assert transition_of(made, transfer_id, "failed") == end
+    assert end_of(made, transfer_id) == end
+
+
+def transition_of(made: World, transfer_id: str, state: str) -> str | None:
+    """Move its export to a state; returns how the transfer ended then."""
+    with writing(made.engine) as connection:
+        row = exports.lock(connection, export_of(connection, transfer_id))
+        transition(connection, row, ExportState(state), actor=TEST)
+    return end_of(made, transfer_id)
+
+
 def test_a_transfer_that_a_colleague_refused(made: World, other: Provider) -> None:
+    """The page has the reason of the newest: the message leads there."""
     transfer_id = transferring_to(made, other, country="SG")
-    changed(
-        made,
-        transfer_id,
-        lambda connection, _made, _id: approvals.deny(
-            connection, export_of(connection, transfer_id), reason="no safeguard there", actor=OFFICER
-        ),
-    )
+    with reading(made.engine) as connection:
+        export_id = export_of(connection, transfer_id)
+    deny(made, export_id, "no safeguard there")
     assert (told(made), end_of(made, transfer_id)) == ([transfer_id], "denied")
+    authorised(made, other.recipient)
+    again = started(made, export_id, other.recipient)
+    deny(made, export_id, "still none")
+    with reading(made.engine) as connection:
+        denial = approvals.denial(connection, export_id)
+    assert denial
+    assert (denial["reason"], told(made)[-1]) == ("still none", again)
+
+
+def deny(made: World, export_id: str, reason: str) -> None:
+    with writing(made.engine) as connection:
+        approvals.deny(connection, export_id, reason=reason, actor=OFFICER)
 
 
 @pytest.mark.parametrize(

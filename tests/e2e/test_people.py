@@ -312,7 +312,7 @@ def test_a_person_sends_their_data_to_another_provider(
         page.get_by_label("I agree that these parts").check()
         picture(page, "send", tmp_path)
         follow(page, page.get_by_role("button", name="Send my data"))
-        expect(page.get_by_role("heading", name="Sent to other providers")).to_be_visible()
+        expect(page.get_by_role("heading", name="Transfers to other providers")).to_be_visible()
 
         assert fetch(other).status_code == httpx.codes.NO_CONTENT
 

@@ -47,7 +47,7 @@ def test_a_person_moves_from_one_platform_to_another(browser: Browser, sender: V
         page.reload()
         page.get_by_label("I agree that these parts").check()
         follow(page, page.get_by_role("button", name="Send my data"))
-        expect(page.get_by_role("heading", name="Sent to other providers")).to_be_visible()
+        expect(page.get_by_role("heading", name="Transfers to other providers")).to_be_visible()
         until(lambda: bool(inbox.webhooks), "B is notified")
         receive_by_command(other, inbox.event(inbox.webhooks[0])["data"]["url"], inbox, tmp_path, sender.user)
 

@@ -15,7 +15,7 @@ import pyrage
 import pytest
 from factories import World
 from sqlalchemy import func, select, update
-from transferring import Provider, authorised, providing, ready, sending_world, started, view
+from transferring import Provider, authorised, encrypted, providing, ready, sending_world, started, view
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
@@ -65,16 +65,44 @@ while claim := transfer.claim(place.engine, "killed", 60):
 """
 
 
-def worked(made: World, storage: str, at: int) -> bool:
-    """A worker that is killed before the nth step; returns whether it came so far."""
+ENDS = """
+import itertools, os, signal, sys
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from portability.database.engine import open_engine, writing
+from portability.settings import load_settings
+from portability.transfers import sending
+
+at, steps = int(sys.argv[1]), itertools.count(1)
+
+def step(*_of_event):
+    if next(steps) == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+event.listen(Engine, "before_cursor_execute", step)
+event.listen(Engine, "commit", step)
+with writing(open_engine(load_settings().database)) as connection:
+    sending.expire(connection, actor="clock")
+step()
+"""
+
+
+def forked(made: World, at: int, code: str, **more: str) -> bool:
+    """A process that is killed before the nth step; returns whether it came so far."""
     settings = made.place.settings
     names = ("dir", "database_url", "allow_loopback")
     environment = {f"PORTABILITY_{name}".upper(): str(getattr(settings, name)) for name in names}
-    done = forks.run_fork([str(at)], {**os.environ, **environment, "STORAGE": storage}, seconds=60, code=WORKS)
+    done = forks.run_fork([str(at)], {**os.environ, **environment, **more}, seconds=60, code=code)
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
+    return done.returncode != 0
+
+
+def worked(made: World, storage: str, at: int) -> bool:
+    """A worker that is killed before the nth step; returns whether it came so far."""
+    is_killed = forked(made, at, WORKS, STORAGE=storage)
     with writing(made.engine) as connection:
         connection.execute(update(TRANSFER).where(TRANSFER.c.state == "queued").values(lease_until=now(-1)))
-    return done.returncode != 0
+    return is_killed
 
 
 ALL = [pytest.param(kind, 1, marks=pytest.mark.system) for kind in ("folder", "s3")]
@@ -134,3 +162,27 @@ def check(made: World, other: Provider, transfer_id: str, at: int) -> None:
     known = {row["object_key"] for row in (*copies, *volumes)}
     assert {key for key in made.archive_keys() if key.endswith((".zip", ".age"))} == known, at
     assert transfer["possession"] == statements.possession([copy["possession"] for copy in copies]), at
+
+
+def test_an_end_and_its_message_survive_a_kill_together(pg_control_url: str, tmp_path: Path) -> None:
+    """A person hears of each end once: the state, the message and the event are there, or none of them."""
+    made = sending_world(tmp_path, database_url=pg_control_url)
+    with providing() as other:
+        authorised(made, other.recorded(made))
+        transfer_id = started(made, ready(made), other.recipient)
+        encrypted(made)
+    with writing(made.engine) as connection:
+        connection.execute(update(TRANSFER).values(expires_at=now(-1)))
+    seen = []
+    for at in count(1):
+        is_killed = forked(made, at, ENDS)
+        with reading(made.engine) as connection:
+            message = (models.notification.c.occasion == transfer_id, models.notification.c.kind == "not_transferred")
+            told = len(connection.scalars(select(models.notification.c.id).where(*message)).all())
+            event = select(audit.LOG.c.action).where(audit.LOG.c.action == "transfer.expired")
+            events = len(connection.scalars(event).all())
+        seen.append((view(made, transfer_id)["state"], told, events))
+        if not is_killed:
+            break
+    assert len(seen) > 8
+    assert set(seen) == {("offered", 0, 0), ("expired", 1, 1)}

@@ -11,12 +11,11 @@ from sqlalchemy import Connection, RowMapping
 
 from portability.database import deployment
 from portability.law.citations import cite
-from portability.law.deadlines import kept_until
 from portability.law.omissions import explanation
 from portability.law.regime import SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.locale import translated
-from portability.requests import approvals, estimates, exports, slices
+from portability.requests import approvals, estimates, exports, keeping, slices
 from portability.requests.states import OPEN, UNANSWERED, ExportState
 from portability.trust import audit
 from web.context import AppContext
@@ -113,8 +112,6 @@ def refusal(connection: Connection, place: AppContext, row: RowMapping, language
     return {**denial, "authorities": authorities}
 
 
-def kept(place: AppContext, row: RowMapping) -> datetime | None:
+def kept(connection: Connection, place: AppContext, row: RowMapping) -> datetime | None:
     """Return until when the archive can be downloaded; None without an archive."""
-    if row["state"] != ExportState.READY or row["ended_at"] is None:
-        return None
-    return kept_until(row["ended_at"], place.settings.ttl_seconds(row["subject_kind"]), row["retrieval_ends_at"])
+    return keeping.kept_until(connection, place.settings, row) if row["state"] == ExportState.READY else None

@@ -151,6 +151,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
         denial = copy_status.refusal(connection, place, row, chosen)
         downloads = copy_status.downloads(connection, export_id)
         sending = my_transfers.transfer_view(connection, row)
+        kept_until = copy_status.kept(connection, place, row)
     waiting = [line for line in lines if line["state"] == DatasetState.NEEDS_INSTRUCTION]
     to_ask = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
     return rendering.page(
@@ -159,7 +160,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
         **status,
         groups=copy_status.groups(lines),
         tenants_to_ask=[tenants.load(place.settings.tenants_file).named(tenant) for tenant in to_ask],
-        kept_until=copy_status.kept(place, row),
+        kept_until=kept_until,
         denial=denial,
         missing=missing,
         can_retry=can_retry,

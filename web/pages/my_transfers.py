@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.law.deadlines import BusinessCalendar
+from portability.law.profiles import SENDABLE
 from portability.people import subject_locks, subjects
 from portability.requests import exports, transfer_ends
 from portability.requests.dates import end_of_day
@@ -31,7 +32,7 @@ Short = Annotated[str, Form(max_length=64)]
 
 def transfer_view(connection: Connection, row: RowMapping) -> dict[str, Any]:
     """Return what the page of a copy shows of its transfers, and what the form for another one needs."""
-    sendable = row["state"] == ExportState.READY and row["profile"] in sending.SENDABLE
+    sendable = row["state"] == ExportState.READY and row["profile"] in SENDABLE
     parts = _parts(connection, row["id"]) if sendable else []
     fitting = [
         each

@@ -19,7 +19,6 @@ from portability.delivery.links import Audience
 from portability.errors import WrongState
 from portability.inbox import received
 from portability.law import tenants
-from portability.law.deadlines import EXPIRY_NOTICE, kept_until
 from portability.law.tenants import InformGround
 from portability.locale import values
 from portability.messages import letters, outbox
@@ -27,7 +26,7 @@ from portability.messages.letters import LetterLooks
 from portability.messages.mail import Letter
 from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, Channel, MessageKind, MessageState
 from portability.people.directory import look_up, named
-from portability.requests import approvals, exports, outcome, referrals
+from portability.requests import approvals, exports, keeping, outcome, referrals
 from portability.requests.referrals import ReferralState
 from portability.requests.states import ExportState
 from portability.settings import Settings
@@ -105,6 +104,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is MessageKind.CODE else ""
         recipient = provider_facts.named(connection, kind, row["occasion"])
         end = provider_facts.end(connection, kind, row["occasion"])
+        until = keeping.kept_until(connection, desk.settings, export)
     is_arrived = kind is MessageKind.NOT_TRANSFERRED and not end
     if code is None or is_arrived:
         return Unmailed(MessageState.PAGE, "outdated")
@@ -117,11 +117,11 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         return _without_address(export["subject_kind"], contact)
     language = locale.nearest([contact.language or export["language"] or ""])
     try:
-        url = _url(desk, export, row, contact, to_admin=to_admin)
+        url = _url(desk, export, row, contact, until, to_admin=to_admin)
     except WrongState:
         return Unmailed(MessageState.PAGE, "outdated")
     settings = desk.settings
-    facts = _facts(settings, export, row, language, code, recipient)
+    facts = _facts(export, row, language, code, recipient) | {"until": values.moment(language, until)}
     answer = end or _answer(settings, export, kind)
     letter = letters.write(kind, language, facts, answer=answer, url=url, **_looks(settings))
     return Envelope(contact.address, language, letter)
@@ -262,20 +262,10 @@ def _recipient(export: RowMapping, *, to_admin: bool) -> Subject:
     return named(SubjectKind(export["subject_kind"]), export["subject_id"], export["tenant"], export["subject_ref"])
 
 
-def _until(settings: Settings, export: RowMapping, row: RowMapping) -> datetime:
-    """Return until when the archive is kept, as known when this notification is sent."""
-    ttl_seconds = settings.ttl_seconds(export["subject_kind"])
-    until = kept_until(export["ended_at"] or row["created_at"], ttl_seconds, export["retrieval_ends_at"])
-    return max(until, row["created_at"] + EXPIRY_NOTICE) if row["kind"] == MessageKind.EXPIRING else until
-
-
-def _facts(
-    settings: Settings, export: RowMapping, row: RowMapping, language: str, code: str, recipient: str
-) -> Mapping[str, str]:
+def _facts(export: RowMapping, row: RowMapping, language: str, code: str, recipient: str) -> dict[str, str]:
     return {
         "id": export["id"],
         "due": values.moment(language, export["due_at"]),
-        "until": values.moment(language, _until(settings, export, row)),
         "code": _spaced(code),
         "minutes": str(codes.HOLDS_SECONDS // 60),
         "at": values.moment(language, row["created_at"]),
@@ -288,7 +278,9 @@ def _spaced(code: str) -> str:
     return f"{code[:4]} {code[4:]}".strip()
 
 
-def _url(desk: Desk, export: RowMapping, row: RowMapping, contact: Contact, *, to_admin: bool) -> str | None:
+def _url(
+    desk: Desk, export: RowMapping, row: RowMapping, contact: Contact, until: datetime, *, to_admin: bool
+) -> str | None:
     """Return the account page for an account holder; for others a landing page, if there is something to get (R45).
 
     The account page also for a person whose address belongs to an account.
@@ -300,7 +292,7 @@ def _url(desk: Desk, export: RowMapping, row: RowMapping, contact: Contact, *, t
         return None
     audience = Audience.TENANT_ADMIN if to_admin else Audience.CODE
     with writing(desk.engine) as connection:
-        left_seconds = (_until(desk.settings, export, row) - deployment.clock_of(connection)).total_seconds()
+        left_seconds = (until - deployment.clock_of(connection)).total_seconds()
         if row["kind"] in {MessageKind.DENIED, MessageKind.NOT_FOUND}:
             left_seconds = links.TTL_MAX_SECONDS
         link = links.issue(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy import Connection, Engine, and_, or_, select, update
+from sqlalchemy import Connection, Engine, Row, and_, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import incidents, models
@@ -19,7 +19,9 @@ from portability.feeds import feeds, intake, undelivered
 from portability.requests import exports
 from portability.requests.policy import Actor, ActorRole
 from portability.settings import Settings
-from portability.transfers import sending
+from portability.transfers import authorisations, sending, unsent
+from portability.transfers.authorisations import NotAuthorised
+from portability.transfers.recipients import UnknownRecipient
 
 log = structlog.get_logger()
 FEED, EXPORT, CONSENT = models.feed, models.export, models.authorisation
@@ -108,7 +110,24 @@ def send_ready(engine: Engine, settings: Settings) -> int:
                 done += _send(connection, settings, row.id)
         except PortabilityError as error:
             log.warning("feed.unsent", feed=row.feed, export=row.id, code=error.code)
+            if isinstance(error, NotAuthorised | UnknownRecipient):
+                _record_unsent(engine, row, error.code)
     return done
+
+
+def _record_unsent(engine: Engine, found: Row[tuple[str, str, str]], code: str) -> None:
+    """Record that an archive cannot be sent, unless another clock or a person has acted meanwhile.
+
+    The clock retries it as any failed transfer: the person may give a consent that covers it.
+    """
+    with writing(engine) as connection:
+        exports.lock(connection, found.id)
+        if not connection.execute(undelivered.sendable().where(EXPORT.c.id == found.id)).one_or_none():
+            return
+        consent = authorisations.get(connection, feeds.get(connection, found.feed)["authorisation_id"])
+        ended = unsent.record(connection, found.id, consent, code, actor=ACTOR)
+    if ended and ended.is_fault:
+        incidents.count(engine, Incident.TRANSFER_FAILED)
 
 
 def _send(connection: Connection, settings: Settings, export_id: str) -> bool:

@@ -6,7 +6,9 @@ import structlog
 from sqlalchemy import Engine
 
 from portability.api.errors import PortabilityError
+from portability.database import incidents
 from portability.database.engine import reading, writing
+from portability.database.incidents import Incident
 from portability.pulls import copies
 from portability.settings import Settings
 
@@ -16,7 +18,8 @@ log = structlog.get_logger()
 def send_ready(engine: Engine, settings: Settings) -> int:
     """Start the transfers of copies that are ready; returns how many. Raises DatabaseUnavailable.
 
-    A copy that cannot be sent is over, with the reason; after a fault that may pass, it is tried at the next time.
+    A copy that cannot be sent is over, with the reason, and the person hears of it; after a fault that may pass, it is
+    tried at the next time.
     """
     with reading(engine) as connection:
         waiting = copies.waiting(connection)
@@ -30,5 +33,7 @@ def send_ready(engine: Engine, settings: Settings) -> int:
             log.warning("pull.waits" if error.retryable else "pull.failed", pull=pull_id, code=error.code)
             if not error.retryable:
                 with writing(engine) as connection:
-                    copies.fail(connection, pull_id, error.code)
+                    is_fault = copies.fail(connection, pull_id, error.code)
+                if is_fault:
+                    incidents.count(engine, Incident.TRANSFER_FAILED)
     return sent
