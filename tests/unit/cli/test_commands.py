@@ -190,7 +190,7 @@ def test_a_copy_that_cannot_be_made_is_told_to_no_one(run: Run, made: World, tmp
     made.advance_all()
     (tmp_path / "file").touch()
     done = run("fetch", identifier, "--to", str(tmp_path / "file"))
-    assert (done.exit_code, "File exists [bad_input]" in done.stderr) == (2, True)
+    assert (done.exit_code, "a file is where a folder is needed [bad_input]" in done.stderr) == (2, True)
     with reading(made.engine) as connection:
         actions = {event["action"] for event in audit.events(connection, export_id=identifier)}
         told = connection.scalars(select(models.notification.c.kind)).all()

@@ -14,7 +14,7 @@ from worker.read import bounded_calls
 
 
 def test_repetitions_end_at_the_limit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A source that fails late and is tried again has no more time than one that says nothing."""
+    """A source that fails late at each attempt has no more time than one that says nothing."""
     monkeypatch.setattr(bounded_calls, "REPORT_SECONDS", 0)
     monkeypatch.setattr(bounded_calls, "LOOK_SECONDS", 0.01)
     context = Context(lambda: load_settings(source_seconds=0.4, source_retries=1000), json=False)
