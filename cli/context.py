@@ -111,7 +111,8 @@ class Context:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif not folder.is_dir():
             hint = "correct --dir or PORTABILITY_DIR; `portability up` or `portability db upgrade` makes a new one"
-            raise BadInput(f"no deployment is in {folder.absolute()}: there is no such folder", hint=hint)
+            seen = "it is a file" if folder.exists() else "there is no such folder"
+            raise BadInput(f"no deployment is in {folder.absolute()}: {seen}", hint=hint)
 
     @failing_once
     def redis(self) -> Redis:
