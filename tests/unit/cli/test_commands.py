@@ -360,3 +360,11 @@ def test_a_list_takes_each_state_by_the_word_that_it_prints(run: Run, made: Worl
     listed = run("list", "--state", str(state), "--json")
     assert listed.exit_code == 0
     assert [row["state"] for row in json.loads(listed.stdout)] == (["queued"] if state == "queued" else [])
+
+
+def test_a_cancellation_that_has_not_ended_an_export_is_shown(run: Run, made: World) -> None:
+    """A running export ends at the next checkpoint of its worker: until then `running` alone would hide it."""
+    identifier = made.request("user:usr_1")
+    assert made.claim()
+    assert f"export {identifier}: running, to be cancelled at the next checkpoint" in run("cancel", identifier).stdout
+    assert "to be cancelled" in run("list").stdout
