@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 import orjson
 
-from cli.harmless import one_line
+from cli.harmless import one_line, shortened
 from portability.api import JSON
 from portability.api.errors import BadInput, PortabilityError, StorageFull
 from portability.api.times import rfc3339
@@ -111,7 +111,8 @@ class Context:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif not folder.is_dir():
             hint = "correct --dir or PORTABILITY_DIR; `portability up` or `portability db upgrade` makes a new one"
-            raise BadInput(f"no deployment is in {folder.absolute()}: there is no such folder", hint=hint)
+            seen = "it is a file" if folder.exists() else "there is no such folder"
+            raise BadInput(f"no deployment is in {folder.absolute()}: {seen}", hint=hint)
 
     @failing_once
     def redis(self) -> Redis:
@@ -223,6 +224,11 @@ def _as_json(document: JSON) -> str:
         return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="replace").decode()
 
 
+def start_hint(context: Context, process: str) -> str:
+    """Return what to start if a process is missing: `portability up` refuses a deployment with servers."""
+    return "start `portability up`" if context.settings.embedded else f"start `portability {process}`"
+
+
 def one_of(words: Iterable[str]) -> click.Choice[str]:
     """Make a choice among words; for an enumeration its values, where click would show the names."""
     return click.Choice([str(word) for word in words], case_sensitive=False)
@@ -276,6 +282,9 @@ def _of_system(error: OSError) -> PortabilityError:
             hint = "set TMPDIR to a folder where this account may write"
             return BadInput("found no folder for temporary files", hint=hint)
         return BadInput("the folder in which the command runs is gone", hint="change to another folder")
+    if isinstance(error, FileExistsError | NotADirectoryError) and is_named:
+        hint = "name a folder: check the paths of the command, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
+        return BadInput(f"{seen}: a file is where a folder is needed", hint=hint)
     if is_named or error.errno in UNUSABLE:
         hint = "check the paths of the command, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
         return BadInput(f"{seen}: {error.strerror}", hint=hint)
@@ -290,14 +299,15 @@ def _load_settings() -> Settings:
 
 def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
     """Print the error and exit with its exit code."""
+    message = shortened(str(error), sys.argv[1:])
     with suppress(OSError):  # the output may be what has failed: the exit code says it
         if as_json:
-            content = {"code": error.code, "message": str(error), "hint": error.hint or None}
+            content = {"code": error.code, "message": message, "hint": error.hint or None}
             print(_as_json({"error": content}), flush=True)
         else:
             hint = f"  hint: {error.hint}" if error.hint else ""
             # A name of a file or of a column in it may have ends of lines, and characters that a terminal obeys.
-            click.echo(one_line(f"error: {error} [{error.code}]{hint}"), err=True)
+            click.echo(one_line(f"error: {message} [{error.code}]{hint}"), err=True)
     sys.exit(exit_code(error))
 
 

@@ -35,6 +35,8 @@ from portability.trust.signing import Jwks
 
 ACTOR = "operator:demo"
 MEND_SECONDS = 1.0
+WORKERS_MAX = 1000
+"""More processes than the machine of a trial can have."""
 ANSWER_SECONDS = 60.0
 NO_PLATFORM = (
     "`portability seed` makes sample data; PORTABILITY_SOURCES or PORTABILITY_SOURCE_URL names data of your own"
@@ -70,7 +72,7 @@ def demo(context: Context) -> None:
 
 
 @click.command()
-@click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Number of workers.")
+@click.option("--workers", type=click.IntRange(0, WORKERS_MAX), default=2, show_default=True, help="Number of workers.")
 @beginning
 def up(context: Context, workers: int) -> None:
     """Run a stack for trials: pages, Valkey, workers and a clock, until Ctrl-C."""

@@ -16,6 +16,7 @@ from sqlalchemy import RowMapping
 
 from cli.context import LIMIT_MAX, Context, one_of, shared
 from cli.permission import AS, permit
+from cli.state_words import state_words
 from portability.api import JSON
 from portability.api.errors import ObjectChanged
 from portability.api.storages import BLOCK_BYTES, Storage
@@ -29,27 +30,12 @@ from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.queue import connect, open_queue, redis_url, wake
 from portability.requests import actors, approvals, exports, retries
-from portability.requests.outcome import OwnOutcome, ProcessorOutcome
 from portability.requests.policy import Action
-from portability.requests.states import DISCARDED, HAD_ARCHIVE, DatasetState, ExportState
+from portability.requests.states import DatasetState, ExportState
 from portability.trust import audit
 from receiver.fetch import papers
 
 GAPS_SHOWN = 20
-OWN_WORDS: Mapping[str, str] = {
-    OwnOutcome.COMPLETE: "complete",
-    OwnOutcome.WITH_REMARKS: "complete with remarks",
-    OwnOutcome.PARTIAL: "with gaps",
-    OwnOutcome.NOTHING_HELD: "nothing stored",
-    OwnOutcome.NOT_FOUND: "subject not found",
-    OwnOutcome.NONE: "nothing of our own",
-}
-PROCESSOR_WORDS: Mapping[str, str] = {
-    ProcessorOutcome.NONE: "",
-    ProcessorOutcome.DELIVERED: "; data of companies delivered",
-    ProcessorOutcome.REFERRED: "; data of companies referred",
-    ProcessorOutcome.REFUSED: "; data of companies refused",
-}
 
 
 @click.command("list")
@@ -82,7 +68,15 @@ def list_exports(context: Context, state: str | None, unanswered: bool, limit: i
     ]
     columns = ("id", "state", "profile", "of a", "records", "due", "why")
     shown_rows = [
-        (row["id"], _whole(row), row["profile"], row["subject_kind"], row["records"], row["due_at"], row["error_code"])
+        (
+            row["id"],
+            state_words(row),
+            row["profile"],
+            row["subject_kind"],
+            row["records"],
+            row["due_at"],
+            row["error_code"],
+        )
         for row in rows
     ]
     context.result(document, lambda: context.table("Exports", columns, shown_rows))
@@ -272,7 +266,7 @@ def _print_report(
     volumes: Sequence[RowMapping],
 ) -> None:
     say = context.console.print
-    say(f"export {row['id']}: [bold]{_whole(row)}[/bold]")
+    say(f"export {row['id']}: [bold]{state_words(row)}[/bold]")
     due = f"due {row['due_at']:%Y-%m-%d %H:%M} UTC{_due_by(row)}{_alarm(alarm)}"
     say(f"{row['profile']}, subject: {row['subject_kind']}, {due}")
     if causes:
@@ -319,12 +313,3 @@ def _alarm(alarm: JSON) -> str:
         Alarm.MISSED: ", missed",
     }
     return shown_rows.get(str(alarm), "")
-
-
-def _whole(row: RowMapping) -> str:
-    """Return the state, with the outcome if there is or was an archive."""
-    if row["state"] in DISCARDED - HAD_ARCHIVE:
-        return str(row["state"])
-    if not row["outcome_own"]:  # an archive of a release before outcomes
-        return f"{row['state']}, with gaps" if row["complete"] is False else str(row["state"])
-    return f"{row['state']}, {OWN_WORDS[row['outcome_own']]}{PROCESSOR_WORDS[row['outcome_processor']]}"

@@ -6,6 +6,7 @@ import click
 
 from cli.context import Context, shared
 from cli.permission import AS, permit_any
+from cli.source_waits import call_repeated
 from portability.database.engine import writing
 from portability.people import subjects
 from portability.people.identity_graph import IdentityGraph, graph
@@ -14,8 +15,6 @@ from portability.requests.policy import Action
 from portability.source_file import OWN_RECORDS
 from portability.sources import trusted
 from worker.read import bounded_calls
-from worker.read.identities import ask
-from worker.read.reader import SourcePatience
 
 
 @click.command()
@@ -33,12 +32,11 @@ def identities(context: Context, subject: str, tenant: str | None, claimed: str 
     exporters = {name: exporter for name, exporter in context.exporters.items() if name != OWN_RECORDS}
     with writing(context.engine) as connection:
         person, decided = identity_reads.begin(connection, kind, identifier, at_tenant, actor=str(actor))
-    patience = SourcePatience(context.settings.source_retries, seconds=context.settings.source_seconds)
     try:
         found = graph(
             person,
             exporters,
-            lambda name, call: ask(patience, f"{name}: identities()", call),
+            lambda name, call: call_repeated(context, f"{name}: identities()", call),
             decided,
             trusted(context.settings, context.exporters),
         )

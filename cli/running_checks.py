@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import RowMapping
 
 from cli.checks import Seen
-from cli.context import Context
+from cli.context import Context, start_hint
 from portability.api.errors import PortabilityError
 from portability.coverage import state
 from portability.database import deployment
@@ -31,7 +31,7 @@ def workers(context: Context) -> Seen:
     """Check that a worker has sent a heartbeat. Raises NotRunning."""
     found = _asked(context, count_workers)
     if found == 0:
-        raise NotRunning("no worker has a heartbeat: exports stay queued")
+        raise NotRunning("no worker has a heartbeat: exports stay queued", hint=start_hint(context, "worker"))
     return Seen(f"ok: {found}") if found else _UNKNOWN
 
 
@@ -39,7 +39,9 @@ def clock(context: Context) -> Seen:
     """Check that a clock has sent a heartbeat. Raises NotRunning."""
     found = _asked(context, has_clock)
     if found is False:
-        raise NotRunning("no clock has a heartbeat: nothing is retried, sent, deleted or swept")
+        raise NotRunning(
+            "no clock has a heartbeat: nothing is retried, sent, deleted or swept", hint=start_hint(context, "clock")
+        )
     return Seen() if found else _UNKNOWN
 
 

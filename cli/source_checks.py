@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import click
 
 from cli.context import Context, beginning, shared
+from cli.source_waits import call_once
 from portability.api import JSON, Coverage, CoverageFinding, CoverageKind, Exporter
 from portability.api.coverage import REMARKS, UNDECIDED
 from portability.api.errors import PortabilityError
@@ -18,6 +20,7 @@ from portability.database import deployment
 from portability.database.engine import writing
 from portability.errors import UnknownExporter
 from portability.sources import PlatformSources, open_each
+from worker.read import bounded_calls
 
 Checked = CheckedSource | PortabilityError
 
@@ -67,16 +70,23 @@ def _checked(context: Context, names: Collection[str]) -> Mapping[str, Checked]:
         raise UnknownExporter(f"unknown source {unknown[0]!r}; declared: {', '.join(opened)}")
     exporters = {name: one for name, one in opened.items() if not isinstance(one, PortabilityError)}
     try:
-        return {name: _check_one(name, one, exporters) for name, one in opened.items() if not names or name in names}
+        return {
+            name: _check_one(context, name, one, exporters)
+            for name, one in opened.items()
+            if not names or name in names
+        }
     finally:
+        bounded_calls.dismiss()
         connections.close()
 
 
-def _check_one(name: str, opened: Exporter | PortabilityError, exporters: Mapping[str, Exporter]) -> Checked:
+def _check_one(
+    context: Context, name: str, opened: Exporter | PortabilityError, exporters: Mapping[str, Exporter]
+) -> Checked:
     if isinstance(opened, PortabilityError):
         return opened
     try:
-        return checks.check(name, exporters)
+        return call_once(context, f"{name}: check", partial(checks.check, name, exporters))
     except PortabilityError as error:
         return error
 

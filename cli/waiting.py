@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy import RowMapping
 
-from cli.context import Context
+from cli.context import Context, start_hint
 from portability.database.engine import reading
 from portability.errors import QueueUnavailable, Timeout
 from portability.queue import connect, count_workers, open_queue, redis_url
@@ -124,4 +124,4 @@ def _no_worker(context: Context) -> BlockedReason | None:
             return None
     except QueueUnavailable as error:
         return BlockedReason(f"{error} [{error.code}]", error.hint)
-    return BlockedReason("no worker is running", "start `portability up`, or `portability worker`")
+    return BlockedReason("no worker is running", start_hint(context, "worker"))

@@ -16,6 +16,9 @@ SLOWEST_HZ, FASTEST_HZ = 8_000, 16_000
 LONGEST_SECONDS = 86_400
 """The limit of a WAV file is 4 GiB."""
 SMALLEST = {"tenants": 1, "users": 1, "contacts": 1}
+LARGEST = {"tenants": 1_000_000, "messages_per_chat": 100_000}
+LARGEST_OF_OTHERS = 100_000_000
+"""More than a database of one machine takes in a week: a larger number is a typing error, and would run without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class SeedPlan:
     """Totals of the whole data, not per tenant. Equal plans give equal data.
 
     Raises:
-        BadInput: a total that is too small, or an invalid range.
+        BadInput: a total that is too small or too large, or an invalid range.
     """
 
     tenants: int = 3
@@ -49,6 +52,9 @@ class SeedPlan:
         for name in totals:
             if getattr(self, name) < SMALLEST.get(name, 0):
                 raise BadInput(f"invalid {name}: {getattr(self, name)}; the minimum is {SMALLEST.get(name, 0)}")
+            if getattr(self, name) > LARGEST.get(name, LARGEST_OF_OTHERS):
+                largest = LARGEST.get(name, LARGEST_OF_OTHERS)
+                raise BadInput(f"invalid {name}: {getattr(self, name)}; the maximum is {largest}")
         shortest, longest = self.recording_seconds
         if not SLOWEST_HZ <= self.recording_rate_hz <= FASTEST_HZ:
             raise BadInput(

@@ -140,7 +140,7 @@ class QueueUnavailable(ControlError):
 
     code = "queue_unavailable"
     retryable = True
-    default_hint = "start `portability up`, or check PORTABILITY_REDIS_URL"
+    default_hint = "is Redis running, and PORTABILITY_REDIS_URL right? without servers: start `portability up`"
 
 
 class DatabaseUnavailable(ControlError):

@@ -62,6 +62,7 @@ PROTECTED = "DENIED"
 """How the refusal begins by which Redis and Valkey accept no other machine (protected mode)."""
 PROTECTED_HINT = "it is in protected mode: give it a password, or set `protected-mode no` in a network of its own"
 UNIX = "unix://"
+NO_REDIS_HINT = "set PORTABILITY_REDIS_URL: a deployment with servers has no Valkey of its own"
 VALKEY_URL_FILE = "valkey.url"
 """The socket in the embedded folder, while its Valkey runs."""
 
@@ -70,7 +71,7 @@ class NotRunning(ControlError):
     """No process of a kind that is needed has a heartbeat."""
 
     code = "not_running"
-    default_hint = "start `portability worker` and `portability clock`, or `portability up`"
+    default_hint = "start `portability worker` and `portability clock`"
 
 
 def not_reached(error: RedisError) -> QueueUnavailable:
@@ -136,7 +137,7 @@ def redis_url(settings: Settings) -> str:
     except OSError:
         is_left = True
     if is_left:
-        hint = "start `portability up` in another terminal"
+        hint = "start `portability up` in another terminal" if settings.embedded else NO_REDIS_HINT
         raise QueueUnavailable(f"no Valkey is running for {settings.dir}", hint=hint)
     return url
 

@@ -65,7 +65,10 @@ def _public_url(url: str) -> str:
 
 
 def _storage_url(url: str) -> str:
-    return _url_with(*find(STORAGES))(url)
+    parts = urlsplit(_url_with(*find(STORAGES))(url))
+    if parts.scheme == "file" and (parts.netloc not in {"", "localhost"} or not parts.path.startswith("/")):
+        raise ValueError("needs an absolute folder after three slashes: file:///path/of/a/folder")
+    return url
 
 
 def _redis_url(url: str) -> str:

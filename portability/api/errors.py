@@ -120,13 +120,14 @@ class StorageUnavailable(StorageError):
 
     code = "storage_unavailable"
     retryable = True
+    default_hint = "does the storage run, and is its URL right? see docs/storage.md"
 
 
 class StorageRefused(StorageError):
     """Storage answers with a refusal: credentials, bucket or permissions are wrong."""
 
     code = "storage_refused"
-    default_hint = "check PORTABILITY_STORAGE_URL and the credentials with `portability doctor`"
+    default_hint = "check PORTABILITY_STORAGE_URL, the credentials and their rights; see docs/storage.md"
 
 
 class StorageFull(StorageError):

@@ -37,7 +37,7 @@ class MailUnavailable(MailError):
 
     code = "mail_unavailable"
     retryable = True
-    default_hint = "check PORTABILITY_SMTP_URL with `portability doctor`"
+    default_hint = "check host, port, encryption and account in PORTABILITY_SMTP_URL; see docs/mail.md"
     is_of_one = False
     """Whether the server takes other mails over the same connection: it defers one recipient (greylisting)."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from archive.names import safe_name
-from portability.api.errors import ObjectMissing
+from portability.api.errors import ObjectMissing, StorageRefused
 from portability.api.storages import Storage
 from receiver.importer.payload import StoredFile
 
@@ -28,6 +30,16 @@ def store(storage: Storage, key: str, file: StoredFile) -> None:
     except BaseException:
         upload.abort()
         raise
+
+
+def clear_uploads(storage: Storage, prefix: str, keys: Container[str]) -> None:
+    """Abort the uploads of these keys that a killed process has left: nothing else deletes them.
+
+    An account that may not list or abort uploads leaves them to the rule of its bucket. Raises StorageUnavailable.
+    """
+    with suppress(StorageRefused, ObjectMissing):
+        for found in [one for one in storage.uploads(prefix) if one.key in keys]:
+            storage.abort(found.key, found.upload_id)
 
 
 def is_stored(storage: Storage, key: str, file: StoredFile) -> bool:

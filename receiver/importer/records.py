@@ -13,7 +13,7 @@ from portability.api.storages import Storage
 from receiver.binding.tables import FILE, STORAGE_KEY
 from receiver.importer.contents import Contents
 from receiver.importer.faults import BadArchive
-from receiver.importer.files import is_stored, key_of, store
+from receiver.importer.files import clear_uploads, is_stored, key_of, store
 from receiver.importer.lines import count, records
 from receiver.importer.payload import ArchivedPiece, StoredFile
 from receiver.importer.plans import RecordPlans, RefusedValue
@@ -50,6 +50,7 @@ class ImportedDataset:
         self._writer = Writer(job.write, table, taken, self._accepted)
         self._files: dict[str, tuple[str, StoredFile]] = {}
         """By id of the records that wait in the writer: the keys of their files."""
+        self._stored: set[str] = set()
 
     def run(self) -> None:
         """Import all records. Raises BadArchive, StorageError."""
@@ -73,6 +74,8 @@ class ImportedDataset:
     def finish(self) -> None:
         """Write the last batch."""
         self._writer.flush()
+        if self._stored and self._job.storage:
+            clear_uploads(self._job.storage, f"{self.taken.exporter}/{self.taken.dataset}/", self._stored)
 
     def _records(self, piece: ArchivedPiece) -> Iterator[tuple[dict[str, Any] | Reason, int]]:
         return records(_with_progress(self._job, piece))
@@ -131,6 +134,7 @@ class ImportedDataset:
                 counts.new += 1
                 if not self._job.dry_run:
                     store(storage, key, file)
+                    self._stored.add(key)
             counts.truncated += file.truncated
             self._job.progress(file.size)
 

@@ -20,6 +20,7 @@ from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches
 from receiver.importer.exact_rows import delete_rows, never_replacing, written_rows
+from receiver.importer.files import clear_uploads
 from receiver.importer.stored_forms import restorable
 from receiver.importer.stored_rows import stored_rows
 from receiver.importer.values import is_same
@@ -275,6 +276,7 @@ def _removed(storage: Storage, key: str, *, dry_run: bool) -> bool:
         if dry_run:
             storage.stat(key)
         else:
+            clear_uploads(storage, key, {key})
             storage.delete(key)
     except ObjectMissing:
         return False

@@ -101,6 +101,9 @@ def open_database(kind: str, url: URL, statement_seconds: int) -> Engine:
         return open_engine(target, read_only=True)
     # The driver sets the mode before the library looks at it, to quote names.
     options = {"connect_timeout": CONNECT_SECONDS, "charset": "utf8mb4", "sql_mode": ""}
+    if "read_timeout" not in url.query:
+        # By itself the driver waits for ever for a server that accepts the connection and says nothing.
+        options["read_timeout"] = statement_seconds + CONNECT_SECONDS
     engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=options)
     event.listen(engine, "connect", partial(_limit_mysql, statement_seconds))
     return engine

@@ -8,11 +8,17 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
 )
 from urllib3.exceptions import HTTPError
 
@@ -54,6 +60,14 @@ _STATUS: dict[int, type[StorageError]] = {
     507: StorageFull,
 }
 _UNUSABLE = (NoCredentialsError, PartialCredentialsError, ProfileNotFound, NoRegionError, ParamValidationError)
+_UNREACHED: dict[type[Exception], str] = {
+    SSLError: "does the endpoint speak https? AWS_CA_BUNDLE names a private certificate authority",
+    ConnectionClosedError: "does something else listen at the endpoint? compare its port, and http or https",
+    ProxyConnectionError: "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+    EndpointConnectionError: "does the storage run? check host and port of the endpoint",
+    ConnectTimeoutError: "check host and port of the endpoint, and the network to it",
+    ReadTimeoutError: "it accepts connections and does not answer in time: look at the storage, and at host and port",
+}
 _DELETING = {"delete", "purge"}
 _KEPT_HINT = "grant the rights of docs/storage.md, also on versions; Object Lock must not keep objects"
 _NO_CREDENTIALS_HINT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role; see docs/storage.md"
@@ -78,7 +92,8 @@ def s3_errors(doing: str, what: str) -> Iterator[None]:
         hint = "does a proxy answer instead of the storage?"
         raise StorageUnavailable(f"cannot {doing} {what}: the answer has no {error}", hint=hint) from None
     except (BotoCoreError, HTTPError, OSError) as error:
-        raise StorageUnavailable(f"cannot {doing} {what}: {type(error).__name__}") from None
+        hint = next((hint for kind, hint in _UNREACHED.items() if isinstance(error, kind)), None)
+        raise StorageUnavailable(f"cannot {doing} {what}: {type(error).__name__}", hint=hint) from None
 
 
 def _kind(code: str, status: int) -> type[StorageError]:

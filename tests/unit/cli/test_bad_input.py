@@ -301,6 +301,8 @@ def test_a_folder_that_cannot_be_made_is_reported(
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "PORTABILITY_DIR" in done.stderr
+    seen = ("file: it is a file", "a file is where a folder is needed", "file/below: there is no such folder")
+    assert any(words in done.stderr for words in seen)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 from repository import ROOT
 
 from cli.main import main
+from worker.read import bounded_calls
 
 Run: TypeAlias = Callable[..., Result]
 SCHEMA = """
@@ -254,3 +256,16 @@ verified = true
 
     page = " ".join((ROOT / "docs" / "coverage.md").read_text().split())
     assert "neither that of a dataset nor internal in `[tables]`, also if a look-up or a way reads it" in page
+
+
+@pytest.mark.parametrize("command", ["check", "diff"])
+def test_a_silent_source_is_named_with_the_limit(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Its server accepts the connection and says nothing: the command says what it waits for, and ends."""
+    monkeypatch.setattr(bounded_calls, "REPORT_SECONDS", 0)
+    monkeypatch.setenv("PORTABILITY_SOURCE_SECONDS", "0.4")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("SHOP_URL", f"mysql+pymysql://a:b@127.0.0.1:{silent.getsockname()[1]}/shop")
+        done = run("source", command)
+    assert done.exit_code == 1
+    assert done.stderr.count("waiting for shop: check, at most 0.4 s (PORTABILITY_SOURCE_SECONDS)") == 1
+    assert "shop: check did not answer within 0.4 s [source_stalled]" in done.stdout

@@ -36,6 +36,9 @@ def test_any_difference_makes_another_tag(name: str) -> None:
         {"recording_seconds": (1, float("inf"))},
         {"recording_seconds": (float("nan"), 1)},
         {"recording_rate_hz": 0},
+        {"tenants": 10**20},
+        {"messages_per_chat": 10**6},
+        {"events": 10**9},
         {"hostile_share": 1.1},
     ],
 )

@@ -371,3 +371,19 @@ def test_a_brand_is_neutral_where_none_is_set() -> None:
     settings = load_settings()
     assert (settings.brand, settings.brand_name, settings.brand_archive_prefix) == ("Portability", None, "export")
     assert load_settings(brand_name="Acme").brand == "Acme"
+
+
+@pytest.mark.parametrize("name", ["STORAGE_URL", "RECORDINGS_URL"])
+@pytest.mark.parametrize("url", ["file://archives", "file:archives", "file://archives/2026"])
+def test_a_folder_of_a_storage_is_absolute(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two slashes a host begins: it is refused with the other settings, not by the first export."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", url)
+    with pytest.raises(BadSetting, match="three slashes"):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["file:///archives", "file:/archives", "file://localhost/archives"])
+def test_each_form_of_an_absolute_folder_is_accepted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 8089 has three."""
+    monkeypatch.setenv("PORTABILITY_STORAGE_URL", url)
+    assert load_settings().storage == url

@@ -165,6 +165,26 @@ def test_files_in_pieces_cut_off_late_and_missing(tmp_path: Path) -> None:
     assert keys["whole"] == f"calls/recordings/{hashlib.sha256(b'whole').hexdigest()}/whole.wav"
 
 
+def test_what_a_killed_import_has_left_of_a_file_is_deleted(tmp_path: Path) -> None:
+    """The import that continues stores the file again, and its undo finds it, too; uploads of others stay."""
+    folders = unpacked_archive(tmp_path, [table("recordings", recording("a", "a.wav")), sound("a.wav", b"sound")])
+    storage = LocalStorage(tmp_path / "files")
+    key = f"calls/recordings/{hashlib.sha256(b'sound').hexdigest()}/a.wav"
+    other = f"calls/recordings/{hashlib.sha256(b'other').hexdigest()}/a.wav"
+    left = [storage.begin(one) for one in (key, other)]
+
+    report = imported(folders, tmp_path, storage=storage)
+    assert [one.key for one in storage.uploads()] == [other]
+    assert b"".join(storage.read(key)) == b"sound"
+
+    left.append(storage.begin(key))
+    undone(f"sqlite:///{tmp_path}/target.db", report, storage=storage)
+    assert [one.key for one in storage.uploads()] == [other]
+    assert not list(storage.list())
+    for upload in left:
+        upload.abort()  # closes its file
+
+
 def test_a_file_that_stays_cut_off_is_taken_and_counted(tmp_path: Path) -> None:
     """A part of a recording is better than none, if it is reported."""
     members = [table("recordings", recording("r1", "r1.wav")), sound("r1.wav", b"half", truncated=True)]
