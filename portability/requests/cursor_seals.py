@@ -2,13 +2,16 @@
 
 A cursor is what an exporter writes: the URL of a page, the address for which a list is read, the key of a row. Rows of
 slices and gaps keep it, encrypted with a key that is derived from the link key, which the control database does not
-have. The worker carries a stored cursor as it is, and opens it only for its exporter.
+have. The worker carries a stored cursor as it is, and opens it only for its exporter. Exports need no link key: a
+worker without one stores cursors as they are.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Connection
 
 from portability.api import Cursor
+from portability.errors import NoSigningKey
 from portability.trust import keys
 from portability.trust.sealing import cipher
 
@@ -54,26 +58,24 @@ class CursorSealer:
     def __init__(self, connection: Connection, keys_folder: Path) -> None:
         self._connection = connection
         self._folder = keys_folder
-        self._key: tuple[str, Fernet] | None = None
         self._known: dict[Cursor, Cursor] = {}
 
     def sealed(self, frozen: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a reading or position as it is stored. Raises NoSigningKey if it has a cursor and there is no key."""
+        """Return a reading or position as it is stored: sealed, if this machine has the newest link key."""
         return _changed(frozen, self._seal)
 
     def _seal(self, cursor: Cursor) -> Cursor:
-        if _SEALED.fullmatch(cursor):
-            return cursor
-        if cursor not in self._known:
-            kid, seal = self._newest()
+        if cursor not in self._known and self._newest and not _SEALED.fullmatch(cursor):
+            kid, seal = self._newest
             self._known[cursor] = f"sealed:{kid}:{seal.encrypt(cursor.encode()).decode()}"
-        return self._known[cursor]
+        return self._known.get(cursor, cursor)
 
-    def _newest(self) -> tuple[str, Fernet]:
-        if not self._key:
+    @cached_property
+    def _newest(self) -> tuple[str, Fernet] | None:
+        with suppress(NoSigningKey):
             kid = keys.signing(self._connection, self._folder, purpose="link").kid or ""
-            self._key = kid, cipher(self._folder, kid, PURPOSE)
-        return self._key
+            return kid, cipher(self._folder, kid, PURPOSE)
+        return None
 
 
 def _cursors(frozen: Mapping[str, Any]) -> Iterator[Cursor]:

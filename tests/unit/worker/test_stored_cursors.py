@@ -122,6 +122,19 @@ def test_a_cursor_of_an_earlier_release_still_counts(tmp_path: Path) -> None:
     assert made.view(identifier)["complete"]
 
 
+@pytest.mark.slow
+def test_exports_need_no_link_key(tmp_path: Path) -> None:
+    """A deployment that makes no links may have none: its cursors are stored as they are, and reading continues."""
+    made = world_of(tmp_path, naming(), **LARGE)
+    for link_key in made.place.settings.keys.glob("link-*"):
+        link_key.unlink()
+    identifier = made.request()
+    advance(made.place, made.claim() or pytest.fail("nothing to claim"))
+    assert ADDRESS in kept_places(made)
+    made.advance_all()
+    assert len(records(made.fetch(identifier), "made", "things")) == COUNT
+
+
 def test_equal_places_are_stored_alike_and_come_back(made: World) -> None:
     """A retry compares stored places; what is sealed stays as it is, and other values, too."""
     folder = made.place.settings.keys
