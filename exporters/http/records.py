@@ -154,7 +154,7 @@ class RecordMaker:
         for number, (item, at) in enumerate(zip(items, created, strict=True)):
             since, until = self._time(form.since, item) or at, self._time(form.until, item)
             is_over = (until is not None and until <= moment) or (since is not None and since <= cutoff)
-            if is_over and not (form.hold is not None and self._is_true(form.hold, item)):
+            if is_over and not (form.hold and self._is_true(form.hold, item)):
                 past.append(number)
         return past
 

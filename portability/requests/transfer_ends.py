@@ -59,11 +59,16 @@ _ENDS: Mapping[TransferState, TransferEnd] = {
 
 def of(connection: Connection, transfer: Mapping[Any, Any]) -> TransferEnd | None:
     """Return how a transfer ended; None: it is under way, or delivered."""
-    end = _ENDS.get(TransferState(transfer["state"]))
-    if end is TransferEnd.FAILED and transfer["error_code"] == NOT_AUTHORISED:
-        return TransferEnd.UNAUTHORISED
-    if end is not TransferEnd.EXPIRED:
-        return end
+    match end := _ENDS.get(TransferState(transfer["state"])):
+        case TransferEnd.FAILED if transfer["error_code"] == NOT_AUTHORISED:
+            return TransferEnd.UNAUTHORISED
+        case TransferEnd.EXPIRED:
+            return _of_expired(connection, transfer)
+        case _:
+            return end
+
+
+def _of_expired(connection: Connection, transfer: Mapping[Any, Any]) -> TransferEnd:
     if transfer["offered_at"] and transfer["error_code"]:
         return TransferEnd.REFUSED_FINALLY
     is_whole = connection.scalar(select(TRANSFER.c.id).where(TRANSFER.c.id == transfer["id"], is_taken()))
@@ -71,7 +76,7 @@ def of(connection: Connection, transfer: Mapping[Any, Any]) -> TransferEnd | Non
         return TransferEnd.UNCONFIRMED
     if _is_lost(connection, transfer):
         return TransferEnd.FAILED
-    return end if transfer["offered_at"] else TransferEnd.UNSENT
+    return TransferEnd.EXPIRED if transfer["offered_at"] else TransferEnd.UNSENT
 
 
 def _is_lost(connection: Connection, transfer: Mapping[Any, Any]) -> bool:

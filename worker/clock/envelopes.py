@@ -106,7 +106,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         end = provider_facts.end(connection, kind, row["occasion"])
         until = keeping.kept_until(connection, desk.settings, export)
     is_arrived = kind is MessageKind.NOT_TRANSFERRED and not end
-    if code is None or is_arrived:
+    if is_arrived or not isinstance(code, str):
         return Unmailed(MessageState.PAGE, "outdated")
     if row["channel"] == Channel.SMS:
         return _by_sms(desk, kind, export["subject_id"], export["language"])

@@ -25,6 +25,6 @@ def named(connection: Connection, kind: MessageKind, occasion: str) -> str:
 
 def end(connection: Connection, kind: MessageKind, occasion: str) -> TransferEnd | None:
     """Return how the transfer ended that a message is about; None: it is delivered after all, or about no end."""
-    if kind is not MessageKind.NOT_TRANSFERRED:
-        return None
-    return transfer_ends.of(connection, sending.get(connection, occasion))
+    if kind is MessageKind.NOT_TRANSFERRED:
+        return transfer_ends.of(connection, sending.get(connection, occasion))
+    return None
