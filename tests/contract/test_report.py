@@ -102,9 +102,9 @@ def test_decisions_agreements_and_sources_are_counted(filled: World) -> None:
         ("recipient", "expired", 0, 0),
     ]
     assert [row[:2] + row[3:] for row in table_of(filled, "sources")] == [
-        ("calls", 2, None, 0, 0),
-        ("chats", 1, None, None, None),
-        ("crm", 0, "source_unavailable", 1, 3),
+        ("calls", 2, None, 0, 0, 0),
+        ("chats", 1, None, None, None, None),
+        ("crm", 0, "source_unavailable", 1, 3, 0),
     ]
 
 
