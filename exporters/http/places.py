@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from portability.api import JSON, Cursor
+from portability.api import JSON, PRIVATE_CURSOR, Cursor
 from portability.api.errors import ExporterFault
 
 KEPT = 3
@@ -55,14 +55,16 @@ Steps: TypeAlias = "tuple[Place | None, ...]"
 
 
 def to_cursor(steps: Steps) -> Cursor:
-    """Return places as text."""
-    return json.dumps([step and step.to_json() for step in steps], separators=(",", ":"))
+    """Return places as text: a page may be a URL with an address or a token."""
+    return PRIVATE_CURSOR + json.dumps([step and step.to_json() for step in steps], separators=(",", ":"))
 
 
 def from_cursor(cursor: Cursor, dataset: str) -> Steps:
     """Return the places of a cursor. Raises ExporterFault."""
     try:
-        steps = tuple(None if step is None else Place.from_json(step) for step in json.loads(cursor))
+        steps = tuple(
+            None if step is None else Place.from_json(step) for step in json.loads(cursor.removeprefix(PRIVATE_CURSOR))
+        )
     except (TypeError, ValueError):
         steps = ()
     if not steps or None in steps[:-1]:

@@ -64,6 +64,7 @@ from portability.api.formats import Document, DocumentFormat, Format
 from portability.api.nouns import (
     JSON,
     NEEDS_REVIEW,
+    PRIVATE_CURSOR,
     STAFF_IDENTITY,
     Batch,
     Cursor,
@@ -137,6 +138,7 @@ __all__ = [
     "COVERAGE_UNKNOWN",
     "JSON",
     "NEEDS_REVIEW",
+    "PRIVATE_CURSOR",
     "RENEWAL_SECONDS",
     "ROLES_OF_SPEAKERS",
     "SAFE_INTEGER",

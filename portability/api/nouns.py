@@ -21,6 +21,8 @@ JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON
 Record: TypeAlias = Mapping[str, JSON]
 Cursor: TypeAlias = str
 """Opaque: only the exporter that issued it reads it."""
+PRIVATE_CURSOR = "private:"
+"""What a cursor begins with that may name a person or contain a secret: it is stored encrypted."""
 
 
 @dataclass(frozen=True, slots=True)

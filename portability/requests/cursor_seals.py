@@ -1,6 +1,6 @@
-"""Seals of cursors: a place in a source is stored encrypted, because it may name a person or contain a token.
+"""Seals of cursors: a place in a source is stored encrypted if it may name a person or contain a token.
 
-A cursor is what an exporter writes: the URL of a page, the address for which a list is read, the key of a row. Rows of
+An exporter marks such a cursor (`PRIVATE_CURSOR`): the URL of a page, the address for which a list is read. Rows of
 slices and gaps keep it, encrypted with a key that is derived from the link key, which the control database does not
 have. The worker carries a stored cursor as it is, and opens it only for its exporter. Exports need no link key: a
 worker without one stores cursors as they are.
@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Connection
 
-from portability.api import Cursor
+from portability.api import PRIVATE_CURSOR, Cursor
 from portability.errors import NoSigningKey
 from portability.trust import keys
 from portability.trust.sealing import cipher
@@ -61,11 +61,11 @@ class CursorSealer:
         self._known: dict[Cursor, Cursor] = {}
 
     def sealed(self, frozen: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a reading or position as it is stored: sealed, if this machine has the newest link key."""
+        """Return a reading or position as it is stored: private cursors sealed, if this machine has the link key."""
         return _changed(frozen, self._seal)
 
     def _seal(self, cursor: Cursor) -> Cursor:
-        if cursor not in self._known and self._newest and not _SEALED.fullmatch(cursor):
+        if cursor.startswith(PRIVATE_CURSOR) and cursor not in self._known and self._newest:
             kid, seal = self._newest
             self._known[cursor] = f"sealed:{kid}:{seal.encrypt(cursor.encode()).decode()}"
         return self._known.get(cursor, cursor)

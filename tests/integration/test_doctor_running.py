@@ -80,7 +80,7 @@ def test_a_process_without_heartbeat_is_a_fault(findings: Findings, redis_url: s
     connect(redis_url).delete(key)
     found = findings()
     assert red(found) == {check: "not_running"}
-    assert "portability worker" in found[check]["hint"]
+    assert found[check]["hint"] == "start `portability up`"
 
 
 def test_before_the_start_no_heartbeat_is_missed(findings: Findings, redis_url: str) -> None:

@@ -143,8 +143,8 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
         position = seals.sealed(commit.position.to_json())
         match commit.next_step:
             case NextStep.GO_ON:
-                version = slices.stored_version(claim.slice["version"], [position])
-                fenced_writes.settle(connection, claim, position=position, version=version, large=True)
+                sealed = slices.sealed_version([position])
+                fenced_writes.settle(connection, claim, position=position, large=True, **sealed)
                 return 1
             case NextStep.END_SLICE:
                 fenced_writes.write(connection, claim, position=position)

@@ -48,7 +48,7 @@ def naming(**more: Any) -> NamingExporter:
 
 
 def naming_place(number: str) -> Cursor:
-    return f"https://desk.example/mails?of={ADDRESS}&after={number}"
+    return f"private:https://desk.example/mails?of={ADDRESS}&after={number}"
 
 
 def place(cursor: Cursor) -> str:
@@ -140,9 +140,9 @@ def test_equal_places_are_stored_alike_and_come_back(made: World) -> None:
     folder = made.place.settings.keys
     frozen = {
         "ordinal": 1,
-        "after": "a",
-        "files": {"resume": "b", "last": "x.wav"},
-        "slice": {"begin": "a", "end": None},
+        "after": "private:a",
+        "files": {"resume": "private:b", "last": "x.wav"},
+        "slice": {"begin": "private:a", "end": None},
     }
     with writing(made.engine) as connection:
         sealer = cursor_seals.CursorSealer(connection, folder)
@@ -150,7 +150,8 @@ def test_equal_places_are_stored_alike_and_come_back(made: World) -> None:
         again = cursor_seals.CursorSealer(connection, folder).sealed(sealed)
     assert (again, sealed["after"]) == (sealed, sealed["slice"]["begin"])
     assert (sealed["files"]["last"], sealed["slice"]["end"], sealed["ordinal"]) == ("x.wav", None, 1)
-    assert [cursor_seals.opened(folder, one) for one in (sealed["after"], sealed["files"]["resume"])] == ["a", "b"]
+    opened = [cursor_seals.opened(folder, one) for one in (sealed["after"], sealed["files"]["resume"])]
+    assert opened == ["private:a", "private:b"]
     assert cursor_seals.has_seal(sealed)
     assert not cursor_seals.has_seal(frozen)
 
@@ -159,13 +160,16 @@ def test_a_seal_of_another_key_is_left_to_the_exporter(made: World) -> None:
     """The exporter refuses it as an invalid cursor, and its dataset has a gap."""
     folder = made.place.settings.keys
     with writing(made.engine) as connection:
-        sealed = cursor_seals.CursorSealer(connection, folder).sealed({"after": "a"})["after"]
+        sealed = cursor_seals.CursorSealer(connection, folder).sealed({"after": "private:a"})["after"]
     forged = sealed[:-6] + "AAAA=="
     assert cursor_seals.opened(folder, forged) == forged
 
 
-def test_without_a_cursor_no_key_is_asked_for(tmp_path: Path, made: World) -> None:
-    """An export of one volume without gaps costs no statement more."""
+@pytest.mark.parametrize("cursor", [None, '["ord_7"]'])
+def test_a_cursor_that_is_not_private_is_stored_as_it_is(made: World, cursor: str | None) -> None:
+    """It costs no statement, and a worker of an earlier release continues there."""
+    frozen = {"after": cursor, "files": None, "reading": 2}
     with writing(made.engine) as connection:
-        sealer = cursor_seals.CursorSealer(connection, tmp_path / "no keys")
-    assert sealer.sealed({"after": None, "files": None, "reading": 2}) == {"after": None, "files": None, "reading": 2}
+        sealer = cursor_seals.CursorSealer(connection, made.place.settings.keys)
+    assert sealer.sealed(frozen) == frozen, "the connection is closed: any statement fails"
+    assert not cursor_seals.has_seal(frozen)

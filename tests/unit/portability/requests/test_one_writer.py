@@ -18,6 +18,7 @@ ELSEWHERE = {
     "portability/requests/acceptance.py:export": "an accepted request begins as `queued`",
     "portability/delivery/links.py:link": "a link begins without an end",
     "portability/transfers/sending.py:transfer": "a transfer begins as `held` or `queued`",
+    "portability/transfers/unsent.py:transfer": "a transfer that cannot begin is recorded as `failed` or `revoked`",
     "portability/retention/anonymise.py:export": "a record that is purged is deleted",
     "portability/inbox/transition.py:received_transfer": "the one writer of the states of received transfers",
     "portability/inbox/offers.py:received_transfer": "a received transfer begins as `offered`",
