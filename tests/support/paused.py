@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 
 from portability.database.engine import open_engine
 
@@ -27,9 +27,10 @@ class PausedProcess:
         self.engine = open_engine(url)
         self.begun = 0
         self._number, self._meanwhile = number, meanwhile
-        event.listen(self.engine, "begin", self._begin)
+        # Each transaction takes a connection of its own. As it begins, SQLite has locked the whole file already.
+        event.listen(self.engine, "checkout", self._begin)
 
-    def _begin(self, _connection: Connection) -> None:
+    def _begin(self, *_connection: object) -> None:
         self.begun += 1
         if self.begun == self._number:
             self._meanwhile()
