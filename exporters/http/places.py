@@ -62,11 +62,19 @@ def to_cursor(steps: Steps) -> Cursor:
 def from_cursor(cursor: Cursor, dataset: str) -> Steps:
     """Return the places of a cursor. Raises ExporterFault."""
     try:
-        steps = tuple(
-            None if step is None else Place.from_json(step) for step in json.loads(cursor.removeprefix(PRIVATE_CURSOR))
-        )
+        levels = json.loads(cursor.removeprefix(PRIVATE_CURSOR))
+        steps = tuple(map(_step, levels))
     except (TypeError, ValueError):
         steps = ()
     if not steps or None in steps[:-1]:
         raise ExporterFault(f"{dataset}: invalid cursor: start again without it")
     return steps
+
+
+def _step(level: JSON) -> Place | None:
+    """Return the place of one level; None if everything of its parent was read."""
+    match level:
+        case None:
+            return None
+        case _:
+            return Place.from_json(level)
