@@ -101,7 +101,7 @@ def findings(row: RowMapping) -> Sequence[CoverageFinding]:
 
 
 def tenantless(row: RowMapping) -> int:
-    """Return how many of the undecided columns are those by which rows name no tenant: no column, but rows lack."""
+    """Return in how many tenant columns there are rows without a tenant; `undecided` of the check counts these, too."""
     return sum(one.columns for one in findings(row) if one.kind is CoverageKind.TENANTLESS)
 
 
