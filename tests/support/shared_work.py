@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import httpx
 import pytest
@@ -41,6 +42,8 @@ def spare_collector() -> None:
 
 
 _compiled: LRUCache[Any, Any] = LRUCache(STATEMENTS_MAX)
+_types: WeakKeyDictionary[object, tuple[object, ...]] = WeakKeyDictionary()
+"""The types of the last result of each compiled statement, as the driver names them."""
 _shared = [True]
 
 
@@ -67,9 +70,25 @@ def sharing() -> Iterator[None]:
         patch.setattr(DefaultDialect, "__eq__", _are_alike)  # a dialect is a part of the key of a compiled statement
         patch.setattr(DefaultDialect, "__hash__", lambda dialect: hash(type(dialect)))
         event.listen(Engine, "engine_connect", share)
+        event.listen(Engine, "after_cursor_execute", _forget_other_types)
         patch.setattr("httpx._transports.default.create_ssl_context", _once(httpx.create_ssl_context))
         yield
         event.remove(Engine, "engine_connect", share)
+        event.remove(Engine, "after_cursor_execute", _forget_other_types)
+
+
+def _forget_other_types(*executed: Any) -> None:  # as SQLAlchemy calls listeners
+    """Let a shared statement convert its results anew if the tables of this database have other types.
+
+    SQLAlchemy keeps the conversions with the compiled statement, as the types of its first result need them.
+    """
+    _connection, cursor, _statement, _parameters, context, _many = executed
+    compiled = context.compiled
+    if compiled and cursor.description:
+        types = tuple(column[1] for column in cursor.description)
+        if _types.setdefault(compiled, types) != types:
+            compiled._cached_metadata = None
+            _types[compiled] = types
 
 
 def _are_alike(one: DefaultDialect, other: object) -> bool:
