@@ -13,6 +13,7 @@ from portability.api.errors import BadInput
 from portability.api.times import rfc3339
 from portability.database.engine import reading, writing
 from portability.delivery import links
+from portability.requests import exports, keeping
 from portability.requests.policy import Action
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -37,9 +38,14 @@ def link(context: Context, identifier: str, expires: str | None, audience: str, 
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.LINK, identifier)
         chosen = None if audience == "subject" else audience
-        keys_folder = context.settings.keys
         issued = links.issue(
-            connection, keys_folder, identifier, audience=chosen, ttl_seconds=seconds, actor=str(actor)
+            connection,
+            context.settings.keys,
+            identifier,
+            ttl_seconds=seconds,
+            until=keeping.archive_end(connection, context.settings, exports.get(connection, identifier)),
+            audience=chosen,
+            actor=str(actor),
         )
     url = issued.url(context.settings.base_url)
     document: JSON = {

@@ -43,6 +43,7 @@ LINK, CLAIM, EXPORT, VOLUME, COPY = (
     models.transfer_copy,
 )
 TTL_MAX_SECONDS = 30 * 86_400
+SHORTEST = timedelta(minutes=1)
 SUBJECT = ("subject_kind", "subject_id", "subject_ref", "tenant", "profile", "revision")
 """What a resolved link tells about its export, beside `export_state`."""
 
@@ -81,12 +82,14 @@ def issue(
     *,
     ttl_seconds: float,
     actor: str,
+    until: datetime | None = None,
     audience: str | None = None,
     transfer_id: str | None = None,
     is_reported: bool = True,
 ) -> Link:
     """Make a link to a ready export, or to the reasons of a refusal; with a transfer, to its copies only.
 
+    `until` is when the archive is deleted at the earliest: the link ends then, but lasts for a minute at least.
     The default audience is the one for this subject, `default_audience`. The person gets a message unless
     `is_reported` is false: then another message does it.
 
@@ -106,6 +109,8 @@ def issue(
     # By the clock that ends the link: a machine that is behind would make links that have ended.
     issued_at = deployment.clock_of(connection)
     expires_at = issued_at + timedelta(seconds=ttl_seconds)
+    if until:
+        expires_at = min(expires_at, max(until, issued_at + SHORTEST))
     claims: dict[str, JSON] = {
         "jti": secrets.token_urlsafe(24),
         "iat": int(issued_at.timestamp()),
@@ -117,7 +122,8 @@ def issue(
     connection.execute(insert(LINK).values(**values, **kept))
     if is_reported:
         outbox.queue(connection, MessageKind.LINK_MADE, export_id, occasion=issued.id)
-    detail: audit.Detail = {"link": issued.id, "audience": chosen, "ttl_seconds": int(ttl_seconds)}
+    lifetime = expires_at - issued_at
+    detail: audit.Detail = {"link": issued.id, "audience": chosen, "ttl_seconds": int(lifetime.total_seconds())}
     audit.record(connection, "link.issued", actor=actor, export_id=export_id, detail=detail)
     return issued
 

@@ -12,9 +12,15 @@ from portability.database import deployment, models
 from portability.law import deadlines
 from portability.law.deadlines import EXPIRY_NOTICE
 from portability.messages.outbox import MessageKind
+from portability.requests.states import ExportState
 from portability.settings import Settings
 
 NOTIFICATION = models.notification
+
+
+def archive_end(connection: Connection, settings: Settings, export: Mapping[Any, Any]) -> datetime | None:
+    """Return until when the archive of an export is kept; None for an export without an archive."""
+    return kept_until(connection, settings, export) if export["state"] == ExportState.READY else None
 
 
 def kept_until(connection: Connection, settings: Settings, export: Mapping[Any, Any]) -> datetime:

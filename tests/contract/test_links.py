@@ -75,6 +75,29 @@ def test_a_claim_with_a_token_is_made_once(made: World) -> None:
     assert volume_of(made, row, "shared by all parts")["number"] == 1
 
 
+@pytest.mark.parametrize(
+    ("archive_hours", "link_hours"),
+    [
+        pytest.param(None, 24.0, id="no archive"),
+        pytest.param(48, 24.0, id="later"),
+        pytest.param(2, 2.0, id="sooner"),
+        pytest.param(-1, 1 / 60, id="about to be deleted"),
+    ],
+)
+def test_a_link_ends_with_its_archive(made: World, archive_hours: float | None, link_hours: float) -> None:
+    """A link for a day ends sooner if the archive does; the event of the audit log has its true length."""
+    export_id = ready(made)
+    until = datetime.now(UTC) + timedelta(hours=archive_hours) if archive_hours else None
+    with writing(made.engine) as connection:
+        keys_folder = made.place.settings.keys
+        link = links.issue(connection, keys_folder, export_id, ttl_seconds=DAY, until=until, actor=ACTOR)
+        detail = select(audit.LOG.c.detail).where(audit.LOG.c.action == "link.issued")
+        stated = connection.execute(detail).scalar_one()
+    expected, near = timedelta(hours=link_hours), timedelta(seconds=30)
+    assert abs(link.expires_at - datetime.now(UTC) - expected) < near
+    assert abs(timedelta(seconds=stated["ttl_seconds"]) - expected) < near
+
+
 @pytest.mark.parametrize("hours", [-3, 3])
 def test_a_link_lives_by_the_clock_that_ends_it(made: World, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
     """A link for an hour, of a machine whose clock is wrong by hours, is good for an hour."""

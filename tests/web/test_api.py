@@ -139,6 +139,14 @@ def test_a_link_is_shown_once_and_revoked_at_once(served: Served) -> None:
     assert httpx.get(made.json()["url"]).status_code == 404
 
 
+def test_a_link_states_no_later_end_than_its_archive(served: Served) -> None:
+    """An archive is kept for 7 days, so a link for 30 days ends in 7."""
+    month = {"expires_seconds": 30 * 86_400}
+    made = served.call("POST", f"/v1/exports/{served.ready()}/links", json=month).json()
+    left = datetime.fromisoformat(made["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
+
+
 @pytest.mark.requirement("R50")
 def test_the_request_log_is_for_officers_and_auditors(served: Served) -> None:
     """JSON and CSV, without the id of any person; staff and subjects are refused."""

@@ -15,7 +15,7 @@ from portability.api.times import rfc3339
 from portability.delivery import limits, links
 from portability.errors import UnknownExport, UnknownLink
 from portability.law.profiles import Profile
-from portability.requests import approvals, exports, request_log, retries
+from portability.requests import approvals, exports, keeping, request_log, retries
 from portability.requests.approvals import DenialBasis
 from portability.requests.policy import Action
 from portability.requests.states import ExportState
@@ -218,7 +218,8 @@ def link(place: CurrentContext, login: Caller, export_id: ExportId, wanted: Link
     seconds = (wanted.expires_seconds if wanted else None) or settings.link_ttl_seconds
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.LINK)
-        made = links.issue(connection, settings.keys, row["id"], ttl_seconds=seconds, actor=str(actor))
+        until = keeping.archive_end(connection, settings, row)
+        made = links.issue(connection, settings.keys, row["id"], ttl_seconds=seconds, until=until, actor=str(actor))
     created = {"id": made.id, "audience": str(made.audience), "expires_at": rfc3339(made.expires_at)}
     return json_answer({**created, "url": made.url(settings.base_url)}, 201)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +14,7 @@ from portability.law.omissions import explanation
 from portability.law.regime import SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.locale import translated
-from portability.requests import approvals, estimates, exports, keeping, slices
+from portability.requests import approvals, estimates, exports, slices
 from portability.requests.states import OPEN, UNANSWERED, ExportState
 from portability.trust import audit
 from web.context import AppContext
@@ -110,8 +109,3 @@ def refusal(connection: Connection, place: AppContext, row: RowMapping, language
         for authority in place.notice.authorities_under(regimes)
     ]
     return {**denial, "authorities": authorities}
-
-
-def kept(connection: Connection, place: AppContext, row: RowMapping) -> datetime | None:
-    """Return until when the archive can be downloaded; None without an archive."""
-    return keeping.kept_until(connection, place.settings, row) if row["state"] == ExportState.READY else None

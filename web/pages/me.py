@@ -18,7 +18,7 @@ from portability.inbox import received
 from portability.law import tenants
 from portability.law.profiles import Profile
 from portability.messages import outbox
-from portability.requests import estimates, exports, forms, intake, page_cursors, request_log, retries
+from portability.requests import estimates, exports, forms, intake, keeping, page_cursors, request_log, retries
 from portability.requests.dates import end_of_day
 from portability.requests.policy import Action, ActorRole
 from portability.requests.states import ONGOING, DatasetState, ExportState
@@ -151,7 +151,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
         denial = copy_status.refusal(connection, place, row, chosen)
         downloads = copy_status.downloads(connection, export_id)
         sending = my_transfers.transfer_view(connection, row)
-        kept_until = copy_status.kept(connection, place, row)
+        kept_until = keeping.archive_end(connection, place.settings, row)
     waiting = [line for line in lines if line["state"] == DatasetState.NEEDS_INSTRUCTION]
     to_ask = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
     return rendering.page(

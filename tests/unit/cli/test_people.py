@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 from factories import World
-from sqlalchemy import text
+from sqlalchemy import text, update
 
-from portability.database.engine import reading, writing
+from portability.database import models
+from portability.database.engine import now, reading, writing
 from portability.delivery import links
 from portability.errors import LinkInvalid
 from portability.requests import actors, approvals, request_log
@@ -62,6 +63,15 @@ def test_a_link_is_printed_once_and_revoked(run: Run, made: World, ready_export:
     with reading(made.engine) as connection, pytest.raises(LinkInvalid):
         links.resolve(connection, made.place.settings.keys, token)
     assert run("revoke", link["id"]).exit_code == 2
+
+
+def test_a_link_ends_no_later_than_its_archive(run: Run, made: World, ready_export: str) -> None:
+    """An archive is kept for 7 days: of one that is 4 days old a link for 30 days ends in 3."""
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).values(ended_at=now(-4 * 86_400)))
+    link = answer(run("link", ready_export, "--expires", "30d", "--json"))
+    left = datetime.fromisoformat(link["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=2, hours=23) < left <= timedelta(days=3)
 
 
 @pytest.mark.parametrize("arguments", [("--expires", "soon"), ("--expires", "31d"), ("--for", "tenant_admin")])
