@@ -28,6 +28,8 @@ DIALECT_PARTS = (
     "default_schema_name",
     "label_length",
     "is_mariadb",
+    "_backslash_escapes",
+    "_server_ansiquotes",
     "use_insertmanyvalues",
     "_json_serializer",
     "_json_deserializer",
