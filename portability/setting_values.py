@@ -28,6 +28,7 @@ from portability.law.profiles import Profile
 from portability.law.regime import Regime
 from portability.law.regimes import known_with, named
 from portability.law.scan_rules import checked_actions
+from portability.locale.isolation import is_name
 from portability.plugins import STORAGES, find
 
 LARGEST = {"seconds": 36_525 * 86_400, "days": 36_525, "months": 1200, "bytes": 1 << 50}
@@ -230,7 +231,7 @@ def _country(code: str) -> str:
 
 
 def _brand_name(text: str) -> str:
-    if not text.isprintable() or text != text.strip() or not 0 < len(text) <= BRAND_NAME_MAX:
+    if not is_name(text) or text != text.strip() or not 0 < len(text) <= BRAND_NAME_MAX:
         raise ValueError(f"needs one line of 1 to {BRAND_NAME_MAX} characters")
     return text
 

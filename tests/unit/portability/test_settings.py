@@ -347,6 +347,7 @@ def test_unknown_laws(name: str, value: str, monkeypatch: pytest.MonkeyPatch) ->
         ("brand_name", ""),
         ("brand_name", " Acme"),
         ("brand_name", "Acme\nInc."),
+        ("brand_name", "Acme \u202egnp"),
         ("brand_name", "x" * 61),
         ("brand_mark", "ACME"),
         ("brand_mark", ""),
@@ -371,6 +372,12 @@ def test_a_brand_is_neutral_where_none_is_set() -> None:
     settings = load_settings()
     assert (settings.brand, settings.brand_name, settings.brand_archive_prefix) == ("Portability", None, "export")
     assert load_settings(brand_name="Acme").brand == "Acme"
+
+
+def test_a_name_may_have_joiners_of_letters() -> None:
+    """A Persian name needs them where two letters stay apart."""
+    name = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+    assert load_settings(brand_name=name).brand == name
 
 
 @pytest.mark.parametrize("name", ["STORAGE_URL", "RECORDINGS_URL"])
