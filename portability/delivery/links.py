@@ -108,9 +108,8 @@ def issue(
         chosen = default_audience(connection, row) if audience is None else _audience(connection, row, audience)
     # By the clock that ends the link: a machine that is behind would make links that have ended.
     issued_at = deployment.clock_of(connection)
-    expires_at = issued_at + timedelta(seconds=ttl_seconds)
-    if until:
-        expires_at = min(expires_at, max(until, issued_at + SHORTEST))
+    lifetime = _lifetime(issued_at, ttl_seconds, until)
+    expires_at = issued_at + lifetime
     claims: dict[str, JSON] = {
         "jti": secrets.token_urlsafe(24),
         "iat": int(issued_at.timestamp()),
@@ -122,10 +121,14 @@ def issue(
     connection.execute(insert(LINK).values(**values, **kept))
     if is_reported:
         outbox.queue(connection, MessageKind.LINK_MADE, export_id, occasion=issued.id)
-    lifetime = expires_at - issued_at
     detail: audit.Detail = {"link": issued.id, "audience": chosen, "ttl_seconds": int(lifetime.total_seconds())}
     audit.record(connection, "link.issued", actor=actor, export_id=export_id, detail=detail)
     return issued
+
+
+def _lifetime(issued_at: datetime, ttl_seconds: float, until: datetime | None) -> timedelta:
+    wanted = timedelta(seconds=ttl_seconds)
+    return min(wanted, max(until - issued_at, SHORTEST)) if until else wanted
 
 
 def default_audience(connection: Connection, export: Mapping[Any, Any]) -> Audience:
