@@ -74,6 +74,8 @@ class CatalogueTable:
     is_view: bool = False
     is_partition: bool = False
     """Whether its rows and columns are those of another table, of which it is a part."""
+    is_dotted: bool = False
+    """Whether its own name has a dot, before which a map reads the name of a schema."""
 
     def has_index(self, columns: Sequence[str]) -> bool:
         """Return whether an index begins with these columns in this order, so that a keyset needs no sort."""
@@ -238,6 +240,7 @@ def _schema(
             tuple(frozenset(one) for one in dict.fromkeys((key, *uniques, *identifying)) if one),
             comments.get(place, ""),
             place[1] in views,
+            is_dotted="." in place[1],
         )
     return found
 

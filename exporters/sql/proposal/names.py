@@ -11,12 +11,14 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import BINARY, JSON, VARBINARY, Integer, SmallInteger, String
+from sqlalchemy import ARRAY, BINARY, JSON, VARBINARY, Integer, SmallInteger, String
 from sqlalchemy.dialects.mysql import MEDIUMINT, TINYINT
+from sqlalchemy.dialects.postgresql import HSTORE
 from sqlalchemy.types import NullType, TypeEngine
 
 from exporters.sql.catalogue import CatalogueTable
 from exporters.sql.columns import BLOBS
+from exporters.sql.identifiers import plain_type
 
 
 class Guess(StrEnum):
@@ -108,23 +110,29 @@ def may_be_time(name: str, kind: TypeEngine[Any]) -> bool:
 
 def guess(name: str, kind: TypeEngine[Any]) -> Guess:
     """Guess what a column contains."""
-    parts = words(name)
+    parts, kind = words(name), _kind_of_values(kind)
     if not parts:
         return Guess.OTHER
     if _is_secret(parts) and _is_text(kind):
         return Guess.SECRET
     if isinstance(kind, (*BLOBS, BINARY)):
         return Guess.BINARY
-    if isinstance(kind, JSON):
+    if isinstance(kind, JSON | HSTORE):
         return Guess.FREE_TEXT
     if isinstance(kind, String | VARBINARY) and not _is_plain(parts) and _FREE_WORDS & {*parts}:
         return Guess.FREE_TEXT
     return Guess.PERSONAL if _is_personal(parts) else Guess.OTHER
 
 
+def _kind_of_values(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type of what a column has: that of a domain, and of the members of an array."""
+    plain = plain_type(kind)
+    return _kind_of_values(plain.item_type) if isinstance(plain, ARRAY) else plain
+
+
 def _is_text(kind: TypeEngine[Any]) -> bool:
     """Return whether a value may be a text or bytes: a number, time or truth value is never a secret by its name."""
-    may_be = (String, *BLOBS, BINARY, VARBINARY, JSON, NullType)
+    may_be = (String, *BLOBS, BINARY, VARBINARY, JSON, HSTORE, NullType)
     return isinstance(kind, may_be) or kind.__visit_name__.lower() in {"uuid", "bytea"}
 
 

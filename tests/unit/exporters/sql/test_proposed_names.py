@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy
 from repository import ROOT
 from sqlalchemy import (
+    ARRAY,
     BINARY,
     JSON,
     VARBINARY,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Uuid,
 )
 from sqlalchemy.dialects.mysql import LONGBLOB, TINYBLOB, TINYINT
+from sqlalchemy.dialects.postgresql import BYTEA, DOMAIN, HSTORE
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.proposal.names import Guess, guess, may_be_time, type_beside, words
@@ -79,6 +81,13 @@ def labelled() -> Sequence[tuple[str, Guess]]:
         ("product_name", String(), Guess.OTHER),
         ("date_of_birth", DateTime(), Guess.PERSONAL),
         ("…", Text(), Guess.OTHER),
+        ("password", DOMAIN("login_password", Text()), Guess.SECRET),
+        ("otp_backup_codes", ARRAY(String()), Guess.SECRET),
+        ("credentials", HSTORE(), Guess.SECRET),
+        ("preferences", HSTORE(), Guess.FREE_TEXT),
+        ("remarks", DOMAIN("remarks", ARRAY(Text())), Guess.FREE_TEXT),
+        ("portrait", DOMAIN("picture", BYTEA()), Guess.BINARY),
+        ("pins", ARRAY(SmallInteger()), Guess.OTHER),
     ],
 )
 def test_a_name_and_its_type_give_a_guess(name: str, kind: TypeEngine[object], expected: Guess) -> None:

@@ -275,6 +275,22 @@ def test_the_tenant_leads_to_no_person() -> None:
     assert set(paths.find(found, "users", "id", "tenant_id").reached) == {"users", "tenants"}
 
 
+def test_a_name_of_the_tenant_is_no_question() -> None:
+    """`account_id` seems to name a person: with it as one, contact 1 would get all rows of company 1."""
+    tables = [made_table(name, columns=["account_id", "note_id"]) for name in ("users", "inboxes")]
+    found = paths.find(made_catalogue(*tables, made_table("accounts")), "users", "id", "account_id")
+
+    assert set(found.reached) == {"users"}
+
+
+def test_two_foreign_keys_of_one_column_are_one_way() -> None:
+    """Migrations leave such keys behind: a person has nothing to choose."""
+    orders = made_table("orders", {"user_id": "users"})
+    found = made_catalogue(USERS, replace(orders, references=orders.references * 2))
+
+    assert paths.find(found, "users", "id", None).reached["orders"].chosen == PathStep("user_id", "users", "id")
+
+
 @st.composite
 def catalogues(draw: st.DrawFn) -> Catalogue:
     """Up to a dozen tables with references among them, some of which join."""
