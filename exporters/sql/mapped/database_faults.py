@@ -129,9 +129,20 @@ def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[Map
     elif used.use in TIMES and kind == SQLITE and field_type(found.type) is FieldType.STRING:
         return  # SQLite has no type for times
     elif used.use in ALLOWED and field_type(found.type) not in ALLOWED[used.use]:
-        is_number = used.use in TIMES and field_type(found.type) in NUMBERS
-        hint = f'for times as numbers write [times] {used.column} = {{ format = "epoch_seconds" }}' if is_number else ""
-        yield MapFault(used.path, f"{what}, not {used.use}", hint)
+        yield MapFault(used.path, f"{what}, not {used.use}", _hint_of_type(used, field_type(found.type)))
+
+
+def _hint_of_type(used: UsedColumn, own: FieldType) -> str:
+    """Return what to do about a column that has another type than the map needs."""
+    hints = []
+    if used.use in {ColumnNeed.MARK, ColumnNeed.TRUTH}:
+        example = f", such as ({used.column} = 'Y') AS {used.column}" if own is TEXT else ""
+        hints.append(f"name a view that writes it as a truth value{example}")
+    elif used.use in TIMES and own is TEXT:
+        hints.append("name a view that has it as a time")
+    if used.use in TIMES and own in NUMBERS:
+        hints.append(f'for times as numbers write [times] {used.column} = {{ format = "epoch_seconds" }}')
+    return "; ".join(hints)
 
 
 def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) -> Iterator[MapFault]:
