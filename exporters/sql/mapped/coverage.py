@@ -210,7 +210,7 @@ def _columns(table: CatalogueTable, datasets: Sequence[SqlDatasetForm]) -> Itera
     offered = next((one.name for one in datasets if one.fields), "")
     for name, column in table.columns.items():
         if name not in decided:
-            found = guess(name, column.type)
+            found = guess(name, column.type, table.name)
             detail = type(column.type).__name__.lower()
             detail += "" if found is Guess.OTHER else f", {found.replace('_', ' ')}"
             yield CoverageFinding(CoverageKind.UNDECIDED_COLUMN, table.name, name, offered, detail=detail)

@@ -214,7 +214,7 @@ def _way(proposal: Proposal, name: str, step: PathStep) -> str:
 
 
 def _proposals(table: CatalogueTable) -> Iterator[str]:
-    guesses = {name: guess(name, column.type) for name, column in table.columns.items()}
+    guesses = {name: guess(name, column.type, table.name) for name, column in table.columns.items()}
     fields = _field_names(table.columns)
     yield "# [dataset.fields]"
     for name, found in guesses.items():

@@ -46,6 +46,7 @@ def _lists() -> Mapping[str, Mapping[str, Sequence[str]]]:
 _LISTS = _lists()
 _SECRET_STEMS, _PERSONAL_STEMS = _LISTS["secret"]["stems"], _LISTS["personal"]["stems"]
 _SECRET_WORDS, _SECRET_NAMES = frozenset(_LISTS["secret"]["words"]), frozenset(_LISTS["secret"]["names"])
+_SECRET_TABLES, _IN_SECRET_TABLES = frozenset(_LISTS["secret"]["tables"]), frozenset(_LISTS["secret"]["in_tables"])
 _NOT_SECRET = tuple(_LISTS["secret"]["not"])
 _KEY_BEFORE, _CODE_BEFORE = frozenset(_LISTS["secret"]["before_key"]), frozenset(_LISTS["secret"]["before_code"])
 _BEFORE = {"key": _KEY_BEFORE, **dict.fromkeys(("code", "hash", "link"), _CODE_BEFORE)}
@@ -108,12 +109,13 @@ def may_be_time(name: str, kind: TypeEngine[Any]) -> bool:
     return isinstance(kind, Integer) and not isinstance(kind, _SMALL) and any(end in _TIMES for end in ends)
 
 
-def guess(name: str, kind: TypeEngine[Any]) -> Guess:
-    """Guess what a column contains."""
+def guess(name: str, kind: TypeEngine[Any], table: str = "") -> Guess:
+    """Guess what a column contains; `table` is the name of its table, with its schema or not."""
     parts, kind = words(name), _kind_of_values(kind)
     if not parts:
         return Guess.OTHER
-    if _is_secret(parts) and _is_text(kind):
+    lets_in = "".join(parts) in _IN_SECRET_TABLES and _SECRET_TABLES & {*words(table.rpartition(".")[2])}
+    if (lets_in or _is_secret(parts)) and _is_text(kind):
         return Guess.SECRET
     if isinstance(kind, (*BLOBS, BINARY)):
         return Guess.BINARY

@@ -125,6 +125,25 @@ def test_keys_and_codes_of_things_are_not_secrets() -> None:
     assert [name for name in HARMLESS.split() if guess(name, String(100)) is Guess.SECRET] == []
 
 
+@pytest.mark.parametrize(
+    ("table", "name", "expected"),
+    [
+        ("user_second_factors", "data", Guess.SECRET),
+        ("otp_totp_totpdevice", "key", Guess.SECRET),
+        ("mdl_user_password_history", "hash", Guess.SECRET),
+        ("web.sessions", "payload", Guess.SECRET),
+        ("oauth2_codes", "code", Guess.SECRET),
+        ("user_second_factors", "user_agent", Guess.PERSONAL),
+        ("training_sessions", "title", Guess.PERSONAL),
+        ("passages", "data", Guess.FREE_TEXT),
+        ("sessions.notes", "data", Guess.FREE_TEXT),
+    ],
+)
+def test_a_table_says_what_a_key_is_for(table: str, name: str, expected: Guess) -> None:
+    """`data`, `key`, `code` and `hash` say nothing by themselves: in a table of what lets in they are secrets."""
+    assert guess(name, Text(), table) is expected
+
+
 def test_words_of_names() -> None:
     """Cases, digits and separators part words."""
     assert words("LastLoginIP2_address") == ("last", "login", "ip", "2", "address")

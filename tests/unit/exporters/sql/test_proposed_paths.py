@@ -122,6 +122,17 @@ def test_the_name_of_a_table_or_of_its_key_is_a_question() -> None:
     assert found["vals"].steps[0].doubt == "it may name a row of woo_items: it is called like the key of this table"
 
 
+@pytest.mark.parametrize(("key", "is_question"), [("idvisit", True), ("login", True), ("id", False), ("code", False)])
+def test_a_key_of_one_word_is_a_question(key: str, *, is_question: bool) -> None:
+    """Matomo names its visits by `idvisit` everywhere; `code` is a column of many tables."""
+    visits, pages = made_table("log_visits", key=[key]), made_table("pages", key=["number"], columns=[key])
+    kind = visits.columns[key].type
+    pages = replace(pages, columns={**pages.columns, key: replace(pages.columns[key], type=kind)})
+    found = paths.find(made_catalogue(visits, pages), "log_visits", key, None).reached
+
+    assert ("pages" in found) is is_question
+
+
 def test_the_end_of_the_name_of_a_table_is_a_question() -> None:
     """Moodle names a row of `forum_discussions` by `discussion`; where several tables end so, nothing says which."""
     discussions = made_table("forum_discussions", {"user_id": "users"})
