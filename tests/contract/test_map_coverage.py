@@ -151,6 +151,19 @@ def test_a_text_that_is_no_mark_has_a_hint(key: str, hint: str) -> None:
     assert [one.hint for one in faults] == [hint]
 
 
+def test_a_map_without_dataset_is_read(tmp_path: Path) -> None:
+    """As a draft is of which a person has to decide on each table: the check lists them."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    execute_all(url, "create table orders (id integer primary key)")
+    with mapped_sources() as opened:
+        exporter = opened(url, 'title = "Shop"\nrole = "controller"\nkinds = ["user"]\n')
+        exporter.prepare()
+
+        assert [(one.kind, one.table) for one in exporter.check().findings] == [
+            (CoverageKind.UNDECIDED_TABLE, "orders")
+        ]
+
+
 def test_an_order_without_index_is_a_remark(database: CheckedDatabase) -> None:
     """Each page of such a dataset sorts; an index on the column that selects the rows and the order ends that."""
     text = DECIDED.replace('created = "created_at"\n', 'created = "created_at"\norder = ["created_at", "id"]\n', 1)

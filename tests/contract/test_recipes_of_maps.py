@@ -33,10 +33,10 @@ COMMENTS = [
 
 def example(title: str) -> str:
     """The TOML of a recipe."""
-    return "".join(blocks(title, "toml"))
+    return "".join(recipe_blocks(title, "toml"))
 
 
-def blocks(title: str, language: str) -> Sequence[str]:
+def recipe_blocks(title: str, language: str) -> Sequence[str]:
     """The blocks of a recipe in one language."""
     section = RECIPES.partition(f"### {title}\n")[2].partition("\n### ")[0]
     found: list[str] = re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
@@ -198,7 +198,7 @@ def test_a_robot_of_the_same_number_is_no_staff(opened_recipe: Callable[..., Map
 
 def test_a_view_names_the_tenant(opened_recipe: Callable[..., MappedExporter]) -> None:
     """A company gets the messages of its tickets, although no message names it."""
-    (view,) = blocks("A tenant that another table names", "sql")
+    (view,) = recipe_blocks("A tenant that another table names", "sql")
     exporter = opened_recipe(
         HEAD.replace("user", "tenant") + example("A tenant that another table names"),
         "create table tickets (id integer primary key, company_id integer)",
@@ -306,7 +306,7 @@ def test_rows_that_name_each_other(opened_recipe: Callable[..., MappedExporter])
 
 def test_lists_in_a_text(request: pytest.FixtureRequest, opened_recipe: Callable[..., MappedExporter]) -> None:
     """A row for each member: 1 is not in `12,21`, and blanks, an empty list and NULL are of no one."""
-    views = blocks("Lists in a text", "sql")[0].split(";\n\n")
+    views = recipe_blocks("Lists in a text", "sql")[0].split(";\n\n")
     database = request.node.callspec.params["opened_recipe"]
     made = [
         "create table documents (id integer primary key, shared_with varchar(40))",

@@ -11,7 +11,16 @@ from itertools import chain, count
 from exporters.sql.catalogue import Catalogue, CatalogueTable, type_in_maps
 from exporters.sql.proposal.names import Guess, guess, may_be_time, words
 from exporters.sql.proposal.paths import GUESS_COST, Paths, PathStep
-from exporters.sql.proposal.remarks import MISSING, mixed, name_beside, named_rows, naming_columns, own_rows, shared
+from exporters.sql.proposal.remarks import (
+    MISSING,
+    mixed,
+    name_beside,
+    named_rows,
+    naming_columns,
+    obstacles,
+    own_rows,
+    shared,
+)
 from exporters.sql.proposal.time_columns import IN_NUMBERS, counts, times_of_rows
 from exporters.sql.proposal.writing import bare_key, plain, quoted, sentence
 from portability.api import FieldType, SubjectKind
@@ -77,7 +86,7 @@ class Proposal:
         return table not in self.paths.reached and bool(found.key) and self.paths.tenant in found.columns
 
     def _is_certain(self, table: str) -> bool:
-        while self.catalogue.tables[table].key and not self.catalogue.tables[table].is_dotted:
+        while not any(obstacles(self.catalogue.tables[table])):
             if table == self.paths.subject:
                 return True
             step = self.paths.reached[table].chosen
@@ -120,10 +129,7 @@ def _why(proposal: Proposal, name: str) -> str:
 def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
     table, reach = proposal.catalogue.tables[name], proposal.paths.reached[name]
     yield f"{plain(name)}: a person has to decide how its rows belong to the subject."
-    if not table.key:
-        yield "It has no primary key: `key` and `order` must be columns that are together unique and never NULL."
-    if table.is_dotted:
-        yield "Its name has a dot, so a map cannot name it: make a view of it, and list the table as internal."
+    yield from obstacles(table)
     yield from (f"{one}." for one in mixed(table))
     ways = [_way(proposal, name, step) for step in (*reach.steps, *reach.longer)]
     yield from _dataset(proposal, name, ways)

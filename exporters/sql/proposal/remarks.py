@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from sqlalchemy import JSON, REAL
+from sqlalchemy.dialects import mysql
+
 from exporters.sql.catalogue import CatalogueColumn, CatalogueTable, type_in_maps
 from exporters.sql.proposal.names import names_rows_of_several, words
 from exporters.sql.proposal.paths import Paths
@@ -15,9 +18,25 @@ NAMES_ALONE = frozenset(
     {*NAMES, "attributeid", "customfieldid", "field", "fieldid", "option", "preference", "property", "propertyid"}
 )
 """The same for a column that is called `value` alone."""
+UNORDERED = (mysql.ENUM, mysql.SET, mysql.FLOAT, REAL, JSON)
+"""Types whose order is not that of the values as they are read, or of single precision."""
 NAMED_MAX = 3
 """Columns that a remark lists."""
 MISSING = "what leads to the subject by it is missing"
+
+
+def obstacles(table: CatalogueTable) -> Iterator[str]:
+    """Yield why a worker would refuse a map that names a table as it is, each with what to do."""
+    if not table.key:
+        yield "It has no primary key: `key` and `order` must be columns that are together unique and never NULL."
+    if table.is_dotted:
+        yield "Its name has a dot, so a map cannot name it: make a view of it, and list the table as internal."
+    if table.is_inherited:
+        yield "Tables inherit from it: make a view of all their rows with unique keys, and name that."
+    for name in table.key:
+        if isinstance(table.columns[name].type, UNORDERED):
+            type_of = f"The type of {plain(name)}"
+            yield f"{type_of} gives no order: `order` must be other columns that are together unique."
 
 
 def mixed(table: CatalogueTable) -> Iterator[str]:

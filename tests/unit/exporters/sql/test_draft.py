@@ -11,7 +11,8 @@ from catalogues_made import made_catalogue, made_table
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Boolean, DateTime, LargeBinary, String
-from sqlalchemy.dialects.mysql import TINYINT
+from sqlalchemy.dialects.mysql import ENUM, FLOAT, SET, TINYINT
+from sqlalchemy.dialects.postgresql import JSONB, REAL
 from sqlalchemy.types import TypeEngine
 
 from exporters.maps.reading import MapText
@@ -102,6 +103,35 @@ def test_a_table_whose_name_has_a_dot_is_a_comment() -> None:
 
     assert ([one.name for one in parsed(text).dataset], "so a map cannot name it" in text) == (["users"], True)
     assert parsed(text).tables.undecided == ("lines", "shop.orders")
+
+
+@pytest.mark.parametrize("kind", [ENUM("a"), SET("a"), FLOAT(), REAL(), JSONB()])
+def test_a_table_whose_key_has_no_order_is_a_comment(kind: TypeEngine[object]) -> None:
+    """A worker refuses the map: such a key is not in the order of its values, or not found again."""
+    prefs = made_table("prefs", {"user_id": "users"}, key=["user_id", "kind"])
+    prefs = replace(prefs, columns={**prefs.columns, "kind": CatalogueColumn("kind", kind, nullable=False)})
+    text = drafted(made_catalogue(USERS, prefs))
+
+    assert parsed(text).tables.undecided == ("prefs",)
+    assert "# The type of kind gives no order: `order` must be other columns that are together unique.\n" in text
+
+
+def test_a_table_that_others_inherit_from_is_a_comment() -> None:
+    """Keys of such tables are their own, so a worker refuses the map, and with it all other tables."""
+    orders = replace(made_table("orders", {"user_id": "users"}), is_inherited=True)
+    text = drafted(made_catalogue(USERS, orders))
+
+    assert parsed(text).tables.undecided == ("orders",)
+    assert "# Tables inherit from it: make a view of all their rows with unique keys, and name that.\n" in text
+
+
+def test_a_time_of_each_change_is_no_time_of_creation() -> None:
+    """The first `timestamp` of a table of MariaDB is such a time by itself, also one that is called `created_at`."""
+    created = replace(USERS.columns["created_at"], is_renewed=True)
+    text = drafted(made_catalogue(replace(USERS, columns={**USERS.columns, "created_at": created})))
+
+    assert not parsed(text).dataset[0].created
+    assert '# created = "created_at": the database sets it again at each change of its row\n' in text
 
 
 def test_rows_of_what_people_share_have_a_remark() -> None:
