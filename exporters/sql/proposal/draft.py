@@ -13,6 +13,7 @@ from exporters.sql.proposal.names import Guess, guess, may_be_time, words
 from exporters.sql.proposal.paths import GUESS_COST, Paths, PathStep
 from exporters.sql.proposal.remarks import (
     MISSING,
+    addresses,
     mixed,
     name_beside,
     named_rows,
@@ -123,14 +124,15 @@ def _why(proposal: Proposal, name: str) -> str:
     if proposal.is_of_company(name):
         return "its rows name a company: see above"
     named = naming_columns(proposal.paths, name)
-    return "; ".join(["no key and no name leads to the subject", *mixed(table), *([named] if named else [])])
+    further = (*mixed(table), *([named] if named else []), *addresses(table))
+    return "; ".join(["no key and no name leads to the subject", *further])
 
 
 def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
     table, reach = proposal.catalogue.tables[name], proposal.paths.reached[name]
     yield f"{plain(name)}: a person has to decide how its rows belong to the subject."
     yield from obstacles(table)
-    yield from (f"{one}." for one in mixed(table))
+    yield from (f"{one}." for one in (*mixed(table), *addresses(table)))
     ways = [_way(proposal, name, step) for step in (*reach.steps, *reach.longer)]
     yield from _dataset(proposal, name, ways)
 
@@ -186,7 +188,7 @@ def _rows(proposal: Proposal, name: str) -> Sequence[str]:
     led = [_way(proposal, name, step) for step in (chosen,) if step]
     further = (*mixed(table), *(f"{plain(one.name)} names another row of {plain(name)}" for one in own_rows(table)))
     missing = [f"{one}: {MISSING}" for one in further]
-    return led + [f"# {one}" for one in (*(_way(proposal, name, step) for step in others), *missing)]
+    return led + [f"# {one}" for one in (*(_way(proposal, name, step) for step in others), *missing, *addresses(table))]
 
 
 def _identities(proposal: Proposal, name: str) -> str:

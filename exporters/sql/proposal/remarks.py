@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import JSON, REAL
+from sqlalchemy import JSON, REAL, String
 from sqlalchemy.dialects import mysql
 
 from exporters.sql.catalogue import CatalogueColumn, CatalogueTable, type_in_maps
-from exporters.sql.proposal.names import names_rows_of_several, words
+from exporters.sql.identifiers import plain_type
+from exporters.sql.proposal.names import Guess, guess, names_rows_of_several, words
 from exporters.sql.proposal.paths import Paths
 from exporters.sql.proposal.writing import plain
 
@@ -44,6 +45,14 @@ def mixed(table: CatalogueTable) -> Iterator[str]:
     for column in table.columns:
         if kind := names_rows_of_several(table, column):
             yield f"{plain(column)} names rows of several tables, as {plain(kind)} says"
+
+
+def addresses(table: CatalogueTable) -> Iterator[str]:
+    """Yield the columns that seem to have e-mail addresses, by which a row may be of another person."""
+    for name, column in table.columns.items():
+        is_personal = isinstance(plain_type(column.type), String) and guess(name, column.type) is Guess.PERSONAL
+        if is_personal and "mail" in "".join(words(name)):
+            yield f"{plain(name)} has addresses, which may be of a person whom no id of the row names"
 
 
 def own_rows(table: CatalogueTable) -> Iterator[CatalogueColumn]:

@@ -105,6 +105,17 @@ def test_a_table_whose_name_has_a_dot_is_a_comment() -> None:
     assert parsed(text).tables.undecided == ("lines", "shop.orders")
 
 
+def test_an_address_is_a_question() -> None:
+    """An order of a guest has the address of a person and no id: no path shows that it is theirs."""
+    orders = made_table("orders", {"user_id": "users"}, ["billing_email", "email_kind_id"])
+    letters = made_table("letters", columns=["mail_to"])
+    text = drafted(made_catalogue(USERS, orders, letters))
+
+    assert "    # billing_email has addresses, which may be of a person whom no id of the row names\n" in text
+    assert '"letters",  # no key and no name leads to the subject; mail_to has addresses, which may be' in text
+    assert text.count("has addresses") == 2
+
+
 @pytest.mark.parametrize("kind", [ENUM("a"), SET("a"), FLOAT(), REAL(), JSONB()])
 def test_a_table_whose_key_has_no_order_is_a_comment(kind: TypeEngine[object]) -> None:
     """A worker refuses the map: such a key is not in the order of its values, or not found again."""
