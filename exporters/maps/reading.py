@@ -31,6 +31,11 @@ class MapFault:
     message: str
     hint: str = ""
 
+    @property
+    def advice(self) -> str:
+        """Return what is wrong, and what to do."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 @dataclass(frozen=True, slots=True)
 class MapText(SourceMap):
@@ -38,13 +43,10 @@ class MapText(SourceMap):
 
     def refuse(self, faults: Iterable[MapFault]) -> None:
         """Raise BadMap with a line for each fault, `file:line:column: message`; nothing happens without a fault."""
-        placed = sorted({(*position(self.text, fault.path), fault.message, fault.hint) for fault in faults})
+        placed = sorted({(*position(self.text, fault.path), fault.advice) for fault in faults})
         if not placed:
             return
-        lines = [
-            f"{self.name}:{line}:{column}: {message}{f' ({hint})' if hint else ''}"
-            for line, column, message, hint in placed[:SHOWN_FAULTS]
-        ]
+        lines = [f"{self.name}:{line}:{column}: {advice}" for line, column, advice in placed[:SHOWN_FAULTS]]
         if more := len(placed) - SHOWN_FAULTS:
             lines += [f"{self.name}: {more} more faults"] if more > 0 else []
         raise BadMap("\n".join(lines))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, inspect, text, types
+from sqlalchemy import Connection, TextClause, inspect, text, types
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine.interfaces import ReflectedColumn, TableKey
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
@@ -27,6 +27,11 @@ PARTITIONS = text(
     "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
     " where c.relispartition and c.relkind in ('r', 'p', 'f')"
 )
+INHERITED = text(
+    "select distinct n.nspname, c.relname from pg_catalog.pg_inherits i"
+    " join pg_catalog.pg_class c on c.oid = i.inhparent join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+    " where c.relkind in ('r', 'f')"
+)
 MEANT = text(
     "select distinct on (c.relname) c.relname, n.nspname"
     " from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality as path(schema, place)"
@@ -44,6 +49,8 @@ class CatalogueColumn:
     type: TypeEngine[Any]
     nullable: bool
     comment: str = ""
+    is_renewed: bool = False
+    """Whether MariaDB sets it to the time of each change of its row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,10 @@ class CatalogueTable:
     is_view: bool = False
     is_partition: bool = False
     """Whether its rows and columns are those of another table, of which it is a part."""
+    is_dotted: bool = False
+    """Whether its own name has a dot, before which a map reads the name of a schema."""
+    is_inherited: bool = False
+    """Whether tables inherit from it: its rows are theirs, too, and may have the same keys."""
 
     def has_index(self, columns: Sequence[str]) -> bool:
         """Return whether an index begins with these columns in this order, so that a keyset needs no sort."""
@@ -107,8 +118,10 @@ def read(connection: Connection, schemas: Iterable[str] = (), stated: Collection
         for name in sorted({*stated} - tables.keys()):
             tables |= _stated(connection, inspector, name, tables, stated)
             renamed |= dict.fromkeys(stored - tables.keys() - renamed.keys(), name)
-    for name in _partitions(connection, meant) & tables.keys():
+    for name in _listed(connection, PARTITIONS, meant) & tables.keys():
         tables[name] = replace(tables[name], is_partition=True)
+    for name in _listed(connection, INHERITED, meant) & tables.keys():
+        tables[name] = replace(tables[name], is_inherited=True)
     return Catalogue({name: _with_names(table, renamed) for name, table in sorted(tables.items())})
 
 
@@ -238,15 +251,16 @@ def _schema(
             tuple(frozenset(one) for one in dict.fromkeys((key, *uniques, *identifying)) if one),
             comments.get(place, ""),
             place[1] in views,
+            is_dotted="." in place[1],
         )
     return found
 
 
-def _partitions(connection: Connection, meant: Mapping[str, str]) -> set[str]:
-    """Return the partitions of a PostgreSQL database; other databases do not list theirs as tables."""
+def _listed(connection: Connection, query: TextClause, meant: Mapping[str, str]) -> set[str]:
+    """Return the tables that a query about a PostgreSQL database lists; other databases have no such tables."""
     if connection.dialect.name != "postgresql":
         return set()
-    return {table_name(schema, name, meant) for schema, name in connection.execute(PARTITIONS)}
+    return {table_name(schema, name, meant) for schema, name in connection.execute(query)}
 
 
 def _materialised(inspector: Inspector, schema: str | None) -> Sequence[str]:
@@ -264,7 +278,9 @@ def _comments(inspector: Inspector, every: Mapping[str, Any]) -> dict[TableKey, 
 
 
 def _column(described: ReflectedColumn) -> CatalogueColumn:
-    return CatalogueColumn(described["name"], described["type"], described["nullable"], described.get("comment") or "")
+    kind, comment = described["type"], described.get("comment") or ""
+    is_renewed = isinstance(kind, types.DateTime) and " on update " in (described.get("default") or "").lower()
+    return CatalogueColumn(described["name"], kind, described["nullable"], comment, is_renewed)
 
 
 def _is_whole(described: Any) -> bool:  # noqa: ANN401  # the library's dictionary

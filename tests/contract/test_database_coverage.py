@@ -140,7 +140,7 @@ def test_a_draft_has_the_paths_and_decides_nothing(covered: CoveredDatabase) -> 
         '{ column = "id", identities = ["contact_id"] },',
         '{ column = "contact_id", dataset = "contacts", key = "id" },',
         f"{joined}{last}  # people share it: each person in deal_contacts",
-        '{ column = "deal_id", dataset = "deals", key = "id" },',
+        '{ column = "deal_id", dataset = "deals", key = "id" },  # people share rows of deals: each of them gets these',
     ]
     assert "# token = { what = " in text
     assert {kind for kind, *_ in found} == {"undecided_column", "undecided_table"}

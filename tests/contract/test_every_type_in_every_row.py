@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from source_accounts import ROWS, mapped_sources, owner_and_reader
+from source_accounts import ROWS, execute_all, mapped_sources, owner_and_reader
 from sqlalchemy import create_engine
 
 from exporters.sql import pages
@@ -140,6 +140,21 @@ def test_late_rows_have_what_early_rows_have(
             delivered = [row for batch in batches for row in _delivered(batch)]
             early, late = delivered[: len(values)], delivered[len(values) :]
             assert late == [row for row in early for _ in range(PAGE)], kind
+
+
+def test_a_name_twice_in_an_object_of_an_array_is_a_gap(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """As in an object of its own: readers drop one of both values. What no `jsonb` can have ends no dataset."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    values = ("""array['{"a": 1, "a": 2}'::json]""", """array['{"b": "\\u0000"}'::json, null]""")
+    rows = ", ".join(f"({number}, 'usr_1', {value})" for number, value in enumerate(values))
+    made = "create table orders (id integer primary key, who varchar(9), v json[])"
+    execute_all(owner, made, f"insert into orders values {rows}")  # noqa: S608  # of this test alone
+    with mapped_sources() as opened:
+        exporter = opened(reader, ROWS + 'fields.v = { type = "object", text = "Value." }\n')
+        (batch,) = exporter.export(USER, exporter.datasets[0], Selection())
+
+        assert [record["v"] for record in batch.records] == [None, [{"b": "\0"}, None]]
+        assert [(gap.key, gap.fields) for gap in batch.gaps] == [((0,), ("v",))]
 
 
 def _delivered(batch: Batch) -> list[tuple[str, JSON, set[str]]]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import servers
 from decided_crm import DECIDED, CheckedDatabase
+from source_accounts import ROWS, execute_all, mapped_sources
+from sqlalchemy import Text
 
 from exporters.maps.reading import MapText
+from exporters.sql.mapped.catalogue import FoundColumn, FoundTable
+from exporters.sql.mapped.database_faults import database_faults
 from exporters.sql.mapped.kind import kind
 from portability.api import CheckingExporter, CoverageKind
 from portability.api.coverage import UNDECIDED
@@ -112,6 +117,51 @@ def test_remarks_cost_no_data(database: CheckedDatabase) -> None:
         ("unsigned", "opportunity", "", "opportunity"),
         ("writable", "contacts", "", ""),
     ]
+
+
+def test_a_finding_says_what_to_do(tmp_path: Path) -> None:
+    """The hint of a fault stands behind it, as where a worker refuses the map: a finding alone leads nowhere."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    execute_all(url, "create table orders (id integer not null, who text, is_gone numeric(1), unique (id))")
+    text = ROWS.replace("[[dataset]]", '[[dataset]]\ndeleted = "is_gone"') + 'fields.whoo = { text = "Name." }\n'
+    with mapped_sources() as opened:
+        findings = opened(url, f'{text}join = {{ table = "people", here = "id", key = "who" }}\n').check().findings
+    details = {one.kind: one.detail for one in findings}
+
+    assert details[CoverageKind.MISSING_COLUMN] == "the nearest name is 'who'"
+    assert "the account may lack the right to see it" in details[CoverageKind.MISSING_TABLE]
+    seen = "'is_gone' of orders is numeric(1), not a time or truth value"
+    hint = "name a view that writes it as a truth value; for times as numbers write [times] is_gone = "
+    assert details[CoverageKind.UNFIT].startswith(f"{seen} ({hint}")
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("deleted", "name a view that writes it as a truth value, such as (is_gone = 'Y') AS is_gone"),
+        ("created", "name a view that has it as a time"),
+    ],
+)
+def test_a_text_that_is_no_mark_has_a_hint(key: str, hint: str) -> None:
+    """`Y`, `X` or `trash` are a mark for people alone, who have to say what they mean."""
+    found = {"orders": FoundTable({name: FoundColumn(Text(), "text", nullable=False) for name in ("id", "is_gone")})}
+    form = kind.parse(MapText("shop.toml", ROWS.replace("[[dataset]]", f'[[dataset]]\n{key} = "is_gone"'))).form
+
+    faults = [one for one in database_faults(form, "postgresql", found) if "is_gone" in one.message]
+    assert [one.hint for one in faults] == [hint]
+
+
+def test_a_map_without_dataset_is_read(tmp_path: Path) -> None:
+    """As a draft is of which a person has to decide on each table: the check lists them."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    execute_all(url, "create table orders (id integer primary key)")
+    with mapped_sources() as opened:
+        exporter = opened(url, 'title = "Shop"\nrole = "controller"\nkinds = ["user"]\n')
+        exporter.prepare()
+
+        assert [(one.kind, one.table) for one in exporter.check().findings] == [
+            (CoverageKind.UNDECIDED_TABLE, "orders")
+        ]
 
 
 def test_an_order_without_index_is_a_remark(database: CheckedDatabase) -> None:

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 from source_accounts import mapped_sources, owner_and_reader
-from sqlalchemy import create_engine, text
+from sqlalchemy import Date, Integer, LargeBinary, create_engine, text
+from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.types import NullType, TypeEngine
 
+from exporters.maps.reading import MapText
+from exporters.sql.mapped.catalogue import FoundColumn, FoundTable
+from exporters.sql.mapped.database_faults import database_faults
+from exporters.sql.mapped.kind import kind as map_kind
 from portability.api import Identity, Selection, SubjectKind
 from portability.testing import sample_subject
 
@@ -91,6 +97,18 @@ def test_an_array_of_postgresql_is_a_list(request: pytest.FixtureRequest, kind: 
     """Ids in it are members, whether they are numbers or texts."""
     lists = {"mine": "{15,12}", "of another": "{120,15}", "of no one": "{}"}
     assert _found(request, ("postgresql", kind), tmp_path, "12", lists) == ["mine"]
+
+
+@pytest.mark.parametrize("column", [Date(), Integer(), LargeBinary(), NullType(), INET()])
+def test_a_column_that_has_no_list_is_refused(column: TypeEngine[object]) -> None:
+    """It would select nothing, without a word: a type that is not known may be a point."""
+    found = {"meetings": FoundTable({"people": FoundColumn(column, "of this type", nullable=True)})}
+    form = map_kind.parse(MapText("crm.toml", MAP)).form
+    faults = [one for one in database_faults(form, "postgresql", found) if "'people'" in one.message]
+
+    assert [one.advice for one in faults] == [
+        "'people' of meetings is of this type, not JSON, a text or an array (name a view that writes it as JSON)"
+    ]
 
 
 @pytest.mark.parametrize(("database", "kind"), [*KINDS, ("postgresql", "text[]")])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import servers
+from source_accounts import execute_all, mapped_sources, owner_and_reader
 
 from exporters.maps.reading import MapText
 from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
@@ -144,3 +146,37 @@ def test_a_new_partition_needs_no_decision(odd: OddDatabase) -> None:
     assert found_by(odd, text) == []
     odd.run("alter table stay add phone text")
     assert found_by(odd, text) == ["undecided_column stay.phone"]
+
+
+UNFIT = {
+    "postgresql": (
+        "create table users (id integer primary key)",
+        "create table facts (user_id integer references users, kind real, primary key (user_id, kind))",
+        "create table notes (id integer primary key, user_id integer references users)",
+        "create table old_notes () inherits (notes)",
+        "create table lines (id integer primary key, note_id integer references notes)",
+    ),
+    "mysql": (
+        "create table users (id integer primary key, created_at timestamp not null default now() on update now())",
+        "create table facts (user_id integer, kind enum('mail', 'sms'), primary key (user_id, kind))",
+        "create table `old.facts` (id integer primary key, user_id integer)",
+    ),
+}
+"""By database: what a worker refuses where a map names it as it is."""
+
+
+@pytest.mark.parametrize("database", UNFIT)
+def test_a_draft_names_nothing_that_a_worker_refuses(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str
+) -> None:
+    """One such table would cost all others: it stands in the draft as a comment that says why."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    execute_all(owner, *UNFIT[database])
+    engine = open_database(*kind_of(reader, "url"), 60)
+    with engine.connect().execution_options(**READING) as connection:
+        text = draft(propose(connection, "users"))
+    engine.dispose()
+    with mapped_sources() as opened:
+        opened(reader, text).prepare()
+
+    assert re.findall(r"^table = \"(.*)\"", text, re.MULTILINE) == ["users"]

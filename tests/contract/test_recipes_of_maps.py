@@ -33,9 +33,14 @@ COMMENTS = [
 
 def example(title: str) -> str:
     """The TOML of a recipe."""
+    return "".join(recipe_blocks(title, "toml"))
+
+
+def recipe_blocks(title: str, language: str) -> Sequence[str]:
+    """The blocks of a recipe in one language."""
     section = RECIPES.partition(f"### {title}\n")[2].partition("\n### ")[0]
-    found: list[str] = re.findall(r"^```toml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    return "".join(found)
+    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    return found
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
@@ -193,8 +198,7 @@ def test_a_robot_of_the_same_number_is_no_staff(opened_recipe: Callable[..., Map
 
 def test_a_view_names_the_tenant(opened_recipe: Callable[..., MappedExporter]) -> None:
     """A company gets the messages of its tickets, although no message names it."""
-    section = RECIPES.partition("### A tenant that another table names\n")[2]
-    (view,) = re.findall(r"^```sql\n(.*?);\n```", section, re.MULTILINE | re.DOTALL)
+    (view,) = recipe_blocks("A tenant that another table names", "sql")
     exporter = opened_recipe(
         HEAD.replace("user", "tenant") + example("A tenant that another table names"),
         "create table tickets (id integer primary key, company_id integer)",
@@ -277,3 +281,39 @@ def test_times_as_numbers(opened_recipe: Callable[..., MappedExporter]) -> None:
     ]
     assert dict(batch.remarks) == {RowRemark.SOFT_DELETED: [1]}
     assert [one["id"] for batch in exporter.export(ann, posts, late) for one in batch.records] == ["a"]
+
+
+NAMED = [
+    "create table people (id integer primary key, address_id integer)",
+    "create table orders (id integer primary key, person_id integer, address_id integer)",
+    "create table addresses (id integer primary key, street varchar(40))",
+    "create table messages (id integer primary key, person_id integer, parent_id integer)",
+    "insert into people values (1, 10), (2, 11), (3, NULL)",
+    "insert into orders values (10, 1, 12), (11, 2, 12), (12, 3, 13)",
+    "insert into addresses values (1, ''), (2, ''), (3, ''), (10, ''), (11, ''), (12, ''), (13, '')",
+    "insert into messages values (1, 1, NULL), (2, 2, 1), (3, 3, 2), (4, 2, NULL), (5, 1, 4), (6, NULL, NULL)",
+]
+
+
+def test_rows_that_name_each_other(opened_recipe: Callable[..., MappedExporter]) -> None:
+    """What a person's row names, and answers to the person: one step, and no row of the same number."""
+    exporter = opened_recipe(HEAD + example("Rows that name each other"), *NAMED)
+
+    people = [sample_subject(SubjectKind.USER, name) for name in ("1", "2", "3")]
+    assert [values(exporter, one, "addresses") for one in people] == [[10, 12], [11, 12], [13]]
+    assert [values(exporter, one, "messages") for one in people] == [[1, 2, 5], [2, 3, 4, 5], [3]]
+
+
+def test_lists_in_a_text(request: pytest.FixtureRequest, opened_recipe: Callable[..., MappedExporter]) -> None:
+    """A row for each member: 1 is not in `12,21`, and blanks, an empty list and NULL are of no one."""
+    views = recipe_blocks("Lists in a text", "sql")[0].split(";\n\n")
+    database = request.node.callspec.params["opened_recipe"]
+    made = [
+        "create table documents (id integer primary key, shared_with varchar(40))",
+        "insert into documents values (1, '1,2'), (2, '12,21'), (3, ' 3 , 1'), (4, ''), (5, NULL), (6, '1,1')",
+    ]
+    view = views[["postgresql", "mysql", "sqlite"].index(database)]
+    exporter = opened_recipe(HEAD + example("Lists in a text"), *made, view)
+
+    people = [sample_subject(SubjectKind.USER, name) for name in ("1", "2", "3", "12")]
+    assert [values(exporter, one, "documents") for one in people] == [[1, 3, 6], [1], [3], [2]]

@@ -24,6 +24,8 @@ TYPES_MYSQL = text(
     " from information_schema.columns where table_schema in :schemas and table_name in :tables"
     " and column_name in :columns order by 1, 2, 3"
 ).bindparams(*(bindparam(name, expanding=True) for name in ("schemas", "tables", "columns")))
+NO_TYPES = text("select 1")
+"""For a map that names no column, such as a draft of which all tables are undecided."""
 DEFINED_SQLITE = text("select name, sql from sqlite_schema where lower(name) in :tables order by name").bindparams(
     bindparam("tables", expanding=True)
 )
@@ -35,6 +37,8 @@ def query_of_types(connection: Connection, catalogue: Catalogue, columns: Iterab
     named = sorted(
         {(catalogue[one.table].schema or default or "", one.table.rpartition(".")[2], one.column) for one in columns}
     )
+    if not named:
+        return NO_TYPES
     schemas, tables, names = map(list, zip(*named, strict=True))
     if connection.dialect.name == SQLITE:
         return DEFINED_SQLITE.bindparams(tables=sorted({name.lower() for name in tables}))

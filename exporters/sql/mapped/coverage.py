@@ -82,21 +82,23 @@ def writable(connection: Connection, form: SqlSourceForm, used: FoundCatalogue) 
 def unfit(form: SqlSourceForm, catalogue: Catalogue, faults: Sequence[MapFault]) -> Iterator[CoverageFinding]:
     """Yield what the map names and the database does not have, and the other faults of the map with this database."""
     missing: set[tuple[str | int, ...]] = set()
+    hints = {tuple(fault.path): fault.hint for fault in faults}
     for used in used_tables(form):
         if used.table not in catalogue.tables:
             missing.add(tuple(used.path))
-            yield CoverageFinding(CoverageKind.MISSING_TABLE, used.table, dataset=_dataset(form, used.path))
+            name, hint = _dataset(form, used.path), hints.get(tuple(used.path), "")
+            yield CoverageFinding(CoverageKind.MISSING_TABLE, used.table, dataset=name, detail=hint)
     for column in used_columns(form):
         found = catalogue.tables.get(column.table)
         if found is not None and column.column not in found.columns:
             missing.add(tuple(column.path))
-            yield _missing(form, column)
+            yield _missing(form, column, hints.get(tuple(column.path), ""))
     for fault in faults:
         if tuple(fault.path) not in missing:
             kind = CoverageKind.WRONG_TYPE if fault.path[-1:] == ("type",) else CoverageKind.UNFIT
             name = _dataset(form, fault.path)
             table = next((one.table for one in form.dataset if one.name == name), "")
-            yield CoverageFinding(kind, table, dataset=name, detail=fault.message)
+            yield CoverageFinding(kind, table, dataset=name, detail=fault.advice)
 
 
 def mixed(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
@@ -208,7 +210,7 @@ def _columns(table: CatalogueTable, datasets: Sequence[SqlDatasetForm]) -> Itera
     offered = next((one.name for one in datasets if one.fields), "")
     for name, column in table.columns.items():
         if name not in decided:
-            found = guess(name, column.type)
+            found = guess(name, column.type, table.name)
             detail = type(column.type).__name__.lower()
             detail += "" if found is Guess.OTHER else f", {found.replace('_', ' ')}"
             yield CoverageFinding(CoverageKind.UNDECIDED_COLUMN, table.name, name, offered, detail=detail)
@@ -242,6 +244,6 @@ def _dataset(form: SqlSourceForm, path: Sequence[str | int]) -> str:
     return form.dataset[int(path[1])].name if path[:1] == ("dataset",) and len(path) > 1 else ""
 
 
-def _missing(form: SqlSourceForm, used: UsedColumn) -> CoverageFinding:
+def _missing(form: SqlSourceForm, used: UsedColumn, hint: str) -> CoverageFinding:
     name = _dataset(form, used.path)
-    return CoverageFinding(CoverageKind.MISSING_COLUMN, used.table, used.column, name)
+    return CoverageFinding(CoverageKind.MISSING_COLUMN, used.table, used.column, name, detail=hint)

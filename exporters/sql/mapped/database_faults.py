@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from itertools import product
 
-from sqlalchemy import Column, String, Text
+from sqlalchemy import ARRAY, JSON, Column, String, Text
+from sqlalchemy.dialects.postgresql import HSTORE
 from sqlalchemy.types import NullType
 
 from exporters.maps.reading import MapFault
@@ -38,6 +39,8 @@ UNORDERED: Mapping[str, tuple[str, ...]] = {
     SQLITE: ("json",),
 }
 """Types that give no order: of single precision, or by the place of a word in the list of words."""
+LISTS = (String, JSON, ARRAY, HSTORE)
+"""Types of columns that may have members; SQLite stores JSON in columns without a type, too."""
 TRANSACTIONS = frozenset({"xid8", "bigint"})
 
 
@@ -71,6 +74,7 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
                 yield MapFault(used.path, f"{other!r} and {used.table!r} are one table", "write one of both everywhere")
         if used.table not in catalogue:
             hint = "the account may lack the right to see it; `schema.table` names a table of another schema"
+            hint += ", and of a table with a dot in its own name a map names a view" if "." in used.table else ""
             yield MapFault(used.path, f"unknown table {used.table!r}", hint)
         elif catalogue[used.table].hides_rows and not form.session.set and not form.session.shows_all_rows:
             hint = "write the settings of the policies into [session], or shows_all_rows = true if they hide nothing"
@@ -112,14 +116,8 @@ def _wrong_values(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[M
 
 def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[MapFault]:
     what = f"{used.column!r} of {used.table} is {found.name_of_type}"
-    if used.use is ColumnNeed.ID:
-        if not can_be_id(found.type):
-            hint = "name a view that writes it as a text, such as hex(id) or encode(id, 'hex')"
-            yield MapFault(used.path, f"{what}: it is compared with no id", hint)
-    elif used.use is ColumnNeed.ADDRESS:
-        if not isinstance(plain_type(found.type), String | NullType):
-            hint = "name a view that writes it as a text, such as concat('+', phone)"
-            yield MapFault(used.path, f"{what}, not {used.use}: it can contain no address", hint)
+    if used.use in {ColumnNeed.ID, ColumnNeed.ADDRESS, ColumnNeed.MEMBERS}:
+        yield from _not_compared(used, found, kind, what)
     elif used.use is ColumnNeed.TRANSACTION:
         if kind != POSTGRESQL:
             yield MapFault(used.path, f"{kind} has no numbers of transactions that show open transactions", "use `at`")
@@ -128,9 +126,33 @@ def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[Map
     elif used.use in TIMES and kind == SQLITE and field_type(found.type) is FieldType.STRING:
         return  # SQLite has no type for times
     elif used.use in ALLOWED and field_type(found.type) not in ALLOWED[used.use]:
-        is_number = used.use in TIMES and field_type(found.type) in NUMBERS
-        hint = f'for times as numbers write [times] {used.column} = {{ format = "epoch_seconds" }}' if is_number else ""
-        yield MapFault(used.path, f"{what}, not {used.use}", hint)
+        yield MapFault(used.path, f"{what}, not {used.use}", _hint_of_type(used, field_type(found.type)))
+
+
+def _not_compared(used: UsedColumn, found: FoundColumn, kind: str, what: str) -> Iterator[MapFault]:
+    """Yield the fault of a column that can contain nothing that is compared with identities: it would select no row."""
+    plain = plain_type(found.type)
+    if used.use is ColumnNeed.ID and not can_be_id(found.type):
+        hint = "name a view that writes it as a text, such as hex(id) or encode(id, 'hex')"
+        yield MapFault(used.path, f"{what}: it is compared with no id", hint)
+    if used.use is ColumnNeed.ADDRESS and not isinstance(plain, String | NullType):
+        hint = "name a view that writes it as a text, such as concat('+', phone)"
+        yield MapFault(used.path, f"{what}, not {used.use}: it can contain no address", hint)
+    if used.use is ColumnNeed.MEMBERS and not isinstance(plain, (*LISTS, NullType) if kind == SQLITE else LISTS):
+        yield MapFault(used.path, f"{what}, not {used.use}", "name a view that writes it as JSON")
+
+
+def _hint_of_type(used: UsedColumn, own: FieldType) -> str:
+    """Return what to do about a column that has another type than the map needs."""
+    hints = []
+    if used.use in {ColumnNeed.MARK, ColumnNeed.TRUTH}:
+        example = f", such as ({used.column} = 'Y') AS {used.column}" if own is TEXT else ""
+        hints.append(f"name a view that writes it as a truth value{example}")
+    elif used.use in TIMES and own is TEXT:
+        hints.append("name a view that has it as a time")
+    if used.use in TIMES and own in NUMBERS:
+        hints.append(f'for times as numbers write [times] {used.column} = {{ format = "epoch_seconds" }}')
+    return "; ".join(hints)
 
 
 def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) -> Iterator[MapFault]:

@@ -117,7 +117,7 @@ def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[A
         text = column if own is FieldType.STRING else written_number(whole_number(column))
         return type_coerce(text, kind).label(column.name)
     if isinstance(column.type, types.ARRAY) and wanted is FieldType.OBJECT:
-        return type_coerce(func.to_jsonb(column), JsonType).label(column.name)
+        return type_coerce(func.to_json(column), JsonType).label(column.name)
     if wanted is own:
         return column
     # A number is written as text by the database, and checked as what the field is.

@@ -37,6 +37,8 @@ class ColumnNeed(StrEnum):
     """It is compared with an identity of the subject, or with its tenant."""
     ADDRESS = "a text"
     """It contains an e-mail address or a phone number."""
+    MEMBERS = "JSON, a text or an array"
+    """It contains identities or addresses, at any depth."""
     TRANSACTION = "the number of a transaction"
     FIELD = "a field"
     WITHHELD = "a withheld column"
@@ -172,7 +174,9 @@ def _of_way(form: SqlSourceForm, dataset: SqlDatasetForm, way: WayForm) -> Itera
         yield from _of_step(form, dataset, way)
         return
     keys = ("sole_address", "unlinked", "name") if isinstance(way, SoleAddressRowsForm) else ("address", "unlinked")
-    for key in ("members",) if isinstance(way, MemberRowsForm) else keys:
+    if isinstance(way, MemberRowsForm):
+        yield UsedColumn(("members",), dataset.table, way.members, ColumnNeed.MEMBERS)
+    for key in () if isinstance(way, MemberRowsForm) else keys:
         if (column := getattr(way, key)) is not None:
             use = ColumnNeed.ADDRESS if key in {"sole_address", "address"} else ColumnNeed.ANY
             yield UsedColumn((key,), dataset.table, column, use)

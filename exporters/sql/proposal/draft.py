@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, count
 
-from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, type_in_maps
-from exporters.sql.proposal.names import Guess, guess, may_be_time, names_rows_of_several, words
+from exporters.sql.catalogue import Catalogue, CatalogueTable, type_in_maps
+from exporters.sql.proposal.names import Guess, guess, may_be_time, words
 from exporters.sql.proposal.paths import GUESS_COST, Paths, PathStep
+from exporters.sql.proposal.remarks import (
+    MISSING,
+    addresses,
+    mixed,
+    name_beside,
+    named_rows,
+    naming_columns,
+    obstacles,
+    own_rows,
+    shared,
+)
 from exporters.sql.proposal.time_columns import IN_NUMBERS, counts, times_of_rows
-from exporters.sql.proposal.writing import bare_key, plain, quoted
+from exporters.sql.proposal.writing import bare_key, plain, quoted, sentence
 from portability.api import FieldType, SubjectKind
 from portability.api.names import name_fault
 from portability.api.nouns import FIRST_IDENTITY
@@ -75,7 +87,7 @@ class Proposal:
         return table not in self.paths.reached and bool(found.key) and self.paths.tenant in found.columns
 
     def _is_certain(self, table: str) -> bool:
-        while self.catalogue.tables[table].key:
+        while not any(obstacles(self.catalogue.tables[table])):
             if table == self.paths.subject:
                 return True
             step = self.paths.reached[table].chosen
@@ -88,7 +100,7 @@ class Proposal:
 def draft(proposal: Proposal) -> str:
     """Write the draft as TOML."""
     certain, unclear, apart = proposal.certain, proposal.unclear, proposal.apart
-    lines = [HEAD, f"title = {quoted(proposal.title)}"]
+    lines = [HEAD, f"title = {sentence(proposal.title)}"]
     role = "processor" if proposal.paths.tenant else "controller"
     lines += [f'role = "{role}"  # controller, processor or both', f'kinds = ["{proposal.kind}"]', ""]
     for name in certain:
@@ -111,22 +123,16 @@ def _why(proposal: Proposal, name: str) -> str:
         return "a view"
     if proposal.is_of_company(name):
         return "its rows name a company: see above"
-    return "; ".join(["no key and no name leads to the subject", *_mixed(table)])
-
-
-def _mixed(table: CatalogueTable) -> Iterator[str]:
-    """Yield the columns of a table that name rows of several tables."""
-    for column in table.columns:
-        if kind := names_rows_of_several(table, column):
-            yield f"{plain(column)} names rows of several tables, as {plain(kind)} says"
+    named = naming_columns(proposal.paths, name)
+    further = (*mixed(table), *([named] if named else []), *addresses(table))
+    return "; ".join(["no key and no name leads to the subject", *further])
 
 
 def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
     table, reach = proposal.catalogue.tables[name], proposal.paths.reached[name]
     yield f"{plain(name)}: a person has to decide how its rows belong to the subject."
-    if not table.key:
-        yield "It has no primary key: `key` and `order` must be columns that are together unique and never NULL."
-    yield from (f"{mixed}." for mixed in _mixed(table))
+    yield from obstacles(table)
+    yield from (f"{one}." for one in (*mixed(table), *addresses(table)))
     ways = [_way(proposal, name, step) for step in (*reach.steps, *reach.longer)]
     yield from _dataset(proposal, name, ways)
 
@@ -140,8 +146,8 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
     table, tenant = proposal.catalogue.tables[name], proposal.paths.tenant
     yield "[[dataset]]"
     yield f"name = {quoted(proposal.names[name])}"
-    yield f"title = {quoted(_title(name))}"
-    yield f"description = {quoted(table.comment or f'Rows of the table {name}.')}"
+    yield f"title = {sentence(_title(name))}"
+    yield f"description = {sentence(table.comment or f'Rows of the table {name}.')}"
     yield 'provenance = "observed"  # provided, observed or derived'
     yield f"table = {quoted(name)}"
     if tenant is not None and tenant in table.columns:
@@ -155,7 +161,8 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
         yield "]"
     else:
         yield f'kinds = ["{SubjectKind.TENANT}"]'
-    named = [_field_name(column) for column in table.key]
+    fields = _field_names(table.columns)
+    named = [fields[column] for column in table.key]
     yield f"key = [{', '.join(map(quoted, named))}]"
     if named != list(table.key):
         yield f"order = [{', '.join(map(quoted, table.key))}]"
@@ -168,13 +175,20 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
 
 def _rows(proposal: Proposal, name: str) -> Sequence[str]:
     reach = proposal.paths.reached[name]
+    table, ids = proposal.catalogue.tables[name], _identities(proposal, name)
     if not reach.cost:
-        return [f"{{ column = {quoted(proposal.paths.key)}, {_identities(proposal, name)} }},"]
+        own = [
+            f"# {{ column = {quoted(one.name)}, {ids} }},  # it names another row of {plain(name)}"
+            for one in own_rows(table)
+        ]
+        named = [f"# {one}" for one in named_rows(proposal.paths, name)]
+        return [f"{{ column = {quoted(proposal.paths.key)}, {ids} }},", *own, *named]
     chosen = reach.chosen
     others = [step for step in (*reach.steps, *reach.longer) if step is not chosen]
     led = [_way(proposal, name, step) for step in (chosen,) if step]
-    mixed = [f"{one}: what leads to the subject by it is missing" for one in _mixed(proposal.catalogue.tables[name])]
-    return led + [f"# {one}" for one in (*(_way(proposal, name, step) for step in others), *mixed)]
+    further = (*mixed(table), *(f"{plain(one.name)} names another row of {plain(name)}" for one in own_rows(table)))
+    missing = [f"{one}: {MISSING}" for one in further]
+    return led + [f"# {one}" for one in (*(_way(proposal, name, step) for step in others), *missing, *addresses(table))]
 
 
 def _identities(proposal: Proposal, name: str) -> str:
@@ -201,22 +215,25 @@ def _way(proposal: Proposal, name: str, step: PathStep) -> str:
     remarks += [plain(step.doubt)] if step.doubt else []
     remarks += ["who worked on the row"] if step.is_of_actor else []
     remarks += [f"people share it: each person in {plain(step.through)}"] if step.through else []
+    if not step.through and (table := shared(proposal.paths, step.table)):
+        remarks.append(f"people share rows of {plain(table)}: each of them gets these")
     remark = f"  # {', '.join(remarks)}" if remarks else ""
     return f"{{ {', '.join(inner)} }},{remark}"
 
 
 def _proposals(table: CatalogueTable) -> Iterator[str]:
-    guesses = {name: guess(name, column.type) for name, column in table.columns.items()}
-    fields = [name for name, found in guesses.items() if found not in {Guess.SECRET, Guess.BINARY}]
+    guesses = {name: guess(name, column.type, table.name) for name, column in table.columns.items()}
+    fields = _field_names(table.columns)
     yield "# [dataset.fields]"
-    for name in fields:
-        yield f"# {_field(table.columns[name], guesses[name], table.key)}"
+    for name, found in guesses.items():
+        if found not in {Guess.SECRET, Guess.BINARY}:
+            yield f"# {_field(table, name, fields[name], found)}"
     withheld = [name for name, found in guesses.items() if found is Guess.SECRET]
     if withheld:
         yield "# [dataset.withheld]"
         for name in withheld:
             what = " ".join(words(name)) or name
-            yield f"# {bare_key(name)} = {{ what = {quoted(what)}, reason = {quoted(WITHHELD_REASON)} }}  # secret"
+            yield f"# {bare_key(name)} = {{ what = {sentence(what)}, reason = {sentence(WITHHELD_REASON)} }}  # secret"
     internal = [name for name, found in guesses.items() if found is Guess.BINARY]
     if internal:
         yield "# [dataset.internal]"
@@ -225,24 +242,34 @@ def _proposals(table: CatalogueTable) -> Iterator[str]:
         )
 
 
-def _field(column: CatalogueColumn, found: Guess, key: Sequence[str]) -> str:
+def _field(table: CatalogueTable, name: str, named: str, found: Guess) -> str:
+    column = table.columns[name]
     is_counted = may_be_time(column.name, column.type)
-    kind, named = FieldType.DATETIME if is_counted else type_in_maps(column.type), _field_name(column.name)
+    kind = FieldType.DATETIME if is_counted else type_in_maps(column.type)
     inner = [f"column = {quoted(column.name)}"] if named != column.name else []
     if kind is not FieldType.STRING:
         inner.append(f'type = "{kind}"')
-    inner.append(f"text = {quoted(column.comment or _sentence(column.name))}")
-    if found is Guess.FREE_TEXT and column.name not in key:
+    inner.append(f"text = {sentence(column.comment or _sentence(column.name))}")
+    if found is Guess.FREE_TEXT and name not in table.key:
         inner.append("third_party = true")
     remarks = [] if found is Guess.OTHER else [found.replace("_", " ")]
     remarks += [IN_NUMBERS] if is_counted else []
+    if beside := name_beside(name, table.columns):
+        remarks.append(f"values of any {plain(beside)}, also secrets: list in `where` those that people get")
     remark = f"  # {', '.join(remarks)}" if remarks else ""
     return f"{bare_key(named)} = {{ {', '.join(inner)} }}{remark}"
 
 
-def _field_name(column: str) -> str:
-    """Return the name that the field of a column has."""
-    return _UNNAMED.sub("_", column)[:NAME_MAX] or "column"
+def _field_names(columns: Iterable[str]) -> Mapping[str, str]:
+    """Return the names that the fields of columns have: their own, or others that no other field has."""
+    made = {column: _UNNAMED.sub("_", column)[:NAME_MAX] or "column" for column in columns}
+    taken = {name for column, name in made.items() if name == column}
+    for column, name in made.items():
+        if name != column:
+            numbered = (f"{name[: NAME_MAX - 6]}_{number}" for number in count(2))
+            made[column] = next(one for one in chain([name], numbered) if one not in taken)
+            taken.add(made[column])
+    return made
 
 
 def _sentence(name: str) -> str:

@@ -11,12 +11,14 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import BINARY, JSON, VARBINARY, Integer, SmallInteger, String
+from sqlalchemy import ARRAY, BINARY, JSON, VARBINARY, Integer, SmallInteger, String
 from sqlalchemy.dialects.mysql import MEDIUMINT, TINYINT
+from sqlalchemy.dialects.postgresql import HSTORE
 from sqlalchemy.types import NullType, TypeEngine
 
 from exporters.sql.catalogue import CatalogueTable
 from exporters.sql.columns import BLOBS
+from exporters.sql.identifiers import plain_type
 
 
 class Guess(StrEnum):
@@ -44,6 +46,7 @@ def _lists() -> Mapping[str, Mapping[str, Sequence[str]]]:
 _LISTS = _lists()
 _SECRET_STEMS, _PERSONAL_STEMS = _LISTS["secret"]["stems"], _LISTS["personal"]["stems"]
 _SECRET_WORDS, _SECRET_NAMES = frozenset(_LISTS["secret"]["words"]), frozenset(_LISTS["secret"]["names"])
+_SECRET_TABLES, _IN_SECRET_TABLES = frozenset(_LISTS["secret"]["tables"]), frozenset(_LISTS["secret"]["in_tables"])
 _NOT_SECRET = tuple(_LISTS["secret"]["not"])
 _KEY_BEFORE, _CODE_BEFORE = frozenset(_LISTS["secret"]["before_key"]), frozenset(_LISTS["secret"]["before_code"])
 _BEFORE = {"key": _KEY_BEFORE, **dict.fromkeys(("code", "hash", "link"), _CODE_BEFORE)}
@@ -106,25 +109,32 @@ def may_be_time(name: str, kind: TypeEngine[Any]) -> bool:
     return isinstance(kind, Integer) and not isinstance(kind, _SMALL) and any(end in _TIMES for end in ends)
 
 
-def guess(name: str, kind: TypeEngine[Any]) -> Guess:
-    """Guess what a column contains."""
-    parts = words(name)
+def guess(name: str, kind: TypeEngine[Any], table: str = "") -> Guess:
+    """Guess what a column contains; `table` is the name of its table, with its schema or not."""
+    parts, kind = words(name), _kind_of_values(kind)
     if not parts:
         return Guess.OTHER
-    if _is_secret(parts) and _is_text(kind):
+    lets_in = "".join(parts) in _IN_SECRET_TABLES and _SECRET_TABLES & {*words(table.rpartition(".")[2])}
+    if (lets_in or _is_secret(parts)) and _is_text(kind):
         return Guess.SECRET
     if isinstance(kind, (*BLOBS, BINARY)):
         return Guess.BINARY
-    if isinstance(kind, JSON):
+    if isinstance(kind, JSON | HSTORE):
         return Guess.FREE_TEXT
     if isinstance(kind, String | VARBINARY) and not _is_plain(parts) and _FREE_WORDS & {*parts}:
         return Guess.FREE_TEXT
     return Guess.PERSONAL if _is_personal(parts) else Guess.OTHER
 
 
+def _kind_of_values(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type of what a column has: that of a domain, and of the members of an array."""
+    plain = plain_type(kind)
+    return _kind_of_values(plain.item_type) if isinstance(plain, ARRAY) else plain
+
+
 def _is_text(kind: TypeEngine[Any]) -> bool:
     """Return whether a value may be a text or bytes: a number, time or truth value is never a secret by its name."""
-    may_be = (String, *BLOBS, BINARY, VARBINARY, JSON, NullType)
+    may_be = (String, *BLOBS, BINARY, VARBINARY, JSON, HSTORE, NullType)
     return isinstance(kind, may_be) or kind.__visit_name__.lower() in {"uuid", "bytea"}
 
 

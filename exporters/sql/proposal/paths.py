@@ -15,8 +15,8 @@ from sqlalchemy import Date, DateTime
 
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, Reference, type_in_maps
 from exporters.sql.proposal.names import may_be_person, names_rows_of_several, words
-from exporters.sql.proposal.row_names import alike_names, meant, names_of_rows
-from portability.api import FieldType
+from exporters.sql.proposal.references import may_name, naming, references_of
+from exporters.sql.proposal.row_names import alike_names, names_of_rows
 
 TENANT_COLUMNS = ("tenant_id", "org_id", "organization_id", "organisation_id", "workspace_id")
 """Usual names of a column that names the tenant of a row."""
@@ -113,21 +113,21 @@ class Paths:
     """The name of the column with the tenant; it leads to no person."""
     reached: Mapping[str, TablePaths]
     """By table; a table that is missing here cannot reach the subject."""
+    references: Mapping[str, Sequence[tuple[Reference, bool]]]
+    """By table: its references by one column each, and whether only the name says so; none by the tenant."""
 
 
 def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Paths:
     """Find the shortest paths of all tables to a subject's table."""
     named = names_of_rows(catalogue)
-    references = {name: tuple(_references(catalogue, table, tenant, named)) for name, table in catalogue.tables.items()}
+    references = {one: tuple(references_of(catalogue, table, tenant, named)) for one, table in catalogue.tables.items()}
     leaving: dict[str, list[PathStep]] = defaultdict(list)
-    for name, step in (*_direct(references), *_joined(catalogue, references, tenant), *_by_parts(catalogue, tenant)):
+    sure = (*_direct(references), *_joined(catalogue, references, tenant), *_by_parts(catalogue, tenant))
+    for name, step in dict.fromkeys(sure):  # a column may have the same foreign key twice
         leaving[name].append(step)
-    asked = (
-        *_possible(catalogue, references, PathStep(key, subject, key), named),
-        *_alike(catalogue, references, tenant),
-    )
+    asked = (*_possible(catalogue, references, PathStep(key, subject, key), named), *_alike(catalogue, references))
     for name, step in asked:
-        if not names_rows_of_several(catalogue.tables[name], step.column):
+        if step.column != tenant and not names_rows_of_several(catalogue.tables[name], step.column):
             leaving[name].append(step)
     costs = _costs(leaving, subject)
     reached = {subject: TablePaths(0)}
@@ -139,7 +139,7 @@ def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Pa
             columns = {step.column for step in shortest}
             longer = [one for one in further if one.leads_to(subject, key) or (one.doubt and one.column in columns)]
             reached[name] = TablePaths(cost, tuple(shortest), tuple(longer))
-    return Paths(subject, key, tenant, reached)
+    return Paths(subject, key, tenant, reached, references)
 
 
 def _possible(
@@ -161,26 +161,20 @@ def _possible(
 
 
 def _alike(
-    catalogue: Catalogue, references: Mapping[str, Sequence[tuple[Reference, bool]]], tenant: str | None
+    catalogue: Catalogue, references: Mapping[str, Sequence[tuple[Reference, bool]]]
 ) -> Iterator[tuple[str, PathStep]]:
     """Yield the columns that may name rows of another table, because they are called like it, or like its key."""
     names = alike_names(catalogue)
     for name, table in catalogue.tables.items():
         for column in _unknown(table, references[name]):
             called, seen = "".join(words(column.name)), set[str]()
-            for what, by_names in () if column.name == tenant else names.items():
+            for what, by_names in names.items():
                 others = [catalogue.tables[one] for one in by_names.get(called, ()) if one != name]
                 is_new = len(others) == 1 and others[0].name not in seen
-                if is_new and _may_name(column, others[0], is_key=what.startswith("the key")):
+                if is_new and may_name(column, others[0], is_key=what.startswith("the key")):
                     seen.add(others[0].name)
                     doubt = f"it may name a row of {others[0].name}: it is called like {what}"
                     yield name, PathStep(column.name, others[0].name, others[0].key[0], doubt=doubt)
-
-
-def _may_name(column: CatalogueColumn, other: CatalogueTable, *, is_key: bool) -> bool:
-    """Return whether a column has the type of the key of another table; a text `country` is the name of a country."""
-    kind = type_in_maps(column.type)
-    return kind is type_in_maps(other.columns[other.key[0]].type) and (is_key or kind is not FieldType.STRING)
 
 
 def _unknown(table: CatalogueTable, references: Sequence[tuple[Reference, bool]]) -> Iterator[CatalogueColumn]:
@@ -239,20 +233,12 @@ def _by_parts(catalogue: Catalogue, tenant: str | None) -> Iterator[tuple[str, P
     """
     for name, table in catalogue.tables.items():
         for reference in table.references:
-            pairs = _naming(catalogue, reference, tenant)
-            naming = [(column, key) for column, key in pairs if column != key] or pairs
+            pairs = naming(catalogue, reference, tenant)
+            renamed = [(column, key) for column, key in pairs if column != key] or pairs
             if len(pairs) > 1 and reference.table in catalogue.tables.keys() - {name}:
-                for column, key in naming:
+                for column, key in renamed:
                     doubt = f"one column of a foreign key of several: {key} alone must name one row"
                     yield name, PathStep(column, reference.table, key, doubt=doubt)
-
-
-def _naming(catalogue: Catalogue, reference: Reference, tenant: str | None) -> Sequence[tuple[str, str]]:
-    """Return the columns of a reference and what they name, without the tenant; one, if it is enough to name a row."""
-    pairs = [pair for pair in zip(reference.columns, reference.keys, strict=True) if tenant not in pair]
-    unique = catalogue.tables[reference.table].unique if reference.table in catalogue.tables else ()
-    enough = [pair for pair in pairs if frozenset({pair[1]}) in unique]
-    return enough if len(enough) == 1 else pairs
 
 
 def _joined(
@@ -268,44 +254,6 @@ def _joined(
                     ends = (other.columns[0], other.table, other.keys[0])
                     through = (join, own.columns[0], own.keys[0])
                     yield own.table, PathStep(*ends, *through, by_name=own_by_name or by_name)
-
-
-def _references(
-    catalogue: Catalogue, table: CatalogueTable, tenant: str | None, by_names: Mapping[str, Sequence[str]]
-) -> Iterator[tuple[Reference, bool]]:
-    """Yield the references by one column each, and whether only the name says so; not those to the tenant."""
-    named: set[str] = set()
-    for reference in table.references:
-        named.update(reference.columns)
-        pairs = _naming(catalogue, reference, tenant)
-        if len(pairs) == 1 and reference.table in catalogue.tables:
-            yield Reference((pairs[0][0],), reference.table, (pairs[0][1],)), False
-        elif len(pairs) > 1:
-            yield from ((one, False) for one in _onward(catalogue, reference, tenant, {table.name}))
-    for column in table.columns.values():
-        if column.name in named or column.name == tenant:
-            continue
-        others = [catalogue.tables[one] for one in meant(column.name, by_names) if one != table.name]
-        if len(others) == 1 and _may_name(column, others[0], is_key=True):
-            yield Reference((column.name,), others[0].name, (others[0].key[0],)), True
-
-
-def _onward(catalogue: Catalogue, reference: Reference, tenant: str | None, seen: set[str]) -> Iterator[Reference]:
-    """Yield where single columns of a foreign key of several lead, by the keys of the columns that they name.
-
-    The number of a person in a place of a course is that of a person, also in what refers to the place.
-    """
-    other = catalogue.tables.get(reference.table)
-    for further in other.references if other and other.name not in seen else ():
-        pairs = dict(_naming(catalogue, further, tenant))
-        here = [
-            (column, pairs[key]) for column, key in zip(reference.columns, reference.keys, strict=True) if key in pairs
-        ]
-        if len(pairs) == 1 and further.table in catalogue.tables:
-            yield from (Reference((column,), further.table, (end,)) for column, end in here)
-        elif len(here) > 1:
-            led = Reference(tuple(one for one, _ in here), further.table, tuple(end for _, end in here))
-            yield from _onward(catalogue, led, tenant, {*seen, reference.table})
 
 
 def _pairs(

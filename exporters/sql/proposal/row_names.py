@@ -11,6 +11,11 @@ from exporters.sql.proposal.names import words
 PREFIX_MAX = 2
 """Words of a prefix of tables."""
 
+GENERAL = frozenset(
+    {"code", "guid", "id", "key", "name", "no", "nr", "number", "oid", "pk", "rowid", "type", "uid", "uuid", "value"}
+)
+"""Names of keys that say nothing about their table: a column of this name names no row of it."""
+
 
 def names_of_rows(catalogue: Catalogue) -> Mapping[str, Sequence[str]]:
     """Return the tables by the names that a column without a foreign key may have for their rows.
@@ -39,12 +44,12 @@ def _called(catalogue: Catalogue, *, with_key: bool) -> Mapping[str, Sequence[st
 def alike_names(catalogue: Catalogue) -> Mapping[str, Mapping[str, Sequence[str]]]:
     """Return the tables by what a column may be called like, and by names, for names that say less than a whole one.
 
-    `permission_id` is the key of one table, whatever its name is; `course` names a row of `course`, as in Moodle, and
-    `discussion` one of `forum_discussions`.
+    `permission_id` or `idvisit` is the key of one table, whatever its name is; `course` names a row of `course`, as in
+    Moodle, and `discussion` one of `forum_discussions`.
     """
     keys = defaultdict[str, list[str]](list)
     for name, table in catalogue.tables.items():
-        if len(table.key) == 1 and len(words(table.key[0])) > 1:
+        if len(table.key) == 1 and words(table.key[0]) and "".join(words(table.key[0])) not in GENERAL:
             keys["".join(words(table.key[0]))].append(name)
     ends = defaultdict[str, list[str]](list)
     for name, table in catalogue.tables.items():

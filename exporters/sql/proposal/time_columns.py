@@ -16,6 +16,7 @@ DELETED = "deleted_at deleted removed_at is_deleted deleteat"
 TIMES = (("created", CREATED.split()), ("changed", CHANGED.split()), ("deleted", DELETED.split()))
 """Keys of a dataset, each with the usual names of its column."""
 IN_NUMBERS = "a time by its name, in numbers: take it together with its line of [times]"
+RENEWED = "the database sets it again at each change of its row"
 COUNTS = """\
 # Numbers that seem to be times, by their names. Look at a few values and take the right lines, with "epoch_ms" for
 # milliseconds (13 digits now, as in 1700000000000). A name such as "users.lastlogin" is for one table alone.
@@ -27,7 +28,9 @@ def times_of_rows(table: CatalogueTable) -> Iterator[str]:
     for key, names in TIMES:
         found = next((table.columns[one] for one in names if one in table.columns), None)
         kinds = {FieldType.DATETIME, FieldType.BOOLEAN} if key == "deleted" else {FieldType.DATETIME}
-        if found and type_in_maps(found.type) in kinds:
+        if found and found.is_renewed and key == "created":
+            yield f"# {key} = {quoted(found.name)}: {RENEWED}"
+        elif found and type_in_maps(found.type) in kinds:
             yield f"{key} = {quoted(found.name)}"
         elif found and may_be_time(found.name, found.type):
             yield f"# {key} = {quoted(found.name)}  # {IN_NUMBERS}"

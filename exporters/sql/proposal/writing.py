@@ -20,5 +20,17 @@ def plain(text: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """Write a basic string of TOML, whose escapes are those of JSON."""
-    return json.dumps(plain(value), ensure_ascii=False)
+    """Write a basic string of TOML, whose escapes are those of JSON, with every letter of a name.
+
+    No sign is left that ends a line: some readers of the draft take more signs for such an end than TOML.
+    """
+    return _UNPRINTABLE.sub(_escaped, json.dumps(value, ensure_ascii=False))
+
+
+def sentence(value: str) -> str:
+    """Write a text for people, without control characters."""
+    return quoted(plain(value))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f"\\u{ord(letter):04x}" for letter in found[0])

@@ -11,7 +11,8 @@ from catalogues_made import made_catalogue, made_table
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Boolean, DateTime, LargeBinary, String
-from sqlalchemy.dialects.mysql import TINYINT
+from sqlalchemy.dialects.mysql import ENUM, FLOAT, SET, TINYINT
+from sqlalchemy.dialects.postgresql import JSONB, REAL
 from sqlalchemy.types import TypeEngine
 
 from exporters.maps.reading import MapText
@@ -22,12 +23,13 @@ from exporters.sql.proposal import paths
 from exporters.sql.proposal.draft import Proposal, draft
 from portability.api import SubjectKind
 
+USER = SubjectKind.USER
 USERS = made_table("users", columns=["email", "password_hash", "created_at"])
 
 
 def drafted(catalogue: Catalogue, tenant: str | None = None) -> str:
     found = paths.find(catalogue, "users", "id", tenant)
-    return draft(Proposal(catalogue, found, SubjectKind.USER, "CRM"))
+    return draft(Proposal(catalogue, found, USER, "CRM"))
 
 
 def parsed(text: str) -> SqlSourceForm:
@@ -92,6 +94,114 @@ def test_a_table_without_key_is_a_comment() -> None:
     form = parsed(drafted(made_catalogue(USERS, made_table("log", {"user_id": "users"}, key=()))))
 
     assert ([one.name for one in form.dataset], form.tables.undecided) == (["users"], ("log",))
+
+
+def test_a_table_whose_name_has_a_dot_is_a_comment() -> None:
+    """A map reads what stands before the dot as a schema: the draft says what to do, and is valid without the table."""
+    orders = replace(made_table("shop.orders", {"user_id": "users"}), is_dotted=True)
+    text = drafted(made_catalogue(USERS, orders, made_table("lines", {"order_id": "shop.orders"})))
+
+    assert ([one.name for one in parsed(text).dataset], "so a map cannot name it" in text) == (["users"], True)
+    assert parsed(text).tables.undecided == ("lines", "shop.orders")
+
+
+def test_an_address_is_a_question() -> None:
+    """An order of a guest has the address of a person and no id: no path shows that it is theirs."""
+    orders = made_table("orders", {"user_id": "users"}, ["billing_email", "email_kind_id"])
+    letters = made_table("letters", columns=["mail_to"])
+    text = drafted(made_catalogue(USERS, orders, letters))
+
+    assert "    # billing_email has addresses, which may be of a person whom no id of the row names\n" in text
+    assert '"letters",  # no key and no name leads to the subject; mail_to has addresses, which may be' in text
+    assert text.count("has addresses") == 2
+
+
+@pytest.mark.parametrize("kind", [ENUM("a"), SET("a"), FLOAT(), REAL(), JSONB()])
+def test_a_table_whose_key_has_no_order_is_a_comment(kind: TypeEngine[object]) -> None:
+    """A worker refuses the map: such a key is not in the order of its values, or not found again."""
+    prefs = made_table("prefs", {"user_id": "users"}, key=["user_id", "kind"])
+    prefs = replace(prefs, columns={**prefs.columns, "kind": CatalogueColumn("kind", kind, nullable=False)})
+    text = drafted(made_catalogue(USERS, prefs))
+
+    assert parsed(text).tables.undecided == ("prefs",)
+    assert "# The type of kind gives no order: `order` must be other columns that are together unique.\n" in text
+
+
+def test_a_table_that_others_inherit_from_is_a_comment() -> None:
+    """Keys of such tables are their own, so a worker refuses the map, and with it all other tables."""
+    orders = replace(made_table("orders", {"user_id": "users"}), is_inherited=True)
+    text = drafted(made_catalogue(USERS, orders))
+
+    assert parsed(text).tables.undecided == ("orders",)
+    assert "# Tables inherit from it: make a view of all their rows with unique keys, and name that.\n" in text
+
+
+def test_a_time_of_each_change_is_no_time_of_creation() -> None:
+    """The first `timestamp` of a table of MariaDB is such a time by itself, also one that is called `created_at`."""
+    created = replace(USERS.columns["created_at"], is_renewed=True)
+    text = drafted(made_catalogue(replace(USERS, columns={**USERS.columns, "created_at": created})))
+
+    assert not parsed(text).dataset[0].created
+    assert '# created = "created_at": the database sets it again at each change of its row\n' in text
+
+
+def test_rows_of_what_people_share_have_a_remark() -> None:
+    """A file of a company belongs to all of its people by the path, not only to the one of them who uploaded it."""
+    members = made_table("members", {"user_id": "users", "company_id": "companies"})
+    files = made_table("files", {"company_id": "companies"})
+    pages = made_table("pages", {"file_id": "files"})
+    text = drafted(made_catalogue(USERS, made_table("companies"), members, files, pages))
+
+    remark = "people share rows of companies: each of them gets these"
+    assert f'{{ column = "company_id", dataset = "companies", key = "id" }},  # {remark}\n' in text
+    assert f'{{ column = "file_id", dataset = "files", key = "id" }},  # {remark}\n' in text
+    assert text.count(remark) == 2
+
+
+def test_a_key_to_rows_of_the_own_table_is_a_question() -> None:
+    """The addresses below a customer, and the answers to a message: the row above them leads to the subject."""
+    users = made_table("users", {"parent_id": "users"}, ["email"])
+    messages = made_table("messages", {"user_id": "users", "answer_to": "messages"}, ["message_parent"])
+    text = drafted(made_catalogue(users, messages))
+
+    assert '    # { column = "parent_id", identities = ["user_id"] },  # it names another row of users\n' in text
+    what = "names another row of messages: what leads to the subject by it is missing"
+    assert f"    # answer_to {what}\n" in text
+    assert len(parsed(text).dataset) == 2
+
+
+def test_rows_that_a_row_of_a_person_names_are_a_question() -> None:
+    """An address names no person: the person, or the order of the person, names the address."""
+    users = made_table("users", {"address_id": "addresses"})
+    orders = made_table("orders", {"user_id": "users", "billing_id": "addresses"}, ["note"])
+    parts = made_table("parts", {"group_id": "groups"})
+    text = drafted(made_catalogue(users, made_table("addresses"), orders, parts, made_table("groups")))
+
+    named = "no key and no name leads to the subject; its rows are named by orders.billing_id, users.address_id"
+    assert f'"addresses",  # {named}\n' in text
+    assert '"groups",  # no key and no name leads to the subject\n' in text
+    assert "    # address_id names a row of addresses, which may be of the subject\n" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_pair"),
+    [
+        ("meta_key", "meta_value", True),
+        ("name", "value", True),
+        ("configkey", "configvalue", True),
+        ("attribute_id", "value", True),
+        ("field_id", "value", True),
+        ("fieldid", "value", True),
+        ("currency", "value", False),
+        ("name", "book_value", False),
+    ],
+)
+def test_values_of_any_name_have_a_remark(name: str, value: str, *, is_pair: bool) -> None:
+    """`wp_usermeta` has session tokens among its values: who takes the column whole gives them away."""
+    text = drafted(made_catalogue(USERS, made_table("facts", {"user_id": "users"}, [name, value])))
+
+    remark = f"values of any {name}, also secrets: list in `where` those that people get"
+    assert (remark in text) is is_pair
 
 
 def test_rows_of_a_company_alone_are_a_comment() -> None:
@@ -281,6 +391,30 @@ def test_a_name_that_no_archive_has_gets_another(name: str, expected: str) -> No
     )
 
     assert f"# {expected}" in drafted(Catalogue({"users": users}))
+
+
+def test_columns_of_one_name_without_signs_have_two_fields() -> None:
+    """Taken together, all proposals of a table are valid: a name of its own comes before one that was made."""
+    names = ["last name", "last_name", "last.name", "🙂", "🚀"]
+    table = made_table("users", key=["nu mber"], columns=names)
+    text = draft(
+        Proposal(made_catalogue(table), paths.find(made_catalogue(table), "users", "nu mber", None), USER, "CRM")
+    )
+    taken = re.sub(r"undecided = \[\n.*?\n\]\n", "", text.partition("[tables]")[0], count=1, flags=re.DOTALL)
+    (dataset,) = parsed(re.sub(r"^# (\[dataset|\w+ = )", r"\1", taken, flags=re.MULTILINE)).dataset
+
+    assert set(dataset.own_columns.values()) == {"nu mber", *names}
+    assert dataset.own_columns["last_name"] == "last_name"
+    assert list(dataset.key_columns) == ["nu mber"]
+
+
+@pytest.mark.parametrize("name", ["first\nname", "first\tname", "na\x7fme", "na\u2028me"])
+def test_a_name_with_control_characters_is_kept(name: str) -> None:
+    """Tables that were made of spreadsheets have such columns: with a blank instead the map would not fit them."""
+    table = made_table("users", columns=[name])
+    (dataset,) = parsed(drafted(made_catalogue(table))).dataset
+
+    assert dataset.undecided == ("id", name)
 
 
 def test_bytes_are_proposed_as_internal() -> None:

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy
 from repository import ROOT
 from sqlalchemy import (
+    ARRAY,
     BINARY,
     JSON,
     VARBINARY,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Uuid,
 )
 from sqlalchemy.dialects.mysql import LONGBLOB, TINYBLOB, TINYINT
+from sqlalchemy.dialects.postgresql import BYTEA, DOMAIN, HSTORE
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.proposal.names import Guess, guess, may_be_time, type_beside, words
@@ -79,6 +81,13 @@ def labelled() -> Sequence[tuple[str, Guess]]:
         ("product_name", String(), Guess.OTHER),
         ("date_of_birth", DateTime(), Guess.PERSONAL),
         ("…", Text(), Guess.OTHER),
+        ("password", DOMAIN("login_password", Text()), Guess.SECRET),
+        ("otp_backup_codes", ARRAY(String()), Guess.SECRET),
+        ("credentials", HSTORE(), Guess.SECRET),
+        ("preferences", HSTORE(), Guess.FREE_TEXT),
+        ("remarks", DOMAIN("remarks", ARRAY(Text())), Guess.FREE_TEXT),
+        ("portrait", DOMAIN("picture", BYTEA()), Guess.BINARY),
+        ("pins", ARRAY(SmallInteger()), Guess.OTHER),
     ],
 )
 def test_a_name_and_its_type_give_a_guess(name: str, kind: TypeEngine[object], expected: Guess) -> None:
@@ -114,6 +123,25 @@ def test_a_name_that_lets_in_is_a_secret(system: str) -> None:
 
 def test_keys_and_codes_of_things_are_not_secrets() -> None:
     assert [name for name in HARMLESS.split() if guess(name, String(100)) is Guess.SECRET] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "expected"),
+    [
+        ("user_second_factors", "data", Guess.SECRET),
+        ("otp_totp_totpdevice", "key", Guess.SECRET),
+        ("mdl_user_password_history", "hash", Guess.SECRET),
+        ("web.sessions", "payload", Guess.SECRET),
+        ("oauth2_codes", "code", Guess.SECRET),
+        ("user_second_factors", "user_agent", Guess.PERSONAL),
+        ("training_sessions", "title", Guess.PERSONAL),
+        ("passages", "data", Guess.FREE_TEXT),
+        ("sessions.notes", "data", Guess.FREE_TEXT),
+    ],
+)
+def test_a_table_says_what_a_key_is_for(table: str, name: str, expected: Guess) -> None:
+    """`data`, `key`, `code` and `hash` say nothing by themselves: in a table of what lets in they are secrets."""
+    assert guess(name, Text(), table) is expected
 
 
 def test_words_of_names() -> None:

@@ -122,6 +122,17 @@ def test_the_name_of_a_table_or_of_its_key_is_a_question() -> None:
     assert found["vals"].steps[0].doubt == "it may name a row of woo_items: it is called like the key of this table"
 
 
+@pytest.mark.parametrize(("key", "is_question"), [("idvisit", True), ("login", True), ("id", False), ("code", False)])
+def test_a_key_of_one_word_is_a_question(key: str, *, is_question: bool) -> None:
+    """Matomo names its visits by `idvisit` everywhere; `code` is a column of many tables."""
+    visits, pages = made_table("log_visits", key=[key]), made_table("pages", key=["number"], columns=[key])
+    kind = visits.columns[key].type
+    pages = replace(pages, columns={**pages.columns, key: replace(pages.columns[key], type=kind)})
+    found = paths.find(made_catalogue(visits, pages), "log_visits", key, None).reached
+
+    assert ("pages" in found) is is_question
+
+
 def test_the_end_of_the_name_of_a_table_is_a_question() -> None:
     """Moodle names a row of `forum_discussions` by `discussion`; where several tables end so, nothing says which."""
     discussions = made_table("forum_discussions", {"user_id": "users"})
@@ -273,6 +284,22 @@ def test_the_tenant_leads_to_no_person() -> None:
 
     assert paths.tenant_column(found) == "tenant_id"
     assert set(paths.find(found, "users", "id", "tenant_id").reached) == {"users", "tenants"}
+
+
+def test_a_name_of_the_tenant_is_no_question() -> None:
+    """`account_id` seems to name a person: with it as one, contact 1 would get all rows of company 1."""
+    tables = [made_table(name, columns=["account_id", "note_id"]) for name in ("users", "inboxes")]
+    found = paths.find(made_catalogue(*tables, made_table("accounts")), "users", "id", "account_id")
+
+    assert set(found.reached) == {"users"}
+
+
+def test_two_foreign_keys_of_one_column_are_one_way() -> None:
+    """Migrations leave such keys behind: a person has nothing to choose."""
+    orders = made_table("orders", {"user_id": "users"})
+    found = made_catalogue(USERS, replace(orders, references=orders.references * 2))
+
+    assert paths.find(found, "users", "id", None).reached["orders"].chosen == PathStep("user_id", "users", "id")
 
 
 @st.composite
