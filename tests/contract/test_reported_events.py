@@ -187,6 +187,22 @@ def test_what_another_person_recorded_is_to_be_confirmed(made: World, box: Postb
     assert reported(made, "", given) == ["consent_asked", "consent_given"]
 
 
+@pytest.mark.parametrize("is_own", [True, False])
+def test_no_one_is_asked_to_confirm_what_is_decided(
+    made: World, box: Postbox, other: Provider, *, is_own: bool
+) -> None:
+    """The mail waited while the server was down: meanwhile the person confirmed the consent, or it was withdrawn."""
+    other.recorded(made)
+    given = authorised(made, other.recipient, actor=Actor("officer", "olga"), evidence="T-1")
+    with writing(made.engine) as connection:
+        if is_own:
+            authorisations.confirm(connection, given, actor=OWNER)
+        else:
+            authorisations.revoke(connection, given, actor="officer:olga")
+    assert sent_to(made, box, "consent_asked", SameContact()) == ([], [("page", "outdated")])
+    assert len(box.taken) == 1
+
+
 def test_an_erasure_takes_messages_about_consents_along(made: World, other: Provider) -> None:
     """They go with the authorisation; those of other people stay."""
     other.recorded(made)

@@ -133,6 +133,8 @@ def _about_consent(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope |
         consent = authorisations.get(connection, row["occasion"])
         recipient = recipients.known_as(connection, consent["recipient_id"])
         answer = provider_facts.end_of_consent(connection, consent)
+    if kind is MessageKind.CONSENT_ASKED and (consent["confirmed_at"] or consent["revoked_at"]):
+        return Unmailed(MessageState.PAGE, "outdated")
     return _to_person(desk, kind, row, consent, {"id": consent["id"], "recipient": recipient}, answer)
 
 
