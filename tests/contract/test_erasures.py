@@ -34,7 +34,8 @@ from portability.errors import (
     WrongState,
 )
 from portability.law.deadlines import UTC_CALENDAR
-from portability.people import subjects
+from portability.people import subject_locks, subjects
+from portability.people.subject_locks import SubjectName
 from portability.requests import (
     acceptance,
     approvals,
@@ -329,6 +330,23 @@ def test_no_later_order_names_an_erased_contact(made: World) -> None:
         referrals.instruct(connection, ours, actor="tenant_admin:ada")
         ordered = [row["contact_id"] for row in instructions.rows(connection)]
     assert (people, ordered) == ({"ten_x": ["con_jane_2"], "ten_y": ["con_jane"]}, ["con_jane_2"])
+
+
+def test_an_order_locks_all_its_people_at_once(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of locks, before the export: two answers about the same people do not wait for each other."""
+    referral_id = referred(made, made.request("user:usr_other"), "ten_x", "con_2", "con_1")
+    taken: list[tuple[SubjectName, ...]] = []
+    real = subject_locks.lock
+
+    def lock(connection: Connection, *whom: SubjectName) -> None:
+        taken.append(whom)
+        real(connection, *whom)
+
+    monkeypatch.setattr(subject_locks, "lock", lock)
+    with writing(made.engine) as connection:
+        referrals.instruct(connection, referral_id, actor="tenant_admin:ada")
+        assert len(instructions.rows(connection)) == 2
+    assert taken == [(("contact", "con_2", "ten_x"), ("contact", "con_1", "ten_x"))]
 
 
 def test_nothing_is_begun_meanwhile(made: World) -> None:
