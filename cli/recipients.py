@@ -17,7 +17,7 @@ from portability.law.countries import Mechanism
 from portability.messages import recipient_notices
 from portability.requests.policy import Action, Actor
 from portability.safe_http import SafeHttpClient
-from portability.transfers import proofs, provider_documents
+from portability.transfers import proofs, provider_documents, recipient_removal
 from portability.transfers import recipients as others
 
 STATEMENT_BYTES = 1 << 14
@@ -176,10 +176,10 @@ def rotate(context: Context, identifier: str, statement: BinaryIO, claimed: str 
 @AS
 @shared
 def remove(context: Context, identifier: str, claimed: str | None) -> None:
-    """Remove a recipient: nothing more is sent to it, and its transfers end at once."""
+    """Remove a recipient: its transfers, its feeds and the consents to it end at once."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     with writing(context.engine) as connection:
-        gone = others.remove(connection, identifier, actor=str(actor))
+        gone = recipient_removal.remove(connection, identifier, actor=str(actor))
     context.result({"id": gone}, lambda: context.console.print(f"{gone} is removed", markup=False))
 
 

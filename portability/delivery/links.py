@@ -174,9 +174,15 @@ def resolve(connection: Connection, keys_folder: Path, token: str) -> RowMapping
     claims = link_tokens.read(token, keys.own(connection, keys_folder, purpose="link"))
     if row is None or claims is None or not hmac.compare_digest(row["token_sha256"], digest):
         raise LinkInvalid
-    if not _lives(row) or claims["exp"] <= row["present"].timestamp():
+    if not _lives(row) or claims["exp"] <= row["present"].timestamp() or _is_withdrawn(connection, row):
         raise LinkInvalid
     return row
+
+
+def _is_withdrawn(connection: Connection, row: Mapping[Any, Any]) -> bool:
+    """Return whether an administrator's link is for a contact's archive that no instruction sends there any more."""
+    is_contacts = row["audience"] == Audience.TENANT_ADMIN and row["subject_kind"] == SubjectKind.CONTACT
+    return is_contacts and not to_admin(connection, row)
 
 
 def claim(

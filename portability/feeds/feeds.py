@@ -182,9 +182,9 @@ def cancel_open(connection: Connection, which: ColumnElement[bool], *, actor: st
         exports.cancel(connection, export_id, actor=actor)
 
 
-def end_of_consent(connection: Connection, authorisation_id: str, *, actor: str) -> Sequence[str]:
-    """Erase the feeds of a consent; returns their ids, whose events the caller records (`record_ended`)."""
-    which = and_(TABLE.c.authorisation_id == authorisation_id, TABLE.c.ended_at.is_(None))
+def end_of_consents(connection: Connection, authorisation_ids: Sequence[str], *, actor: str) -> Sequence[str]:
+    """Erase the feeds of consents; returns their ids, whose events the caller records (`record_ended`)."""
+    which = and_(TABLE.c.authorisation_id.in_(authorisation_ids), TABLE.c.ended_at.is_(None))
     found = connection.scalars(select(TABLE.c.id).where(which).order_by(TABLE.c.id).with_for_update()).all()
     forget(connection, TABLE.c.id.in_(found), actor=actor)
     return found

@@ -15,6 +15,7 @@ from portability.database import models
 from portability.database.engine import now
 from portability.errors import UnknownInstruction
 from portability.people import subject_locks, subjects
+from portability.people.subject_locks import SubjectName
 from portability.trust import audit
 
 TABLE = models.instruction
@@ -61,12 +62,45 @@ def add(
 
     Raises: BadSubject, BadInput, ErasureRunning.
     """
-    about = f"{SubjectKind.TENANT}:{tenant}" if contact_id is None else f"{SubjectKind.CONTACT}:{contact_id}"
-    whom = subjects.parse(about, tenant)
+    whom = _whom(tenant, contact_id)
     if exporters is not None and not exporters:
         raise BadInput("the instruction lists no exporter", hint="remove --include to cover all")
-    names = None if exporters is None else sorted(set(exporters))
     subject_locks.exclude_erasure(connection, whom)
+    names = None if exporters is None else sorted(set(exporters))
+    return _record(connection, tenant, contact_id, names, actor=actor, delivery=delivery)
+
+
+def lock(connection: Connection, tenant: str, people: Sequence[str]) -> None:
+    """Take the locks of contacts before all other locks, and check that none is being erased.
+
+    Raises: BadSubject, ErasureRunning.
+    """
+    whom = [_whom(tenant, person) for person in people]
+    subject_locks.lock(connection, *whom)
+    for subject in whom:
+        subject_locks.check_not_erasing(connection, *subject)
+
+
+def add_locked(connection: Connection, tenant: str, people: Sequence[str], *, actor: str) -> None:
+    """Record an instruction for all data of each of these contacts, which `lock` has locked."""
+    for person in people:
+        _record(connection, tenant, person, None, actor=actor, delivery=Delivery.SUBJECT)
+
+
+def _whom(tenant: str, contact_id: str | None) -> SubjectName:
+    about = f"{SubjectKind.TENANT}:{tenant}" if contact_id is None else f"{SubjectKind.CONTACT}:{contact_id}"
+    return subjects.parse(about, tenant)
+
+
+def _record(
+    connection: Connection,
+    tenant: str,
+    contact_id: str | None,
+    names: list[str] | None,
+    *,
+    actor: str,
+    delivery: Delivery,
+) -> str:
     for row in standing(connection, tenant):
         if (row["contact_id"], row["exporters"], row["delivery"]) == (contact_id, names, delivery):
             return str(row["id"])

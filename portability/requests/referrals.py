@@ -134,11 +134,13 @@ def get(connection: Connection, referral_id: str) -> RowMapping:
 def instruct(connection: Connection, referral_id: str, *, actor: str) -> str:
     """Record that the tenant orders the export for the people of a referral; returns the export's id.
 
-    Raises: UnknownReferral; WrongState if it is answered already.
+    Raises: UnknownReferral; WrongState if it is answered already; ErasureRunning.
     """
+    seen = get(connection, referral_id)
+    instructions.lock(connection, seen["tenant"], seen["people"])
+    # Read again: an erasure may have removed a contact meanwhile.
     row = _open(connection, referral_id)
-    for person in row["people"]:
-        instructions.add(connection, row["tenant"], contact_id=person, exporters=None, actor=actor)
+    instructions.add_locked(connection, row["tenant"], row["people"], actor=actor)
     return _answer(connection, row, ReferralState.INSTRUCTED, None, actor)
 
 

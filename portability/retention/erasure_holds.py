@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, distinct, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, literal, or_, select, update
 
 from portability.api import JSON
 from portability.api.errors import BadInput
@@ -47,7 +47,7 @@ class HoldReason(StrEnum):
     REQUEST = "request"
     """A request has no answer yet, or it failed."""
     DELIVERY = "delivery"
-    """The archive is ready, and no one has downloaded all of it."""
+    """The archive is ready, and its last revision is not delivered completely."""
     REMAINDER = "remainder"
     """A further revision may follow: a review or a tenant's answer is open."""
     LEGAL_HOLD = "legal_hold"
@@ -113,19 +113,21 @@ def permit(connection: Connection, export_ids: Iterable[str], ground: str, *, ac
 
 
 def _undelivered() -> ColumnElement[bool]:
-    """Return the condition for ready archives of which no one has every volume."""
+    """Return the condition for ready archives that neither the person nor another provider has completely."""
     link, claim, sent = models.link, models.link_claim, models.transfer
+    # By a link of the person: another provider downloads an encrypted copy, which it may refuse.
     joined = claim.join(link, claim.c.link_id == link.c.id)
-    done = (link.c.export_id == EXPORT.c.id, claim.c.downloaded_at.is_not(None))
-    downloaded = select(func.count(distinct(claim.c.volume))).select_from(joined).where(*done).scalar_subquery()
+    done = (link.c.export_id == EXPORT.c.id, link.c.transfer_id.is_(None), claim.c.downloaded_at.is_not(None))
+    downloaded = select(claim.c.id).select_from(joined).where(*done, claim.c.volume == VOLUME.c.number).exists()
     stored = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.state == VolumeState.STORED)
-    volumes = select(func.count()).select_from(VOLUME).where(*stored).scalar_subquery()
-    received = select(sent.c.id).where(sent.c.export_id == EXPORT.c.id, sent.c.state == TransferState.DELIVERED)
+    lacks = select(VOLUME.c.id).where(*stored, ~downloaded).exists()
+    confirmed = (sent.c.export_id == EXPORT.c.id, sent.c.state == TransferState.DELIVERED)
+    received = select(sent.c.id).where(*confirmed, sent.c.revision == EXPORT.c.revision)
     fetched = audit.LOG
     # Of an earlier revision a person lacks what came later.
     whole = (fetched.c.action == "fetch.completed", fetched.c.detail["revision"].as_integer() == EXPORT.c.revision)
     taken = select(fetched.c.entry).where(fetched.c.export_id == EXPORT.c.id, *whole)
-    is_delivered = or_(downloaded >= volumes, received.exists(), taken.exists())
+    is_delivered = or_(~lacks, received.exists(), taken.exists())
     return and_(EXPORT.c.state == ExportState.READY, EXPORT.c.erased_at.is_(None), ~is_delivered)
 
 

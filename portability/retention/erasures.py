@@ -12,7 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
@@ -196,6 +209,7 @@ def strip(connection: Connection, erasure: RowMapping, export_id: str) -> bool:
     gone = (deleted.c.export_id == export_id, deleted.c.why == "erased")
     size = func.coalesce(func.sum(deleted.c.bytes), 0)
     count, total = connection.execute(select(func.count(), size).select_from(deleted).where(*gone)).one()
+    _forget_orders(connection, row)
     anonymise.strip(connection, row)
     counted = {"exports": TABLE.c.exports + 1, "volumes": TABLE.c.volumes + count, "bytes": TABLE.c.bytes + int(total)}
     connection.execute(update(TABLE).where(TABLE.c.id == erasure["id"]).values(**counted))
@@ -267,10 +281,38 @@ def _forget(connection: Connection, whom: Whom) -> None:
     if whom.kind in ADDRESS_KINDS:
         code = models.code
         connection.execute(delete(code).where(code.c.subject_kind == whom.kind, code.c.subject_id == whom.id))
+    if whom.kind == SubjectKind.CONTACT:
+        _forget_referred(connection, whom)
     feeds.erase(connection, subject_locks.of(models.feed, whom.kind, whom.id, whom.tenant))
     for table in (models.legal_hold, models.authorisation, models.review, models.schedule):
         connection.execute(delete(table).where(subject_locks.of(table, whom.kind, whom.id, whom.tenant)))
     received.forget_subject(connection, whom.kind, whom.id, whom.tenant)
+
+
+def _forget_orders(connection: Connection, export: RowMapping) -> None:
+    """Delete what companies ordered about a user of their staff: their answers to an export name the account.
+
+    A contact at another company may have the same id.
+    """
+    order, referral = models.instruction, models.referral
+    asked = select(referral.c.tenant).where(referral.c.export_id == export["id"], _names(export["subject_id"]))
+    if export["subject_kind"] == SubjectKind.USER:
+        about = (order.c.contact_id == export["subject_id"], order.c.tenant.in_(asked))
+        connection.execute(delete(order).where(*about))
+
+
+def _forget_referred(connection: Connection, whom: Whom) -> None:
+    """Remove a contact from the questions to its company: an answer would record an order about it again."""
+    referral = models.referral
+    query = select(referral).where(referral.c.tenant == whom.tenant, _names(whom.id)).order_by(referral.c.id)
+    for row in connection.execute(query.with_for_update()).mappings().all():
+        others = [person for person in row["people"] if person != whom.id]
+        connection.execute(update(referral).where(referral.c.id == row["id"]).values(people=others))
+
+
+def _names(person: str) -> ColumnElement[bool]:
+    """Return the condition for referrals that name a person: ids have no quotation marks."""
+    return cast(models.referral.c.people, Text).contains(f'"{person}"', autoescape=True)
 
 
 def _begun() -> ColumnElement[bool]:

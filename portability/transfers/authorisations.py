@@ -84,7 +84,7 @@ def give(
     kind, identifier, owner = whom = subjects.parse(subject, tenant)
     _check_end(connection, until)
     subject_locks.exclude_erasure(connection, whom)
-    to = recipients.approved(connection, recipient)
+    to = recipients.approved(connection, recipient, is_kept=True)
     values: dict[str, Any] = {
         "id": f"aut_{secrets.token_hex(10)}",
         "subject_kind": kind,
@@ -211,7 +211,7 @@ def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None
     gone = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.revoked_at.is_(None))
     if not connection.execute(gone.values(revoked_at=now(), revoked_by=actor)).rowcount:
         raise UnknownAuthorisation(f"authorisation {authorisation_id} is already revoked")
-    forgotten = feeds.end_of_consent(connection, authorisation_id, actor=actor)
+    forgotten = feeds.end_of_consents(connection, [authorisation_id], actor=actor)
     outbox.queue_consent(connection, MessageKind.CONSENT_REVOKED, authorisation_id, row["subject_kind"])
     # The links have ended: no download begins after this query.
     informed = and_(under, recipient_notices.fetched())
@@ -294,15 +294,16 @@ def proven() -> ColumnElement[bool]:
 
 def lasting() -> ColumnElement[bool]:
     """Return the condition for authorisations that are not revoked, used up, expired or lapsed."""
-    return and_(_unended(), or_(~pull_access.is_pull(), pull_access.is_open()))
+    return and_(unended(), or_(~pull_access.is_pull(), pull_access.is_open()))
 
 
 def lapsed() -> ColumnElement[bool]:
     """Return the condition: the recipient did not use its access in time, and has to ask the subject again."""
-    return and_(_unended(), pull_access.is_pull(), ~pull_access.is_open())
+    return and_(unended(), pull_access.is_pull(), ~pull_access.is_open())
 
 
-def _unended() -> ColumnElement[bool]:
+def unended() -> ColumnElement[bool]:
+    """Return the condition for authorisations that are not revoked, used up or expired."""
     unused = or_(TABLE.c.once.is_(False), TABLE.c.used_at.is_(None))
     lasts = or_(TABLE.c.expires_at.is_(None), TABLE.c.expires_at > now())
     return and_(TABLE.c.revoked_at.is_(None), unused, lasts)

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
 from portability.api import JSON
 from portability.api.errors import BadInput
@@ -28,10 +28,7 @@ from portability.errors import NotAllowed, WrongState
 from portability.law.countries import COUNTRIES, SAFEGUARDS, Mechanism, is_adequate
 from portability.locale.isolation import is_name
 from portability.plugins import check_exporter_names
-from portability.requests import transfer_ends
 from portability.requests.policy import Actor
-from portability.requests.states import TRANSFERS_LIVE, TransferState
-from portability.requests.transition import end_transfers
 from portability.safe_http import AddressRefused, SafeHttpClient
 from portability.setting_values import is_loopback
 from portability.transfers import age_keys
@@ -181,24 +178,14 @@ def approve(connection: Connection, identifier: str, *, actor: Actor) -> None:
     audit.record(connection, "recipient.approved", actor=str(actor), detail={"recipient": row["id"]})
 
 
-def remove(connection: Connection, identifier: str, *, actor: str) -> str:
-    """Remove a recipient, end its transfers, and return its id. Raises UnknownRecipient."""
-    row = get(connection, identifier)
-    matching = models.transfer.c.recipient_id == row["id"]
-    transfer_ends.lock_exports(connection, and_(matching, models.transfer.c.state.in_(TRANSFERS_LIVE)))
-    ended = end_transfers(connection, matching, TransferState.REVOKED, actor=actor)
-    gone = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.removed_at.is_(None))
-    if not connection.execute(gone.values(removed_by=actor, removed_at=now())).rowcount:
-        raise UnknownRecipient("unknown recipient: it was removed meanwhile")
-    ended.record(connection, TransferState.REVOKED, actor=actor)
-    audit.record(connection, "recipient.removed", actor=actor, detail={"recipient": row["id"]})
-    return str(row["id"])
+def get(connection: Connection, identifier: str, *, is_kept: bool = False) -> RowMapping:
+    """Return a recipient that is not removed, by its id or domain. Raises UnknownRecipient.
 
-
-def get(connection: Connection, identifier: str) -> RowMapping:
-    """Return a recipient that is not removed, by its id or domain. Raises UnknownRecipient."""
+    `is_kept`: it cannot be removed before the transaction ends.
+    """
     named = or_(TABLE.c.id == identifier, TABLE.c.domain == identifier.lower())
-    row = connection.execute(select(TABLE).where(named, TABLE.c.removed_at.is_(None))).mappings().first()
+    query = select(TABLE).where(named, TABLE.c.removed_at.is_(None))
+    row = connection.execute(query.with_for_update(read=True) if is_kept else query).mappings().first()
     if row is None:
         raise UnknownRecipient("unknown recipient: no recipient has this id or domain")
     return row
@@ -219,9 +206,9 @@ def known_as(connection: Connection, recipient_id: str) -> str:
     return f"{row.name} ({row.domain})"
 
 
-def approved(connection: Connection, identifier: str) -> RowMapping:
-    """Return an approved recipient. Raises UnknownRecipient, WrongState."""
-    row = get(connection, identifier)
+def approved(connection: Connection, identifier: str, *, is_kept: bool = False) -> RowMapping:
+    """Return an approved recipient; `is_kept` as in `get`. Raises UnknownRecipient, WrongState."""
+    row = get(connection, identifier, is_kept=is_kept)
     if row["approved_at"] is None:
         raise WrongState(
             f"recipient {row['id']} is not approved yet", hint="`portability recipients approve ID` approves it"

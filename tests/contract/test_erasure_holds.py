@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from factories import World
 from sqlalchemy import select, update
+from transferring import Provider, authorised, encrypted, ready, sending_world, started
 
 from portability.api import Identity
 from portability.api.errors import BadInput
@@ -86,6 +88,38 @@ def test_an_archive_that_no_one_has_downloaded_prevents_an_erasure(made: World) 
     download(made, identifier)
     assert held(made) == []
     begin(made)
+
+
+@pytest.mark.requirement("R8")
+def test_what_another_provider_has_downloaded_is_not_delivered(tmp_path: Path, other: Provider) -> None:
+    """It may refuse the copy; the person has it once the provider has confirmed it, in its last revision."""
+    made = sending_world(tmp_path)
+    authorised(made, other.recorded(made))
+    export_id = ready(made)
+    transfer_id = started(made, export_id, other.recipient)
+    encrypted(made)
+    with writing(made.engine) as connection:
+        of_transfer = models.link.c.transfer_id == transfer_id
+        given = {"link_id": connection.scalar(select(models.link.c.id).where(of_transfer)), "volume": 1}
+        times = dict.fromkeys(("created_at", "expires_at", "downloaded_at"), now())
+        connection.execute(models.link_claim.insert().values(**given, claim_sha256="0" * 64, **times))
+    assert held(made) == [("usr_1", ("delivery",))]
+    for state, revision, seen in (("refused", 1, 1), ("delivered", 1, 0), ("delivered", 2, 1)):
+        with writing(made.engine) as connection:
+            connection.execute(update(models.transfer).values(state=state))
+            connection.execute(update(models.export).values(revision=revision))
+        assert len(held(made)) == seen, (state, revision)
+
+
+@pytest.mark.requirement("R8")
+def test_what_was_downloaded_before_a_retry_is_not_delivered(made: World) -> None:
+    """The volumes of the failed attempt are gone: their numbers count for nothing."""
+    identifier = archived(made)
+    download(made, identifier)
+    assert held(made) == []
+    with writing(made.engine) as connection:
+        connection.execute(update(models.volume).values(number=models.volume.c.number + 1))
+    assert held(made) == [("usr_jane", ("delivery",))]
 
 
 @pytest.mark.requirement("R8")

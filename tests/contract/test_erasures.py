@@ -34,7 +34,8 @@ from portability.errors import (
     WrongState,
 )
 from portability.law.deadlines import UTC_CALENDAR
-from portability.people import subjects
+from portability.people import subject_locks, subjects
+from portability.people.subject_locks import SubjectName
 from portability.requests import (
     acceptance,
     approvals,
@@ -42,6 +43,7 @@ from portability.requests import (
     exports,
     instructions,
     mandates,
+    referrals,
     request_log,
     retries,
 )
@@ -291,6 +293,60 @@ def test_a_wall_stands_between_namesakes(made: World, kind: str) -> None:
 
     erased = [made.view(one)["erased_at"] is not None for one in same]
     assert erased == [kind == "user", kind == "contact", False, kind == "tenant"]
+
+
+def referred(made: World, export_id: str, tenant: str, *people: str) -> str:
+    """A request for data of these people that their tenant decides over; returns its id."""
+    row = {"id": f"ref_{tenant}", "export_id": export_id, "tenant": tenant, "people": list(people), "state": "open"}
+    with writing(made.engine) as connection:
+        connection.execute(models.referral.insert().values(**row, ground="consent", created_at=now()))
+    return str(row["id"])
+
+
+def test_what_a_company_ordered_about_a_person_of_its_staff_goes(made: World) -> None:
+    """Its answer to their request names their account; a contact of another company may have the same id."""
+    export_id = made.request("user:usr_jane")
+    made.advance_all()
+    with writing(made.engine) as connection:
+        instructions.add(connection, "ten_y", contact_id="usr_jane", exporters=None, actor=TEST)
+    referral_id = referred(made, export_id, "ten_x", "usr_jane", "con_9")
+    with writing(made.engine) as connection:
+        referrals.instruct(connection, referral_id, actor="tenant_admin:ada")
+    begin(made)
+    assert advance(made) == 1
+    with reading(made.engine) as connection:
+        left = {(row["tenant"], row["contact_id"]) for row in instructions.rows(connection)}
+    assert left == {("ten_x", "con_9"), ("ten_y", "usr_jane")}
+
+
+def test_no_later_order_names_an_erased_contact(made: World) -> None:
+    """The same person asked with an account: the company's answer to that request is about the others only."""
+    ours = referred(made, made.request("user:usr_other"), "ten_x", "con_jane", "con_jane_2")
+    referred(made, made.request("user:usr_third"), "ten_y", "con_jane")
+    begin(made, WHOM["contact"][0])
+    assert advance(made) == 1
+    with writing(made.engine) as connection:
+        people = dict(connection.execute(select(models.referral.c.tenant, models.referral.c.people)).all())
+        referrals.instruct(connection, ours, actor="tenant_admin:ada")
+        ordered = [row["contact_id"] for row in instructions.rows(connection)]
+    assert (people, ordered) == ({"ten_x": ["con_jane_2"], "ten_y": ["con_jane"]}, ["con_jane_2"])
+
+
+def test_an_order_locks_all_its_people_at_once(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of locks, before the export: two answers about the same people do not wait for each other."""
+    referral_id = referred(made, made.request("user:usr_other"), "ten_x", "con_2", "con_1")
+    taken: list[tuple[SubjectName, ...]] = []
+    real = subject_locks.lock
+
+    def lock(connection: Connection, *whom: SubjectName) -> None:
+        taken.append(whom)
+        real(connection, *whom)
+
+    monkeypatch.setattr(subject_locks, "lock", lock)
+    with writing(made.engine) as connection:
+        referrals.instruct(connection, referral_id, actor="tenant_admin:ada")
+        assert len(instructions.rows(connection)) == 2
+    assert taken == [(("contact", "con_2", "ten_x"), ("contact", "con_1", "ten_x"))]
 
 
 def test_nothing_is_begun_meanwhile(made: World) -> None:

@@ -17,7 +17,7 @@ from portability.requests import approvals, exports
 from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.requests.transition import transition
-from portability.transfers import authorisations, recipients, sending
+from portability.transfers import authorisations, recipient_removal, sending
 
 RECIPIENT = models.recipient
 OLGA, OTTO = Actor("officer", "olga"), Actor("officer", "otto")
@@ -30,7 +30,7 @@ def made(tmp_path: Path) -> World:
 
 
 def remove(connection: Connection, transfer_id: str) -> None:
-    recipients.remove(connection, sending.get(connection, transfer_id)["recipient_id"], actor=TEST)
+    recipient_removal.remove(connection, sending.get(connection, transfer_id)["recipient_id"], actor=TEST)
 
 
 def withdraw(connection: Connection, transfer_id: str) -> None:

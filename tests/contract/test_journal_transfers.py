@@ -17,7 +17,7 @@ from portability.journal.reconcile import LossOutcome
 from portability.messages.outbox import MessageKind
 from portability.requests.policy import Actor
 from portability.safe_http import SafeHttpClient
-from portability.transfers import authorisations, receipts, recipients, sending
+from portability.transfers import authorisations, receipts, recipient_removal, sending
 from worker.clock import sweep
 
 TEST = "operator:test"
@@ -140,5 +140,5 @@ def _steps(made: World, other: Provider, known: dict[str, Any]) -> list[Callable
         keep("second", lambda: started(made, known["export"], known["recipient"])),
         change(lambda connection: sending.revoke(connection, known["second"], actor=TEST)),
         change(lambda connection: authorisations.revoke(connection, known["more"], actor=TEST)),
-        change(lambda connection: recipients.remove(connection, known["recipient"], actor=TEST)),
+        change(lambda connection: recipient_removal.remove(connection, known["recipient"], actor=TEST)),
     ]

@@ -250,6 +250,23 @@ def test_an_instruction_sends_a_contacts_archive_to_the_administrator(made: Worl
         issue(made, export_id, "tenant_admin")
 
 
+def test_a_withdrawn_instruction_ends_the_links_of_the_administrator(made: World) -> None:
+    """A contact's archive is for the administrator only as long as the company's instruction is active."""
+    export_id, folder = ready(made, "contact:con_1", tenant="ten_1"), made.place.settings.keys
+    with writing(made.engine) as connection:
+        order = instructions.add(
+            connection, "ten_1", contact_id=None, exporters=None, actor=ACTOR, delivery=Delivery.TENANT_ADMIN
+        )
+    given, code = issue(made, export_id, "tenant_admin"), issue(made, export_id, "code")
+    with writing(made.engine) as connection:
+        assert links.resolve(connection, folder, given.token)["export_id"] == export_id
+        instructions.withdraw(connection, order, actor=ACTOR)
+    with reading(made.engine) as connection:
+        assert links.resolve(connection, folder, code.token)["export_id"] == export_id
+        with pytest.raises(LinkInvalid):
+            links.resolve(connection, folder, given.token)
+
+
 def test_a_link_admits_its_audience_alone() -> None:
     """The same id in another role, at another tenant or of another kind is another person."""
     row = {"audience": "login", "subject_kind": "user", "subject_id": "usr_1", "tenant": None}

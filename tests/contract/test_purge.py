@@ -22,6 +22,7 @@ from portability.requests.request_log import Scope
 from portability.requests.states import ExportState
 from portability.retention import legal_holds, recalls
 from portability.settings import load_settings
+from portability.transfers import authorisations
 from portability.trust import audit
 from worker.clock import erasure, purge
 from worker.clock.purge import _months_ago
@@ -174,6 +175,25 @@ def test_consents_that_ended_go_with_what_rests_on_them(made: World) -> None:
     purge.purge(made.engine, 24)
     with reading(made.engine) as connection:
         assert set(connection.scalars(select(models.authorisation.c.id))) == {"aut_sent", "aut_again", "aut_new"}
+
+
+def test_a_person_finds_a_consent_that_outlives_their_last_request(made: World) -> None:
+    """Pages and lists find it by the pseudonym, which goes with the last row that states it."""
+    ended(made)
+    with writing(made.engine) as connection:
+        named = dict.fromkeys(("name", "domain", "age_key", "jwks_url", "webhook_url", "webhook_kid"), "x")
+        to = {**named, "id": "rcp_1", "country": "DE", "mechanism": "adequacy", "created_by": TEST, "created_at": now()}
+        connection.execute(insert(models.recipient).values(**to, approved_at=now()))
+        given: Any = {"subject": "user:usr_1", "recipient": "rcp_1", "datasets": ["calls"], "evidence": "paper 7"}
+        consent = authorisations.give(connection, **given, actor=OLGA)
+    assert purge.purge(made.engine, 24) == 1
+    with writing(made.engine) as connection:
+        ref = subjects.pairwise_ref(connection, "user", "usr_1", None)
+        assert [row["id"] for row in authorisations.of(connection, ref)] == [consent]
+        connection.execute(update(models.authorisation).values(revoked_at=now(-900 * DAY)))
+    purge.purge(made.engine, 24)
+    with reading(made.engine) as connection:
+        assert connection.scalars(select(models.subject_ref.c.ref)).all() == []
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from portability.requests.states import ExportState
 from portability.requests.transition import transition
 from portability.retention import erasures
 from portability.safe_http import SafeHttpClient
-from portability.transfers import authorisations, receipts, recipients, sending
+from portability.transfers import authorisations, receipts, recipient_removal, sending
 from portability.trust import audit
 from portability.trust.signing import NOTICE_TYPE, RECEIPT_TYPE, Jwks, check, sign
 from receiver.fetch import acknowledgement
@@ -356,7 +356,7 @@ def test_a_removed_recipient_still_hears(made: World, other: Provider) -> None:
     """It still has the data, and its addresses are known."""
     delivered_transfer(made, other)
     with writing(made.engine) as connection:
-        recipients.remove(connection, other.recipient, actor=TEST)
+        recipient_removal.remove(connection, other.recipient, actor=TEST)
     erase_person(made)
     assert inform_next(made)
     assert kinds(made) == [("erased", "acknowledged")]

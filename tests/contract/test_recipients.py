@@ -17,7 +17,7 @@ from portability.errors import NotAllowed, UnknownExporter, WrongState
 from portability.law.countries import Mechanism, needs_human
 from portability.requests.policy import Actor
 from portability.safe_http import AddressRefused, SafeHttpClient
-from portability.transfers import proofs, recipients
+from portability.transfers import proofs, recipient_removal, recipients
 from portability.transfers.age_keys import WeakKey
 from portability.transfers.recipients import NotProven, RecipientEntry, UnknownRecipient
 from portability.trust import audit
@@ -79,7 +79,7 @@ def test_a_removed_recipient_is_none_and_its_domain_is_free_again(made: World) -
     with pytest.raises(WrongState):
         add(made)
     with writing(made.engine) as connection:
-        recipients.remove(connection, "other.example", actor="officer:two")
+        recipient_removal.remove(connection, "other.example", actor="officer:two")
         with pytest.raises(UnknownRecipient):
             recipients.get(connection, identifier)
     again, other_secret = add(made)

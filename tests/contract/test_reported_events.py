@@ -22,7 +22,7 @@ from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.retention import erasures, recalls
 from portability.retention.erasures import Whom
-from portability.transfers import authorisations, recipients
+from portability.transfers import authorisations, recipient_removal
 from worker.clock import erasure, message_delivery
 
 TABLE = models.notification
@@ -167,10 +167,10 @@ def test_a_recipient_that_was_removed_stops_no_mail(made: World, box: Postbox, o
     other.recorded(made)
     authorised(made, other.recipient)
     with writing(made.engine) as connection:
-        recipients.remove(connection, other.recipient, actor="operator:test")
+        recipient_removal.remove(connection, other.recipient, actor="operator:test")
     ready(made)
     message_delivery.deliver(mailing(made, box, SameContact()))
-    assert len(box.taken) == 3
+    assert len(box.taken) == 4  # with the end of the consent
     assert "Other Care (localhost)" in " ".join(bodies(box.taken[0])[0].split())
 
 
@@ -185,6 +185,22 @@ def test_what_another_person_recorded_is_to_be_confirmed(made: World, box: Postb
         authorisations.confirm(connection, given, actor=OWNER)
         authorisations.confirm(connection, given, actor=OWNER)
     assert reported(made, "", given) == ["consent_asked", "consent_given"]
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_no_one_is_asked_to_confirm_what_is_decided(
+    made: World, box: Postbox, other: Provider, *, is_own: bool
+) -> None:
+    """The mail waited while the server was down: meanwhile the person confirmed the consent, or it was withdrawn."""
+    other.recorded(made)
+    given = authorised(made, other.recipient, actor=Actor("officer", "olga"), evidence="T-1")
+    with writing(made.engine) as connection:
+        if is_own:
+            authorisations.confirm(connection, given, actor=OWNER)
+        else:
+            authorisations.revoke(connection, given, actor="officer:olga")
+    assert sent_to(made, box, "consent_asked", SameContact()) == ([], [("page", "outdated")])
+    assert len(box.taken) == 1
 
 
 def test_an_erasure_takes_messages_about_consents_along(made: World, other: Provider) -> None:

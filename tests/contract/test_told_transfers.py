@@ -24,7 +24,7 @@ from portability.requests.states import ExportState
 from portability.requests.transition import transition
 from portability.retention import erasures, recalls
 from portability.retention.erasures import Whom
-from portability.transfers import authorisations, receipts, recipients, sending
+from portability.transfers import authorisations, receipts, recipient_removal, sending
 from portability.transfers.receipts import Receipt, Status
 from worker.clock import message_delivery
 
@@ -94,7 +94,7 @@ def download(connection: Connection, _made: World, transfer_id: str) -> None:
 
 
 def remove_recipient(connection: Connection, _made: World, transfer_id: str) -> None:
-    recipients.remove(connection, sending.get(connection, transfer_id)["recipient_id"], actor=TEST)
+    recipient_removal.remove(connection, sending.get(connection, transfer_id)["recipient_id"], actor=TEST)
 
 
 def stop(actor: str) -> Change:

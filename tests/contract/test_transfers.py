@@ -41,7 +41,7 @@ from portability.requests import approvals, exports
 from portability.requests.policy import Actor
 from portability.retention import erasures, recalls
 from portability.retention.erasures import Whom
-from portability.transfers import authorisations, receipts, recipients, sending
+from portability.transfers import authorisations, receipts, recipient_removal, sending
 from portability.transfers.authorisations import NotAuthorised
 from portability.transfers.receipts import Receipt, Status
 from portability.trust import audit, keys
@@ -332,7 +332,7 @@ def test_what_is_taken_back_stops_half_way(made: World, other: Provider, whose: 
                 case "transfer":
                     sending.revoke(connection, transfer_id, actor=TEST)
                 case "recipient":
-                    recipients.remove(connection, other.recipient, actor=TEST)
+                    recipient_removal.remove(connection, other.recipient, actor=TEST)
                 case _:
                     recalls.recall(connection, export_id, reason="wrong person", actor=TEST)
 

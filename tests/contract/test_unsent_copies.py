@@ -20,7 +20,7 @@ from portability.database.engine import now, reading, writing
 from portability.law.profiles import SENDABLE, Profile
 from portability.pulls import copies
 from portability.requests import acceptance, transfer_ends
-from portability.transfers import authorisations, recipients, sending
+from portability.transfers import authorisations, recipient_removal, sending
 from worker.clock import feeds, pulls
 
 PULL, MESSAGE, FEED = models.pull, models.notification, models.feed
@@ -69,9 +69,9 @@ def ends(made: World, export_id: str) -> list[str | None]:
         return [transfer_ends.of(connection, row) for row in sending.of(connection, export_id)]
 
 
-def told(made: World) -> int:
+def told(made: World, kind: str = "not_transferred") -> int:
     with reading(made.engine) as connection:
-        return len(connection.scalars(select(MESSAGE.c.id).where(MESSAGE.c.kind == "not_transferred")).all())
+        return len(connection.scalars(select(MESSAGE.c.id).where(MESSAGE.c.kind == kind)).all())
 
 
 def two_rounds(made: World) -> None:
@@ -93,16 +93,16 @@ def test_a_copy_that_the_consent_does_not_cover(made: World, other: Provider) ->
 def test_a_copy_whose_recipient_was_removed_or_whose_consent_was_withdrawn(
     made: World, other: Provider, *, is_own: bool
 ) -> None:
-    """The withdrawal has a message of its own."""
+    """The end of the consent has a message of its own."""
     consent = consented(made, other)
     export_id = pulled_by_consent(made, consent)
     with writing(made.engine) as connection:
         if is_own:
             authorisations.revoke(connection, consent, actor=str(OWNER))
         else:
-            recipients.remove(connection, other.recipient, actor=TEST)
+            recipient_removal.remove(connection, other.recipient, actor=TEST)
     two_rounds(made)
-    assert (ends(made, export_id), told(made)) == (["revoked"], 0 if is_own else 1)
+    assert (ends(made, export_id), told(made), told(made, "consent_revoked")) == (["revoked"], 0, 1)
 
 
 def test_a_copy_waits_while_its_export_is_not_ready(made: World, other: Provider) -> None:
@@ -134,11 +134,12 @@ def test_an_archive_of_a_feed_that_the_consent_does_not_cover(made: World, other
 
 
 def test_an_archive_of_a_feed_whose_recipient_was_removed(made: World, other: Provider) -> None:
+    """The feed has ended with the consent."""
     export_id = served(made, consented(made, other))
     with writing(made.engine) as connection:
-        recipients.remove(connection, other.recipient, actor=TEST)
+        recipient_removal.remove(connection, other.recipient, actor=TEST)
     two_rounds(made)
-    assert (ends(made, export_id), told(made)) == (["revoked"], 1)
+    assert (ends(made, export_id), told(made), told(made, "consent_revoked")) == ([], 0, 1)
 
 
 @pytest.mark.parametrize("profile", Profile)

@@ -13,7 +13,7 @@ from transferring import EXPORTER, Provider, encrypted, providing
 
 from portability.database.engine import writing
 from portability.safe_http import SafeHttpClient
-from portability.transfers import recipients
+from portability.transfers import recipient_removal, recipients
 from portability.trust import keys
 from worker.clock import webhook_delivery
 
@@ -36,7 +36,7 @@ def recorded(served: Served) -> Iterator[Provider]:
         yield provider
         # A test may have removed it.
         with suppress(recipients.UnknownRecipient), writing(served.world.engine) as connection:
-            recipients.remove(connection, provider.recipient, actor="operator:test")
+            recipient_removal.remove(connection, provider.recipient, actor="operator:test")
 
 
 def sent(served: Served, other: Provider) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from portability.database.engine import now, reading, writing
 from portability.feeds import feeds
 from portability.retention import erasures
 from portability.retention.erasures import Whom
-from portability.transfers import recipients
+from portability.transfers import recipient_removal, recipients
 from worker.clock import erasure, pulls, purge
 from worker.clock import feeds as clock_feeds
 from worker.write.withdraw import withdraw_copies
@@ -252,7 +252,7 @@ def test_only_an_approved_provider_with_its_key_asks(served: Served, b_care: Pul
     assert b_care.push("calls").status_code == 201
     consented(served, b_care, "calls")
     with writing(served.world.engine) as connection:
-        recipients.remove(connection, b_care.provider.recipient, actor="operator:test")
+        recipient_removal.remove(connection, b_care.provider.recipient, actor="operator:test")
     assert_refused(served, "invalid_client", b_care.push("calls"), 401)
     assert_refused(served, "invalid_token", b_care.call("POST", "/v1/pulls"), 401)
 
@@ -296,7 +296,7 @@ def test_a_provider_gets_only_what_it_may_receive(served: Served) -> None:
             assert_refused(served, "invalid_authorization_details", PullClient(served.url, narrow).push("calls"))
         finally:
             with writing(served.world.engine) as connection:
-                recipients.remove(connection, narrow.recipient, actor="operator:test")
+                recipient_removal.remove(connection, narrow.recipient, actor="operator:test")
 
 
 def test_a_person_declines(served: Served, b_care: PullClient) -> None:

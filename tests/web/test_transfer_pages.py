@@ -15,7 +15,7 @@ from transferring import EXPORTER, Provider, encrypted, providing, view
 
 from portability.database.engine import reading, writing
 from portability.locale import values
-from portability.transfers import authorisations, recipients, sending
+from portability.transfers import authorisations, recipient_removal, recipients, sending
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_an_officer_decides_on_a_transfer_abroad(served: Served) -> None:
             assert visitor.send(f"/staff/exports/{export_id}/approve").status_code == 303
         assert view(served.world, only(served, export_id))["state"] == "queued"
         with writing(served.world.engine) as connection:
-            recipients.remove(connection, provider.recipient, actor="operator:test")
+            recipient_removal.remove(connection, provider.recipient, actor="operator:test")
 
 
 def test_officers_record_and_approve_providers(served: Served, other: Provider) -> None:

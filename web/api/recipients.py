@@ -12,7 +12,7 @@ from portability.law.countries import Mechanism
 from portability.messages import recipient_notices
 from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
-from portability.transfers import recipient_lists, recipients
+from portability.transfers import recipient_lists, recipient_removal, recipients
 from web import challenges
 from web.answers import API_ANSWERS, problem_answers
 from web.api import texts
@@ -120,8 +120,8 @@ def list_notices(
 
 @router.delete("/{recipient_id}", status_code=204, operation_id="remove_recipient")
 def remove(place: CurrentContext, login: Caller, recipient_id: RecipientId) -> Response:
-    """Remove a recipient; transfers to it end at once."""
+    """Remove a recipient; its transfers, its feeds and the consents to it end at once."""
     actor = permit(place, login, Action.RECIPIENTS)
     with place.writing() as connection:
-        recipients.remove(connection, recipient_id, actor=str(actor))
+        recipient_removal.remove(connection, recipient_id, actor=str(actor))
     return Response(status_code=204)

@@ -13,7 +13,7 @@ from portability.law.countries import COUNTRIES, Mechanism
 from portability.locale import values
 from portability.requests.policy import Action, Actor
 from portability.safe_http import SafeHttpClient
-from portability.transfers import recipient_lists, recipients
+from portability.transfers import recipient_lists, recipient_removal, recipients
 from portability.transfers.recipients import RecipientEntry
 from web import challenges, rendering
 from web.auth import LoggedIn, OurForm, permit
@@ -102,7 +102,7 @@ def decide(
             case "approve":
                 recipients.approve(connection, recipient_id, actor=actor)
             case "remove":
-                recipients.remove(connection, recipient_id, actor=str(actor))
+                recipient_removal.remove(connection, recipient_id, actor=str(actor))
             case _:
                 raise BadInput(f"unknown action {what!r}: use approve, prove or remove")
     rendering.flash(request, "done")

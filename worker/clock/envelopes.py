@@ -132,7 +132,10 @@ def _about_consent(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope |
     with reading(desk.engine) as connection:
         consent = authorisations.get(connection, row["occasion"])
         recipient = recipients.known_as(connection, consent["recipient_id"])
-    return _to_person(desk, kind, row, consent, {"id": consent["id"], "recipient": recipient})
+        answer = provider_facts.end_of_consent(connection, consent)
+    if kind is MessageKind.CONSENT_ASKED and (consent["confirmed_at"] or consent["revoked_at"]):
+        return Unmailed(MessageState.PAGE, "outdated")
+    return _to_person(desk, kind, row, consent, {"id": consent["id"], "recipient": recipient}, answer)
 
 
 def _about_received(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | Unmailed:
@@ -143,7 +146,12 @@ def _about_received(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope 
 
 
 def _to_person(
-    desk: Desk, kind: MessageKind, row: RowMapping, about: RowMapping, facts: Mapping[str, str]
+    desk: Desk,
+    kind: MessageKind,
+    row: RowMapping,
+    about: RowMapping,
+    facts: Mapping[str, str],
+    answer: str | None = None,
 ) -> Envelope | Unmailed:
     """Return the envelope of a message about no export, to the subject that a row names."""
     subject_kind = SubjectKind(about["subject_kind"])
@@ -155,7 +163,7 @@ def _to_person(
         return _without_address(subject_kind, contact)
     settings, language = desk.settings, locale.nearest([contact.language or ""])
     url = f"{settings.base_url.rstrip('/')}/me" if subject_kind in WITH_ACCOUNT and contact.can_log_in else None
-    letter = letters.write(kind, language, facts, url=url, **_looks(settings))
+    letter = letters.write(kind, language, facts, answer=answer, url=url, **_looks(settings))
     is_new_address = approvals.is_recent(settings, contact.changed_at, deployment.clock(desk.engine))
     remark = authorisations.ADDRESS_CHANGED if is_new_address else None
     return Envelope(contact.address, language, letter, remark)

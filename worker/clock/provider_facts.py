@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
 
+from sqlalchemy import Connection, select
+
+from portability.database import models
 from portability.feeds import feeds
 from portability.messages.outbox import MessageKind
 from portability.requests import transfer_ends
 from portability.requests.transfer_ends import TransferEnd
 from portability.transfers import authorisations, recipients, sending
+
+
+class ConsentEnd(StrEnum):
+    """Why a consent ended: the letter has a sentence for each."""
+
+    WITHDRAWN = "withdrawn"
+    REMOVED = "removed"
+    """Its provider was removed: nothing can be sent to it, also if the person has withdrawn the consent."""
 
 
 def named(connection: Connection, kind: MessageKind, occasion: str) -> str:
@@ -28,3 +41,12 @@ def end(connection: Connection, kind: MessageKind, occasion: str) -> TransferEnd
     if kind is MessageKind.NOT_TRANSFERRED:
         return transfer_ends.of(connection, sending.get(connection, occasion))
     return None
+
+
+def end_of_consent(connection: Connection, consent: Mapping[Any, Any]) -> ConsentEnd | None:
+    """Return why a consent ended; None: it is not revoked."""
+    if not consent["revoked_at"]:
+        return None
+    recipient = models.recipient
+    removed_at = connection.scalar(select(recipient.c.removed_at).where(recipient.c.id == consent["recipient_id"]))
+    return ConsentEnd.REMOVED if removed_at else ConsentEnd.WITHDRAWN

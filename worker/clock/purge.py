@@ -16,6 +16,7 @@ from portability.inbox import received
 from portability.law import deadlines
 from portability.messages import outbox, recipient_notices
 from portability.people import sessions, subject_locks, subjects
+from portability.people.subject_locks import SubjectName
 from portability.pulls import tokens
 from portability.requests import exports, idempotency
 from portability.requests.states import DISCARDED
@@ -24,6 +25,8 @@ from portability.trust import audit
 
 EXPORT, VOLUME, RECALL, GONE = models.export, models.volume, models.recall, models.deleted_volume
 RECEIVED = models.received_transfer
+REFERRING = (EXPORT, models.authorisation, models.feed, models.schedule)
+"""Tables whose rows state the pseudonym of their subject: pages and lists find them by it."""
 ACTOR = "clock"
 PAGE = 100
 
@@ -44,7 +47,7 @@ def purge(engine: Engine, months: int) -> int:
                 continue
             anonymise.delete_record(connection, export_id)
             if row["subject_id"] and not _asked(connection, row["subject_ref"]):
-                subjects.forget_ref(connection, row["subject_kind"], row["subject_id"], row["tenant"])
+                _forget_unused(connection, subject)
                 connection.execute(delete(models.review).where(subject_locks.of_row(models.review, row)))
             audit.record(connection, "request.purged", actor=ACTOR, export_id=export_id)
             gone += 1
@@ -108,6 +111,13 @@ def _asked(connection: Connection, ref: str) -> bool:
     return connection.scalar(select(EXPORT.c.id).where(EXPORT.c.subject_ref == ref).limit(1)) is not None
 
 
+def _forget_unused(connection: Connection, subject: SubjectName) -> None:
+    """Unlink a locked subject from its pseudonym, unless rows are left by which the person finds their own."""
+    named = (select(table.c.id).where(subject_locks.of(table, *subject)).limit(1) for table in REFERRING)
+    if not any(connection.scalar(query) for query in named):
+        subjects.forget_ref(connection, *subject)
+
+
 def _purge_what_ended(engine: Engine, before: datetime) -> None:
     """Delete what names people and ended before: mandates, instructions, consents, holds, received transfers ..."""
     mandate, order, hold = models.mandate, models.instruction, models.legal_hold
@@ -131,15 +141,30 @@ def _purge_what_ended(engine: Engine, before: datetime) -> None:
         found = [(table, which) for table, which in over if connection.scalar(select(table.c.id).where(which).limit(1))]
     for table, which in found:
         with writing(engine) as connection:
-            if table is models.feed:
-                feeds.erase(connection, which)
-                continue
-            connection.execute(delete(table).where(which))
-            if table is consent:
-                outbox.purge_unowned(connection)
+            if table in REFERRING:
+                _purge_of_subjects(connection, table, which)
+            else:
+                connection.execute(delete(table).where(which))
     if has_received:
         with writing(engine) as connection:
             received.forget(connection, received_over)
+
+
+def _purge_of_subjects(connection: Connection, table: Table, which: ColumnElement[bool]) -> None:
+    """Delete rows that state a pseudonym, at most a page, and each link to a pseudonym that no row states any more."""
+    whom = (table.c.subject_kind, table.c.subject_id, table.c.tenant)
+    rows = connection.execute(select(table.c.id, *whom).where(which).order_by(table.c.id).limit(PAGE)).mappings().all()
+    named = {subject_locks.name_of_row(row) for row in rows}
+    subject_locks.lock(connection, *named)
+    gone = and_(table.c.id.in_([row["id"] for row in rows]), which)
+    if table is models.feed:
+        feeds.erase(connection, gone)
+    else:
+        connection.execute(delete(table).where(gone))
+    if table is models.authorisation:
+        outbox.purge_unowned(connection)
+    for subject in named:
+        _forget_unused(connection, subject)
 
 
 def _months_ago(moment: datetime, months: int) -> datetime:
