@@ -18,7 +18,7 @@ import httpx
 import orjson
 
 from portability.api.errors import BadInput
-from portability.read_limits import limit_client, reads_within
+from portability.read_limits import cut_connections, limit_client, reads_within
 from portability.trust.signing import Jwks
 from portability.unreached import cause_of
 from receiver.faults import BadStatement, SenderRefused, SenderUnavailable
@@ -84,6 +84,10 @@ class Sender:
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
+
+    def cut(self) -> None:
+        """End all requests of other threads, also those that a silent sender lets wait."""
+        cut_connections(self.client)
 
     def offer(self) -> TransferOffer:
         """Fetch the offer. Raises SenderRefused, SenderUnavailable, BadStatement."""
