@@ -19,7 +19,7 @@ import orjson
 
 from cli.harmless import one_line, shortened
 from portability.api import JSON
-from portability.api.errors import BadInput, PortabilityError, StorageFull
+from portability.api.errors import BadInput, BadMap, PortabilityError, StorageFull
 from portability.api.times import rfc3339
 from portability.database.noted import noting
 
@@ -45,6 +45,7 @@ ID_MAX = 2**63 - 1
 """The largest id of a row in a database."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+LARGER_HINT = "raise the limit of the process (ulimit -f), or use a folder whose file system takes larger files"
 NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """The beginning of the error of Python's tempfile."""
 TOO_MANY = frozenset({errno.EMFILE, errno.ENFILE})
@@ -256,7 +257,7 @@ def shared(function: Callable[..., None], *, begins: bool = False) -> Callable[.
         except PortabilityError as error:
             fail(error, as_json=as_json)
         except OSError as error:
-            fail(_of_system(error), as_json=as_json)
+            fail(of_system(error), as_json=as_json)
         except MemoryError:
             hint = "raise the limit of the process (ulimit -v, or that of its container), or run it on a larger machine"
             fail(BadInput("the command has too little memory", hint=hint), as_json=as_json)
@@ -268,7 +269,7 @@ beginning = functools.partial(shared, begins=True)
 """As `shared`, for a command that may begin an embedded deployment."""
 
 
-def _of_system(error: OSError) -> PortabilityError:
+def of_system(error: OSError) -> PortabilityError:
     """Return an error of the operating system about the caller's folders and output. Raises what is anything else."""
     is_named = error.filename is not None
     seen = f"cannot use {error.filename}" if is_named else "cannot write"
@@ -276,7 +277,7 @@ def _of_system(error: OSError) -> PortabilityError:
         # The file that is named is any file, often one of this program.
         return BadInput("the command may open too few files", hint="raise the limit of open files: ulimit -n")
     if error.errno in FULL:
-        return StorageFull(f"{seen}: {error.strerror}")
+        return StorageFull(f"{seen}: {error.strerror}", hint=LARGER_HINT if error.errno == errno.EFBIG else None)
     if isinstance(error, FileNotFoundError) and not is_named:
         if str(error.strerror).startswith(NO_TEMPORARY_FOLDER):
             hint = "set TMPDIR to a folder where this account may write"
@@ -307,7 +308,8 @@ def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
         else:
             hint = f"  hint: {error.hint}" if error.hint else ""
             # A name of a file or of a column in it may have ends of lines, and characters that a terminal obeys.
-            click.echo(one_line(f"error: {message} [{error.code}]{hint}"), err=True)
+            parts = message.split("\n") if isinstance(error, BadMap) else [message]
+            click.echo(one_line(f"error: {'; '.join(parts)} [{error.code}]{hint}"), err=True)
     sys.exit(exit_code(error))
 
 

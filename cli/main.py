@@ -10,7 +10,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from cli.commands import TopicGroup
-from cli.context import fail
+from cli.context import fail, of_system
 from portability.api.errors import BadInput
 
 
@@ -33,6 +33,9 @@ def run() -> None:
         hint = f"{error.ctx.command_path} --help" if error.ctx else "portability --help"
         # The message of click about a missing choice has a line for each word.
         fail(BadInput(" ".join(error.format_message().split()).rstrip("."), hint=hint), as_json="--json" in sys.argv)
+    except OSError as error:
+        # A help or a version, which no command writes.
+        fail(of_system(error), as_json="--json" in sys.argv)
     except click.Abort:
         sys.exit(130)
 

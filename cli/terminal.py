@@ -16,6 +16,8 @@ from rich.text import Text
 
 from cli.harmless import cleaned
 
+DEFAULT_COLUMNS = 80
+"""Of a terminal that does not say its width."""
 UNLIMITED = 10_000
 """Columns: more than any table has."""
 WORD_CHARS = 30
@@ -25,6 +27,9 @@ WORD_CHARS = 30
 def open_console(*, stderr: bool) -> Console:
     """Make a console on standard output or standard error; in a pipe or a file, a sentence is one line."""
     console = Console(stderr=stderr, highlight=False)
+    # COLUMNS=0 is said by editors, and by terminals without a size: the library would print nothing there.
+    if not console.width:
+        console.width = DEFAULT_COLUMNS
     console.soft_wrap = not console.is_terminal
     return console
 

@@ -26,6 +26,7 @@ from httpcore import SyncBackend
 from portability.api.errors import BadInput
 from portability.errors import ControlError
 from portability.settings import Settings
+from portability.unreached import cause_of
 
 URL_LENGTH = 2000
 PORTS = {"http": 80, "https": 443}
@@ -193,7 +194,7 @@ class SafeHttpClient:
             ):
                 return HttpAnswer(response.status, self._body(response.iter_stream()) if has_body else b"")
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
-            raise RemoteUnavailable(f"the server does not answer: {type(error).__name__}") from None
+            raise RemoteUnavailable(f"the server does not answer: {cause_of(error)}") from None
 
     def _body(self, blocks: Iterable[bytes]) -> bytes:
         body = bytearray()

@@ -229,7 +229,7 @@ def _check_trust(settings: Settings, exporters: Mapping[str, Exporter]) -> None:
     stated |= {name for name, exporter in exporters.items() if use_of(exporter).trusts is not None}
     if found := sorted(undecided(trusted(settings, exporters), exporters, frozenset(stated))):
         hint = 'add trusts = ["NAME", ...] to the section, or trusts = []: see docs/settings.md#trust'
-        raise BadSetting("\n".join(f"{settings.sources}: {one}" for one in found), hint=hint)
+        raise BadSetting("; ".join(f"{settings.sources}: {one}" for one in found), hint=hint)
 
 
 def open_installed(declared: SourceDeclaration, connections: Sources) -> Exporter:

@@ -279,6 +279,7 @@ class _Job:
             yield pool
         except BaseException:
             self.patience.stop.set()
+            self.sender.cut()  # a thread that waits for a silent sender does not see the event
             raise
         finally:
             pool.shutdown(cancel_futures=True)

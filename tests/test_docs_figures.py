@@ -20,7 +20,7 @@ from portability.storage.s3 import bucket
 from portability.transfers import provider_documents, receipts
 from portability.trust import audit, signing
 from receiver.binding import rows
-from receiver.fetch import download
+from receiver.fetch import pace
 from receiver.importer import report, write
 from receiver.verify import unpack
 from web import outbound_requests
@@ -56,7 +56,7 @@ SENTENCES = (
     ("pull.md", f"An access token is valid for {tokens.ACCESS_SECONDS // 60} minutes"),
     ("pull.md", f"A refresh token is valid for {tokens.REFRESH_SECONDS // DAY_SECONDS} days"),
     ("pull.md", f"At most {outbound_requests.OF_ONE} requests of a provider, and {outbound_requests.OF_ALL} of all"),
-    ("receiving.md", f"fewer than {download.LEAST_BYTES_PER_SECOND} bytes per second"),
+    ("receiving.md", f"fewer than {pace.LEAST_BYTES_PER_SECOND} bytes per second"),
     ("receiving.md", f"number of entries (at most {zip_entries.ENTRIES:,} per volume)"),
     ("receiving.md", f"the limit is {unpack.RATIO} times its size (or {unpack.SMALL_BYTES >> 20} MiB)"),
     (

@@ -41,7 +41,7 @@ def test_the_distribution_has_its_name_and_licence(wheel: Path, metadata: PathDi
     assert (metadata.read_text("licenses/LICENSE") or "") == (ROOT / "LICENSE").read_text()
     assert "# Portability" in (metadata.read_text("METADATA") or "")
     (command,) = metadata.entry_points.select(group="console_scripts")
-    assert (command.name, command.value) == ("portability", "cli.main:run")
+    assert (command.name, command.value) == ("portability", "cli.entry:run")
 
 
 def test_plugins_are_entry_points_of_the_wheel(metadata: PathDistribution) -> None:

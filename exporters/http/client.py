@@ -20,10 +20,11 @@ from exporters.http.forms import ErrorForm, LimitsForm
 from exporters.http.guard import AllowedUrl, UrlGuard, merged_query, without_params
 from exporters.http.logins import SourceLogin
 from exporters.http.reported import NotGiven, ReportedError, error_in, error_of, hint_of
-from exporters.http.unreached import cause_of
 from exporters.http.waits import TimeBudget, asks_to_wait, passes, stated_wait
 from portability.api import JSON, Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
+from portability.read_limits import limit_transport, reads_within
+from portability.unreached import cause_of
 
 T = TypeVar("T")
 ATTEMPTS = 3
@@ -120,7 +121,7 @@ class SourceClient:
         self._access = access
         self.budget = budget or TimeBudget(access.connections.seconds)
         # A client of httpx would add the same headers, and take a third longer for each request.
-        self._http = httpx.HTTPTransport(verify=trust(), trust_env=False)
+        self._http = limit_transport(httpx.HTTPTransport(verify=trust(), trust_env=False))
         self._cookies = httpx.Cookies()
 
     def close(self) -> None:
@@ -130,8 +131,7 @@ class SourceClient:
     def json(self, call: HttpCall) -> HttpPage | None:
         """Return a JSON answer; None for what `none_on` names. Raises SourceUnavailable, SourceRefused."""
         for _ in range(WAITS_MOST):
-            found = self._retried(call, self._whole)
-            if not found:
+            if not (found := self._retried(call, self._whole)):
                 return None
             url, headers, body = found
             page = HttpPage(bodies.parsed(body, call.what), url, headers)
@@ -175,7 +175,7 @@ class SourceClient:
             with bodies.decoding(call.what):
                 yield None if response.status_code in call.none_on else response
         except httpx.TransportError as error:
-            raise SourceUnavailable(f"{call.what}: the connection broke: {type(error).__name__}") from None
+            raise SourceUnavailable(f"{call.what}: the connection broke: {cause_of(error)}") from None
         finally:
             response.close()
 
@@ -217,7 +217,7 @@ class SourceClient:
                 raise SourceRefused(f"{call.what}: the answer is a part of the list (206)", hint=hint)
             return url, response.headers, b"".join(bodies.blocks(response, limit, ends_at, call.what))
         except httpx.TransportError as error:
-            raise PassingFault(f"the connection broke: {type(error).__name__}") from None
+            raise PassingFault(f"the connection broke: {cause_of(error)}") from None
         finally:
             response.close()
 
@@ -289,7 +289,8 @@ class SourceClient:
         body = None if content is not None else call.body
         request = httpx.Request(call.method, url, headers=headers, content=content, json=body, extensions=extensions)
         try:
-            return own, self._answer(request)
+            with reads_within(seconds):
+                return own, self._answer(request)
         except httpx.TransportError as error:
             raise PassingFault(f"the source does not answer: {cause_of(error)}") from None
 

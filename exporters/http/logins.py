@@ -27,6 +27,8 @@ from exporters.maps.numbers import number
 from portability.api import RENEWAL_SECONDS, Sources
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 from portability.api.references import is_reference, resolve
+from portability.read_limits import limit_client, reads_within
+from portability.unreached import cause_of
 
 TOKEN_BYTES_MAX = 65_536
 JSON_WANTED = {"Accept": "application/json"}
@@ -202,13 +204,15 @@ class TokenLogin:
         ends_at = time.monotonic() + RENEWAL_SECONDS / 2
         try:
             # It is not retried: the source may have accepted the refresh token, although its answer was lost.
+            # It ends before the lock does: another worker would send the same refresh token.
             with (
-                httpx.Client(timeout=RENEWAL_SECONDS / 4, trust_env=False) as client,
+                limit_client(httpx.Client(timeout=RENEWAL_SECONDS / 4, trust_env=False)) as client,
+                reads_within(RENEWAL_SECONDS / 2),
                 client.stream("POST", self._url.url, data=grant, auth=login, headers=JSON_WANTED) as answer,
             ):
                 body = b"".join(bodies.blocks(answer, TOKEN_BYTES_MAX, ends_at, self._name))
         except httpx.TransportError as error:
-            raise SourceUnavailable(f"{self._name}: the token endpoint fails: {type(error).__name__}") from None
+            raise SourceUnavailable(f"{self._name}: the token endpoint fails: {cause_of(error)}") from None
         return self._tokens(answer.status_code, body)
 
     def _tokens(self, status: int, body: bytes) -> Mapping[str, Any]:

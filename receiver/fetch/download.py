@@ -19,6 +19,7 @@ import orjson
 
 from portability.safe_http import AddressRefused, RemoteUnavailable, SafeHttpClient
 from receiver.faults import SenderRefused, SenderUnavailable, TransferChanged
+from receiver.fetch.pace import LEAST_BYTES_PER_SECOND, Pace
 from receiver.fetch.sender import OK, PARTIAL, REDIRECTS, Sender, is_loopback
 from receiver.fetch.statement import AnnouncedFile, Parcel
 
@@ -26,9 +27,6 @@ BLOCK_BYTES = 1 << 20
 GOES = 5
 """Maximum number of attempts in a row without progress."""
 LONGEST_PAUSE_SECONDS = 8.0
-LEAST_BYTES_PER_SECOND = 1024
-"""A sender that is slower over a whole window does not answer: it would keep this side busy for years."""
-WINDOW_SECONDS = 60.0
 CONNECTING_SECONDS = 10.0
 NOT_SATISFIABLE = 416
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
@@ -60,24 +58,6 @@ class FetchPatience:
         """Wait, longer after each attempt. Raises Stopped."""
         self.stop.wait(max(min(self.pause_seconds * 2**goes, LONGEST_PAUSE_SECONDS), least_seconds))
         self.check()
-
-
-class Pace:
-    """The rate of a sender within one answer."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._since = clock()
-        self._bytes = 0
-
-    def note(self, size: int) -> None:
-        """Note received bytes. Raises SenderUnavailable at the end of a window that was too slow."""
-        self._bytes += size
-        seconds = self._clock() - self._since
-        if seconds >= WINDOW_SECONDS:
-            if self._bytes < LEAST_BYTES_PER_SECOND * seconds:
-                raise SenderUnavailable(f"the sender sends fewer than {LEAST_BYTES_PER_SECOND} bytes per second")
-            self._since, self._bytes = self._clock(), 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ The size of every answer is bounded, and every address in it must belong to the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Self
@@ -17,8 +18,11 @@ import httpx
 import orjson
 
 from portability.api.errors import BadInput
+from portability.read_limits import cut_connections, limit_client, reads_within
 from portability.trust.signing import Jwks
+from portability.unreached import cause_of
 from receiver.faults import BadStatement, SenderRefused, SenderUnavailable
+from receiver.fetch.pace import Pace
 from receiver.fetch.statement import Parcel, announced, distinct
 
 ANSWER_BYTES = 8 << 20
@@ -26,6 +30,8 @@ ANSWER_BYTES = 8 << 20
 PROBLEM_BYTES = 1 << 16
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 TIMEOUT = httpx.Timeout(60, connect=15)
+HEADER_SECONDS = 90
+"""Until the header of an answer has arrived, with the time for the connection."""
 LIMITS = httpx.Limits(max_connections=8)
 REDIRECTS = 3
 LONGEST_WAIT_SECONDS = 120
@@ -62,10 +68,14 @@ class TransferOffer:
 class Sender:
     """One link of one sender. Thread-safe; use it as a context manager."""
 
-    def __init__(self, url: str, client: httpx.Client | None = None) -> None:
+    def __init__(
+        self, url: str, client: httpx.Client | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take a link, a client of `open_client`, and a clock of seconds that only increase. Raises BadInput."""
         self.url = check_url(url)
         self.origin = _origin(url)
         self.client = client or open_client()
+        self._clock = clock
         self._addresses: Mapping[int, str] = {}
         """Where volumes are that need no claim: those of a pull have their addresses in the offer."""
 
@@ -74,6 +84,10 @@ class Sender:
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
+
+    def cut(self) -> None:
+        """End all requests of other threads, also those that a silent sender lets wait."""
+        cut_connections(self.client)
 
     def offer(self) -> TransferOffer:
         """Fetch the offer. Raises SenderRefused, SenderUnavailable, BadStatement."""
@@ -130,7 +144,7 @@ class Sender:
             "POST", links.receipt_url, headers={"Content-Type": "application/jose"}, content=receipt.encode()
         ) as response:
             if response.status_code > CREATED_OR_LESS:
-                code = _problem_code(response)
+                code = _problem_code(self._body(response, PROBLEM_BYTES))
                 if code == REPLAYED:
                     return  # by a run that was killed before it noted it
                 named = f", code {code}" if code else ""
@@ -153,7 +167,10 @@ class Sender:
     ) -> Iterator[httpx.Response]:
         """Open an answer whose body is still to be read. Raises SenderRefused, SenderUnavailable."""
         try:
-            with self.client.stream(method, url, headers=headers, content=content) as response:
+            request = self.client.build_request(method, url, headers=headers, content=content)
+            with reads_within(HEADER_SECONDS):
+                answer = self.client.send(request, stream=True)
+            with closing(answer) as response:
                 if response.status_code in GONE:
                     raise SenderRefused(f"the sender refuses: status {response.status_code}")
                 if response.status_code >= 500 or response.status_code == 429:  # noqa: PLR2004 - RFC 9110, RFC 6585
@@ -163,7 +180,7 @@ class Sender:
                     )
                 yield response
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
-            raise SenderUnavailable(f"the sender does not answer: {type(error).__name__}") from None
+            raise SenderUnavailable(f"the sender does not answer: {cause_of(error)}") from None
 
     def _json(self, url: str) -> Mapping[str, Any]:
         try:
@@ -175,14 +192,22 @@ class Sender:
         return document
 
     def _answer(self, method: str, url: str, most: int = ANSWER_BYTES) -> bytes:
-        body = bytearray()
         with self.stream(method, url, headers={"Accept": "application/json"}) as response:
             if response.status_code != OK:
                 raise SenderUnavailable(f"unexpected answer of the sender: status {response.status_code}")
-            for block in response.iter_raw():
-                body += block
-                if len(body) > most:
-                    raise SenderUnavailable(f"the sender's answer is larger than {most} bytes")
+            body = self._body(response, most)
+        if len(body) > most:
+            raise SenderUnavailable(f"the sender's answer is larger than {most} bytes")
+        return body
+
+    def _body(self, response: httpx.Response, most: int) -> bytes:
+        """Return the body; of one that is larger than `most` bytes the beginning. Raises SenderUnavailable."""
+        body, pace = bytearray(), Pace(self._clock)
+        for block in response.iter_raw():
+            body += block
+            pace.note(len(block))
+            if len(body) > most:
+                break
         return bytes(body)
 
     def _links(self, links: Any) -> TransferLinks:  # noqa: ANN401  # untrusted JSON
@@ -205,7 +230,9 @@ def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Open a client with the limits of a receiver. It follows no redirects: they are checked one by one."""
     # No content encoding: the bytes that are counted and hashed must be those that were sent.
     headers = {"User-Agent": "portability", "Accept-Encoding": "identity"}
-    return httpx.Client(headers=headers, timeout=TIMEOUT, limits=LIMITS, follow_redirects=False, transport=transport)
+    return limit_client(
+        httpx.Client(headers=headers, timeout=TIMEOUT, limits=LIMITS, follow_redirects=False, transport=transport)
+    )
 
 
 def check_url(url: str) -> str:
@@ -235,13 +262,8 @@ def _member(value: Any, name: str) -> object:  # noqa: ANN401  # untrusted JSON
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _problem_code(response: httpx.Response) -> str | None:
+def _problem_code(body: bytes) -> str | None:
     """Return the `code` of a problem (RFC 9457); None for another answer. Its sentences are the sender's: not shown."""
-    body = bytearray()
-    for block in response.iter_raw():
-        body += block
-        if len(body) > PROBLEM_BYTES:
-            return None
     try:
         code = orjson.loads(body)["code"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

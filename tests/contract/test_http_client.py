@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -355,6 +356,19 @@ def test_a_source_that_hangs_is_an_outage(stand: StandIn) -> None:
     with pytest.raises(SourceUnavailable, match="the source does not answer: ReadTimeout"):
         open_source(ONE, stand.url).identities(person())
     released.set()
+
+
+def test_a_header_that_never_ends_is_an_outage(stand: StandIn) -> None:
+    """A source that sends interim answers for ever keeps each timeout, and not the whole."""
+
+    def interim(handler: BaseHTTPRequestHandler) -> None:
+        with suppress(OSError):
+            while True:
+                handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+
+    stand.listener.raw = interim
+    with pytest.raises(SourceUnavailable, match="the source does not answer: ReadTimeout, no answer came in time"):
+        open_source(ONE, stand.url, memory_sources(seconds=0.2)).identities(person())
 
 
 def test_an_answer_that_drips_ends_in_time(stand: StandIn) -> None:

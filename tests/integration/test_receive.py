@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NoReturn
 
+import httpx
 import pytest
 import volumes
-from fake_sender import AUDIENCE, ISSUER, RECEIPT_KEY, TRANSFER_KEY, Answer, FakeSender, running
+from fake_sender import AUDIENCE, BLOCK_BYTES, ISSUER, RECEIPT_KEY, TRANSFER_KEY, Answer, FakeSender, running
 from pyrage import x25519
 
 from portability.api.errors import BadInput, PortabilityError
@@ -34,6 +35,7 @@ from receiver.faults import (
 )
 from receiver.fetch import decryption
 from receiver.fetch import download as fetching
+from receiver.fetch import sender as sending_side
 from receiver.fetch.download import GOES, FetchPatience
 from receiver.receive import Received, ReceivingParty, receive
 from receiver.verify import unpack as unpacking
@@ -228,6 +230,34 @@ def test_a_sender_that_is_away_is_waited_for_and_then_not(zips: list[Path], tmp_
         assert GOES <= len(sender.asked) <= VOLUMES * GOES
     with pytest.raises(SenderUnavailable):
         receive(sender.url, tmp_path / "in", RECIPIENT)
+
+
+@pytest.mark.parametrize("error", [TransferChanged, KeyboardInterrupt])
+def test_a_silent_volume_keeps_no_run_that_ends(
+    zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """Another volume is refused, or the user interrupts: threads that wait for bytes end at once, not in a minute."""
+    seconds = 20
+    monkeypatch.setattr(sending_side, "TIMEOUT", httpx.Timeout(seconds))
+    some, over, sizes = Event(), Event(), list[int]()
+
+    def arrived(size: int) -> None:
+        sizes.append(size)
+        if sum(sizes) == VOLUMES * BLOCK_BYTES:
+            some.set()
+
+    def ending(*_: object, **__: object) -> NoReturn:
+        some.wait(seconds)
+        raise error("it ends")
+
+    monkeypatch.setattr(receiving, "wait", ending)
+    with sending(zips, on_sent=lambda: over.wait(2 * seconds)) as sender:
+        begun = time.monotonic()
+        with pytest.raises(error):
+            received(sender, tmp_path, began=lambda _step, _total: arrived)
+        spent = time.monotonic() - begun
+        over.set()
+    assert spent < seconds / 2
 
 
 class WatchedEvent(Event):

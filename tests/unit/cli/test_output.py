@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from repository import ROOT
 
 from cli.context import Context, shared
+from portability.api.errors import BadMap
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +55,15 @@ def test_a_full_disk_under_the_output_is_one_line(tmp_path: Path, arguments: tup
     else:
         assert errors.startswith("error: cannot write: No space left on device [storage_full]  hint: free some space;")
         assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("list", "--help")])
+def test_a_help_that_cannot_be_written_is_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """The library writes it, before any command begins."""
+    code, _, errors = portability(*arguments, folder=tmp_path, stdout="/dev/full")
+
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert errors.startswith("error: cannot write: No space left on device [storage_full]")
 
 
 def test_a_missing_choice_is_one_line(tmp_path: Path) -> None:
@@ -140,6 +150,33 @@ def test_a_limit_of_the_process_is_one_line(raised: Exception, said: str, hint: 
     assert said in done.stderr
     assert hint in done.stderr
     assert "journal.py" not in done.stderr
+
+
+def test_faults_of_a_map_are_apart_on_their_line() -> None:
+    """Each has its place; an end of line in a name is shown as `?`, and one between faults as a semicolon."""
+
+    @click.command()
+    @shared
+    def refusing(_context: Context) -> None:
+        raise BadMap("crm.toml:3:1: unknown key 'a'\ncrm.toml:4:1: unknown key 'b\x1b'")
+
+    errors = CliRunner().invoke(refusing, []).stderr
+    assert errors.startswith("error: crm.toml:3:1: unknown key 'a'; crm.toml:4:1: unknown key 'b?' [bad_map]")
+
+
+def test_a_file_that_may_not_grow_is_no_full_disk() -> None:
+    """More free space helps neither a limit of the process nor a file system of files of 4 GiB at most."""
+
+    @click.command()
+    @shared
+    def growing(_context: Context) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    done = CliRunner().invoke(growing, [])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: cannot write: File too large [storage_full]  hint: raise the limit")
+    assert "ulimit -f" in done.stderr
+    assert "free some space" not in done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

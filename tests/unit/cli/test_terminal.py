@@ -35,6 +35,17 @@ def test_a_sentence_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[str], st
     assert (captured.err if stderr else captured.out).splitlines() == [sentence]
 
 
+@pytest.mark.parametrize("columns", ["0", "00"])
+def test_a_terminal_without_columns_shows_everything(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    """Editors and shells without a size export COLUMNS=0: a result was not printed at all, with exit code 0."""
+    monkeypatch.setenv("COLUMNS", columns)
+    open_console(stderr=False).print("verified")
+    print_table(open_console(stderr=False), table("Exports", COLUMNS, ROWS))
+    assert {"verified", ROWS[0][0], "portability"} <= {*capsys.readouterr().out.split()}
+
+
 def test_words_are_whole_on_a_narrow_terminal() -> None:
     """No word is broken into letters, and no column is left out; the terminal wraps what it has no room for."""
     words = printed(width=40, is_terminal=True).split()

@@ -9,7 +9,8 @@ import pytest
 
 from receiver.faults import SenderUnavailable
 from receiver.fetch import download
-from receiver.fetch.download import GOES, LEAST_BYTES_PER_SECOND, WINDOW_SECONDS, FetchPatience, Pace
+from receiver.fetch.download import GOES, FetchPatience
+from receiver.fetch.pace import LEAST_BYTES_PER_SECOND, WINDOW_SECONDS, Pace
 from receiver.fetch.statement import AnnouncedFile, Parcel
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from exporters.http.unreached import cause_of
+from portability.unreached import cause_of
 
 
 @pytest.fixture
@@ -54,4 +54,4 @@ def test_a_server_without_tls(plain_port: int) -> None:
 
 def test_a_cause_that_is_not_known_is_the_type_alone() -> None:
     """As before."""
-    assert cause_of(httpx.ReadTimeout("10.0.0.1 is slow")) == "ReadTimeout"
+    assert cause_of(httpx.ReadError("10.0.0.1 is slow")) == "ReadError"
