@@ -206,7 +206,8 @@ def test_the_audit_page_is_filtered_and_paged(staffed: Served, monkeypatch: pyte
         assert "request.accepted" not in by_sam
         assert "request.accepted" in shown(day=str(datetime.now(UTC).date()))
         assert shown(day="2020-01-01") == ""
-        assert visitor.client.get("/staff/audit", params={"day": "soon"}).status_code == 400
+        for day in ("soon", "2026-02-30", "9999-12-31"):
+            assert visitor.client.get("/staff/audit", params={"day": day}).status_code == 400
         assert "request.accepted" in shown(person="usr_audited", action="", day="")
         monkeypatch.setattr("portability.trust.audit_search.page.__kwdefaults__", {"before": None, "limit": 2})
         first = visitor.client.get("/staff/audit").text
