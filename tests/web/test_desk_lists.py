@@ -147,6 +147,8 @@ def test_one_second_login_approves_several(staffed: Served) -> None:
     *listed, other = (_to_decide(staffed, f"user:usr_list_{number}") for number in range(4))
     approval: dict[str, Any] = {"what": "approve", "confirmed": "yes", "selected": listed}
     with staffed.browser("olga", "officer", strong=False) as visitor:
+        page = visitor.send("/staff/bulk", what="approve", selected=listed).text
+        approval["seen"] = page.partition('name="seen" value="')[2].partition('"')[0]
         assert visitor.send("/staff/bulk", **approval).status_code == 401
         staffed.issuer.person = staffed.issuer.claims("olga", "officer")
         visitor.client.get("/login?again=1", follow_redirects=True)
