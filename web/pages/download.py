@@ -21,6 +21,7 @@ from portability.errors import LinkInvalid
 from portability.people.actor_names import ADDRESS_ISSUER
 from portability.requests import exports
 from portability.requests.policy import Action, Actor, Facts
+from portability.requests.states import ExportState
 from portability.transfers import sending
 from web import problems, rendering, sessions, volume_answers
 from web.auth import NotLoggedIn, OurForm, check_form, permit
@@ -182,8 +183,11 @@ def begun(
 
 
 def _refusal(request: Request, place: AppContext, connection: Connection, link: RowMapping) -> dict[str, object] | None:
+    """Return why the request was refused. A refused transfer leaves the copy: its links lead to the files."""
     export = exports.get(connection, link["export_id"])
-    return copy_status.refusal(connection, place, export, rendering.language(request))
+    if export["state"] == ExportState.DENIED:
+        return copy_status.refusal(connection, place, export, rendering.language(request))
+    return None
 
 
 def _resolved(request: Request, place: AppContext, connection: Connection, token: str) -> RowMapping:
