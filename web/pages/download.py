@@ -44,7 +44,8 @@ def landing(request: Request, place: CurrentContext, token: str) -> Response:
     with place.reading() as connection:
         link = _resolved(request, place, connection, token)
         volumes = links.volumes(connection, link)
-        denial = _refusal(request, place, connection, link)
+        export = exports.get(connection, link["export_id"])
+        denial = copy_status.refusal(connection, place, export, rendering.language(request))
     if problems.for_programs(request) or link["audience"] == Audience.RECIPIENT:
         return rendering.json_answer({**_document(link, volumes), **_transfer(place, link, token)})
     login = sessions.login_of(request, place)
@@ -55,6 +56,8 @@ def landing(request: Request, place: CurrentContext, token: str) -> Response:
         link=link,
         volumes=volumes,
         denial=denial,
+        # A refused transfer leaves the copy: its links lead to the files.
+        is_refused=export["state"] == ExportState.DENIED,
         token=token,
         admitted=_admitted(request, link, login) is not None,
         code_sent=otp_session.was_sent(request, link),
@@ -180,14 +183,6 @@ def begun(
         claim_seconds=settings.link_claim_seconds,
     )
     return rendering.see_other(f"/d/{token}/volumes/{number}?claim={claim}")
-
-
-def _refusal(request: Request, place: AppContext, connection: Connection, link: RowMapping) -> dict[str, object] | None:
-    """Return why the request was refused. A refused transfer leaves the copy: its links lead to the files."""
-    export = exports.get(connection, link["export_id"])
-    if export["state"] == ExportState.DENIED:
-        return copy_status.refusal(connection, place, export, rendering.language(request))
-    return None
 
 
 def _resolved(request: Request, place: AppContext, connection: Connection, token: str) -> RowMapping:
