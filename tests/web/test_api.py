@@ -66,7 +66,7 @@ def test_an_idempotency_key_counts_for_one_request(served: Served) -> None:
 
 
 def test_an_idempotency_key_is_of_the_caller_in_each_role(served: Served) -> None:
-    """An officer who requests their own data, and then another person's with the same key, is told of the mistake."""
+    """An officer requests their own data, and then another person's with the same key: the body is another."""
     own, key = {"profile": "access", "subject": "user:olga"}, {"Idempotency-Key": "key-2"}
     assert served.call("POST", "/v1/exports", "olga", "officer", json=own, headers=key).status_code == 201
     other = {**own, "subject": "user:usr_another", "reason": "Letter 12"}
