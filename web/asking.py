@@ -78,6 +78,8 @@ def accept(
         if key is None:
             identifier, is_new = taking()
         else:
-            identifier, is_new = idempotency.once(connection, key, body, actor=str(actor), make=lambda: taking()[0])
+            identifier, is_new = idempotency.once(
+                connection, key, body, caller=actor.identity, make=lambda: taking()[0]
+            )
     place.wake(identifier)
     return identifier, is_new, actor

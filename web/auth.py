@@ -58,6 +58,7 @@ def permit(
     *,
     export_id: str = "",
     confirmed: Action | None = None,
+    thing: str = "",
 ) -> Actor:
     """Return the first actor of a login that is permitted an action.
 
@@ -68,10 +69,11 @@ def permit(
         facts: what the policy needs to know about it.
         export_id: the export that it is about; empty: none.
         confirmed: the action for which a second login counts; None: the same. It differs if a form does two things.
+        thing: what a second login counts for; empty: the export. It differs if a form is about several exports.
 
     Raises: UnknownExport, NotAllowed, ReasonRequired, StepUpRequired.
     """
-    auth = login.auth(place.settings, confirmed or action, export_id)
+    auth = login.auth(place.settings, confirmed or action, thing or export_id)
     refusals = []
     for actor in login.actors():
         decision = policy.allowed(actor, action, facts, auth)
@@ -85,7 +87,8 @@ def permit(
         why = {"action": str(action), "why": str(nearest.why)}
         place.observations.note("access.refused", str([*login.actors()][-1]), export_id or None, **why)
     wanted = {"acr_values": settings.strong_acr, "max_age_seconds": settings.step_up_seconds}
-    nearest.enforce(action, export_id=export_id, **wanted)  # type: ignore[arg-type]  # of two types
+    about = thing if thing and nearest.why is Why.STEP_UP else export_id
+    nearest.enforce(action, export_id=about, **wanted)  # type: ignore[arg-type]  # of two types
     raise AssertionError  # enforce raises for every refusal
 
 

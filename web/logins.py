@@ -26,7 +26,7 @@ class StepUp:
 
     action: str
     thing: str
-    """The id of the export that the action is about; empty for other actions."""
+    """The id of the export that the action is about, or the ids of several; empty for other actions."""
     acr: str | None
     amr: tuple[str, ...]
     auth_time: int

@@ -24,7 +24,7 @@ from portability.locale import values
 from portability.locale.isolation import closed, isolated
 from portability.requests import outcome
 from portability.requests.policy import ActorRole
-from portability.requests.states import ONGOING, OPEN, UNANSWERED
+from portability.requests.states import ONGOING, OPEN, UNANSWERED, WITH_CONTENTS
 from web import auth, sessions, words
 from web.logins import Login
 
@@ -59,6 +59,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "static": static_url,
         "ONGOING": ONGOING,
+        "WITH_CONTENTS": WITH_CONTENTS,
         "OPEN": OPEN,
         "UNANSWERED": UNANSWERED,
         "answer": words.answer,

@@ -24,16 +24,16 @@ ID = re.compile(r"[a-z2-7]{24}")
 
 
 def found(
-    place: AppContext, login: Login, connection: Connection, export_id: str, action: Action
+    place: AppContext, login: Login, connection: Connection, export_id: str, action: Action, *, thing: str = ""
 ) -> tuple[RowMapping, Actor]:
-    """Return an export and the actor that acts on it.
+    """Return an export and the actor that acts on it. `thing` is what a second login counts for; empty: the export.
 
     Raises: UnknownExport where it does not exist or the login has no access to it.
     """
     if not ID.fullmatch(export_id):
         raise UnknownExport(f"no export has the id {export_id!r}")
     row = exports.get(connection, export_id)
-    return row, permit(place, login, action, facts_of(connection, row), export_id=export_id)
+    return row, permit(place, login, action, facts_of(connection, row), export_id=export_id, thing=thing)
 
 
 def own_authorisation(

@@ -9,6 +9,8 @@ from portability.errors import BadDate
 from portability.law.deadlines import BusinessCalendar
 
 DATE_CHARS = len("2026-11-24")
+EARLIEST, LATEST = datetime(1, 12, 31, tzinfo=UTC), datetime(9999, 1, 2, tzinfo=UTC)
+"""The years 2 to 9998 in every zone: each time of them can be shown in another zone, and a day before and after."""
 
 
 @overload
@@ -44,20 +46,33 @@ def _parsed(text: str | None, what: str, place: BusinessCalendar, *, days_later:
 def _midnight(text: str, what: str, place: BusinessCalendar, days_later: int) -> datetime:
     try:
         day = datetime.combine(date.fromisoformat(text), time(), place.zone)
-        return (day + timedelta(days=days_later)).astimezone(UTC)
+        found = (day + timedelta(days=days_later)).astimezone(UTC)
     except ValueError:
         raise BadDate(f"{what} is not a valid date or time") from None
     except OverflowError:
-        hint = "use a day of the years 2 to 9998"
-        raise BadDate(f"{what} is a day that begins or ends beyond the dates of the calendar", hint=hint) from None
+        raise _beyond(what) from None
+    return _checked(found, what)
 
 
 def instant(text: str, what: str) -> datetime:
     """Parse a time with its time zone, as aware UTC. Raises BadDate."""
     try:
         found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
-    except (ValueError, OverflowError):
+        moment = found.astimezone(UTC)
+    except ValueError:
         raise BadDate(f"{what} is not a valid date or time") from None
+    except OverflowError:
+        raise _beyond(what) from None
+    if found.tzinfo:
+        return _checked(moment, what)
     raise BadDate(f"{what} has a time without time zone")
+
+
+def _checked(moment: datetime, what: str) -> datetime:
+    if EARLIEST <= moment <= LATEST:
+        return moment
+    raise _beyond(what)
+
+
+def _beyond(what: str) -> BadDate:
+    return BadDate(f"{what} is too near the ends of the calendar", hint="use a day of the years 2 to 9998")

@@ -11,24 +11,24 @@ from portability.api.errors import BadInput
 from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import KeyReused
-from portability.people.actor_names import issuer_of
 
 TABLE = models.idempotency_key
 KEPT_SECONDS = 86_400
 KEY_MAX = 255
 
 
-def once(connection: Connection, key: str, body: bytes, *, actor: str, make: Callable[[], str]) -> tuple[str, bool]:
-    """Return (the export id for this actor's key, whether it is new); a new key calls `make`.
+def once(connection: Connection, key: str, body: bytes, *, caller: str, make: Callable[[], str]) -> tuple[str, bool]:
+    """Return (the export id for this caller's key, whether it is new); a new key calls `make`.
 
-    `actor` is the text of an `Actor`: two people of two issuers may have the same id, and each has their own keys.
+    `caller` is the identity of an `Actor`: the same in each role of a person, and different for two people of two
+    issuers with the same id.
     `body` is the request as received, or in a canonical form. A key is valid for a day.
 
     Raises: KeyReused if the key was used with another body; BadInput for an invalid key; and what `make` raises.
     """
     if not 0 < len(key) <= KEY_MAX or not key.isascii() or not key.isprintable():
         raise BadInput(f"invalid idempotency key: use 1 to {KEY_MAX} printable ASCII characters")
-    digest, body_digest = _sha256(f"{issuer_of(actor)}\0{actor}\0{key}".encode()), _sha256(body)
+    digest, body_digest = _sha256(f"{caller}\0{key}".encode()), _sha256(body)
     # Before the lock of the subject: of two requests with one key the second sees the first one's row.
     named_locks.lock(connection, f"key {digest}")
     connection.execute(delete(TABLE).where(TABLE.c.digest == digest, _is_outdated()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, literal, tuple_
@@ -20,14 +20,14 @@ def encoded(at: datetime, last_id: str) -> str:
 
 
 def decoded(cursor: str) -> tuple[datetime, str]:
-    """Return the time (aware) and the id of the row that a cursor names. Raises BadInput."""
+    """Return the time (UTC) and the id of the row that a cursor names. Raises BadInput."""
     try:
         named = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         at, _, last_id = named.partition(" ")
         moment = datetime.fromisoformat(at)
-        if moment.tzinfo is not None and last_id.replace("_", "").isalnum():
-            return moment, last_id
-    except (ValueError, binascii.Error):
+        if moment.tzinfo and last_id.replace("_", "").isalnum():
+            return moment.astimezone(UTC), last_id
+    except (ValueError, OverflowError, binascii.Error):  # OverflowError: a time that UTC cannot express
         pass
     raise invalid()
 

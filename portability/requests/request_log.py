@@ -185,7 +185,8 @@ def _answered() -> Select[*tuple[Any, ...]]:
     """Select exports with their answers. The time is taken from the audit log only: a later end does not change it."""
     matching = (EVENT.c.export_id == EXPORT.c.id, EVENT.c.action.in_(("export.ready", "export.denied")))
     at = select(func.min(EVENT.c.at)).where(*matching).correlate(EXPORT).scalar_subquery()
-    denied = (APPROVAL.c.export_id == EXPORT.c.id, APPROVAL.c.state == "denied", APPROVAL.c.cause != "fetch")
+    # By the state of the request: a transfer, or an operator's copy, of a ready archive can be refused too.
+    denied = (APPROVAL.c.export_id == EXPORT.c.id, APPROVAL.c.state == "denied", EXPORT.c.state == ExportState.DENIED)
     basis = select(func.min(APPROVAL.c.basis)).where(*denied).correlate(EXPORT).scalar_subquery()
     words = select(func.min(APPROVAL.c.reason)).where(*denied).correlate(EXPORT).scalar_subquery()
     is_denied = select(APPROVAL.c.id).where(*denied).correlate(EXPORT).exists()

@@ -232,6 +232,8 @@ KEPT = exports_where(lambda state: not state.is_discarded)
 """States of an export whose stored volumes belong to it."""
 MAY_FAIL = exports_where(lambda state: ExportState.FAILED in state.next)
 HAD_ARCHIVE = exports_where(lambda state: state.had_archive)
+WITH_CONTENTS = KEPT | HAD_ARCHIVE
+"""States in which an archive is being made, is there, or was there: in the others no one gets what was read."""
 READABLE = exports_where(lambda state: state.is_readable)
 RECALLABLE = exports_where(lambda state: ExportState.RECALLED in state.next)
 """States in which data was delivered, or may still be delivered."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select, union
@@ -30,17 +30,18 @@ class EventFilter:
     person: str = ""
     """Who acted, or whose requests the events are about: an actor, an id of a person, a pseudonym, a request's id."""
     action: str = ""
-    day: date | None = None
-    zone: tzinfo | None = None
-    """In which the day begins; None: UTC."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Events before then."""
 
     def conditions(self) -> Sequence[ColumnElement[bool]]:
         found: list[ColumnElement[bool]] = []
         if self.action:
             found.append(EVENT.c.action == self.action)
-        if self.day is not None:
-            begin = datetime.combine(self.day, time(), self.zone)
-            found += [EVENT.c.at >= begin, EVENT.c.at < begin + timedelta(days=1)]
+        if self.since:
+            found.append(EVENT.c.at >= self.since)
+        if self.until:
+            found.append(EVENT.c.at < self.until)
         return found
 
 

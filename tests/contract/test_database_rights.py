@@ -74,7 +74,7 @@ def test_the_rights_are_enough(limited: World) -> None:
         wanted = acceptance.check(profile="access", subject="user:usr_4")
         test = Actor("operator", "test")
         make = partial(acceptance.accept, connection, wanted, actor=test)
-        idempotency.once(connection, "k", b"", actor=TEST, make=lambda: make()[0])
+        idempotency.once(connection, "k", b"", caller=TEST, make=lambda: make()[0])
         given = links.issue(connection, folder, export_id, audience="code", ttl_seconds=60, actor=TEST)
         link = links.resolve(connection, folder, given.token)
         codes.send(connection, folder, link)

@@ -122,6 +122,14 @@ def test_a_long_list_is_read_page_by_page(
     assert found == sorted(found, reverse=True)
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_cursor_with_a_time_that_utc_cannot_express_is_refused(at: str) -> None:
+    """No page gives it: the query would fail at such a time."""
+    cursor = page_cursors.encoded(datetime.fromisoformat(at), "note_1")
+    with pytest.raises(BadInput, match="invalid cursor"):
+        page_cursors.decoded(cursor)
+
+
 @pytest.mark.parametrize("read", [read_events, read_notes, read_recipients])
 @pytest.mark.parametrize("cursor", ["x", "bm9uc2Vuc2U"])
 def test_a_cursor_that_no_page_gave_is_refused(made: World, read: Callable[..., Page], cursor: str) -> None:

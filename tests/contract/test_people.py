@@ -469,7 +469,7 @@ def test_a_key_makes_one_export(people: People, control_url: str) -> None:
                     connection,
                     "key-1",
                     body,
-                    actor=actor,
+                    caller=by.identity,
                     make=lambda: acceptance.accept(connection, wanted, actor=by)[0],
                 )
         finally:
@@ -493,7 +493,7 @@ def test_people_with_one_id_at_two_issuers_share_no_key(people: People) -> None:
         actor, wanted = Actor("staff", "sam", issuer=issuer), acceptance.check(profile="access", subject=subject)
         with writing(people.world.engine) as connection:
             given: dict[str, Any] = {"make": lambda: acceptance.accept(connection, wanted, actor=actor)[0]}
-            return idempotency.once(connection, "k-1", b"{}", actor=str(actor), **given)
+            return idempotency.once(connection, "k-1", b"{}", caller=actor.identity, **given)
 
     one, other = kept("https://one.example", "user:usr_1"), kept("https://two.example", "user:usr_2")
     assert (one[1], other[1]) == (True, True)
@@ -504,7 +504,7 @@ def test_people_with_one_id_at_two_issuers_share_no_key(people: People) -> None:
 def test_an_invalid_key_is_refused(people: People, key: str) -> None:
     """Printable ASCII, and not endless."""
     with writing(people.world.engine) as connection, pytest.raises(BadInput):
-        idempotency.once(connection, key, b"", actor=TEST, make=lambda: "never")
+        idempotency.once(connection, key, b"", caller=TEST, make=lambda: "never")
 
 
 def test_successes_of_a_month_are_bounded(people: People) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date
+from datetime import UTC, datetime
 from typing import Any
 
 from claiming import claim_next
@@ -167,7 +167,9 @@ def _search(made: World, _queue: WakeUps) -> None:
         audit_search.actions(connection)
 
 
-OF_A_DAY = EventFilter(action="export.denied", day=date(2026, 11, 1), zone=UTC)
+OF_A_DAY = EventFilter(
+    action="export.denied", since=datetime(2026, 11, 1, tzinfo=UTC), until=datetime(2026, 11, 2, tzinfo=UTC)
+)
 
 
 def _claim(made: World, _queue: WakeUps) -> None:

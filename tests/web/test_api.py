@@ -65,6 +65,15 @@ def test_an_idempotency_key_counts_for_one_request(served: Served) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "key_reused")
 
 
+def test_an_idempotency_key_is_of_the_caller_in_each_role(served: Served) -> None:
+    """An officer requests their own data, and then another person's with the same key: the body is another."""
+    own, key = {"profile": "access", "subject": "user:olga"}, {"Idempotency-Key": "key-2"}
+    assert served.call("POST", "/v1/exports", "olga", "officer", json=own, headers=key).status_code == 201
+    other = {**own, "subject": "user:usr_another", "reason": "Letter 12"}
+    answer = served.call("POST", "/v1/exports", "olga", "officer", json=other, headers=key)
+    assert (answer.status_code, answer.json()["code"]) == (422, "key_reused")
+
+
 def test_pages_of_a_list_hold_each_export_once(served: Served) -> None:
     """By cursor, the newest first, for any page size; an invalid cursor is refused."""
     made = [served.world.request(f"user:usr_list_{n}") for n in range(7)]

@@ -55,6 +55,22 @@ def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> N
     assert server.world.view(export_id)["revision"] == 2
 
 
+def test_a_copy_that_no_one_got_has_no_contents(lacking: Lacking) -> None:
+    """It would say what is "complete" and "not read yet"; a copy that was there, or is being made, has contents."""
+    server = lacking.server
+    export_id = server.ready()
+    with server.browser(OWNER) as visitor:
+        for state in ("running", "ready", "recalled", "expired", "failed", "denied", "cancelled"):
+            same = models.export.c.id == export_id
+            with writing(server.world.engine) as connection:
+                connection.execute(models.export.update().where(same).values(state=state))
+            shown = visitor.client.get(f"/me/exports/{export_id}").text
+            first = visitor.client.get("/me").text
+            has_contents = state not in {"failed", "denied", "cancelled"}
+            assert (state, 'id="contents"' in shown) == (state, has_contents)
+            assert (state, "ontents</a>" in first) == (state, has_contents)
+
+
 def test_only_the_person_reads_their_copy_again(lacking: Lacking) -> None:
     """Another person gets the answer for a copy that does not exist, and does not use up the person's attempts."""
     export_id = lacking.server.ready()

@@ -106,6 +106,37 @@ def test_a_decision_is_about_what_its_page_showed(strict: Served) -> None:
     assert strict.world.view(export_id)["state"] == "denied"
 
 
+def test_a_refusal_from_a_page_without_questions_answers_none(strict: Served) -> None:
+    """It was about the whole request, before a worker began: it does not become the answer to what was asked later."""
+    export_id = strict.world.request("user:usr_not_yet_asked")
+    here = f"/staff/exports/{export_id}"
+    with strict.browser("olga", "officer") as visitor:
+        old = _hidden(visitor.client.get(here).text, "seen")
+        with writing(strict.world.engine) as connection:
+            approvals.ask_about_unknown(connection, exports.lock(connection, export_id), actor="worker")
+        assert visitor.send(f"{here}/deny", seen=old, reason="No.", confirmed="yes").status_code == 409
+    assert strict.world.view(export_id)["state"] == "review"
+
+
+def test_an_approval_of_several_is_about_what_its_page_showed(strict: Served) -> None:
+    """The page says why each waits. What is asked afterwards, or was not shown, is not approved."""
+    ids = [strict.world.request(f"user:usr_several_{number}") for number in range(2)]
+    with writing(strict.world.engine) as connection:
+        for export_id in ids:
+            approvals.ask(connection, export_id, [approvals.Cause.SWITCH], actor=Actor("officer", "ola"))
+    chosen: dict[str, Any] = {"what": "approve", "selected": ids}
+    with strict.browser("olga", "officer") as olga, strict.browser("otto", "officer") as otto:
+        page = otto.send("/staff/bulk", **chosen).text
+        assert page.count("The request covers all data of a company.") == 2
+        assert "Done for 0 of 2." in otto.send("/staff/bulk", **chosen, confirmed="yes").text
+        assert olga.send(f"/staff/exports/{ids[0]}/approve").status_code == 303
+        with writing(strict.world.engine) as connection:
+            approvals.ask_about_unknown(connection, exports.lock(connection, ids[0]), actor="worker")
+        shown = _hidden(page, "seen")
+        assert "Done for 1 of 2." in otto.send("/staff/bulk", **chosen, confirmed="yes", seen=shown).text
+    assert [strict.world.view(export_id)["state"] for export_id in ids] == ["review", "queued"]
+
+
 @pytest.mark.requirement("R20")
 def test_a_refusal_has_its_reason_and_remedies(strict: Served) -> None:
     """Only with a reason; the person reads it, and where to complain, on their page."""

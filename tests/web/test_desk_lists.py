@@ -16,7 +16,8 @@ from wrong_clocks import set_wrong
 from portability.api import Identity, SubjectKind
 from portability.database import models
 from portability.database.engine import reading, writing
-from portability.requests import desk_queue, exports
+from portability.requests import approvals, desk_queue, exports
+from portability.requests.policy import Actor
 from portability.trust import audit
 from web import rendering
 
@@ -141,6 +142,39 @@ def test_only_who_may_approve_approves_several(staffed: Served) -> None:
     assert staffed.world.view(export_id)["state"] == "review"
 
 
+def test_one_second_login_approves_several(staffed: Served) -> None:
+    """It counts for the list that the officer has sent, and for no other; before it nothing is approved."""
+    *listed, other = (_to_decide(staffed, f"user:usr_list_{number}") for number in range(4))
+    approval: dict[str, Any] = {"what": "approve", "confirmed": "yes", "selected": listed}
+    with staffed.browser("olga", "officer", strong=False) as visitor:
+        page = visitor.send("/staff/bulk", what="approve", selected=listed).text
+        approval["seen"] = page.partition('name="seen" value="')[2].partition('"')[0]
+        assert visitor.send("/staff/bulk", **approval).status_code == 401
+        staffed.issuer.person = staffed.issuer.claims("olga", "officer")
+        visitor.client.get("/login?again=1", follow_redirects=True)
+        assert {staffed.world.view(each)["state"] for each in listed} == {"review"}
+        for selected in ([*listed, other], [other]):
+            assert visitor.send("/staff/bulk", **{**approval, "selected": selected}).status_code == 401
+        assert "Done for 3 of 3." in visitor.send("/staff/bulk", **approval).text
+    assert [staffed.world.view(each)["state"] for each in (*listed, other)] == ["queued"] * 3 + ["review"]
+
+
+def test_a_list_with_an_unknown_request_changes_nothing(staffed: Served) -> None:
+    """The answer is that of an unknown page: it could not say what became of the others."""
+    export_id = _made(staffed, "user:usr_beside")
+    with staffed.browser("sam", "staff") as visitor:
+        answer = visitor.send("/staff/bulk", what="cancel", confirmed="yes", selected=[export_id, "a" * 24])
+    assert (answer.status_code, staffed.world.view(export_id)["state"]) == (404, "queued")
+
+
+def _to_decide(staffed: Served, subject: str) -> str:
+    """A request that waits for a second person."""
+    export_id = staffed.world.request(subject)
+    with writing(staffed.world.engine) as connection:
+        approvals.ask(connection, export_id, [approvals.Cause.SWITCH], actor=Actor("operator", "test"))
+    return export_id
+
+
 def test_an_administrator_assigns_nothing(staffed: Served) -> None:
     """The desk of a company's administrator lists its requests; those who work on them are the platform's staff."""
     export_id = staffed.world.request(f"contact:{CONTACT}", tenant=TENANT, since="2026-02-01")
@@ -206,7 +240,8 @@ def test_the_audit_page_is_filtered_and_paged(staffed: Served, monkeypatch: pyte
         assert "request.accepted" not in by_sam
         assert "request.accepted" in shown(day=str(datetime.now(UTC).date()))
         assert shown(day="2020-01-01") == ""
-        assert visitor.client.get("/staff/audit", params={"day": "soon"}).status_code == 400
+        for day in ("soon", "2026-02-30", "9999-12-31"):
+            assert visitor.client.get("/staff/audit", params={"day": day}).status_code == 400
         assert "request.accepted" in shown(person="usr_audited", action="", day="")
         monkeypatch.setattr("portability.trust.audit_search.page.__kwdefaults__", {"before": None, "limit": 2})
         first = visitor.client.get("/staff/audit").text

@@ -59,6 +59,27 @@ def test_a_person_sends_a_copy_and_takes_it_back(served: Served, other: Provider
     assert view(served.world, transfer_id)["state"] == "revoked"
 
 
+def test_a_refused_transfer_leaves_the_copy(served: Served) -> None:
+    """The person reads why, and still has the copy; the log has no refused request."""
+    export_id = served.ready(profile="portability", since="2019-01-01")
+    with providing() as abroad, served.browser(OWNER) as visitor, served.browser("olga", "officer") as officer:
+        abroad.recorded(served.world, country="SG")
+        assert send(visitor, export_id, abroad) == 303
+        denied = {"reason": "No safeguard there.", "basis": "others", "confirmed": "yes"}
+        assert officer.send(f"/staff/exports/{export_id}/deny", **denied).status_code == 303
+        landing = visitor.client.get(f"/d/{served.link(export_id).token}").text
+        for page in (visitor.client.get(f"/me/exports/{export_id}").text, landing):
+            assert "Why we refused the transfer</h2>" in page
+            assert "No safeguard there." in page
+        assert "Download" in landing
+        assert "reviewed this request and refused it" not in landing
+        with writing(served.world.engine) as connection:
+            recipient_removal.remove(connection, abroad.recipient, actor="operator:test")
+    rows = served.call("GET", "/v1/requests", "olga", "officer").json()["requests"]
+    (logged,) = (row for row in rows if row["id"] == export_id)
+    assert [logged[name] for name in ("response", "basis", "denial")] == ["complied", None, None]
+
+
 def test_without_a_yes_nothing_is_sent(served: Served, other: Provider) -> None:
     """No box ticked, an unknown provider, an invalid day: nothing is authorised, and nothing begins."""
     export_id = served.ready(profile="portability")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from portability.errors import BadDate
+from portability.requests.dates import end_of_day, start_of_day
 from portability.requests.policy import Action
 from portability.sources import declared_names
 from portability.trust import audit, audit_search
@@ -40,7 +39,9 @@ def log(
 ) -> Response:
     """Show the events that a filter finds, the newest first, and on request whether the chain is unbroken."""
     permit(place, login, Action.AUDIT_READ)
-    wanted = EventFilter(person.strip(), action, _day(day), place.settings.place.zone)
+    days = place.settings.place
+    since, until = start_of_day(day or None, "day", days), end_of_day(day or None, "day", days)
+    wanted = EventFilter(person.strip(), action, since, until)
     with place.reading() as connection:
         events, following = audit_search.page(connection, wanted, before=before or None)
         known = audit_search.actions(connection)
@@ -58,11 +59,3 @@ def log(
         verdict=verdict,
         sources=bool(declared_names(place.settings)),
     )
-
-
-def _day(text: str) -> date | None:
-    """Return a day of a form; None for an empty field. Raises BadDate."""
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise BadDate(f"invalid day {text!r}", hint="use the form 2026-11-25") from None

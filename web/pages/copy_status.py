@@ -98,7 +98,10 @@ def _download(detail: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def refusal(connection: Connection, place: AppContext, row: RowMapping, language: str) -> dict[str, Any] | None:
-    """Return why a request was refused and where to complain, in the person's language; None if it was not refused."""
+    """Return why a request, or its newest transfer, was refused and where to complain, in the person's language.
+
+    None if neither was refused.
+    """
     denial = approvals.denial(connection, row["id"])
     if denial is None:
         return None

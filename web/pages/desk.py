@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -16,7 +16,7 @@ from portability.database import deployment
 from portability.desk import colleagues, views
 from portability.errors import StepUpRequired
 from portability.people import account_search
-from portability.requests import approvals, desk_queue, exports, request_log
+from portability.requests import approvals, desk_queue, exports, questions, request_log
 from portability.requests.desk_queue import DeskList, DeskSort, DeskView
 from portability.requests.policy import Action, Actor, ActorRole
 from portability.requests.states import ExportState
@@ -31,6 +31,8 @@ from web.visibility import found
 router = APIRouter(prefix="/staff", include_in_schema=False)
 
 SELECTED_MAX = 50
+SEEN_MAX = 10_000
+"""Characters of the ids of all questions about the selected requests."""
 TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 Cursor = Annotated[str, Query(max_length=200)]
 Searched = Annotated[str, Form(max_length=200, pattern=TEXT)]
@@ -55,6 +57,8 @@ class BulkForm(BaseModel):
     confirmed: Annotated[str, Field(max_length=8)] = ""
     assignee: Annotated[str, Field(max_length=200, pattern=TEXT)] = ""
     """For `assign_to`: the id of a colleague."""
+    seen: Annotated[str, Field(max_length=SEEN_MAX, pattern=TEXT)] = ""
+    """For `approve`: the ids of the questions that the page showed."""
 
 
 @router.get("")
@@ -113,15 +117,21 @@ def bulk(request: Request, place: CurrentContext, login: LoggedIn, form: Annotat
     if action is None:
         raise BadInput(f"unknown action {form.what!r}: use one of {', '.join(BULK)}")
     check_desk(place, login)
-    results = None
     if form.what == "assign_to":
         with place.reading() as connection:
             colleagues.check(connection, form.assignee)
-    if form.confirmed == "yes":
-        results = {identifier: _one(place, login, identifier, form, action) for identifier in form.selected}
+    # All are read before one is changed: with an unknown id the answer could not say what became of the others.
     with place.reading() as connection:
         rows = [found(place, login, connection, identifier, Action.SEE_STATE)[0] for identifier in form.selected]
-    return rendering.page(request, "bulk.html", what=form.what, rows=rows, results=results, assignee=form.assignee)
+    results = None
+    if form.confirmed == "yes":
+        results = {identifier: _one(place, login, identifier, form, action) for identifier in form.selected}
+        with place.reading() as connection:
+            rows = [exports.get(connection, row["id"]) for row in rows]
+    asked = _questions(place, rows) if form.what == "approve" else {}
+    return rendering.page(
+        request, "bulk.html", what=form.what, rows=rows, results=results, assignee=form.assignee, asked=asked
+    )
 
 
 @router.get("/requests.csv")
@@ -174,17 +184,26 @@ def address_of(wanted: DeskList) -> str:
     return "/staff?" + urlencode({name: value for name, value in named.items() if value}, quote_via=quote)
 
 
+def _questions(place: AppContext, rows: Sequence[RowMapping]) -> Mapping[str, Sequence[RowMapping]]:
+    """Return what is asked about each of the requests that can be approved, by the id of the request."""
+    with place.reading() as connection:
+        return {
+            row["id"]: approvals.waiting(connection, row["id"]) for row in rows if row["state"] in approvals.APPROVABLE
+        }
+
+
 def _one(place: AppContext, login: Login, identifier: str, form: BulkForm, action: Action) -> str:
     """Do it with one request; returns the code of the sentence that says what became of it."""
     try:
         with place.writing() as connection:
-            row, actor = found(place, login, connection, identifier, action)
+            # One second login is for all: with one for each, the list would ask for the next at every attempt.
+            row, actor = found(place, login, connection, identifier, action, thing=" ".join(sorted({*form.selected})))
             if form.what in ASSIGNING:
                 permit(place, login, Action.LIST_ALL)
                 whom = {"assign": login.id, "assign_to": form.assignee}.get(form.what)
                 desk_queue.assign(connection, row["id"], whom, actor=str(actor))
             else:
-                _DOES[form.what](connection, row, actor)
+                _DOES[form.what](connection, row, actor, form)
     except StepUpRequired:
         raise
     except PortabilityError as error:
@@ -193,10 +212,16 @@ def _one(place: AppContext, login: Login, identifier: str, form: BulkForm, actio
     return "done"
 
 
-_DOES: dict[str, Callable[[Connection, RowMapping, Actor], object]] = {
-    "approve": lambda connection, row, actor: approvals.approve(connection, row["id"], actor=actor),
-    "cancel": lambda connection, row, actor: exports.cancel(connection, row["id"], actor=str(actor)),
-}
+def _approve(connection: Connection, row: RowMapping, actor: Actor, form: BulkForm) -> None:
+    questions.check_among(connection, row["id"], form.seen.split())
+    approvals.approve(connection, row["id"], actor=actor)
+
+
+def _cancel(connection: Connection, row: RowMapping, actor: Actor, _form: BulkForm) -> None:
+    exports.cancel(connection, row["id"], actor=str(actor))
+
+
+_DOES: dict[str, Callable[[Connection, RowMapping, Actor, BulkForm], object]] = {"approve": _approve, "cancel": _cancel}
 
 
 def _note_search(place: AppContext, login: Login, count: int) -> None:

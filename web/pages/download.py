@@ -21,6 +21,7 @@ from portability.errors import LinkInvalid
 from portability.people.actor_names import ADDRESS_ISSUER
 from portability.requests import exports
 from portability.requests.policy import Action, Actor, Facts
+from portability.requests.states import ExportState
 from portability.transfers import sending
 from web import problems, rendering, sessions, volume_answers
 from web.auth import NotLoggedIn, OurForm, check_form, permit
@@ -43,7 +44,8 @@ def landing(request: Request, place: CurrentContext, token: str) -> Response:
     with place.reading() as connection:
         link = _resolved(request, place, connection, token)
         volumes = links.volumes(connection, link)
-        denial = _refusal(request, place, connection, link)
+        export = exports.get(connection, link["export_id"])
+        denial = copy_status.refusal(connection, place, export, rendering.language(request))
     if problems.for_programs(request) or link["audience"] == Audience.RECIPIENT:
         return rendering.json_answer({**_document(link, volumes), **_transfer(place, link, token)})
     login = sessions.login_of(request, place)
@@ -54,6 +56,8 @@ def landing(request: Request, place: CurrentContext, token: str) -> Response:
         link=link,
         volumes=volumes,
         denial=denial,
+        # A refused transfer leaves the copy: its links lead to the files.
+        is_refused=export["state"] == ExportState.DENIED,
         token=token,
         admitted=_admitted(request, link, login) is not None,
         code_sent=otp_session.was_sent(request, link),
@@ -179,11 +183,6 @@ def begun(
         claim_seconds=settings.link_claim_seconds,
     )
     return rendering.see_other(f"/d/{token}/volumes/{number}?claim={claim}")
-
-
-def _refusal(request: Request, place: AppContext, connection: Connection, link: RowMapping) -> dict[str, object] | None:
-    export = exports.get(connection, link["export_id"])
-    return copy_status.refusal(connection, place, export, rendering.language(request))
 
 
 def _resolved(request: Request, place: AppContext, connection: Connection, token: str) -> RowMapping:

@@ -74,7 +74,7 @@ class RequestButtonForm(BaseModel):
     basis: Long = "other"
     confirmed: Short = ""
     seen: Long = ""
-    """The ids of the questions that the page showed; empty: it showed none."""
+    """The ids of the questions that the page showed, or `none`."""
 
 
 @router.get("/new")

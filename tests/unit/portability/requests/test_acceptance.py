@@ -12,7 +12,7 @@ from portability.errors import BadDate, BadSubject, UnknownExporter, UnknownForm
 from portability.law.deadlines import BusinessCalendar
 from portability.law.profiles import Profile
 from portability.requests.acceptance import check
-from portability.requests.dates import end_of_day, start_of_day
+from portability.requests.dates import days_between, end_of_day, start_of_day
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -115,13 +115,36 @@ def test_today_has_begun_where_the_day_is_that_of_the_place() -> None:
             check(**asked(received_at=(today + timedelta(days=1)).isoformat()), place=place)
 
 
-@pytest.mark.parametrize(("read", "text", "hours"), [(end_of_day, "9999-12-31", 0), (start_of_day, "0001-01-01", 7)])
+@pytest.mark.parametrize(
+    ("read", "text", "hours"),
+    [
+        (end_of_day, "9999-12-31", 0),
+        (start_of_day, "0001-01-01", 7),
+        (end_of_day, "0001-01-01T00:00:00Z", 0),
+        (start_of_day, "0001-01-01T00:00:00Z", -5),
+        (end_of_day, "9999-12-31T23:59:59Z", 7),
+    ],
+)
 def test_a_day_beyond_the_calendar_is_refused(read: Callable[..., datetime], text: str, hours: int) -> None:
-    """A day whose begin or end is in no year of the calendar is wrong input, with the years that there are."""
+    """A day or time near the ends of the calendar is wrong input, with the years that there are.
+
+    In another zone, or a moment before it, such a time is in no year: pages could not show the request.
+    """
     place = BusinessCalendar(timezone(timedelta(hours=hours)))
-    with pytest.raises(BadDate, match=r"^until is a day that begins or ends beyond") as refused:
+    with pytest.raises(BadDate, match=r"^until is too near the ends of the calendar") as refused:
         read(text, "until", place)
     assert "2 to 9998" in (refused.value.hint or "")
+
+
+def test_the_first_and_the_last_day_can_be_shown_in_every_zone() -> None:
+    """What is accepted has its first and last day in the zone of any place."""
+    for hours in (-12, 0, 14):
+        place = BusinessCalendar(timezone(timedelta(hours=hours)))
+        since, until = start_of_day("0002-01-01", "since", place), end_of_day("9998-12-31", "until", place)
+        first, last = days_between(since, until, BusinessCalendar(timezone(timedelta(hours=-hours))))
+        assert first
+        assert last
+        assert days_between(until, since, place)
 
 
 def test_names_are_kept_once_and_formats_in_the_order_given() -> None:
