@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
@@ -132,10 +132,10 @@ def get(connection: Connection, consent: Mapping[Any, Any], pull_id: str) -> Row
 
 
 def waiting(connection: Connection) -> Sequence[str]:
-    """Return the copies that are ready to be sent, the oldest first."""
+    """Return copies that are ready to be sent: by chance, so that those that cannot be keep no other from its turn."""
     ready = (TABLE.c.transfer_id.is_(None), TABLE.c.error_code.is_(None), EXPORT.c.state == ExportState.READY)
     query = select(TABLE.c.id).join(EXPORT, EXPORT.c.id == TABLE.c.export_id).where(*ready)
-    return connection.scalars(query.order_by(TABLE.c.created_at, TABLE.c.id).limit(AT_ONCE)).all()
+    return connection.scalars(query.order_by(func.random()).limit(AT_ONCE)).all()
 
 
 def send(connection: Connection, settings: Settings, pull_id: str) -> None:

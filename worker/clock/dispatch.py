@@ -8,19 +8,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection, Engine, or_, select, tuple_, update
 
 from portability.database import models
-from portability.database.engine import now, writing
+from portability.database.engine import now, reading, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
 from portability.queue import WakeUps, beat_clock, count_workers, waiting_wake_ups, wake
 from portability.requests import deadline_events
 from portability.settings import Settings
 from worker import transfer
 from worker.claim.claims import claimable
-from worker.clock import pulls
+from worker.clock import pulls, turns
 
 log = structlog.get_logger()
 SLICE, TRANSFER = models.slice, models.transfer
@@ -89,15 +90,28 @@ def run(engine: Engine, queue: WakeUps, settings: Settings, stop: threading.Even
     refreshed_at = -REFRESH_SECONDS
     while not stop.is_set():
         try:
-            pulls.send_ready(engine, settings)
+            turns.take_steps("clock", {"pulls": partial(pulls.send_ready, engine, settings)})
             if sent := dispatch(engine, queue):
                 log.info("clock.woke", slices=sent)
             if time.monotonic() - refreshed_at >= REFRESH_SECONDS:
-                with writing(engine) as connection:
-                    deadline_events.refresh(connection, settings.laws, settings.place)
+                turns.take_steps("clock", {"deadlines": partial(refresh_deadlines, engine, settings)})
                 refreshed_at = time.monotonic()
             # Last, so that a heartbeat proves that database and Redis were usable.
             beat_clock(queue, settings.clock_seconds)
         except (DatabaseUnavailable, QueueUnavailable) as error:
             log.warning("clock.waits", code=error.code)
+        except Exception as error:
+            log.exception("clock.failed", error=type(error).__name__)
         stop.wait(settings.clock_seconds)
+
+
+def refresh_deadlines(engine: Engine, settings: Settings) -> int:
+    """Move the deadlines of requests with a running pause; returns how many. Raises DatabaseUnavailable."""
+
+    def refresh(export_id: str) -> int:
+        with writing(engine) as connection:
+            return deadline_events.refresh(connection, export_id, settings.laws, settings.place)
+
+    with reading(engine) as connection:
+        paused = deadline_events.running_pauses(connection)
+    return turns.take_each("deadlines", paused, refresh)
