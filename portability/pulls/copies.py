@@ -21,7 +21,7 @@ from portability.database.engine import now
 from portability.people import subject_locks
 from portability.pulls import changes
 from portability.pulls.refusals import OAuthFault, PullRefused
-from portability.requests import exports, intake
+from portability.requests import exports, intake, transfer_ends
 from portability.requests.acceptance import Request
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor, ActorRole
@@ -220,7 +220,8 @@ def _state(
     """Return the state, and for an end its reason."""
     if sent is not None:
         state = OF_TRANSFER.get(TransferState(sent["state"]), PullState.ENDED)
-        return state, (sent["error_code"] or sent["state"] if state is PullState.ENDED else None)
+        code = sent["error_code"] or transfer_ends.shown_state(connection, sent)
+        return state, (code if state is PullState.ENDED else None)
     export = exports.get(connection, row["export_id"])["state"]
     if row["error_code"]:
         return PullState.ENDED, row["error_code"]

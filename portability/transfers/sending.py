@@ -288,6 +288,7 @@ def view(connection: Connection, row: Mapping[Any, Any]) -> dict[str, JSON]:
     return {
         **content,
         "recipient": {name: to[name] for name in ("id", "name", "domain", "country")},
+        "end": transfer_ends.of(connection, row),
         "authorisation": row["authorisation_id"],
         "volumes": len(stored),
         "bytes": sum(copy["bytes"] for copy in stored),
@@ -305,7 +306,8 @@ def timeline(connection: Connection, row: Mapping[Any, Any]) -> list[Mapping[str
         select(claim.c.created_at).join(link, link.c.id == claim.c.link_id).where(link.c.transfer_id == row["id"])
     )
     fetched = connection.scalars(matching.order_by(claim.c.id).limit(1)).first()
-    ended = None if row["state"] in TRANSFERS_LIVE - {TransferState.REFUSED} else TransferStep(row["state"])
+    is_over = row["state"] not in TRANSFERS_LIVE - {TransferState.REFUSED}
+    ended = TransferStep(transfer_ends.shown_state(connection, row)) if is_over else None
     steps = [
         (TransferStep.STARTED, row["created_at"]),
         (TransferStep.OFFERED, row["offered_at"]),

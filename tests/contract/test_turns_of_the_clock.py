@@ -55,7 +55,7 @@ def made(tmp_path: Path) -> World:
     return sending_world(tmp_path)
 
 
-class BrokenForOne:
+class FailsForTheFirst:
     """In place of a function: it fails for the first item that it gets, each time, and works for all others."""
 
     def __init__(self, real: Callable[..., Any], position: int, key: str = "") -> None:
@@ -72,7 +72,7 @@ class BrokenForOne:
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, room: Any, name: str, position: int = 1, key: str = "") -> None:
-    monkeypatch.setattr(room, name, BrokenForOne(getattr(room, name), position, key))
+    monkeypatch.setattr(room, name, FailsForTheFirst(getattr(room, name), position, key))
 
 
 def waiting_copies(made: World, other: Provider) -> None:
