@@ -21,7 +21,7 @@ from portability.database.engine import now, reading, writing
 from portability.law.deadlines import EXPIRY_NOTICE
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
-from portability.requests import exports
+from portability.requests import exports, keeping
 from portability.requests.states import ExportState
 from portability.requests.transition import transition
 from portability.settings import Settings
@@ -111,7 +111,8 @@ def _is_ready() -> ColumnElement[bool]:
 def _older(settings: Settings, before_seconds: float) -> ColumnElement[bool]:
     """Return the condition: ready for as long as archives of its kind are kept, minus `before_seconds`.
 
-    An archive of a switch is kept until the end of the period of retrieval, if that is later.
+    An archive of a switch is kept until the end of the period of retrieval, and one that is offered to other providers
+    until the end of the offers, if that is later.
     """
     retrieved = or_(EXPORT.c.retrieval_ends_at.is_(None), EXPORT.c.retrieval_ends_at <= now(before_seconds))
     old = or_(
@@ -120,7 +121,7 @@ def _older(settings: Settings, before_seconds: float) -> ColumnElement[bool]:
             for kind in SubjectKind
         )
     )
-    return and_(old, retrieved)
+    return and_(old, retrieved, ~keeping.is_promised(before_seconds))
 
 
 def _announced(seconds_ago: float) -> ColumnElement[bool]:
