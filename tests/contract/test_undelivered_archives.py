@@ -16,6 +16,9 @@ from postbox import Postbox, bodies
 from sqlalchemy import RowMapping, select, update
 from transferring import Provider, authorised, encrypted, sending_world
 
+from cli import feeds_check
+from cli.checks import Seen
+from cli.context import Context
 from portability.database import incidents, models
 from portability.database.engine import now, reading, writing
 from portability.feeds import feeds, undelivered
@@ -233,3 +236,20 @@ def test_an_archive_is_worked_on_as_before(served_feed: ServedFeed) -> None:
     encrypted(served_feed.made)
     assert [served_feed.transfers(export)[0]["state"] for export in (first, second)] == ["offered", "offered"]
     assert (served_feed.send(), served_feed.give_up()) == (0, 0)
+
+
+def test_the_doctor_says_what_waits_for_a_decision(served_feed: ServedFeed) -> None:
+    """Only a line of the log said it, until the archive was deleted and the feed ended."""
+    made, approval = served_feed.made, update(models.recipient)
+    served_feed.archive()
+    asked = Context(lambda: made.place.settings, json=False)
+    assert feeds_check.feeds(asked) == Seen()
+    with writing(made.engine) as connection:
+        connection.execute(approval.values(approved_at=None))
+    assert served_feed.send() == 0
+    seen = feeds_check.feeds(asked)
+    assert seen.result == f"recipient {served_feed.recipient} is not approved yet (archives that wait: 1)"
+    assert seen.hint == "`portability recipients approve ID` approves it"
+    with writing(made.engine) as connection:
+        connection.execute(approval.values(approved_at=now()))
+    assert (served_feed.send(), feeds_check.feeds(asked)) == (1, Seen())
