@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import structlog
-from sqlalchemy import Connection, Engine, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, or_, select, tuple_, update
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
@@ -52,10 +52,7 @@ def dispatch(engine: Engine, queue: WakeUps) -> int:
         return 0
     repeat_seconds = REPEAT_SECONDS if waiting_already else REPEAT_EMPTY_SECONDS
     with writing(engine) as connection:
-        # A wake-up that led to a claim is used up; an unclaimed wake-up may still be pending.
-        used_up = SLICE.c.woken_at <= SLICE.c.claimed_at
-        quiet = or_(SLICE.c.woken_at.is_(None), used_up, SLICE.c.woken_at < now(-repeat_seconds))
-        waiting = select(SLICE.c.export_id, SLICE.c.number).where(claimable(), quiet)
+        waiting = select(SLICE.c.export_id, SLICE.c.number).where(claimable(), _is_quiet(SLICE, repeat_seconds))
         waiting = waiting.order_by(SLICE.c.created_at).limit(room)
         if connection.dialect.name == "postgresql":
             waiting = waiting.with_for_update(skip_locked=True)
@@ -73,8 +70,7 @@ def dispatch(engine: Engine, queue: WakeUps) -> int:
 
 def _transfers(connection: Connection, repeat_seconds: float, room: int) -> Sequence[str]:
     """Return the exports of claimable transfers without a recent wake-up, and mark them as woken."""
-    used_up = TRANSFER.c.woken_at <= TRANSFER.c.claimed_at
-    quiet = or_(TRANSFER.c.woken_at.is_(None), used_up, TRANSFER.c.woken_at < now(-repeat_seconds))
+    quiet = _is_quiet(TRANSFER, repeat_seconds)
     waiting = select(TRANSFER.c.id, TRANSFER.c.export_id).where(transfer.claimable(), quiet)
     waiting = waiting.order_by(TRANSFER.c.created_at).limit(room)
     if connection.dialect.name == "postgresql":
@@ -83,6 +79,16 @@ def _transfers(connection: Connection, repeat_seconds: float, room: int) -> Sequ
     selected = update(TRANSFER).where(TRANSFER.c.id.in_([row.id for row in chosen]))
     connection.execute(selected.values(woken_at=now()))
     return [row.export_id for row in chosen]
+
+
+def _is_quiet(table: Table, repeat_seconds: float) -> ColumnElement[bool]:
+    """Return the condition for rows without a pending wake-up.
+
+    One that led to a claim is used up; an unclaimed one may be pending for a while. One of the future was sent before
+    the clock of the database was set back: the row would wait until the clock is there again.
+    """
+    used_up, is_of_the_future = table.c.woken_at <= table.c.claimed_at, table.c.woken_at > now(repeat_seconds)
+    return or_(table.c.woken_at.is_(None), used_up, is_of_the_future, table.c.woken_at < now(-repeat_seconds))
 
 
 def run(engine: Engine, queue: WakeUps, settings: Settings, stop: threading.Event) -> None:
