@@ -253,3 +253,20 @@ def test_the_doctor_says_what_waits_for_a_decision(served_feed: ServedFeed) -> N
     with writing(made.engine) as connection:
         connection.execute(approval.values(approved_at=now()))
     assert (served_feed.send(), feeds_check.feeds(asked)) == (1, Seen())
+
+
+@pytest.mark.parametrize("state", ["failed", "expired", "queued", "delivered"])
+def test_the_person_hears_of_an_archive_that_a_feed_leaves_behind(served_feed: ServedFeed, state: str) -> None:
+    """While the feed went on the clock would have sent it again, so there was no message about its transfer."""
+    made, first = served_feed.made, served_feed.archive()
+    for _ in range(2):
+        assert served_feed.send() == 1
+        served_feed.set_last(first, "failed", seconds_ago=2 * undelivered.FIRST_WAIT_SECONDS)
+    served_feed.set_last(first, state)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.feed).values(until=now(-1)))
+    assert clock.end_over(made.engine) == 1
+    with reading(made.engine) as connection:
+        told = select(models.notification.c.occasion).where(models.notification.c.kind == "not_transferred")
+        about = connection.scalars(told).all()
+    assert about == [served_feed.transfers(first)[-1]["id"]] * (state in {"failed", "expired"})
