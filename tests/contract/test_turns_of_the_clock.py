@@ -13,7 +13,7 @@ import pytest
 from factories import World
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
-from transferring import Provider, authorised, encrypted, ready, sending_world
+from transferring import Provider, authorised, encrypted, ready, sending_world, started
 
 from portability.api.errors import StorageRefused
 from portability.api.storages import Storage
@@ -31,6 +31,7 @@ from portability.requests import deadline_events
 from portability.requests.policy import Actor
 from portability.retention import anonymise, erasures
 from portability.retention.erasures import Whom
+from portability.safe_http import SafeHttpClient
 from portability.settings import load_settings
 from worker.clock import (
     audit_anchor,
@@ -42,6 +43,7 @@ from worker.clock import (
     pulls,
     purge,
     turns,
+    webhook_delivery,
 )
 
 EXPORT, FEED, TRANSFER, PULL = models.export, models.feed, models.transfer, models.pull
@@ -280,3 +282,21 @@ def test_no_task_of_the_clock_ends_with_a_fault(made: World, tmp_path: Path, mon
     found = [line["event"] for line in lines]
     expected = ["audit.head_failed"] * 2 + ["counts.failed"] * 2 + ["turn.failed", "clock.failed"] * 2
     assert found == expected
+
+
+@pytest.mark.parametrize(("days", "state"), [(0, "queued"), (8, "failed")])
+def test_a_message_with_a_fault_is_retried_and_given_up(
+    made: World, other: Provider, monkeypatch: pytest.MonkeyPatch, days: int, state: str
+) -> None:
+    """It was retried for ever at the end of its lease, and nothing counted it."""
+    recipient = other.recorded(made)
+    authorised(made, recipient)
+    started(made, ready(made), recipient)
+    encrypted(made)
+    change_all(made, models.webhook, created_at=now(-days * DAY))
+    monkeypatch.setattr(webhook_delivery, "_send", raising)
+    client = SafeHttpClient(loopback=True)
+    assert webhook_delivery.announce(made.engine, made.place.settings, client)
+    with reading(made.engine) as connection:
+        row = connection.execute(select(models.webhook)).mappings().one()
+    assert (row["state"], row["reason"]) == (state, "internal_error")
