@@ -9,7 +9,16 @@ import click
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from cli import checks, database_check, inbox_check, journal_check, pooler_check, running_checks, settings_check
+from cli import (
+    checks,
+    database_check,
+    feeds_check,
+    inbox_check,
+    journal_check,
+    pooler_check,
+    running_checks,
+    settings_check,
+)
 from cli.audit import FILE
 from cli.audit_check import audit_head
 from cli.checks import Check, Seen
@@ -185,6 +194,7 @@ CHECKS: dict[str, Check] = {
     "bucket access": checks.bucket_access,
     "bucket encryption": checks.bucket_encryption,
     "regions": checks.regions,
+    "feeds": feeds_check.feeds,
     "clocks": checks.clocks,
     AUDIT_HEAD: audit_head,
     "journal": journal_check.journal,

@@ -187,5 +187,5 @@ def _permit(context: Context, claimed: str | None, facts: Facts, action: Action 
 
 
 def _show(context: Context, seen: list[dict[str, JSON]]) -> None:
-    names = ("id", "state", "volumes", "bytes", "error_code", "offered_at", "expires_at")
+    names = ("id", "state", "end", "volumes", "bytes", "error_code", "offered_at", "expires_at")
     context.table("Transfers", names, [[row[name] for name in names] for row in seen])

@@ -85,14 +85,15 @@ def find(connection: Connection, source: str) -> RowMapping | None:
 def is_valid(connection: Connection, row: RowMapping | None, declaration: str) -> bool:
     """Return whether the last check is young enough, and of this declaration (its SHA-256).
 
-    A check that could not be made changes nothing, unless the reason is damage: then rows may be missing by now.
+    A check that could not be made changes nothing, unless the reason is damage: then rows may be missing by now. The
+    age of a check that was made before the clock was set back is not known.
     """
     if row is None or row["checked_at"] is None or row["declaration"] != declaration:
         return False
     if row["error_code"] == SourceDamaged.code:
         return False
     age: timedelta = deployment.clock_of(connection) - row["checked_at"]
-    return age.total_seconds() < VALID_SECONDS
+    return 0 <= age.total_seconds() < VALID_SECONDS
 
 
 def findings(row: RowMapping) -> Sequence[CoverageFinding]:
@@ -148,6 +149,7 @@ def claim(connection: Connection, sources: Collection[str]) -> Sequence[str]:
         or_(CHECK.c.error_code.is_not(None), CHECK.c.checked_at.is_(None), CHECK.c.checked_at < CHECK.c.tried_at)
         & (CHECK.c.tried_at < now(-RETRY_SECONDS)),
         CHECK.c.asked_at.is_not(None),
+        CHECK.c.tried_at > now(),  # before the clock was set back: it would wait until then
     )
     claimed = []
     for source in sorted(sources):
@@ -177,7 +179,9 @@ def record(connection: Connection, source: str, checked: CheckedSource, at: date
         "tried_at": at,
         "error_code": None,
     }
-    is_newer = or_(CHECK.c.checked_at > at, and_(CHECK.c.error_code.is_not(None), CHECK.c.tried_at > at))
+    # A check of the future was before the clock of the database was set back.
+    was_checked, was_tried = ((column > at) & (column <= now()) for column in (CHECK.c.checked_at, CHECK.c.tried_at))
+    is_newer = or_(was_checked, and_(CHECK.c.error_code.is_not(None), was_tried))
     _write(connection, source, values, unless=func.coalesce(is_newer, false()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, func, or_, select, update
 
 from portability.api.errors import ForeignStore, ObjectMissing
 from portability.api.storages import IdentifiedStorage, Storage, put
@@ -59,8 +59,9 @@ def claim_sweep(engine: Engine, every_seconds: float) -> bool:
     """Return whether a sweep of the storage is due; of all clocks that ask, only one gets True."""
     last_at = func.coalesce(TABLE.c.swept_at, TABLE.c.created_at)
     with writing(engine) as connection:
-        due = update(TABLE).where(last_at < now(-every_seconds)).values(swept_at=now())
-        return connection.execute(due).rowcount == 1
+        # A sweep of the future was before the clock was set back.
+        due = or_(last_at < now(-every_seconds), last_at > now())
+        return connection.execute(update(TABLE).where(due).values(swept_at=now())).rowcount == 1
 
 
 def clock(engine: Engine) -> datetime:

@@ -56,6 +56,9 @@ def send(connection: Connection, keys_folder: Path, link: Mapping[Any, Any]) -> 
     exports.lock(connection, link["export_id"])
     connection.execute(select(models.link.c.id).where(models.link.c.id == link["id"]).with_for_update())
     _check_sent(connection, TABLE.c.link_id == link["id"], SENT_MAX)
+    # By its end, and not by its time: after the clock of the database was set back, an older code seems to be newer.
+    replaced = (TABLE.c.link_id == link["id"], TABLE.c.expires_at > now())
+    connection.execute(update(TABLE).where(*replaced).values(expires_at=now()))
     identifier = _made(connection, keys_folder, link_id=link["id"])
     outbox.queue(connection, outbox.MessageKind.CODE, link["export_id"], occasion=identifier)
     _audit(connection, "code.sent", link)
@@ -108,7 +111,7 @@ def check(connection: Connection, keys_folder: Path, link: Mapping[Any, Any], co
 
     Every attempt counts, also a correct code that came too late.
     """
-    newest = select(TABLE.c.id).where(TABLE.c.link_id == link["id"])
+    newest = select(TABLE.c.id).where(TABLE.c.link_id == link["id"], TABLE.c.expires_at > now())
     newest = newest.order_by(TABLE.c.created_at.desc(), TABLE.c.id.desc()).limit(1)
     accepted = _accepted(connection, keys_folder, TABLE.c.id == newest.scalar_subquery(), code)
     _audit(connection, "code.accepted" if accepted else "code.refused", link)

@@ -24,7 +24,7 @@ from portability.law.profiles import Profile
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.people import subjects
-from portability.requests import exports
+from portability.requests import exports, transfer_ends
 from portability.requests.acceptance import Request
 from portability.requests.policy import Actor
 from portability.requests.states import ONGOING
@@ -32,7 +32,7 @@ from portability.settings import Settings
 from portability.trust import audit
 
 TABLE, EXPORT, PART, PSEUDONYM = models.feed, models.export, models.feed_part, models.feed_pseudonym
-STEP, ARCHIVE = models.feed_step, models.feed_archive
+STEP, ARCHIVE, TRANSFER = models.feed_step, models.feed_archive, models.transfer
 DAY_SECONDS = 86_400
 
 
@@ -153,11 +153,15 @@ def advance(
 def end(connection: Connection, feed_id: str, *, actor: str, reason: str | None = None) -> None:
     """End a feed: erase its keys and what it had delivered; cancel its open export.
 
-    `reason` is a code for the audit log. Raises: UnknownFeed, FeedEnded.
+    The person hears of an archive that was to be sent again, and never will be. `reason` is a code for the audit log:
+    then another message says it. Raises: UnknownFeed, FeedEnded.
     """
+    unsent = None if reason else undelivered.newest_transfer(connection, feed_id)
+    transfer_ends.lock_exports(connection, TRANSFER.c.id == unsent)
     cancel_open(connection, TABLE.c.id == feed_id, actor=actor)
     lock(connection, feed_id)
     forget(connection, TABLE.c.id == feed_id, actor=actor)
+    transfer_ends.tell(connection, TRANSFER.c.id == unsent)
     detail: audit.Detail = {"feed": feed_id, **({"reason": reason} if reason else {})}
     audit.record(connection, "feed.ended", actor=actor, detail=detail)
 

@@ -64,6 +64,16 @@ def first(connection: Connection, feed_id: str) -> str | None:
     return found
 
 
+def newest_transfer(connection: Connection, feed_id: str) -> str | None:
+    """Return the newest transfer of the first archive of a feed that its recipient lacks; None without one."""
+    own = select(FEED.c.authorisation_id).where(FEED.c.id == feed_id).scalar_subquery()
+    recipient = select(CONSENT.c.recipient_id).where(CONSENT.c.id == own).scalar_subquery()
+    to = (TRANSFER.c.export_id == first(connection, feed_id), TRANSFER.c.recipient_id == recipient)
+    newest = select(TRANSFER.c.id).where(*to).order_by(TRANSFER.c.created_at.desc(), TRANSFER.c.id).limit(1)
+    found: str | None = connection.scalar(newest)
+    return found
+
+
 def _served(*, ended: bool = False) -> Select[tuple[str, str, str]]:
     """Return the query for archives of feeds that serve a consent; of open feeds only, unless `ended`."""
     query = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed"))

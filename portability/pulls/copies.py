@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
@@ -21,7 +21,7 @@ from portability.database.engine import now
 from portability.people import subject_locks
 from portability.pulls import changes
 from portability.pulls.refusals import OAuthFault, PullRefused
-from portability.requests import exports, intake
+from portability.requests import exports, intake, transfer_ends
 from portability.requests.acceptance import Request
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor, ActorRole
@@ -132,10 +132,10 @@ def get(connection: Connection, consent: Mapping[Any, Any], pull_id: str) -> Row
 
 
 def waiting(connection: Connection) -> Sequence[str]:
-    """Return the copies that are ready to be sent, the oldest first."""
+    """Return copies that are ready to be sent: by chance, so that those that cannot be keep no other from its turn."""
     ready = (TABLE.c.transfer_id.is_(None), TABLE.c.error_code.is_(None), EXPORT.c.state == ExportState.READY)
     query = select(TABLE.c.id).join(EXPORT, EXPORT.c.id == TABLE.c.export_id).where(*ready)
-    return connection.scalars(query.order_by(TABLE.c.created_at, TABLE.c.id).limit(AT_ONCE)).all()
+    return connection.scalars(query.order_by(func.random()).limit(AT_ONCE)).all()
 
 
 def send(connection: Connection, settings: Settings, pull_id: str) -> None:
@@ -220,7 +220,8 @@ def _state(
     """Return the state, and for an end its reason."""
     if sent is not None:
         state = OF_TRANSFER.get(TransferState(sent["state"]), PullState.ENDED)
-        return state, (sent["error_code"] or sent["state"] if state is PullState.ENDED else None)
+        code = sent["error_code"] or transfer_ends.shown_state(connection, sent)
+        return state, (code if state is PullState.ENDED else None)
     export = exports.get(connection, row["export_id"])["state"]
     if row["error_code"]:
         return PullState.ENDED, row["error_code"]

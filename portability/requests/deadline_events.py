@@ -120,18 +120,23 @@ def resume(
     return due_at
 
 
-def refresh(connection: Connection, regimes: Sequence[Law], place: BusinessCalendar) -> int:
-    """Move the deadlines of all open requests with a running pause; returns their number."""
-    ended = select(EVENT.c.export_id).where(EVENT.c.kind == DeadlineEventKind.PAUSED).distinct()
-    found = (
-        connection.execute(select(EXPORT).where(EXPORT.c.state.in_(UNANSWERED), EXPORT.c.id.in_(ended)))
-        .mappings()
-        .all()
-    )
-    paused = [row for row in found if _lasting(connection, row["id"])]
-    for row in paused:
-        _set(connection, row["id"], _due(connection, row, regimes, place))
-    return len(paused)
+def running_pauses(connection: Connection) -> Sequence[str]:
+    """Return the open requests with a running pause, whose deadlines move."""
+    ever = select(EVENT.c.export_id).where(EVENT.c.kind == DeadlineEventKind.PAUSED).distinct()
+    query = select(EXPORT.c.id).where(EXPORT.c.state.in_(UNANSWERED), EXPORT.c.id.in_(ever))
+    return [export_id for export_id in connection.scalars(query).all() if _lasting(connection, export_id)]
+
+
+def refresh(connection: Connection, export_id: str, regimes: Sequence[Law], place: BusinessCalendar) -> bool:
+    """Move the deadline of an open request with a running pause; returns False if it has neither any more.
+
+    Raises: UnknownExport; BadInput if no regime applies to it.
+    """
+    row = exports.lock(connection, export_id)
+    is_due = row["state"] in UNANSWERED and _lasting(connection, export_id)
+    if is_due:
+        _set(connection, export_id, _due(connection, row, regimes, place))
+    return is_due
 
 
 def events(connection: Connection, export_id: str) -> Sequence[RowMapping]:

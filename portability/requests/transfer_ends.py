@@ -68,6 +68,12 @@ def of(connection: Connection, transfer: Mapping[Any, Any]) -> TransferEnd | Non
             return end
 
 
+def shown_state(connection: Connection, transfer: Mapping[Any, Any]) -> TransferState:
+    """Return the state that people read: a transfer that expired because its archive was lost has failed."""
+    is_fault = of(connection, transfer) is TransferEnd.FAILED
+    return TransferState.FAILED if is_fault else TransferState(transfer["state"])
+
+
 def _of_expired(connection: Connection, transfer: Mapping[Any, Any]) -> TransferEnd:
     if transfer["offered_at"] and transfer["error_code"]:
         return TransferEnd.REFUSED_FINALLY

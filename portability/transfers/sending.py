@@ -49,7 +49,6 @@ OFFER_SECONDS = 7 * 86_400
 """How long the recipient may download it; its authorisation or the archive may end earlier: so does the offer then."""
 SHORTEST_OFFER = timedelta(minutes=1)
 """Of an archive whose time is over: the clock is about to delete it."""
-UNREACHED = TRANSFERS_LIVE & TRANSFERS_FETCHABLE
 
 
 class TransferStep(StrEnum):
@@ -209,7 +208,7 @@ def revoke(connection: Connection, transfer_id: str, *, actor: str) -> None:
 
 def expire(connection: Connection, *, actor: str, limit: int = 100) -> int:
     """End transfers that were not downloaded in time; returns their number."""
-    due = and_(TABLE.c.state.in_(UNREACHED), TABLE.c.expires_at <= now())
+    due = and_(TABLE.c.state.in_(keeping.UNREACHED), TABLE.c.expires_at <= now())
     chosen = connection.scalars(select(TABLE.c.id).where(due).limit(limit)).all()
     transfer_ends.lock_exports(connection, TABLE.c.id.in_(chosen))
     return _end(connection, and_(TABLE.c.id.in_(chosen), due), TransferState.EXPIRED, actor=actor)
@@ -288,6 +287,7 @@ def view(connection: Connection, row: Mapping[Any, Any]) -> dict[str, JSON]:
     return {
         **content,
         "recipient": {name: to[name] for name in ("id", "name", "domain", "country")},
+        "end": transfer_ends.of(connection, row),
         "authorisation": row["authorisation_id"],
         "volumes": len(stored),
         "bytes": sum(copy["bytes"] for copy in stored),
@@ -305,7 +305,8 @@ def timeline(connection: Connection, row: Mapping[Any, Any]) -> list[Mapping[str
         select(claim.c.created_at).join(link, link.c.id == claim.c.link_id).where(link.c.transfer_id == row["id"])
     )
     fetched = connection.scalars(matching.order_by(claim.c.id).limit(1)).first()
-    ended = None if row["state"] in TRANSFERS_LIVE - {TransferState.REFUSED} else TransferStep(row["state"])
+    is_over = row["state"] not in TRANSFERS_LIVE - {TransferState.REFUSED}
+    ended = TransferStep(transfer_ends.shown_state(connection, row)) if is_over else None
     steps = [
         (TransferStep.STARTED, row["created_at"]),
         (TransferStep.OFFERED, row["offered_at"]),

@@ -13,7 +13,7 @@ from factories import World
 from faults import Killed
 from postbox import TAKEN, Postbox, bodies
 from simultaneous import in_threads
-from sqlalchemy import Connection, Engine, event, select, update
+from sqlalchemy import Connection, Engine, RowMapping, event, select, update
 from structlog.testing import capture_logs
 
 from portability.api import Subject
@@ -29,8 +29,8 @@ from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, MessageKi
 from portability.requests import approvals, exports, referrals, retries
 from portability.requests.policy import Actor
 from portability.trust import audit
-from worker.clock import message_delivery
-from worker.clock.envelopes import Desk
+from worker.clock import envelopes, message_delivery
+from worker.clock.envelopes import Desk, Envelope, Unmailed
 
 TABLE = models.notification
 ADDRESS = "canary.person@mail.example"
@@ -423,6 +423,29 @@ def test_a_fault_of_one_message_delays_no_other(made: World, box: Postbox) -> No
     assert message_delivery.deliver(desk(made, box, BrokenForOne())) == 1
 
     assert states(made) == [("acknowledged", "queued", "source_refused"), ("acknowledged", "sent", None)]
+
+
+@pytest.mark.parametrize(("days", "state"), [(0, "queued"), (6, "failed")])
+def test_a_message_that_cannot_be_written_delays_no_other(
+    made: World, box: Postbox, monkeypatch: pytest.MonkeyPatch, days: int, state: str
+) -> None:
+    """Whatever the error is: it ended the connection each time, and the message was never given up."""
+    for name in ("one", "two"):
+        made.request(f"user:usr_{name}")
+    real, tried = envelopes.fill, []
+
+    def fill(filled: Desk, row: RowMapping) -> Envelope | Unmailed:
+        tried.append(row["id"])
+        if row["id"] == tried[0]:
+            raise RuntimeError("a bug")
+        return real(filled, row)
+
+    monkeypatch.setattr(envelopes, "fill", fill)
+    change(made, created_at=now(-days * 86_400))
+    assert message_delivery.deliver(desk(made, box)) == 1
+    assert sorted(states(made)) == [
+        ("acknowledged", *ended) for ended in sorted([(state, "internal_error"), ("sent", None)])
+    ]
 
 
 def test_a_recipient_who_is_deferred_delays_no_other(made: World, box: Postbox) -> None:

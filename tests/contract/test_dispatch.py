@@ -83,6 +83,14 @@ def test_a_lost_wake_up_is_missed_sooner_where_the_queue_is_empty(made: World, q
     assert dispatch.dispatch(made.engine, queue) == 2
 
 
+def test_a_clock_that_was_set_back_delays_no_wake_up(made: World, queue: WakeUps) -> None:
+    """A wake-up seems to come after the claim that it led to, and the wake-up after it seems to be an hour away."""
+    made.request()
+    change_slices(made, woken_at=now(3600), claimed_at=now(-1))
+    assert dispatch.dispatch(made.engine, queue) == 1
+    assert dispatch.dispatch(made.engine, queue) == 0
+
+
 def test_what_is_held_backing_off_or_ended_is_left_alone(made: World, queue: WakeUps) -> None:
     """Only what a worker could claim now is worth a wake-up."""
     made.request()

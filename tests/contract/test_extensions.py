@@ -102,14 +102,16 @@ def test_a_pause_counts_where_the_law_lets_it(made: World, regime: str, days: in
         paused(made, identifier, PauseReason.IDENTITY, timedelta())
 
     with writing(made.engine) as connection:
-        assert deadline_events.refresh(connection, [regime], UTC_CALENDAR) == 1
+        assert list(deadline_events.running_pauses(connection)) == [identifier]
+        assert deadline_events.refresh(connection, identifier, [regime], UTC_CALENDAR)
     meanwhile = due_at(made, identifier)
     after = resume(made, identifier, [regime])
 
     assert days <= (after - before) / DAY < days + 4  # to the end of a working day
     assert after == meanwhile == due_at(made, identifier)
     with writing(made.engine) as connection:
-        assert deadline_events.refresh(connection, [regime], UTC_CALENDAR) == 0
+        assert not deadline_events.running_pauses(connection)
+        assert not deadline_events.refresh(connection, identifier, [regime], UTC_CALENDAR)
     with pytest.raises(WrongState, match="is not paused"):
         resume(made, identifier, [regime])
 

@@ -16,6 +16,7 @@ from portability.database.engine import now, reading, writing
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.requests import exports, keeping
+from worker.clock import expiry
 
 HOUR, DAY = 3_600, 24
 NEVER = None
@@ -42,7 +43,7 @@ def aged(made: World, hours: float, announced: float | None) -> str:
         pytest.param(6 * DAY, 24, NEVER, DAY, DAY, id="the archive ends first"),
         pytest.param(8 * DAY, 47, NEVER, 1, 1, id="announced late"),
         pytest.param(8 * DAY, NEVER, NEVER, 48, 48, id="not announced yet"),
-        pytest.param(8 * DAY, 49, NEVER, -1, 1 / 60, id="the clock is about to delete it"),
+        pytest.param(8 * DAY, 49, NEVER, 1 / 60, 1 / 60, id="the clock is about to delete it"),
     ],
 )
 def test_an_offer_ends_no_later_than_its_archive(
@@ -70,3 +71,24 @@ def test_an_offer_ends_no_later_than_its_archive(
     wanted = [kept_hours, offer_hours, offer_hours, offer_hours]
     for moment, in_hours in zip(stated, wanted, strict=True):
         assert abs(moment - datetime.now(UTC) - timedelta(hours=in_hours)) < NEAR
+
+
+@pytest.mark.parametrize("end", ["offered", "delivered", "expired"])
+def test_a_shorter_time_in_the_settings_ends_no_offer(tmp_path: Path, other: Provider, end: str) -> None:
+    """Its end is in a signed statement. Once it is over, the archive has no longer time than others."""
+    made = sending_world(tmp_path)
+    authorised(made, other.recorded(made))
+    export_id = aged(made, DAY, NEVER)
+    started(made, export_id, other.recipient)
+    encrypted(made)
+    shorter = made.place.settings.model_copy(update={"archive_ttl_seconds": DAY * HOUR})
+    with writing(made.engine) as connection:
+        connection.execute(update(models.transfer).values(state=end))
+        offer = connection.execute(select(models.transfer)).mappings().one()
+    assert expiry.announce(made.engine, shorter) == (end != "offered")
+    with writing(made.engine) as connection:
+        connection.execute(update(models.notification).values(created_at=now(-3 * DAY * HOUR)))
+        connection.execute(update(models.export).values(ended_at=now(-4 * DAY * HOUR)))
+        kept = keeping.kept_until(connection, shorter, exports.get(connection, export_id))
+    assert expiry.expire(made.engine, shorter) == (end != "offered")
+    assert (kept >= offer["expires_at"]) == (end == "offered")

@@ -199,6 +199,16 @@ def test_tries_at_the_same_moment_are_all_counted(people: People, link: dict[Any
         assert connection.scalar(select(models.code.c.attempts)) == codes.ATTEMPTS_MAX
 
 
+def test_a_newer_code_counts_after_the_clock_was_set_back(people: People, link: dict[Any, Any]) -> None:
+    """The codes of the hour before seemed to be newer: no code that was sent since was accepted."""
+    older = people.send(link)
+    with writing(people.world.engine) as connection:
+        an_hour_ahead = {"created_at": now(3600), "expires_at": now(3600 + codes.HOLDS_SECONDS)}
+        connection.execute(update(models.code).values(**an_hour_ahead))
+    newer = people.send(link)
+    assert [people.check(link, code) for code in (older, newer, newer)] == [False, True, False]
+
+
 def test_what_is_in_review_no_worker_begins(people: People) -> None:
     """It can be claimed when another person has approved it, and not before; its due date counts all the time."""
     export_id = people.held()

@@ -169,7 +169,9 @@ def test_a_transfer_ends_with_its_archive(
         if state == "cancelled":
             row = transition(connection, row, ExportState.RUNNING, actor=TEST)
         transition(connection, row, ExportState(state), actor=TEST)
-    assert end_of(made, transfer_id) == end
+    seen = view(made, transfer_id)
+    assert (end_of(made, transfer_id), seen["end"]) == (end, end)
+    assert {"expired", end} & {step["what"] for step in seen["timeline"]} == {end}
     assert told(made) == ([] if state == "cancelled" else [transfer_id])
 
 

@@ -499,6 +499,7 @@ def test_copies_go_with_the_archive(made: World, other: Provider) -> None:
     settings = made.place.settings
     with writing(made.engine) as connection:
         connection.execute(update(models.export).values(ended_at=now(-9 * 86_400)))
+        connection.execute(update(models.transfer).values(expires_at=now(-2 * 86_400)))  # no later than its archive
     expiry.announce(made.engine, settings)
     with writing(made.engine) as connection:
         connection.execute(update(models.notification).values(created_at=now(-3 * 86_400)))

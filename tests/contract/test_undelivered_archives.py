@@ -16,6 +16,9 @@ from postbox import Postbox, bodies
 from sqlalchemy import RowMapping, select, update
 from transferring import Provider, authorised, encrypted, sending_world
 
+from cli import feeds_check
+from cli.checks import Seen
+from cli.context import Context
 from portability.database import incidents, models
 from portability.database.engine import now, reading, writing
 from portability.feeds import feeds, undelivered
@@ -233,3 +236,37 @@ def test_an_archive_is_worked_on_as_before(served_feed: ServedFeed) -> None:
     encrypted(served_feed.made)
     assert [served_feed.transfers(export)[0]["state"] for export in (first, second)] == ["offered", "offered"]
     assert (served_feed.send(), served_feed.give_up()) == (0, 0)
+
+
+def test_the_doctor_says_what_waits_for_a_decision(served_feed: ServedFeed) -> None:
+    """Only a line of the log said it, until the archive was deleted and the feed ended."""
+    made, approval = served_feed.made, update(models.recipient)
+    served_feed.archive()
+    asked = Context(lambda: made.place.settings, json=False)
+    assert feeds_check.feeds(asked) == Seen()
+    with writing(made.engine) as connection:
+        connection.execute(approval.values(approved_at=None))
+    assert served_feed.send() == 0
+    seen = feeds_check.feeds(asked)
+    assert seen.result == f"recipient {served_feed.recipient} is not approved yet (archives that wait: 1)"
+    assert seen.hint == "`portability recipients approve ID` approves it"
+    with writing(made.engine) as connection:
+        connection.execute(approval.values(approved_at=now()))
+    assert (served_feed.send(), feeds_check.feeds(asked)) == (1, Seen())
+
+
+@pytest.mark.parametrize("state", ["failed", "expired", "queued", "delivered"])
+def test_the_person_hears_of_an_archive_that_a_feed_leaves_behind(served_feed: ServedFeed, state: str) -> None:
+    """While the feed went on the clock would have sent it again, so there was no message about its transfer."""
+    made, first = served_feed.made, served_feed.archive()
+    for _ in range(2):
+        assert served_feed.send() == 1
+        served_feed.set_last(first, "failed", seconds_ago=2 * undelivered.FIRST_WAIT_SECONDS)
+    served_feed.set_last(first, state)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.feed).values(until=now(-1)))
+    assert clock.end_over(made.engine) == 1
+    with reading(made.engine) as connection:
+        told = select(models.notification.c.occasion).where(models.notification.c.kind == "not_transferred")
+        about = connection.scalars(told).all()
+    assert about == [served_feed.transfers(first)[-1]["id"]] * (state in {"failed", "expired"})

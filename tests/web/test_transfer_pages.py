@@ -13,8 +13,12 @@ from sending import sender
 from served import OTHER, OWNER, Browser, Served
 from transferring import EXPORTER, Provider, encrypted, providing, view
 
+from portability.api.errors import ObjectMissing
 from portability.database.engine import reading, writing
 from portability.locale import values
+from portability.requests import exports
+from portability.requests.states import ExportState
+from portability.requests.transition import transition
 from portability.transfers import authorisations, recipient_removal, recipients, sending
 
 
@@ -126,6 +130,23 @@ def test_what_is_allowed_until_a_day_is_on_the_account_and_ends_there(served: Se
         assert visitor.send(f"/me/authorisations/{given}/revoke").status_code == 303
         assert "may receive your data" not in visitor.client.get("/me").text
     assert view(served.world, only(served, export_id))["state"] == "revoked"
+
+
+def test_a_transfer_whose_archive_was_lost_has_failed(served: Served, other: Provider) -> None:
+    """Its badge and its last step said that it had expired, as if the provider had not come in time."""
+    export_id = served.ready(profile="portability")
+    with served.browser(OWNER) as visitor:
+        assert send(visitor, export_id, other) == 303
+        encrypted(served.world)
+        with writing(served.world.engine) as connection:
+            lost = ObjectMissing("storage has lost volume 1")
+            transition(connection, exports.lock(connection, export_id), ExportState.FAILED, actor="clock", error=lost)
+        shown = (
+            visitor.client.get(f"/me/exports/{export_id}").text.partition("card transfer")[2].partition("</section")[0]
+        )
+    assert '<span class="badge failed">Failed</span>' in shown
+    assert "<li>Failed" in shown
+    assert ">Expired" not in shown
 
 
 def test_a_copy_for_oneself_has_no_such_form(served: Served, other: Provider) -> None:

@@ -10,6 +10,7 @@ from portability.api import SubjectKind
 from portability.law.countries import Mechanism
 from portability.messages.recipient_notices import NoticeKind, NoticeState
 from portability.requests.states import TransferState
+from portability.requests.transfer_ends import TransferEnd
 from portability.transfers.recipients import RecipientState
 from portability.transfers.sending import TransferStep
 from web.api import texts
@@ -132,6 +133,7 @@ class TransferAnswer(BaseModel):
     id: texts.TransferId
     export_id: texts.ExportId
     state: TransferState
+    end: TransferEnd | None = Field(description="How it ended without a receipt: `failed` also if its archive was lost")
     revision: int | None
     error_code: texts.ErrorName | None
     recipient: NamedRecipient

@@ -141,8 +141,9 @@ def _shown(connection: Connection, row: RowMapping) -> dict[str, Any]:
         {"what": step["what"], "at": datetime.fromisoformat(str(step["at"]))}
         for step in sending.timeline(connection, row)
     ]
-    tell = transfer_ends.of(connection, row) or row["state"]
-    return {**sending.view(connection, row), "steps": steps, "tell": tell, "stoppable": row["state"] in TRANSFERS_LIVE}
+    tell, badge = transfer_ends.of(connection, row) or row["state"], transfer_ends.shown_state(connection, row)
+    stoppable = row["state"] in TRANSFERS_LIVE
+    return {**sending.view(connection, row), "steps": steps, "tell": tell, "badge": badge, "stoppable": stoppable}
 
 
 def _parts(connection: Connection, export_id: str) -> list[str]:

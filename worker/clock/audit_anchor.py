@@ -29,7 +29,10 @@ def run(
     """Log the head regularly, if it has changed, until stopped; several clocks log it several times."""
     last_head: Head | None = None
     while not stop.is_set():
-        last_head = log_head(engine, keys_folder, issuer, last_head)
+        try:
+            last_head = log_head(engine, keys_folder, issuer, last_head)
+        except Exception as error:
+            log.exception("audit.head_failed", error=type(error).__name__)
         stop.wait(every_seconds)
 
 

@@ -14,6 +14,7 @@ from portability.coverage import state
 from portability.database.engine import writing
 from portability.settings import Settings
 from portability.sources import declared_names
+from worker.clock import turns
 from worker.read.coverage import check_source
 from worker.read.reader import SourcePatience
 
@@ -50,6 +51,9 @@ def check_due(engine: Engine, exporters: Callable[[], Mapping[str, Exporter]], s
                 state.record_fault(connection, name, error.code)
         raise
     patience = SourcePatience(settings.source_retries, seconds=settings.source_seconds)
-    for name in due:
+
+    def check(name: str) -> int:
         check_source(engine, opened, name, patience)
-    return len(due)
+        return 1
+
+    return turns.take_each("coverage", due, check)

@@ -8,19 +8,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
-from sqlalchemy import Connection, Engine, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, or_, select, tuple_, update
 
 from portability.database import models
-from portability.database.engine import now, writing
+from portability.database.engine import now, reading, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
 from portability.queue import WakeUps, beat_clock, count_workers, waiting_wake_ups, wake
 from portability.requests import deadline_events
 from portability.settings import Settings
 from worker import transfer
 from worker.claim.claims import claimable
-from worker.clock import pulls
+from worker.clock import pulls, turns
 
 log = structlog.get_logger()
 SLICE, TRANSFER = models.slice, models.transfer
@@ -51,10 +52,7 @@ def dispatch(engine: Engine, queue: WakeUps) -> int:
         return 0
     repeat_seconds = REPEAT_SECONDS if waiting_already else REPEAT_EMPTY_SECONDS
     with writing(engine) as connection:
-        # A wake-up that led to a claim is used up; an unclaimed wake-up may still be pending.
-        used_up = SLICE.c.woken_at <= SLICE.c.claimed_at
-        quiet = or_(SLICE.c.woken_at.is_(None), used_up, SLICE.c.woken_at < now(-repeat_seconds))
-        waiting = select(SLICE.c.export_id, SLICE.c.number).where(claimable(), quiet)
+        waiting = select(SLICE.c.export_id, SLICE.c.number).where(claimable(), _is_quiet(SLICE, repeat_seconds))
         waiting = waiting.order_by(SLICE.c.created_at).limit(room)
         if connection.dialect.name == "postgresql":
             waiting = waiting.with_for_update(skip_locked=True)
@@ -72,8 +70,7 @@ def dispatch(engine: Engine, queue: WakeUps) -> int:
 
 def _transfers(connection: Connection, repeat_seconds: float, room: int) -> Sequence[str]:
     """Return the exports of claimable transfers without a recent wake-up, and mark them as woken."""
-    used_up = TRANSFER.c.woken_at <= TRANSFER.c.claimed_at
-    quiet = or_(TRANSFER.c.woken_at.is_(None), used_up, TRANSFER.c.woken_at < now(-repeat_seconds))
+    quiet = _is_quiet(TRANSFER, repeat_seconds)
     waiting = select(TRANSFER.c.id, TRANSFER.c.export_id).where(transfer.claimable(), quiet)
     waiting = waiting.order_by(TRANSFER.c.created_at).limit(room)
     if connection.dialect.name == "postgresql":
@@ -84,20 +81,43 @@ def _transfers(connection: Connection, repeat_seconds: float, room: int) -> Sequ
     return [row.export_id for row in chosen]
 
 
+def _is_quiet(table: Table, repeat_seconds: float) -> ColumnElement[bool]:
+    """Return the condition for rows without a pending wake-up.
+
+    One that led to a claim is used up; an unclaimed one may be pending for a while. One of the future was sent before
+    the clock of the database was set back: the row would wait until the clock is there again.
+    """
+    used_up, is_of_the_future = table.c.woken_at <= table.c.claimed_at, table.c.woken_at > now(repeat_seconds)
+    return or_(table.c.woken_at.is_(None), used_up, is_of_the_future, table.c.woken_at < now(-repeat_seconds))
+
+
 def run(engine: Engine, queue: WakeUps, settings: Settings, stop: threading.Event) -> None:
     """Dispatch until stopped; while the database or Redis is down, wait."""
     refreshed_at = -REFRESH_SECONDS
     while not stop.is_set():
         try:
-            pulls.send_ready(engine, settings)
+            turns.take_steps("clock", {"pulls": partial(pulls.send_ready, engine, settings)})
             if sent := dispatch(engine, queue):
                 log.info("clock.woke", slices=sent)
             if time.monotonic() - refreshed_at >= REFRESH_SECONDS:
-                with writing(engine) as connection:
-                    deadline_events.refresh(connection, settings.laws, settings.place)
+                turns.take_steps("clock", {"deadlines": partial(refresh_deadlines, engine, settings)})
                 refreshed_at = time.monotonic()
             # Last, so that a heartbeat proves that database and Redis were usable.
             beat_clock(queue, settings.clock_seconds)
         except (DatabaseUnavailable, QueueUnavailable) as error:
             log.warning("clock.waits", code=error.code)
+        except Exception as error:
+            log.exception("clock.failed", error=type(error).__name__)
         stop.wait(settings.clock_seconds)
+
+
+def refresh_deadlines(engine: Engine, settings: Settings) -> int:
+    """Move the deadlines of requests with a running pause; returns how many. Raises DatabaseUnavailable."""
+
+    def refresh(export_id: str) -> int:
+        with writing(engine) as connection:
+            return deadline_events.refresh(connection, export_id, settings.laws, settings.place)
+
+    with reading(engine) as connection:
+        paused = deadline_events.running_pauses(connection)
+    return turns.take_each("deadlines", paused, refresh)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
 from sqlalchemy import Engine, RowMapping
 
-from portability.api.errors import PortabilityError, StorageError
+from portability.api.errors import PortabilityError
 from portability.api.storages import Storage
 from portability.database import deployment, history
 from portability.database.engine import reading, writing
@@ -21,6 +22,7 @@ from portability.journal import seals
 from portability.requests import exports
 from portability.requests.states import ONGOING
 from portability.retention import attestations, erasures
+from worker.clock import turns
 from worker.write.withdraw import withdraw_all, withdraw_copies
 
 log = structlog.get_logger()
@@ -38,9 +40,12 @@ def run(
     """Run due erasures regularly until stopped; while a service is down, wait."""
     while not stop.is_set():
         try:
-            ended, signed = advance(engine, open_storage), attest(engine, keys_folder, issuer)
-            if ended or signed:
-                log.info("erase.done", erasures=ended, attestations=signed)
+            steps = {
+                "erasures": partial(advance, engine, open_storage),
+                "attestations": partial(attest, engine, keys_folder, issuer),
+            }
+            if any((done := turns.take_steps("erase", steps)).values()):
+                log.info("erase.done", **done)
         except PortabilityError as error:
             log.warning("erase.waits", code=error.code)
         except Exception as error:
@@ -51,22 +56,14 @@ def run(
 def advance(engine: Engine, open_storage: Callable[[], Storage], erasure_id: str | None = None) -> int:
     """Continue all running erasures, or one; returns how many have ended now.
 
-    An erasure that waits for a running export to be cancelled is left for the next call. Raises: the last StorageError,
-    after all were tried; DatabaseBehind; DatabaseUnavailable.
+    An erasure that waits for a running export to be cancelled is left for the next call. Raises: DatabaseBehind;
+    DatabaseUnavailable; the last other error, after all were tried.
     """
     with reading(engine) as connection:
         history.check(connection)
         rows = [row for row in erasures.begun(connection) if erasure_id in {None, row["id"]}]
-    last_error: StorageError | None = None
-    ended = 0
-    for row in rows:
-        try:
-            ended += _carry_on(engine, open_storage, row)
-        except StorageError as error:
-            last_error = error
-    if last_error is not None:
-        raise last_error
-    return ended
+    by_id = {row["id"]: row for row in rows}
+    return turns.try_each(by_id, lambda identifier: _carry_on(engine, open_storage, by_id[identifier]))
 
 
 def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowMapping) -> bool:
@@ -80,7 +77,7 @@ def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowM
         if row["state"] in ONGOING:
             continue
         withdraw_all(engine, open_storage(), row["id"])
-        withdraw_copies(engine, open_storage)
+        withdraw_copies(engine, open_storage, export_id=row["id"])
         with writing(engine) as connection:
             erasures.strip(connection, erasure, row["id"])
     with reading(engine) as connection:
@@ -95,12 +92,13 @@ def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowM
 def attest(engine: Engine, keys_folder: Path, issuer: str) -> int:
     """Sign a statement for each completely deleted archive; returns how many.
 
-    Raises: NoSigningKey, DatabaseUnavailable.
+    Raises: DatabaseUnavailable; the last other error, after all were tried, such as NoSigningKey.
     """
+
+    def sign(export_id: str) -> int:
+        with writing(engine) as connection:
+            return bool(attestations.attest(connection, keys_folder, issuer, export_id))
+
     with reading(engine) as connection:
         found = attestations.waiting(connection)
-    signed = 0
-    for export_id in found:
-        with writing(engine) as connection:
-            signed += attestations.attest(connection, keys_folder, issuer, export_id) is not None
-    return signed
+    return turns.try_each(found, sign)

@@ -7,7 +7,8 @@ one transaction closes the links and sets the export to `expired`, and all its o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 from sqlalchemy import ColumnElement, Engine, and_, or_, select
@@ -20,12 +21,12 @@ from portability.database.engine import now, reading, writing
 from portability.law.deadlines import EXPIRY_NOTICE
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
-from portability.requests import exports
+from portability.requests import exports, keeping
 from portability.requests.states import ExportState
 from portability.requests.transition import transition
 from portability.settings import Settings
 from portability.transfers import sending
-from worker.clock import feeds, purge
+from worker.clock import feeds, purge, turns
 from worker.write.withdraw import withdraw_copies, withdraw_discarded
 
 log = structlog.get_logger()
@@ -44,17 +45,11 @@ def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings,
         try:
             with reading(engine) as connection:
                 history.check(connection)
-            announced, ended = announce(engine, settings), expire(engine, settings)
-            with writing(engine) as connection:
-                unfetched = sending.expire(connection, actor=ACTOR)
-            stopped = feeds.give_up(engine)
-            gone = withdraw_discarded(engine, open_storage)
-            copies, purged = withdraw_copies(engine, open_storage), purge.purge(engine, settings.log_months)
-            if any(done := (announced, ended, gone, unfetched, stopped, copies, purged)):
-                names = ("announced", "expired", "volumes", "unfetched", "feeds", "copies", "purged")
-                log.info("expire.done", **dict(zip(names, done, strict=True)))
+            done = turns.take_steps("expire", _steps(engine, open_storage, settings))
+            if any(done.values()):
+                log.info("expire.done", **done)
             # More may be due than one round takes.
-            is_full = any(count >= PAGE for count in (announced, ended, purged))
+            is_full = any(done[name] >= PAGE for name in ("announced", "expired", "purged"))
         except PortabilityError as error:
             log.warning("expire.waits", code=error.code)
         except Exception as error:
@@ -62,31 +57,51 @@ def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings,
         stop.wait(0 if is_full else EVERY_SECONDS)
 
 
+def _steps(engine: Engine, open_storage: Callable[[], Storage], settings: Settings) -> Mapping[str, Callable[[], int]]:
+    """Return the steps of a round. What storage refuses to delete keeps no record from its end, and the reverse."""
+    return {
+        "announced": partial(announce, engine, settings),
+        "expired": partial(expire, engine, settings),
+        "unfetched": partial(_end_unfetched, engine),
+        "feeds": partial(feeds.give_up, engine),
+        "volumes": partial(withdraw_discarded, engine, open_storage),
+        "copies": partial(withdraw_copies, engine, open_storage),
+        "purged": partial(purge.purge, engine, settings.log_months),
+    }
+
+
+def _end_unfetched(engine: Engine) -> int:
+    with writing(engine) as connection:
+        return sending.expire(connection, actor=ACTOR)
+
+
 def announce(engine: Engine, settings: Settings) -> int:
     """Notify about archives that are deleted in 48 hours; returns how many. Raises DatabaseUnavailable."""
     due = and_(_older(settings, NOTICE_SECONDS), ~_announced(0))
-    announced = 0
-    for export_id in _ready(engine, due):
+
+    def queue(export_id: str) -> int:
         with writing(engine) as connection:
             exports.lock(connection, export_id)
-            if connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id, _is_ready(), due)) is not None:
-                announced += outbox.queue(connection, MessageKind.EXPIRING, export_id) is not None
-    return announced
+            still = select(EXPORT.c.id).where(EXPORT.c.id == export_id, _is_ready(), due)
+            return bool(connection.scalar(still) and outbox.queue(connection, MessageKind.EXPIRING, export_id))
+
+    return turns.take_each("expire.announce", _ready(engine, due), queue)
 
 
 def expire(engine: Engine, settings: Settings) -> int:
     """End archives whose time is over and that were announced; returns how many. Raises DatabaseUnavailable."""
     due = and_(_older(settings, 0), _announced(NOTICE_SECONDS))
-    ended = 0
-    for export_id in _ready(engine, due):
+
+    def end(export_id: str) -> int:
         with writing(engine) as connection:
             row = exports.lock(connection, export_id)
             # Checked again under the lock: a retry of its gaps may have begun.
-            still = select(EXPORT.c.id).where(EXPORT.c.id == export_id, _is_ready(), due)
-            if connection.scalar(still) is not None:
+            still = connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id, _is_ready(), due))
+            if still:
                 transition(connection, row, ExportState.EXPIRED, actor=ACTOR)
-                ended += 1
-    return ended
+            return bool(still)
+
+    return turns.take_each("expire.end", _ready(engine, due), end)
 
 
 def _is_ready() -> ColumnElement[bool]:
@@ -96,7 +111,8 @@ def _is_ready() -> ColumnElement[bool]:
 def _older(settings: Settings, before_seconds: float) -> ColumnElement[bool]:
     """Return the condition: ready for as long as archives of its kind are kept, minus `before_seconds`.
 
-    An archive of a switch is kept until the end of the period of retrieval, if that is later.
+    An archive of a switch is kept until the end of the period of retrieval, and one that is offered to other providers
+    until the end of the offers, if that is later.
     """
     retrieved = or_(EXPORT.c.retrieval_ends_at.is_(None), EXPORT.c.retrieval_ends_at <= now(before_seconds))
     old = or_(
@@ -105,7 +121,7 @@ def _older(settings: Settings, before_seconds: float) -> ColumnElement[bool]:
             for kind in SubjectKind
         )
     )
-    return and_(old, retrieved)
+    return and_(old, retrieved, ~keeping.is_promised(before_seconds))
 
 
 def _announced(seconds_ago: float) -> ColumnElement[bool]:

@@ -6,22 +6,26 @@ Several clocks may run: an archive of a feed that is open already is not request
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
-from sqlalchemy import Connection, Engine, Row, and_, or_, select, update
+from sqlalchemy import Connection, Engine, Row, and_, func, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import incidents, models
 from portability.database.engine import now, reading, writing
 from portability.database.incidents import Incident
-from portability.errors import DatabaseUnavailable
+from portability.errors import WrongState
 from portability.feeds import feeds, intake, undelivered
+from portability.feeds.errors import FeedEnded, UnknownFeed
 from portability.requests import exports
 from portability.requests.policy import Actor, ActorRole
 from portability.settings import Settings
 from portability.transfers import authorisations, sending, unsent
 from portability.transfers.authorisations import NotAuthorised
 from portability.transfers.recipients import UnknownRecipient
+from worker.clock import turns
 
 log = structlog.get_logger()
 FEED, EXPORT, CONSENT = models.feed, models.export, models.authorisation
@@ -35,8 +39,12 @@ def run(engine: Engine, settings: Settings, stop: threading.Event) -> None:
     """Serve feeds regularly until stopped; while the database is down, wait."""
     while not stop.is_set():
         try:
-            done = {"ended": end_over(engine), "sent": send_ready(engine, settings)}
-            done["requested"] = request_due(engine, settings)
+            steps: Mapping[str, Callable[[], int]] = {
+                "ended": partial(end_over, engine),
+                "sent": partial(send_ready, engine, settings),
+                "requested": partial(request_due, engine, settings),
+            }
+            done = turns.take_steps("feeds", steps)
             if any(done.values()):
                 log.info("feeds.done", **done)
         except PortabilityError as error:
@@ -52,20 +60,21 @@ def end_over(engine: Engine) -> int:
     lasts = or_(CONSENT.c.expires_at.is_(None), CONSENT.c.expires_at > now())
     stands = select(CONSENT.c.id).where(serves, CONSENT.c.revoked_at.is_(None), lasts).exists()
     over = or_(FEED.c.until <= now(), and_(FEED.c.authorisation_id.is_not(None), ~stands))
-    ended = 0
-    with reading(engine) as connection:
-        chosen = connection.scalars(select(FEED.c.id).where(FEED.c.ended_at.is_(None), over).limit(PAGE)).all()
-    for feed_id in chosen:
+
+    def end(feed_id: str) -> int:
         try:
             with writing(engine) as connection:
                 feeds.end(connection, feed_id, actor=ACTOR)
-            ended += 1
-        except DatabaseUnavailable:
-            raise
-        except PortabilityError as error:
-            # Another clock or a person has ended it, or its archive has just become ready: the others do not wait.
+        except (FeedEnded, UnknownFeed, WrongState) as error:
+            # Another clock or a person has ended it, or its archive has just become ready.
             log.info("feed.not_ended", feed=feed_id, code=error.code)
-    return ended
+            return 0
+        return 1
+
+    with reading(engine) as connection:
+        query = select(FEED.c.id).where(FEED.c.ended_at.is_(None), over).order_by(func.random())
+        chosen = connection.scalars(query.limit(PAGE)).all()
+    return turns.take_each("feeds.end", chosen, end)
 
 
 def request_due(engine: Engine, settings: Settings) -> int:
@@ -73,17 +82,22 @@ def request_due(engine: Engine, settings: Settings) -> int:
     due = (FEED.c.ended_at.is_(None), FEED.c.next_at <= now(), FEED.c.number > 0)
     with reading(engine) as connection:
         rows = connection.execute(select(FEED).where(*due).order_by(FEED.c.next_at).limit(PAGE)).mappings().all()
-    requested = 0
-    for row in rows:
+    by_id = {row["id"]: row for row in rows}
+
+    def request(feed_id: str) -> int:
         try:
             with writing(engine) as connection:
-                requested += intake.take_due(connection, settings, row) is not None
-        except DatabaseUnavailable:
+                return bool(intake.take_due(connection, settings, by_id[feed_id]))
+        except turns.OF_ALL:
             raise
-        except PortabilityError as error:
-            log.warning("feed.refused", feed=row["id"], code=error.code)
-            _postpone(engine, row["id"])
-    return requested
+        except Exception as error:
+            _postpone(engine, feed_id)
+            if not isinstance(error, PortabilityError):
+                raise
+            log.warning("feed.refused", feed=feed_id, code=error.code)
+            return 0
+
+    return turns.take_each("feeds.request", by_id, request)
 
 
 def _postpone(engine: Engine, feed_id: str) -> None:
@@ -99,20 +113,21 @@ def send_ready(engine: Engine, settings: Settings) -> int:
     Each is sent in its order, and again if its recipient did not get it. An archive that a provider pulls is sent as
     its copy (worker/clock/pulls.py).
     """
-    # The newest first: those that cannot be sent keep no other from its turn.
-    waiting = undelivered.sendable().order_by(EXPORT.c.ended_at.desc())
+    # By chance: those that cannot be sent keep no other from its turn.
+    waiting = undelivered.sendable().order_by(func.random())
     with reading(engine) as connection:
-        rows = connection.execute(waiting.limit(PAGE)).all()
-    done = 0
-    for row in rows:
+        rows = {row.id: row for row in connection.execute(waiting.limit(PAGE))}
+
+    def send(export_id: str) -> int:
         try:
             with writing(engine) as connection:
-                done += _send(connection, settings, row.id)
-        except PortabilityError as error:
-            log.warning("feed.unsent", feed=row.feed, export=row.id, code=error.code)
-            if isinstance(error, NotAuthorised | UnknownRecipient):
-                _record_unsent(engine, row, error.code)
-    return done
+                return _send(connection, settings, export_id)
+        except (NotAuthorised, UnknownRecipient) as error:
+            log.warning("feed.unsent", feed=rows[export_id].feed, export=export_id, code=error.code)
+            _record_unsent(engine, rows[export_id], error.code)
+            return 0
+
+    return turns.take_each("feeds.send", rows, send)
 
 
 def _record_unsent(engine: Engine, found: Row[tuple[str, str, str]], code: str) -> None:
@@ -144,18 +159,18 @@ def give_up(engine: Engine) -> int:
     """End feeds with an archive that their recipient will never get; returns how many. Raises DatabaseUnavailable."""
     with reading(engine) as connection:
         rows = connection.execute(undelivered.undeliverable().limit(PAGE)).all()
-    ended = 0
-    for row in {row.feed: row for row in reversed(rows)}.values():
+    by_feed = {row.feed: row.id for row in reversed(rows)}
+
+    def end(feed_id: str) -> int:
         try:
             with writing(engine) as connection:
-                is_over = feeds.give_up(connection, row.id, actor=ACTOR)
-        except DatabaseUnavailable:
-            raise
-        except PortabilityError as error:
-            log.info("feed.not_ended", feed=row.feed, code=error.code)
-            continue
+                is_over = feeds.give_up(connection, by_feed[feed_id], actor=ACTOR)
+        except (FeedEnded, UnknownFeed, WrongState) as error:
+            log.info("feed.not_ended", feed=feed_id, code=error.code)
+            return 0
         if is_over:
-            ended += 1
             incidents.count(engine, Incident.TRANSFER_FAILED)
-            log.warning("feed.gave_up", feed=row.feed, export=row.id)
-    return ended
+            log.warning("feed.gave_up", feed=feed_id, export=by_feed[feed_id])
+        return is_over
+
+    return turns.take_each("feeds.give_up", by_feed, end)

@@ -28,4 +28,6 @@ def run(engine: Engine, zone: tzinfo, stop: threading.Event) -> None:
             report_counts.count(engine, zone)
         except DatabaseUnavailable as error:
             log.warning("counts.wait", code=error.code)
+        except Exception as error:
+            log.exception("counts.failed", error=type(error).__name__)
         stop.wait(max(EVERY_SECONDS, REST * (time.monotonic() - began)))

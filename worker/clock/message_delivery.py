@@ -98,11 +98,14 @@ def deliver(desk: Desk, stop: threading.Event | None = None, channel: Channel = 
                 _advance(desk, hand_over, row)
                 settled += 1
             except PortabilityError as error:
-                _back_off(desk, row, error)
+                _back_off(desk, row, error.code)
                 postponed.add(row["id"])
                 is_of_one = isinstance(error, MailUnavailable) and error.is_of_one
                 if error.retryable and not (is_of_one and len(postponed) < POSTPONED_MOST):
                     break  # a service that is down fails for all messages
+            except Exception as error:  # noqa: BLE001  # logged with the row
+                _back_off(desk, row, outgoing.unexpected(error, "deliver", row))
+                postponed.add(row["id"])
     return settled
 
 
@@ -212,10 +215,10 @@ def _settle(
         log.warning("deliver.gave_up", notification=row["id"], kind=row["kind"], code=reason)
 
 
-def _back_off(desk: Desk, row: RowMapping, error: PortabilityError) -> None:
+def _back_off(desk: Desk, row: RowMapping, code: str) -> None:
     """Try again later, or give up after days."""
-    log.warning("deliver.failed", notification=row["id"], code=error.code, attempt=row["attempts"])
+    log.warning("deliver.failed", notification=row["id"], code=code, attempt=row["attempts"])
     if row["age_seconds"] > GIVE_UP_SECONDS:
-        _settle(desk.engine, row, MessageState.FAILED, error.code)
+        _settle(desk.engine, row, MessageState.FAILED, code)
         return
-    outgoing.postpone(desk.engine, desk.settings, TABLE, row, error.code)
+    outgoing.postpone(desk.engine, desk.settings, TABLE, row, code)

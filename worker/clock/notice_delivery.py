@@ -47,6 +47,8 @@ def inform(engine: Engine, settings: Settings, client: SafeHttpClient) -> bool:
         token, fault = acknowledgements.post(client, settings, row, to)
     except PortabilityError as error:
         token, fault = None, error.code
+    except Exception as error:  # noqa: BLE001  # logged with the row
+        token, fault = None, outgoing.unexpected(error, "inform", row)
     if token:
         _settle(engine, row, NoticeState.ACKNOWLEDGED, token=token)
         log.info("inform.acknowledged", notice=row["id"], transfer=row["transfer_id"])

@@ -25,6 +25,8 @@ LEASE_SECONDS = 60.0
 """Longer than any attempt: portability/safe_http.py limits its time."""
 BACKOFF_MAX_SECONDS = 3600
 NO_OTHERS = false()
+UNEXPECTED = "internal_error"
+"""Reason of a row after an unexpected error, such as a bug: it is retried, and given up, like others."""
 
 
 def repeat(send_next: Callable[[], bool], name: str, settings: Settings, stop: threading.Event) -> None:
@@ -45,6 +47,12 @@ def repeat(send_next: Callable[[], bool], name: str, settings: Settings, stop: t
         except Exception as error:
             log.exception("outgoing.failed", task=name, error=type(error).__name__)
         stop.wait(settings.clock_seconds)
+
+
+def unexpected(error: Exception, task: str, row: RowMapping) -> str:
+    """Log an unexpected error of one row, and return the code with which it is retried, and given up in its time."""
+    log.error("outgoing.fault", task=task, item=row["id"], error=type(error).__name__, exc_info=True)  # noqa: LOG014  # callers are handlers
+    return UNEXPECTED
 
 
 def take(engine: Engine, table: Table, what: Select[Any]) -> RowMapping | None:

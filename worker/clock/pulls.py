@@ -11,6 +11,7 @@ from portability.database.engine import reading, writing
 from portability.database.incidents import Incident
 from portability.pulls import copies
 from portability.settings import Settings
+from worker.clock import turns
 
 log = structlog.get_logger()
 
@@ -19,21 +20,28 @@ def send_ready(engine: Engine, settings: Settings) -> int:
     """Start the transfers of copies that are ready; returns how many. Raises DatabaseUnavailable.
 
     A copy that cannot be sent is over, with the reason, and the person hears of it; after a fault that may pass, it is
-    tried at the next time.
+    tried at the next time. No copy keeps others from their turn.
     """
-    with reading(engine) as connection:
-        waiting = copies.waiting(connection)
-    sent = 0
-    for pull_id in waiting:
+
+    def send(pull_id: str) -> int:
         try:
             with writing(engine) as connection:
                 copies.send(connection, settings, pull_id)
-            sent += 1
         except PortabilityError as error:
-            log.warning("pull.waits" if error.retryable else "pull.failed", pull=pull_id, code=error.code)
-            if not error.retryable:
-                with writing(engine) as connection:
-                    is_fault = copies.fail(connection, pull_id, error.code)
-                if is_fault:
-                    incidents.count(engine, Incident.TRANSFER_FAILED)
-    return sent
+            if error.retryable:
+                raise
+            log.warning("pull.failed", pull=pull_id, code=error.code)
+            _fail(engine, pull_id, error.code)
+            return 0
+        return 1
+
+    with reading(engine) as connection:
+        waiting = copies.waiting(connection)
+    return turns.take_each("pulls", waiting, send)
+
+
+def _fail(engine: Engine, pull_id: str, code: str) -> None:
+    with writing(engine) as connection:
+        is_fault = copies.fail(connection, pull_id, code)
+    if is_fault:
+        incidents.count(engine, Incident.TRANSFER_FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, or_, select
 
@@ -22,6 +23,7 @@ from portability.requests import exports, idempotency
 from portability.requests.states import DISCARDED
 from portability.retention import anonymise
 from portability.trust import audit
+from worker.clock import turns
 
 EXPORT, VOLUME, RECALL, GONE = models.export, models.volume, models.recall, models.deleted_volume
 RECEIVED = models.received_transfer
@@ -36,27 +38,37 @@ def purge(engine: Engine, months: int) -> int:
     before = _months_ago(deployment.clock(engine), months)
     with reading(engine) as connection:
         found = connection.execute(select(EXPORT).where(*_over(before)).limit(PAGE)).mappings().all()
-    gone = 0
-    for export_id, subject in ((row["id"], subject_locks.name_of_row(row)) for row in found):
-        with writing(engine) as connection:
-            # A request that is accepted meanwhile keeps the subject's pseudonym.
-            subject_locks.lock(connection, subject)
-            row = exports.lock(connection, export_id)
-            # Checked again under the lock: a retry, a hold or a recall may have begun meanwhile.
-            if connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id, *_over(before))) is None:
-                continue
+    subjects_of = {row["id"]: subject_locks.name_of_row(row) for row in found}
+
+    def delete_one(export_id: str) -> int:
+        return _delete_record(engine, before, export_id, subjects_of[export_id])
+
+    gone = turns.take_each("purge", subjects_of, delete_one)
+    others = {
+        "ended": partial(_purge_what_ended, engine, before),
+        "logins": partial(_purge_logins, engine),
+        "keys": partial(_purge_keys, engine),
+        "tokens": partial(_purge_tokens, engine),
+        "downloads": partial(_end_downloads, engine),
+    }
+    turns.take_steps("purge", others)
+    return gone
+
+
+def _delete_record(engine: Engine, before: datetime, export_id: str, subject: SubjectName) -> bool:
+    with writing(engine) as connection:
+        # A request that is accepted meanwhile keeps the subject's pseudonym.
+        subject_locks.lock(connection, subject)
+        row = exports.lock(connection, export_id)
+        # Checked again under the lock: a retry, a hold or a recall may have begun meanwhile.
+        is_over = connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id, *_over(before)))
+        if is_over:
             anonymise.delete_record(connection, export_id)
             if row["subject_id"] and not _asked(connection, row["subject_ref"]):
                 _forget_unused(connection, subject)
                 connection.execute(delete(models.review).where(subject_locks.of_row(models.review, row)))
             audit.record(connection, "request.purged", actor=ACTOR, export_id=export_id)
-            gone += 1
-    _purge_what_ended(engine, before)
-    _purge_logins(engine)
-    _purge_keys(engine)
-    _purge_tokens(engine)
-    _end_downloads(engine)
-    return gone
+    return bool(is_over)
 
 
 def _end_downloads(engine: Engine) -> None:

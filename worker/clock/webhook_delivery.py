@@ -47,6 +47,8 @@ def announce(engine: Engine, settings: Settings, client: SafeHttpClient) -> bool
         fault = _send(settings, client, row)
     except PortabilityError as error:
         fault = error.code
+    except Exception as error:  # noqa: BLE001  # logged with the row
+        fault = outgoing.unexpected(error, "announce", row)
     if fault:
         _back_off(engine, settings, row, fault)
     else:

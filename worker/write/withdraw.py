@@ -125,14 +125,19 @@ def forget(connection: Connection, row: RowMapping) -> bool:
 
 
 def withdraw_copies(
-    engine: Engine, open_storage: Callable[[], Storage], *, refused: RefusedDeletions | None = None
+    engine: Engine,
+    open_storage: Callable[[], Storage],
+    *,
+    export_id: str | None = None,
+    refused: RefusedDeletions | None = None,
 ) -> int:
-    """Delete encrypted copies that no recipient may download any more; returns how many.
+    """Delete encrypted copies that no recipient may download any more, or those of one export; returns how many.
 
     Raises: the last StorageError, after all were tried.
     """
     joined = COPY.join(TRANSFER, TRANSFER.c.id == COPY.c.transfer_id).join(EXPORT, EXPORT.c.id == TRANSFER.c.export_id)
     over = select(COPY, TRANSFER.c.export_id).select_from(joined).where(~sending.wanted_copies())
+    over = over.where(TRANSFER.c.export_id == export_id) if export_id else over
     with reading(engine) as connection:
         rows = connection.execute(over.order_by(COPY.c.id)).mappings().all()
     if not rows:

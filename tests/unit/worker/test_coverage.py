@@ -138,6 +138,21 @@ def test_a_check_counts_while_it_is_young_and_of_the_same_declaration(tmp_path: 
     assert exporter.checks == 3
 
 
+def test_a_check_from_before_the_clock_was_set_back_does_not_count(tmp_path: Path) -> None:
+    """It seemed to be young until the clock was there again, and no check after it was made or stored."""
+    exporter = CheckedExporter(things(1))
+    made = checked_world(tmp_path, {"made": exporter})
+    made_export(made)
+    ahead = update(models.source_check).values(checked_at=now(400 * 86_400), tried_at=now(400 * 86_400))
+    with writing(made.engine) as connection:
+        connection.execute(ahead)
+        assert state.claim(connection, ["made"]) == ["made"]
+        connection.execute(ahead)
+    for _ in range(2):
+        made_export(made)
+    assert exporter.checks == 2
+
+
 @pytest.mark.parametrize(
     ("fault", "code"), [(SourceRefused("no"), "source_refused"), (KeyError("jane"), "source_error")]
 )
