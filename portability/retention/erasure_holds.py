@@ -117,8 +117,9 @@ def _undelivered() -> ColumnElement[bool]:
     link, claim, sent = models.link, models.link_claim, models.transfer
     # By a link of the person: another provider downloads an encrypted copy, which it may refuse.
     joined = claim.join(link, claim.c.link_id == link.c.id)
-    done = (link.c.export_id == EXPORT.c.id, link.c.transfer_id.is_(None), claim.c.downloaded_at.is_not(None))
-    downloaded = select(claim.c.id).select_from(joined).where(*done, claim.c.volume == VOLUME.c.number).exists()
+    of_volume = (link.c.export_id == VOLUME.c.export_id, claim.c.volume == VOLUME.c.number)
+    by_person = (link.c.transfer_id.is_(None), claim.c.downloaded_at.is_not(None))
+    downloaded = select(claim.c.id).select_from(joined).where(*of_volume, *by_person).exists()
     stored = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.state == VolumeState.STORED)
     lacks = select(VOLUME.c.id).where(*stored, ~downloaded).exists()
     confirmed = (sent.c.export_id == EXPORT.c.id, sent.c.state == TransferState.DELIVERED)

@@ -80,12 +80,14 @@ def test_a_failed_request_prevents_an_erasure(made: World) -> None:
 
 @pytest.mark.requirement("R8")
 def test_an_archive_that_no_one_has_downloaded_prevents_an_erasure(made: World) -> None:
-    """Ready is not delivered; after the download of all volumes the subject may be erased."""
-    identifier = archived(made)
-    assert held(made) == [("usr_jane", ("delivery",))]
+    """Ready is not delivered; after the download of all volumes the subject may be erased, and no other."""
+    other, identifier = made.request("user:usr_other"), archived(made)
+    assert sorted(held(made)) == [("usr_jane", ("delivery",)), ("usr_other", ("delivery",))]
     with pytest.raises(erasures.NotDelivered, match="1 requests"):
         begin(made)
     download(made, identifier)
+    assert held(made) == [("usr_other", ("delivery",))]
+    download(made, other)
     assert held(made) == []
     begin(made)
 

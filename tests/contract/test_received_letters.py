@@ -43,16 +43,17 @@ def sentences(language: str) -> Mapping[str, str]:
 
 
 def everything_happens(made: World, other: Provider) -> None:
-    """Each kind of message is queued once."""
+    """Each kind of message is queued."""
     folder = made.place.settings.keys
     export_id = ready(made, tell_tenants=True)
     consent = authorised(made, other.recipient)
     feed = feeding.begin(made, profile="portability")
     transfer_id = started(made, export_id, other.recipient)
     encrypted(made)
-    recorded = authorised(made, other.recipient, actor=Actor("officer", "olga"), evidence="T-1")
+    authorised(made, other.recipient, actor=Actor("officer", "olga"), evidence="T-1")
+    taken_back = authorised(made, other.recipient)
     with writing(made.engine) as connection:
-        authorisations.revoke(connection, recorded, actor=str(OWNER))
+        authorisations.revoke(connection, taken_back, actor=str(OWNER))
         sending.revoke(connection, transfer_id, actor=TEST)
         for kind in PLAIN:
             outbox.queue(connection, MessageKind(kind), export_id)

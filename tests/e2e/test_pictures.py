@@ -239,13 +239,18 @@ def test_a_long_name_breaks(browser: Browser, staged: Served, identifiers: Mappi
         assert page.evaluate(CUT) == []
 
 
-def test_a_long_id_breaks(browser: Browser, staged: Served) -> None:
-    """The foot has the id or the address of the person: the longest makes no page wider than the smallest phone."""
-    with closing(browser.new_context(viewport=NARROW)) as context:
-        add_session(context, staged, "u" * 180, "officer")
-        page = context.new_page()
-        page.goto(f"{staged.url}/me")
-        assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+def test_a_long_id_breaks(browser: Browser, staged: Served, identifiers: Mapping[str, str]) -> None:
+    """The foot has the id or the address of the person, and colleagues choose it in lists.
+
+    The longest makes no page wider than the smallest phone.
+    """
+    for officer in "u" * 180, "olga":
+        with closing(browser.new_context(viewport=NARROW)) as context:
+            add_session(context, staged, officer, "officer")
+            page = context.new_page()
+            for path in ("/me", "/staff", f"/staff/exports/{identifiers['failed']}"):
+                page.goto(f"{staged.url}{path}")
+                assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"], path
 
 
 def test_the_facts_of_a_conversation_are_in_the_language_of_the_reader(browser: Browser, bag: Path) -> None:
