@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import joinless
 import one_writer
 import pytest
 import redis
@@ -144,6 +145,21 @@ def _states_have_one_writer() -> Iterator[None]:
     event.listen(Engine, "before_execute", check)
     yield
     event.remove(Engine, "before_execute", check)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _joinless() -> Iterator[list[str]]:
+    with joinless.watching() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _tables_are_joined(_joinless: list[str]) -> Iterator[None]:
+    """No statement lists tables in one FROM: a subquery that does asks about any row of a table."""
+    yield
+    found = [*_joinless]
+    _joinless.clear()
+    assert found == []
 
 
 @contextmanager

@@ -85,7 +85,9 @@ def _served(*, ended: bool = False) -> Select[tuple[str, str, str]]:
 def _lacking(archive: FromClause) -> ColumnElement[bool]:
     """Return the condition: no transfer of an archive to the feed's recipient arrives, and it is not pulled."""
     to = (TRANSFER.c.export_id == archive.c.export_id, TRANSFER.c.recipient_id == CONSENT.c.recipient_id)
-    arrives = select(TRANSFER.c.id).where(*to, or_(TRANSFER.c.state.in_(ARRIVING), is_taken())).exists()
+    arriving = select(TRANSFER.c.id).where(*to, or_(TRANSFER.c.state.in_(ARRIVING), is_taken()))
+    # Within another subquery the library would look for any consent, not for that of the feed.
+    arrives = arriving.correlate(archive, CONSENT).exists()
     pulled = select(PULL.c.id).where(PULL.c.export_id == archive.c.export_id).exists()
     return and_(~arrives, ~pulled)
 

@@ -13,7 +13,7 @@ import pytest
 from desks import SameContact, mailing
 from factories import World
 from postbox import Postbox, bodies
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, Table, select, update
 from transferring import Provider, authorised, encrypted, sending_world
 
 from cli import feeds_check
@@ -82,6 +82,11 @@ class ServedFeed:
             return [dict(detail) for detail in connection.scalars(query)]
 
 
+def copy_row(connection: Connection, table: Table, identifier: str, **changes: str) -> None:
+    row = connection.execute(select(table).where(table.c.id == identifier)).mappings().one()
+    connection.execute(table.insert().values({**row, **changes}))
+
+
 @pytest.fixture
 def served_feed(control_url: str, tmp_path: Path, other: Provider) -> ServedFeed:
     made = sending_world(tmp_path, database_url=control_url)
@@ -106,6 +111,21 @@ def test_what_the_recipient_did_not_get_is_sent_again_before_what_follows(served
     states = [[row["state"] for row in served_feed.transfers(export)] for export in (first, second)]
     assert states == [[end, "queued"], ["queued"]]
     assert (served_feed.give_up(), served_feed.messages(), served_feed.shown()["undelivered"]) == (0, [], None)
+
+
+def test_what_another_provider_has_is_not_what_the_recipient_has(served_feed: ServedFeed) -> None:
+    """A person may give one archive of a feed to a second provider, too: the feed's recipient still lacks it."""
+    first = served_feed.archive()
+    assert served_feed.send() == 1
+    (sent,) = served_feed.transfers(first)
+    with writing(served_feed.made.engine) as connection:
+        copy_row(connection, models.recipient, served_feed.recipient, id="rcp_second", domain="second.example")
+        copy_row(connection, models.authorisation, served_feed.consent, id="aut_second", recipient_id="rcp_second")
+        second = {"recipient_id": "rcp_second", "authorisation_id": "aut_second", "state": "delivered"}
+        copy_row(connection, TRANSFER, sent["id"], id="trf_second", **second)
+        connection.execute(update(TRANSFER).where(TRANSFER.c.id == sent["id"]).values(state="failed", ended_at=now()))
+    served_feed.archive()
+    assert (served_feed.send(), served_feed.shown()["undelivered"]) == (0, first)
 
 
 def test_waits_double_up_to_a_day(served_feed: ServedFeed) -> None:
