@@ -66,7 +66,7 @@ def add(
     if exporters is not None and not exporters:
         raise BadInput("the instruction lists no exporter", hint="remove --include to cover all")
     subject_locks.exclude_erasure(connection, whom)
-    names = None if exporters is None else sorted(set(exporters))
+    names = sorted({*exporters}) if exporters else None
     return _record(connection, tenant, contact_id, names, actor=actor, delivery=delivery)
 
 

@@ -173,17 +173,22 @@ def _of_way(form: SqlSourceForm, dataset: SqlDatasetForm, way: WayForm) -> Itera
     if isinstance(way, RowsForm):
         yield from _of_step(form, dataset, way)
         return
-    keys = ("sole_address", "unlinked", "name") if isinstance(way, SoleAddressRowsForm) else ("address", "unlinked")
     if isinstance(way, MemberRowsForm):
         yield UsedColumn(("members",), dataset.table, way.members, ColumnNeed.MEMBERS)
-    for key in () if isinstance(way, MemberRowsForm) else keys:
-        if (column := getattr(way, key)) is not None:
-            use = ColumnNeed.ADDRESS if key in {"sole_address", "address"} else ColumnNeed.ANY
-            yield UsedColumn((key,), dataset.table, column, use)
+    else:
+        yield from _of_addresses(dataset.table, way)
     for column in () if isinstance(way, SoleAddressRowsForm) else way.at:
         yield UsedColumn(("at",), dataset.table, column, ColumnNeed.TIME)
     if isinstance(way, AddressRowsForm):
         yield from _conditions(dataset.table, way.where)
+
+
+def _of_addresses(table: str, way: AddressRowsForm | SoleAddressRowsForm) -> Iterator[UsedColumn]:
+    keys = ("sole_address", "unlinked", "name") if isinstance(way, SoleAddressRowsForm) else ("address", "unlinked")
+    for key in keys:
+        if column := getattr(way, key):
+            use = ColumnNeed.ADDRESS if key in {"sole_address", "address"} else ColumnNeed.ANY
+            yield UsedColumn((key,), table, column, use)
 
 
 def _of_step(form: SqlSourceForm, dataset: SqlDatasetForm, way: RowsForm) -> Iterator[UsedColumn]:
