@@ -79,9 +79,13 @@ class Watched:
             raise AssertionError(f"{error}; exit codes {codes}\n{self.deployed.log.read_text()[-4000:]}") from None
 
     def listens(self, worker: int) -> bool:
-        """Whether the worker of this pid waits for a message."""
+        """Whether the worker of this pid waits for a message, and Redis has one to give the next message to.
+
+        A worker calls itself idle before its request for a message has left it.
+        """
         workers = [self.redis.hmget(key, "pid", "state") for key in self.redis.scan_iter("rq:worker:*", _type="hash")]
-        return [str(worker).encode(), b"idle"] in workers
+        is_waiting = any("b" in client["flags"] for client in self.redis.client_list())
+        return is_waiting and [str(worker).encode(), b"idle"] in workers
 
     def forget_wake_up(self) -> None:
         """As if the clock's last wake-up had been long ago."""
