@@ -43,7 +43,8 @@ LINK, CLAIM, EXPORT, VOLUME, COPY = (
     models.transfer_copy,
 )
 TTL_MAX_SECONDS = 30 * 86_400
-SHORTEST = timedelta(minutes=1)
+SHORTEST_LIFETIME = timedelta(minutes=1)
+"""Of a link to an archive whose time is over, and that is not deleted yet."""
 SUBJECT = ("subject_kind", "subject_id", "subject_ref", "tenant", "profile", "revision")
 """What a resolved link tells about its export, beside `export_state`."""
 
@@ -128,7 +129,7 @@ def issue(
 
 def _lifetime(issued_at: datetime, ttl_seconds: float, until: datetime | None) -> timedelta:
     wanted = timedelta(seconds=ttl_seconds)
-    return min(wanted, max(until - issued_at, SHORTEST)) if until else wanted
+    return min(wanted, max(until - issued_at, SHORTEST_LIFETIME)) if until else wanted
 
 
 def default_audience(connection: Connection, export: Mapping[Any, Any]) -> Audience:

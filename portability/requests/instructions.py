@@ -88,8 +88,10 @@ def add_locked(connection: Connection, tenant: str, people: Sequence[str], *, ac
 
 
 def _whom(tenant: str, contact_id: str | None) -> SubjectName:
-    about = f"{SubjectKind.TENANT}:{tenant}" if contact_id is None else f"{SubjectKind.CONTACT}:{contact_id}"
-    return subjects.parse(about, tenant)
+    """Return the contact whom an instruction names, or the company if it is for all its contacts. Raises BadSubject."""
+    if isinstance(contact_id, str):
+        return subjects.parse(f"{SubjectKind.CONTACT}:{contact_id}", tenant)
+    return subjects.parse(f"{SubjectKind.TENANT}:{tenant}", tenant)
 
 
 def _record(
