@@ -150,7 +150,7 @@ def begin(
     connection.execute(insert(TABLE).values(**subject, **values, exports=0, volumes=0, bytes=0))
     audit.record(connection, "erasure.begun", actor=actor, detail={"erasure": erasure_id, "subject": ref})
     for row in running:
-        exports.cancel(connection, row["id"], actor=actor)
+        exports.cancel(connection, row["id"], actor=actor, with_archive=True)
     for row in rows:
         close(connection, row, actor=actor)
     _inform_recipients(connection, [row["id"] for row in rows], actor=actor)
