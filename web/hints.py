@@ -61,7 +61,7 @@ HINTS: Mapping[type[PortabilityError], str] = {
 
 
 def of_error(error: PortabilityError, path: str = "") -> str:
-    """Return the hint of an error for the caller of a path; empty: there is none."""
+    """Return the hint of an error for the caller of a path; empty: it has no hint."""
     if path.startswith(FOR_OPERATORS):
         return error.hint
     return error.caller_hint or _for_callers(error.hint, type(error))

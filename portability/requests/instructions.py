@@ -133,8 +133,8 @@ def forget_account(connection: Connection, user_id: str) -> Sequence[str]:
     """Delete what companies ordered about an account as a member of their staff; returns the ids of what was in force.
 
     A contact of a company may have the id of the account: an order about a contact that is known here stays. One about
-    a contact who has never asked goes too, because nothing tells it from an order about staff: the company is asked
-    again when the contact asks. Call `record_forgotten` after everything else in the transaction is locked.
+    a contact who has never asked goes too, because nothing tells it from an order about staff: the company gets the
+    question when the contact asks. Call `record_forgotten` after everything else in the transaction is locked.
     """
     query = select(TABLE).where(TABLE.c.contact_id == user_id).order_by(TABLE.c.id).with_for_update()
     contact = (SubjectKind.CONTACT, user_id)

@@ -60,7 +60,7 @@ def test_each_field_that_a_hint_names_exists() -> None:
 
 def test_no_message_names_an_option_or_a_command() -> None:
     """What the engine says of what failed is read over HTTP, too."""
-    found = [f"{path.name}: {text}" for path in modules() for text in messages(path) if hints.COMMANDS.search(text)]
+    found = [f"{path.name}: {text}" for path in modules() for text in raised_texts(path) if hints.COMMANDS.search(text)]
     assert found == []
 
 
@@ -68,7 +68,7 @@ def modules() -> Iterator[Path]:
     return (path for room in ROOMS for path in sorted(room.rglob("*.py")) if path.name not in UNREAD)
 
 
-def messages(path: Path) -> Iterator[str]:
+def raised_texts(path: Path) -> Iterator[str]:
     """The texts of the first arguments of all that is raised in a module."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
