@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
@@ -62,44 +62,36 @@ def add(
 
     Raises: BadSubject, BadInput, ErasureRunning.
     """
-    whom = _named(tenant, contact_id)
+    whom = _whom(tenant, contact_id)
     if exporters is not None and not exporters:
         raise BadInput("the instruction lists no exporter", hint="remove --include to cover all")
-    _exclude_erasures(connection, whom)
+    subject_locks.exclude_erasure(connection, whom)
     names = sorted({*exporters}) if exporters else None
     return _record(connection, tenant, contact_id, names, actor=actor, delivery=delivery)
 
 
 def lock(connection: Connection, tenant: str, people: Sequence[str]) -> None:
-    """Take the locks of people before all other locks, and check that none is being erased.
+    """Take the locks of contacts before all other locks, and check that none is being erased.
 
     Raises: BadSubject, ErasureRunning.
     """
-    _exclude_erasures(connection, [subject for person in people for subject in _named(tenant, person)])
+    whom = [_whom(tenant, person) for person in people]
+    subject_locks.lock(connection, *whom)
+    for subject in whom:
+        subject_locks.check_not_erasing(connection, *subject)
 
 
 def add_locked(connection: Connection, tenant: str, people: Sequence[str], *, actor: str) -> None:
-    """Record an instruction for all data of each of these people, which `lock` has locked."""
+    """Record an instruction for all data of each of these contacts, which `lock` has locked."""
     for person in people:
         _record(connection, tenant, person, None, actor=actor, delivery=Delivery.SUBJECT)
 
 
-def _named(tenant: str, contact_id: str | None) -> Sequence[SubjectName]:
-    """Return whom an instruction may name: the company, or a contact and the account of a member of its staff.
-
-    An instruction does not say which of the two its id is: the erasure of either ends it. Raises BadSubject.
-    """
+def _whom(tenant: str, contact_id: str | None) -> SubjectName:
+    """Return the contact whom an instruction names, or the company if it is for all its contacts. Raises BadSubject."""
     if isinstance(contact_id, str):
-        contact = subjects.parse(f"{SubjectKind.CONTACT}:{contact_id}", tenant)
-        return [contact, (SubjectKind.USER, contact_id, None)]
-    return [subjects.parse(f"{SubjectKind.TENANT}:{tenant}", tenant)]
-
-
-def _exclude_erasures(connection: Connection, people: Sequence[SubjectName]) -> None:
-    """Take the locks of all of them, and check that none is being erased. Raises ErasureRunning."""
-    subject_locks.lock(connection, *people)
-    for subject in people:
-        subject_locks.check_not_erasing(connection, *subject)
+        return subjects.parse(f"{SubjectKind.CONTACT}:{contact_id}", tenant)
+    return subjects.parse(f"{SubjectKind.TENANT}:{tenant}", tenant)
 
 
 def _record(
@@ -127,27 +119,6 @@ def get(connection: Connection, identifier: str) -> RowMapping:
     if row is None:
         raise UnknownInstruction(f"no instruction has the id {identifier!r}")
     return row
-
-
-def forget_account(connection: Connection, user_id: str) -> Sequence[str]:
-    """Delete what companies ordered about an account as a member of their staff; returns the ids of what was in force.
-
-    A contact of a company may have the id of the account: an order about a contact that is known here stays. One about
-    a contact who has never asked goes too, because nothing tells it from an order about staff: the company gets the
-    question when the contact asks. Call `record_forgotten` after everything else in the transaction is locked.
-    """
-    query = select(TABLE).where(TABLE.c.contact_id == user_id).order_by(TABLE.c.id).with_for_update()
-    contact = (SubjectKind.CONTACT, user_id)
-    found = connection.execute(query).mappings().all()
-    gone = [row for row in found if not subjects.ref_row(connection, *contact, row["tenant"])]
-    connection.execute(delete(TABLE).where(TABLE.c.id.in_([row["id"] for row in gone])))
-    return [row["id"] for row in gone if not row["withdrawn_at"]]
-
-
-def record_forgotten(connection: Connection, identifiers: Sequence[str], *, actor: str) -> None:
-    """Write the events of deleted instructions: a company learns that it has to order again."""
-    for identifier in identifiers:
-        audit.record(connection, "instruction.withdrawn", actor=actor, detail={"instruction": identifier})
 
 
 def withdraw(connection: Connection, identifier: str, *, actor: str) -> None:

@@ -38,7 +38,7 @@ from portability.inbox import received
 from portability.messages import recipient_notices
 from portability.messages.recipient_notices import NoticeKind
 from portability.people import subject_locks, subjects
-from portability.requests import exports, instructions
+from portability.requests import exports
 from portability.requests.states import DISCARDED, ONGOING, ExportState, TransferState
 from portability.requests.transition import end_transfers, transition
 from portability.retention import anonymise, erasure_holds
@@ -240,12 +240,11 @@ def finish(connection: Connection, erasure_id: str) -> bool:
     if row is None or exports_of(connection, row):
         return False
     whom = Whom(row["subject_kind"], row["subject_id"], row["tenant"])
-    withdrawn = _forget(connection, whom)
+    _forget(connection, whom)
     subjects.forget_ref(connection, whom.kind, whom.id, whom.tenant)
     ended = {"state": ErasureState.DONE, "ended_at": now(), "subject_id": None, "tenant": None, "reason": None}
     own = anonymise.role(row["begun_by"]) if row["begun_by"] == f"subject:{whom.id}" else row["begun_by"]
     connection.execute(update(TABLE).where(TABLE.c.id == erasure_id).values(**ended, begun_by=own))
-    instructions.record_forgotten(connection, withdrawn, actor="clock")
     detail: audit.Detail = {"erasure": erasure_id, "exports": row["exports"], "volumes": row["volumes"]}
     audit.record(connection, "erasure.ended", actor="clock", detail=detail)
     return True
@@ -263,11 +262,8 @@ def view(row: RowMapping) -> dict[str, JSON]:
     return {**content, **{name: rfc3339(row[name]) for name in times}}
 
 
-def _forget(connection: Connection, whom: Whom) -> Sequence[str]:
-    """Delete what names the subject outside its exports: mandates, holds, consents, schedules, reviews ...
-
-    Returns the ids of instructions whose end is to be recorded.
-    """
+def _forget(connection: Connection, whom: Whom) -> None:
+    """Delete what names the subject outside its exports: mandates, holds, consents, schedules, reviews ..."""
     mandate, order, me = models.mandate, models.instruction, f"subject:{whom.id}"
     named = subject_locks.of(mandate, whom.kind, whom.id, whom.tenant)
     if whom.kind == SubjectKind.USER:
@@ -293,13 +289,13 @@ def _forget(connection: Connection, whom: Whom) -> Sequence[str]:
     for table in (models.legal_hold, models.authorisation, models.review, models.schedule):
         connection.execute(delete(table).where(subject_locks.of(table, whom.kind, whom.id, whom.tenant)))
     received.forget_subject(connection, whom.kind, whom.id, whom.tenant)
-    return instructions.forget_account(connection, whom.id) if whom.kind == SubjectKind.USER else ()
 
 
 def _forget_orders(connection: Connection, export: RowMapping) -> None:
     """Delete what companies ordered about a user of their staff: their answers to an export name the account.
 
-    A contact at another company may have the same id; what was ordered otherwise goes at the end (`_forget`).
+    An instruction does not say whether its id is a contact's: what was ordered otherwise, or by another company, stays,
+    because a contact may have the same id.
     """
     order, referral = models.instruction, models.referral
     asked = select(referral.c.tenant).where(referral.c.export_id == export["id"], _names(export["subject_id"]))
