@@ -120,7 +120,7 @@ def mandates() -> None:
 
 
 @mandates.command("add")
-@click.option("--agent", required=True, help="Who may ask, as ROLE:ID.")
+@click.option("--agent", required=True, help="Who may ask, as subject:ID: the account of the agent.")
 @click.option(
     "--subject", required=True, help="On whose behalf: user:ID, contact:ID, tenant:ID, email:ADDRESS or phone:NUMBER."
 )

@@ -14,13 +14,13 @@ from cli.receiving_service import database_of
 from portability.api.errors import StorageError
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey
-from portability.people import subject_locks
 from portability.requests.dates import end_of_day
 from portability.requests.policy import Action
-from portability.retention import erasure_holds, erasures
+from portability.retention import erasure_holds, erasure_previews, erasures
 from portability.retention import legal_holds as standing
 from portability.retention.erasure_holds import ErasureGround
-from portability.retention.erasures import ErasureState, Extent, Whom
+from portability.retention.erasure_previews import ErasurePreview
+from portability.retention.erasures import ErasureState, Whom
 from receiver.importer.faults import BadTarget
 from receiver.inbox.forget import forget_imports
 from worker.clock import erasure as work
@@ -32,7 +32,7 @@ NOTHING_STORED = "no request of this subject is stored: if there should be one, 
 @click.option("--subject", required=True, help="user:ID, contact:ID, tenant:ID, email:ADDRESS or phone:NUMBER.")
 @click.option("--tenant", help="The contact's tenant.")
 @click.option("--reason", required=True, help="The request and its reference; not a person's name.")
-@click.option("--dry-run", is_flag=True, help="Only report what would be erased.")
+@click.option("--dry-run", is_flag=True, help="Only report what would be erased, who informed, and what holds it.")
 @click.option("--ground", type=one_of(ErasureGround), help="Why data is erased that the person does not have yet.")
 @click.option("--cancel-running", is_flag=True, help="Cancel exports that have not ended, and wait for their workers.")
 @AS
@@ -50,22 +50,17 @@ def erase(
 ) -> None:
     """Erase all stored data of one subject: archives, requests, messages. Run it again to continue."""
     actor, whom = permit_any(context, claimed, Action.ERASE), Whom.parse(subject, tenant)
-    with reading(context.engine) as connection:
-        extent = erasures.extent(connection, whom)
-        if dry_run:
-            subject_locks.check_not_held(connection, whom.kind, whom.id, whom.tenant)
+    how: dict[str, Any] = {"cancel_running": cancel_running, "ground": ground, "reason": reason}
     if dry_run:
-        if not extent.exports:
-            context.note(NOTHING_STORED)
-        found = {"exports": extent.exports, "running": extent.running, "volumes": extent.volumes, "bytes": extent.bytes}
-        context.result({"dry_run": True, **found}, lambda: _print_report(context, extent))
+        _report(context, whom, how)
         return
+    with reading(context.engine) as connection:
+        has_exports = erasure_previews.extent(connection, whom).exports
     with writing(context.engine) as connection:
-        how: dict[str, Any] = {"cancel_running": cancel_running, "ground": ground}
-        erasure_id = erasures.begin(connection, whom, reason=reason, actor=str(actor), **how)
+        erasure_id = erasures.begin(connection, whom, actor=str(actor), **how)
     storage_error = _carry_on(context, erasure_id)
     entries = _forget_imports(context, whom, erasure_id)
-    if not (extent.exports or entries):
+    if not (has_exports or entries):
         context.note(NOTHING_STORED)
     with reading(context.engine) as connection:
         row = erasures.get(connection, erasure_id)
@@ -108,10 +103,29 @@ def _carry_on(context: Context, erasure_id: str) -> StorageError | None:
     return storage_error
 
 
-def _print_report(context: Context, extent: Extent) -> None:
+def _report(context: Context, whom: Whom, how: dict[str, Any]) -> None:
+    """Report what the erasure would do now, and what holds it; nothing changes. Raises ReasonRequired, OnLegalHold."""
+    with reading(context.engine) as connection:
+        found = erasure_previews.preview(connection, whom, **how)
+    if not found.extent.exports:
+        context.note(NOTHING_STORED)
+    context.result({"dry_run": True, **found.view()}, lambda: _print_report(context, found))
+
+
+def _print_report(context: Context, found: ErasurePreview) -> None:
+    extent = found.extent
     text = f"would erase {extent.exports} exports with {extent.volumes} volumes, {extent.bytes:,} bytes"
-    running = f"; {extent.running} have not ended" if extent.running else ""
-    context.console.print(text + running, markup=False)
+    lines = [text + (f"; {extent.running} have not ended" if extent.running else "")]
+    lines += [f"would join erasure {found.begun}, which runs"] if found.begun else []
+    if found.refusal:
+        lines.append(f"would be refused now: [{found.refusal.code}] {found.refusal}; {found.refusal.hint}")
+    lines += [f"export {identifier} is not delivered: {reason}" for identifier, reason in found.held_by]
+    for sent in found.transfers:
+        told = "would be informed" if sent.informed else "would not be informed: it has fetched nothing"
+        end = ", which would be revoked" if sent.ends else ""
+        lines.append(f"transfer {sent.id}{end}: {sent.recipient} {told}")
+    for line in lines:
+        context.console.print(line, markup=False)
 
 
 @click.group()

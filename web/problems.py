@@ -40,7 +40,7 @@ from portability.requests.reviews import UnknownReview
 from portability.retention import erasures
 from portability.transfers import authorisations, receipts, recipients, sending
 from portability.trust.signing import ALGORITHMS, ClockSkew
-from web import auth, provider, rendering, sessions, words
+from web import auth, hints, provider, rendering, sessions, words
 from web.answers import HTTP_FAULTS, MEDIA_TYPE, TEXT_MAX, HttpFault
 from web.head_requests import methods_of
 
@@ -200,7 +200,8 @@ def for_error(request: Request, error: Exception) -> Response:
     # The details of a server error are for the operator, who finds them in the log.
     is_callers = status < HTTPStatus.INTERNAL_SERVER_ERROR
     detail = str(error) if is_callers else "a part of the system is not available: retry later"
-    hint = {"hint": error.hint[:TEXT_MAX]} if error.hint and is_callers else {}
+    said = hints.of_error(error, request.url.path) if is_callers else ""
+    hint = {"hint": said[:TEXT_MAX]} if said else {}
     return answer(request, status, error.code, detail, headers=headers, **hint)
 
 

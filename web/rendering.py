@@ -22,7 +22,7 @@ from portability.delivery import limits
 from portability.errors import DatabaseUnavailable
 from portability.locale import values
 from portability.locale.isolation import closed, isolated
-from portability.requests import outcome
+from portability.requests import exports, outcome
 from portability.requests.policy import ActorRole
 from portability.requests.states import ONGOING, OPEN, UNANSWERED, WITH_CONTENTS
 from web import auth, sessions, words
@@ -59,6 +59,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "static": static_url,
         "ONGOING": ONGOING,
+        "is_cancellable": exports.is_cancellable,
         "WITH_CONTENTS": WITH_CONTENTS,
         "OPEN": OPEN,
         "UNANSWERED": UNANSWERED,

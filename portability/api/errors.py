@@ -11,7 +11,8 @@ PortabilityError
     FormatError
 
 A message says what failed, on which object and what was seen. It never contains personal data: no record values, no
-names, no addresses; objects are named by opaque ids. `hint` says what to do next.
+names, no addresses; objects are named by opaque ids. `hint` says what to do next to who runs commands, `caller_hint`
+to a caller over HTTP, who runs none.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ class PortabilityError(Exception):
     retryable: ClassVar[bool] = False
     default_hint: ClassVar[str] = ""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, caller_hint: str = "") -> None:
         super().__init__(message)
+        self.caller_hint = caller_hint
         self.hint = self.default_hint if hint is None else hint
 
 

@@ -63,7 +63,7 @@ def parse(text: str, tenant: str | None) -> tuple[SubjectKind, str, str | None]:
         raise BadSubject("a user does not belong to a tenant", hint="remove --tenant")
     if kind is SubjectKind.TENANT:
         if tenant not in {None, identifier}:
-            raise BadSubject("--tenant and the subject name different tenants")
+            raise BadSubject("the tenant and the subject name different tenants")
         tenant = identifier
     return kind, identifier, tenant
 

@@ -37,11 +37,15 @@ class ReportCounts:
 
 
 def present(connection: Connection, zone: tzinfo) -> ReportCounts:
-    """Return the last result of a clock; without one, or with an old one, count now."""
+    """Return the last result of a clock; without one, or with an old one, count now.
+
+    A clock of an earlier release has not counted every question.
+    """
     is_fresh = DEPLOYMENT.c.report_counted_at > now(-STALE_SECONDS)
     stored = connection.execute(select(DEPLOYMENT.c.report_counted_at, DEPLOYMENT.c.report_counts).where(is_fresh))
     row = stored.one_or_none()
-    return counted(connection, zone) if row is None or row[1] is None else ReportCounts(*row)
+    is_whole = row and row[1] and questions.QUESTIONS.keys() <= row[1].keys()
+    return ReportCounts(*row) if row and is_whole else counted(connection, zone)
 
 
 def counted(connection: Connection, zone: tzinfo) -> ReportCounts:

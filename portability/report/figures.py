@@ -177,10 +177,15 @@ def percentile(times: Mapping[int, int], share: float) -> int:
 
 
 def _refusals(cells: _Cells) -> ReportTable:
-    by_ground = Counter({str(ground): 0 for ground in DenialBasis})
-    for (ground,), number in cells.of("refusals").items():
-        by_ground[ground or DenialBasis.OTHER] += number
-    return ReportTable(("ground",), ("refusals",), (), [[g, *cells.stated([n])] for g, n in by_ground.items()])
+    """Refused requests, and refused transfers of ready archives, by ground."""
+    columns = ("refusals", "refused_transfers")
+    found = {name: Counter({str(ground): 0 for ground in DenialBasis}) for name in columns}
+    for name, by_ground in found.items():
+        for (ground,), number in cells.of(name).items():
+            by_ground[ground or DenialBasis.OTHER] += number
+    grounds = dict.fromkeys(ground for by_ground in found.values() for ground in by_ground)
+    rows = [[ground, *cells.stated(by_ground[ground] for by_ground in found.values())] for ground in grounds]
+    return ReportTable(("ground",), columns, (), rows)
 
 
 def _recalls(cells: _Cells) -> ReportTable:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, func, literal, select, tuple_, union_all
 
 from portability.database import models
 from portability.database.engine import elapsed_seconds, now
@@ -103,9 +103,34 @@ def requests(month_of: MonthOf) -> Select[Any]:
 
 
 def refusals(month_of: MonthOf) -> Select[Any]:
-    """Select month, ground and refusals of requests."""
-    denied = (APPROVAL.c.state == "denied", APPROVAL.c.cause != Cause.FETCH)
-    return _counted(month_of(APPROVAL.c.decided_at), func.coalesce(APPROVAL.c.basis, "")).where(*denied)
+    """Select month, ground and refused requests: each counts once, on the ground of its last refusal.
+
+    A ready request was not refused, whatever was refused about its archive (`refused_transfers`).
+    """
+    later = APPROVAL.alias()
+    same = (later.c.export_id == APPROVAL.c.export_id, later.c.state == "denied")
+    is_later = tuple_(later.c.decided_at, later.c.id) > tuple_(APPROVAL.c.decided_at, APPROVAL.c.id)
+    is_last = ~select(later.c.id).where(*same, is_later).exists()
+    refused = (EXPORT.c.state == ExportState.DENIED, APPROVAL.c.state == "denied", is_last)
+    joined = APPROVAL.join(EXPORT, EXPORT.c.id == APPROVAL.c.export_id)
+    columns = (month_of(APPROVAL.c.decided_at), func.coalesce(APPROVAL.c.basis, ""))
+    return _counted(*columns).select_from(joined).where(*refused)
+
+
+def refused_transfers(month_of: MonthOf) -> Select[Any]:
+    """Select month, ground and transfers of ready archives that a person refused.
+
+    By their events: an erasure deletes the transfers, and keeps the decision with its ground.
+    """
+    log = audit.LOG
+    decided = (APPROVAL.c.state == "denied", APPROVAL.c.cause == Cause.ABROAD, APPROVAL.c.decided_at <= log.c.at)
+    of_transfer = select(APPROVAL.c.basis).where(APPROVAL.c.export_id == log.c.export_id, *decided)
+    newest = of_transfer.order_by(APPROVAL.c.decided_at.desc()).limit(1).scalar_subquery()
+    columns = (month_of(log.c.at).label("month"), func.coalesce(newest, "").label("ground"))
+    # As for requests: what is purged does not count.
+    joined = log.join(EXPORT, EXPORT.c.id == log.c.export_id)
+    each = select(*columns).select_from(joined).where(log.c.action == "transfer.denied").subquery()
+    return _counted(*each.c)
 
 
 def recalls(month_of: MonthOf) -> Select[Any]:
@@ -163,11 +188,12 @@ def lacking(month_of: MonthOf) -> Select[Any]:
 QUESTIONS: Mapping[str, Sequence[Callable[[MonthOf], Select[Any]]]] = {
     "requests": (requests,),
     "refusals": (refusals,),
+    "refused_transfers": (refused_transfers,),
     "recalls": (recalls,),
     "agreements": (consents, mandates, recipients),
     "lacking": (lacking,),
 }
-"""By the name of their figures."""
+"""By name."""
 
 
 def _counted(*columns: ColumnElement[Any]) -> Select[Any]:

@@ -21,6 +21,7 @@ from portability.requests import slices
 from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import (
     CANCELLABLE,
+    ONGOING,
     REFERRED,
     UNANSWERED,
     UNBEGUN,
@@ -230,17 +231,35 @@ def lock(connection: Connection, identifier: str) -> RowMapping:
     return row
 
 
-def cancel(connection: Connection, identifier: str, *, actor: str) -> ExportState:
+def is_revised(row: Mapping[Any, Any]) -> bool:
+    """Return whether an archive was ready, and its next revision is being made: `revision` counts up as it begins."""
+    return row["revision"] > 1 and row["state"] in ONGOING
+
+
+def is_cancellable(row: Mapping[Any, Any]) -> bool:
+    """Return whether a request can be cancelled: not once its archive was ready, unless that is lost."""
+    return row["state"] in CANCELLABLE and not is_revised(row)
+
+
+def cancel(connection: Connection, identifier: str, *, actor: str, with_archive: bool = False) -> ExportState:
     """Cancel an export that is open or failed; a running one ends at its workers' next checkpoint.
 
     A second call is not an error. A failed request is cancelled when the person no longer wants its answer.
 
-    Raises: UnknownExport; WrongState if it is ready, or has ended in another way.
+    Its objects are deleted. So an archive that was ready is not cancelled while its next revision is made: it has
+    answered the request, and stays until its end. `with_archive`: of an erasure, which ends that too.
+
+    Raises: UnknownExport; WrongState if it is or was ready, or has ended in another way.
     """
     row = lock(connection, identifier)
     state = ExportState(row["state"])
     if state is ExportState.CANCELLED:
         return state
+    if is_revised(row) and not with_archive:
+        raise WrongState(
+            f"export {identifier} was ready, and revision {row['revision']} is being made",
+            hint="wait until the revision is ready: the archive stays as it was announced",
+        )
     if state not in CANCELLABLE:
         raise WrongState(
             f"export {identifier} is already {state}", hint="only an export that is open or failed can be cancelled"

@@ -16,11 +16,12 @@ from portability.errors import BadDate, MandateRefused, UnknownMandate
 from portability.law.profiles import Profile
 from portability.people import subject_locks, subjects
 from portability.requests.acceptance import Request
-from portability.requests.policy import ROLES, Actor, ActorRole
+from portability.requests.policy import Actor, ActorRole
 from portability.trust import audit
 
 TABLE = models.mandate
 ISSUER_MAX = 200
+AGENTS = "name the agent's own account; staff, officers and administrators of a company ask by their own rights"
 
 
 def add(
@@ -34,7 +35,9 @@ def add(
     expires_at: datetime,
     actor: str,
 ) -> str:
-    """Record a mandate and return its id. `agent` is the person who may ask, as `role:id`.
+    """Record a mandate and return its id. `agent` is the person who may ask, as `subject:id`.
+
+    Other roles ask by their own rights: the policy gives the rights of a mandate to subjects alone.
 
     Raises: BadSubject, BadInput, BadDate, ErasureRunning.
     """
@@ -43,16 +46,16 @@ def add(
     if not scope or not set(scope) <= set(Profile):
         raise BadInput("a mandate needs profiles that are known", hint=f"known profiles: {', '.join(Profile)}")
     role, _, agent_id = agent.partition(":")
-    if role not in ROLES or not agent_id:
-        # No login would ever be the one that it names.
-        raise BadInput("the agent of a mandate must have the form ROLE:ID", hint=f"roles: {', '.join(ROLES)}")
+    if role != ActorRole.SUBJECT or not agent_id:
+        raise BadInput("the agent of a mandate must have the form subject:ID", hint=AGENTS)
+    # No login would ever be an invalid id.
+    of_agent = subjects.parse(f"{SubjectKind.USER}:{agent_id}", None)
     if not 0 < len(issuer.strip()) <= ISSUER_MAX:
         raise BadInput("a mandate needs its issuer", hint="name who granted it, and a reference")
     if expires_at <= deployment.clock_of(connection):
         raise BadDate("the end of a mandate must be in the future")
     # Of the agent, too: an erasure deletes the mandates of both.
-    agents = [(SubjectKind.USER, agent_id, None)] if role == ActorRole.SUBJECT else []
-    subject_locks.exclude_erasure(connection, (kind, identifier, owner), *agents)
+    subject_locks.exclude_erasure(connection, (kind, identifier, owner), of_agent)
     mandate_id = f"man_{secrets.token_hex(10)}"
     whom = {"subject_kind": kind, "subject_id": identifier, "tenant": owner}
     values = {"id": mandate_id, "agent": agent, "scope": scope, "issuer": issuer.strip(), "expires_at": expires_at}

@@ -59,6 +59,7 @@ def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
         raise WrongState(
             f"export {identifier} is an archive of feed {row['feed_id']}, which goes on",
             hint=f"`portability feeds next {row['feed_id']}` reads what was missing again",
+            caller_hint="the next archive of the feed reads what was missing again",
         )
     last = reviews.last(reviews.of(connection, row))
     found, answers = _fillable(exports.gaps(connection, identifier), last), referrals.answered(connection, identifier)
@@ -66,6 +67,7 @@ def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
         raise WrongState(
             f"export {identifier} has no gap that reading again could fill",
             hint="`portability reviews list ID` lists the records on which an officer must decide first",
+            caller_hint="an officer must decide first on the records that may be the person's",
         )
     revision = row["revision"] + 1
     instructed = ledger_lines.answer(connection, identifier, answers)
@@ -134,6 +136,7 @@ def _check_never_ready(connection: Connection, export: RowMapping) -> None:
         raise WrongState(
             f"export {export['id']} was archive {number} of feed {feed}, and was ready",
             hint=f"a recipient that has it goes on with `portability feeds next {feed}`; for others begin another feed",
+            caller_hint=f"a recipient that has it goes on with POST /v1/feeds/{feed}/next; for others begin another",
         )
 
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
-from portability.api.errors import BadInput
+from portability.api.errors import BadInput, PortabilityError
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
@@ -39,7 +39,7 @@ from portability.messages import recipient_notices
 from portability.messages.recipient_notices import NoticeKind
 from portability.people import subject_locks, subjects
 from portability.requests import exports
-from portability.requests.states import DISCARDED, ONGOING, ExportState, TransferState, VolumeState
+from portability.requests.states import DISCARDED, ONGOING, ExportState, TransferState
 from portability.requests.transition import end_transfers, transition
 from portability.retention import anonymise, erasure_holds
 from portability.trust import audit
@@ -80,27 +80,32 @@ class Whom:
         return subject_locks.of(EXPORT, self.kind, self.id, self.tenant)
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """The stored data of a subject, counted."""
-
-    exports: int
-    running: int
-    volumes: int
-    bytes: int
-    is_held: bool
+def check_reason(reason: str) -> None:
+    """Check that an erasure has a reason. Raises ReasonRequired."""
+    if not reason.strip():
+        raise ReasonRequired("an erasure needs a reason: the request and its reference")
 
 
-def extent(connection: Connection, whom: Whom) -> Extent:
-    """Return what an erasure would delete."""
-    running = func.count().filter(EXPORT.c.state.in_(ONGOING))
-    counted = connection.execute(select(func.count(), running).select_from(EXPORT).where(whom.exports)).one()
-    stored = (VOLUME.c.export_id.in_(select(EXPORT.c.id).where(whom.exports)), VOLUME.c.state == VolumeState.STORED)
-    size = func.coalesce(func.sum(VOLUME.c.bytes), 0)
-    volumes = connection.execute(select(func.count(), size).select_from(VOLUME).where(*stored)).one()
-    hold = models.legal_hold
-    standing = select(hold.c.id).where(subject_locks.of(hold, whom.kind, whom.id, whom.tenant), subject_locks.stands())
-    return Extent(counted[0], counted[1], volumes[0], int(volumes[1]), connection.scalar(standing.limit(1)) is not None)
+def begun_of(connection: Connection, whom: Whom) -> str | None:
+    """Return the id of the subject's running erasure; None: none runs."""
+    begun = select(TABLE.c.id).where(subject_locks.of(TABLE, whom.kind, whom.id, whom.tenant), _begun())
+    return connection.scalar(begun)
+
+
+def refusal(running: int, waiting: int, *, cancel_running: bool, ground: str | None) -> PortabilityError | None:
+    """Return why an erasure is refused; None: it may begin.
+
+    Args:
+        running: exports of the subject that have not ended.
+        waiting: exports whose data the person does not have yet (`erasure_holds.pending`).
+        cancel_running: whether the erasure cancels what runs.
+        ground: that of an officer for erasing what the person does not have yet.
+    """
+    if running and not cancel_running:
+        return ExportsRunning(f"{running} exports of this subject have not ended")
+    if waiting and not ground:
+        return NotDelivered(f"{waiting} requests of this subject are not answered, or not downloaded")
+    return None
 
 
 def begin(
@@ -119,21 +124,18 @@ def begin(
     Raises: ReasonRequired; OnLegalHold; ExportsRunning, unless `cancel_running`; NotDelivered without a ground;
     BadInput for an unknown ground.
     """
-    if not reason.strip():
-        raise ReasonRequired("an erasure needs a reason: the request and its reference")
+    check_reason(reason)
     subject_locks.lock(connection, (whom.kind, whom.id, whom.tenant))
-    begun = select(TABLE.c.id).where(subject_locks.of(TABLE, whom.kind, whom.id, whom.tenant), _begun())
-    if (known := connection.scalar(begun)) is not None:
-        return str(known)
+    if known := begun_of(connection, whom):
+        return known
     subject_locks.check_not_held(connection, whom.kind, whom.id, whom.tenant)
     matching = select(EXPORT).where(whom.exports).order_by(EXPORT.c.id)
     rows = connection.execute(matching.with_for_update()).mappings().all()
     running = [row for row in rows if row["state"] in ONGOING]
-    if running and not cancel_running:
-        raise ExportsRunning(f"{len(running)} exports of this subject have not ended")
-    if waiting := [row["id"] for row in erasure_holds.pending(connection, whom.exports)]:
-        if ground is None:
-            raise NotDelivered(f"{len(waiting)} requests of this subject are not answered, or not downloaded")
+    waiting = [row["id"] for row in erasure_holds.pending(connection, whom.exports)]
+    if refused := refusal(len(running), len(waiting), cancel_running=cancel_running, ground=ground):
+        raise refused
+    if ground:
         erasure_holds.permit(connection, waiting, ground, actor=actor)
     ref = subjects.pairwise_ref(connection, whom.kind, whom.id, whom.tenant)
     erasure_id = f"era_{secrets.token_hex(10)}"
@@ -148,7 +150,7 @@ def begin(
     connection.execute(insert(TABLE).values(**subject, **values, exports=0, volumes=0, bytes=0))
     audit.record(connection, "erasure.begun", actor=actor, detail={"erasure": erasure_id, "subject": ref})
     for row in running:
-        exports.cancel(connection, row["id"], actor=actor)
+        exports.cancel(connection, row["id"], actor=actor, with_archive=True)
     for row in rows:
         close(connection, row, actor=actor)
     _inform_recipients(connection, [row["id"] for row in rows], actor=actor)
@@ -292,7 +294,8 @@ def _forget(connection: Connection, whom: Whom) -> None:
 def _forget_orders(connection: Connection, export: RowMapping) -> None:
     """Delete what companies ordered about a user of their staff: their answers to an export name the account.
 
-    A contact at another company may have the same id.
+    An instruction does not say whether its id is a contact's: what was ordered otherwise, or by another company, stays,
+    because a contact may have the same id.
     """
     order, referral = models.instruction, models.referral
     asked = select(referral.c.tenant).where(referral.c.export_id == export["id"], _names(export["subject_id"]))

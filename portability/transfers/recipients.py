@@ -211,7 +211,9 @@ def approved(connection: Connection, identifier: str, *, is_kept: bool = False) 
     row = get(connection, identifier, is_kept=is_kept)
     if row["approved_at"] is None:
         raise WrongState(
-            f"recipient {row['id']} is not approved yet", hint="`portability recipients approve ID` approves it"
+            f"recipient {row['id']} is not approved yet",
+            hint="`portability recipients approve ID` approves it",
+            caller_hint="an officer who did not record the recipient has to approve it first",
         )
     return row
 

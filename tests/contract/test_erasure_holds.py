@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from transferring import Provider, authorised, encrypted, ready, sending_world, started
 
 from portability.api import Identity
-from portability.api.errors import BadInput
+from portability.api.errors import BadInput, PortabilityError
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.delivery import links
@@ -21,7 +21,7 @@ from portability.requests.approvals import Cause
 from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.requests.transition import transition
-from portability.retention import erasure_holds, erasures, legal_holds
+from portability.retention import erasure_holds, erasure_previews, erasures, legal_holds
 from portability.retention.erasures import Whom
 from portability.trust import audit
 from worker.clock import erasure
@@ -53,6 +53,37 @@ def download(made: World, export_id: str) -> None:
             found = links.resolve(connection, made.place.settings.keys, link.token)
             links.claim(connection, found, volume["number"], actor="subject:jane", claims_max=5, claim_seconds=60)
         connection.execute(update(models.link_claim).values(downloaded_at=now()))
+
+
+def test_a_preview_says_what_the_erasure_would_answer(made: World) -> None:
+    """With the same arguments: nothing stored, a running request, a ready archive without and with a ground, begun."""
+    seen = [previewed_and_begun(made, Whom("user", "usr_nobody", None))]
+    first = made.request("user:usr_jane")
+    seen += [previewed_and_begun(made), previewed_and_begun(made, cancel_running=True)]
+    made.advance_all()
+    seen.append(previewed_and_begun(made))
+    with reading(made.engine) as connection:
+        found = erasure_previews.preview(connection, JANE, reason="ticket 7")
+    assert [(identifier, str(reason)) for identifier, reason in found.held_by] == [(first, "delivery")]
+    assert (found.extent.exports, found.extent.running, found.extent.volumes) == (1, 0, 1)
+    seen += [previewed_and_begun(made, ground="subject"), previewed_and_begun(made)]
+    codes = ["", "exports_running", "not_delivered", "not_delivered", "", ""]
+    assert seen == [(code, code) for code in codes]
+    with reading(made.engine) as connection:
+        assert erasure_previews.preview(connection, JANE, reason="ticket 7").begun
+
+
+def previewed_and_begun(made: World, whom: Whom = JANE, **how: Any) -> tuple[str, str]:
+    """The code of the refusal of an erasure, by its preview and by itself; empty: it begins, or runs."""
+    with reading(made.engine) as connection:
+        found = erasure_previews.preview(connection, whom, reason="ticket 7", **how)
+    previewed = found.refusal.code if found.refusal else ""
+    try:
+        with writing(made.engine) as connection:
+            erasures.begin(connection, whom, reason="ticket 7", actor=OLGA, **how)
+    except PortabilityError as error:
+        return previewed, error.code
+    return previewed, ""
 
 
 @pytest.mark.requirement("R8")

@@ -349,6 +349,20 @@ def test_an_order_locks_all_its_people_at_once(made: World, monkeypatch: pytest.
     assert taken == [(("contact", "con_2", "ten_x"), ("contact", "con_1", "ten_x"))]
 
 
+def test_an_erasure_ends_an_archive_whose_next_revision_is_made(made: World) -> None:
+    """Alone it cannot be cancelled: the person would lose the archive that is announced to them."""
+    export_id = made.request("user:usr_jane")
+    made.advance_all()
+    with writing(made.engine) as connection:
+        row = {"state": "running", "revision": 2}
+        connection.execute(update(models.export).where(models.export.c.id == export_id).values(**row))
+    with writing(made.engine) as connection, pytest.raises(WrongState):
+        exports.cancel(connection, export_id, actor=TEST)
+    begin(made, cancel_running=True)
+    with reading(made.engine) as connection:
+        assert exports.get(connection, export_id)["cancel_requested_at"]
+
+
 def test_nothing_is_begun_meanwhile(made: World) -> None:
     """No request, no retry, no filling of gaps; afterwards a request is like any other, by an unknown subject."""
     ready, failed = made.request("user:usr_jane"), made.request("user:usr_jane", since="2021-01-01")

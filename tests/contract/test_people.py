@@ -429,6 +429,10 @@ def test_a_mandate_opens_the_door_for_its_agent_alone(people: People) -> None:
     ("wrong", "error"),
     [
         ({"subject": "king:1"}, BadSubject),
+        ({"agent": "staff:sam"}, BadInput),
+        ({"agent": "tenant_admin:adm_1"}, BadInput),
+        ({"agent": "subject:"}, BadInput),
+        ({"agent": "subject:jane doe"}, BadSubject),
         ({"profiles": []}, BadInput),
         ({"profiles": ["everything"]}, BadInput),
         ({"issuer": " "}, BadInput),

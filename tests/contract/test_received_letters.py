@@ -48,13 +48,21 @@ def everything_happens(made: World, other: Provider) -> None:
     export_id = ready(made, tell_tenants=True)
     consent = authorised(made, other.recipient)
     feed = feeding.begin(made, profile="portability")
-    transfer_id = started(made, export_id, other.recipient)
+    withdrawn = started(made, export_id, other.recipient)
+    encrypted(made)
+    with writing(made.engine) as connection:
+        sending.revoke(connection, withdrawn, actor=TEST)
+    authorised(made, other.recipient)
+    started(made, export_id, other.recipient)
     encrypted(made)
     authorised(made, other.recipient, actor=Actor("officer", "olga"), evidence="T-1")
     taken_back = authorised(made, other.recipient)
     with writing(made.engine) as connection:
         authorisations.revoke(connection, taken_back, actor=str(OWNER))
-        sending.revoke(connection, transfer_id, actor=TEST)
+        # Letters that are no longer true are not sent.
+        letter, begun = models.notification.c, (MessageKind.CONSENT_GIVEN, MessageKind.TRANSFERRED)
+        outdated = (letter.occasion.in_((taken_back, withdrawn)), letter.kind.in_(begun))
+        connection.execute(models.notification.delete().where(*outdated))
         for kind in PLAIN:
             outbox.queue(connection, MessageKind(kind), export_id)
         connection.execute(update(models.feed).values(authorisation_id=consent))

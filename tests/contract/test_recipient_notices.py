@@ -23,7 +23,7 @@ from portability.messages import recipient_notices
 from portability.requests import exports
 from portability.requests.states import ExportState
 from portability.requests.transition import transition
-from portability.retention import erasures
+from portability.retention import erasure_previews, erasures
 from portability.safe_http import SafeHttpClient
 from portability.transfers import authorisations, receipts, recipient_removal, sending
 from portability.trust import audit
@@ -58,6 +58,21 @@ def downloading(made: World, transfer_id: str) -> None:
         link_id = connection.scalar(select(table.c.id).where(table.c.transfer_id == transfer_id))
         row = {"link_id": link_id, "volume": 1, "claim_sha256": transfer_id, "created_at": now(), "expires_at": now(60)}
         connection.execute(insert(claim).values(**row))
+
+
+def test_a_preview_of_an_erasure_names_who_would_be_informed(made: World, other: Provider) -> None:
+    """A recipient that has fetched nothing hears nothing; either way its offer would end."""
+    _export_id, _consent, transfer_id = offered_transfer(made, other)
+    seen = []
+    for _number in range(2):
+        with reading(made.engine) as connection:
+            (sent,) = erasure_previews.preview(connection, WHOM, reason="ticket 7").transfers
+        seen.append((sent.id, sent.recipient, sent.ends, sent.informed))
+        if not sent.informed:
+            downloading(made, transfer_id)
+    assert seen == [(transfer_id, "localhost", True, False), (transfer_id, "localhost", True, True)]
+    erase_person(made)
+    assert kinds(made) == [("erased", "queued")]
 
 
 def delivered_transfer(made: World, other: Provider) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import World
 from report_rows import EARLIER, LATER, fill_report, month_ago
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
@@ -85,7 +85,7 @@ def test_the_time_to_answer_is_that_of_the_first_answer(filled: World) -> None:
 
 def test_decisions_agreements_and_sources_are_counted(filled: World) -> None:
     """Refusals by ground, a clock of each law for each recall, agreements by standing, copies that lack a source."""
-    assert [row for row in table_of(filled, "refusals") if row[1]] == [("identity", 1), ("law", 1)]
+    assert [row for row in table_of(filled, "refusals") if any(row[1:])] == [("identity", 1, 0), ("law", 0, 2)]
     assert table_of(filled, "recalls") == [("gdpr", 4, 1, 1, 1, 1), ("uu_pdp", 4, 1, 1, 1, 1)]
     assert table_of(filled, "agreements") == [
         ("consent", "in_force", 1, 2),
@@ -113,10 +113,10 @@ def test_a_rounded_report_names_no_small_count(filled: World) -> None:
     first = month(EARLIER)
     assert table_of(filled, "answers", ROUNDED)[0] == ("all", "", 10, 5, 5, None, None, None, None, None, None, None)
     assert table_of(filled, "requests", ROUNDED)[0] == (first, "access", "gdpr", None, None, None, 0, 0, 0, 0, 0)
-    assert table_of(filled, "refusals", ROUNDED)[0] == ("identity", None)
+    assert table_of(filled, "refusals", ROUNDED)[0] == ("identity", None, 0)
     assert ("recipient", "in_force", 1, 1) in table_of(filled, "agreements", ROUNDED)
     lines = [*csv.reader(io.StringIO(reported(filled, ROUNDED).tables["refusals"].csv()))]
-    assert lines[:3] == [["ground", "refusals"], ["identity", "<5"], ["authority", "0"]]
+    assert lines[:2] == [["ground", "refusals", "refused_transfers"], ["identity", "<5", "0"]]
 
 
 def test_nothing_of_a_person_is_in_a_report(filled: World) -> None:
@@ -134,6 +134,16 @@ def test_a_report_reads_what_a_clock_has_counted(filled: World) -> None:
         old = now(-counts.STALE_SECONDS - 1)
         connection.execute(update(models.deployment).values(report_counted_at=old))
     assert table_of(filled, "answers")[0][2] == 12
+
+
+def test_a_count_that_lacks_a_question_is_not_used(filled: World) -> None:
+    """A clock of an earlier release has made it."""
+    counts.count(filled.engine, UTC)
+    with writing(filled.engine) as connection:
+        stored = connection.execute(select(models.deployment.c.report_counts)).scalar_one()
+        earlier = {name: rows for name, rows in stored.items() if name != "refused_transfers"}
+        connection.execute(update(models.deployment).values(report_counts=earlier))
+    assert ("law", 0, 2) in table_of(filled, "refusals")
 
 
 def test_months_begin_in_the_time_zone_of_the_deployment(made: World) -> None:

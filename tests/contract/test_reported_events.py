@@ -11,11 +11,11 @@ import pytest
 from desks import SameContact, mailing, reported
 from factories import World
 from postbox import Postbox, bodies
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from transferring import OWNER, Provider, authorised, encrypted, ready, sending_world, started
 
 from portability.database import models
-from portability.database.engine import reading, writing
+from portability.database.engine import now, reading, writing
 from portability.delivery import downloads, links
 from portability.requests import acceptance, intake
 from portability.requests.login_strength import PRESENT
@@ -152,6 +152,7 @@ def test_consents_and_transfers_are_reported(made: World, box: Postbox, other: P
     given = authorised(made, other.recipient)
     started(made, export_id, other.recipient)
     encrypted(made)
+    message_delivery.deliver(mailing(made, box, SameContact()))
     with writing(made.engine) as connection:
         authorisations.revoke(connection, given, actor="officer:olga")
     assert reported(made, export_id, given)[2:] == ["consent_given", "transferred", "consent_revoked"]
@@ -163,14 +164,14 @@ def test_consents_and_transfers_are_reported(made: World, box: Postbox, other: P
 
 
 def test_a_recipient_that_was_removed_stops_no_mail(made: World, box: Postbox, other: Provider) -> None:
-    """People still hear by its name of what happened before, and later messages are sent."""
+    """People hear by its name that their consent has ended, and later messages are sent."""
     other.recorded(made)
     authorised(made, other.recipient)
     with writing(made.engine) as connection:
         recipient_removal.remove(connection, other.recipient, actor="operator:test")
     ready(made)
     message_delivery.deliver(mailing(made, box, SameContact()))
-    assert len(box.taken) == 4  # with the end of the consent
+    assert len(box.taken) == 3  # with the end of the consent, and not that it was given
     assert "Other Care (localhost)" in " ".join(bodies(box.taken[0])[0].split())
 
 
@@ -201,6 +202,40 @@ def test_no_one_is_asked_to_confirm_what_is_decided(
             authorisations.revoke(connection, given, actor="officer:olga")
     assert sent_to(made, box, "consent_asked", SameContact()) == ([], [("page", "outdated")])
     assert len(box.taken) == 1
+
+
+@pytest.mark.parametrize("change", ["revoked", "expired"])
+def test_a_consent_that_has_ended_is_not_reported_as_given(
+    made: World, box: Postbox, other: Provider, change: str
+) -> None:
+    """The mail waited while the server was down: no data may be sent under it any more."""
+    other.recorded(made)
+    given = authorised(made, other.recipient)
+    with writing(made.engine) as connection:
+        if change == "revoked":
+            authorisations.revoke(connection, given, actor=str(OWNER))
+        else:
+            connection.execute(update(models.authorisation).values(expires_at=now(-1)))
+    assert sent_to(made, box, "consent_given", SameContact()) == ([], [("page", "outdated")])
+
+
+@pytest.mark.parametrize("change", ["", "revoked", "over"])
+def test_a_transfer_is_reported_while_the_provider_can_fetch_it(
+    made: World, box: Postbox, other: Provider, change: str
+) -> None:
+    """Not after the person has withdrawn the consent, nor after the end of its time."""
+    given = authorised(made, other.recorded(made))
+    transfer_id = started(made, ready(made), other.recipient)
+    encrypted(made)
+    with writing(made.engine) as connection:
+        if change == "revoked":
+            authorisations.revoke(connection, given, actor=str(OWNER))
+        elif change == "over":
+            connection.execute(
+                update(models.transfer).where(models.transfer.c.id == transfer_id).values(expires_at=now(-1))
+            )
+    places, states = sent_to(made, box, "transferred", SameContact())
+    assert (len(places), states) == ((0, [("page", "outdated")]) if change else (1, [("sent", None)]))
 
 
 def test_an_erasure_takes_messages_about_consents_along(made: World, other: Provider) -> None:

@@ -125,7 +125,7 @@ def naming(subject: SubjectName) -> Sequence[Callable[[Connection], Any]]:
     consent: dict[str, Any] = {"recipient": "other.example", "datasets": ["made"], "actor": Actor("staff", "sue")}
     mandate: dict[str, Any] = {"profiles": ["access"], "issuer": "a court", "expires_at": later, "actor": TEST}
     acts: list[Callable[[Connection], Any]] = [
-        lambda c: mandates.add(c, agent="staff:sue", subject=named, tenant=tenant, **mandate),
+        lambda c: mandates.add(c, agent="subject:usr_sue", subject=named, tenant=tenant, **mandate),
         lambda c: authorisations.give(c, subject=named, tenant=tenant, evidence="letter 7", **consent),
     ]
     if tenant is not None:

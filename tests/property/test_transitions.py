@@ -174,7 +174,7 @@ class Walk:
     def to_an_end(self) -> None:
         """From any state: let the worker finish, then recall it, or leave it as it ended."""
         while self.state in {"queued", "running", "closing"}:
-            self.cancel()
+            self.step("cancel")  # refused while a ready archive gets its next revision
             self.work()
         for step in ("deny", "recall"):
             self.step(step)

@@ -286,7 +286,7 @@ def an_instruction(stage: Stage) -> None:
 
 @provokes("mandate.added", "mandate.ended")
 def a_mandate(stage: Stage) -> None:
-    whom = ("--agent", "staff:sam", "--subject", f"user:{stage.person()}", "--profile", "access")
+    whom = ("--agent", "subject:usr_sam", "--subject", f"user:{stage.person()}", "--profile", "access")
     until = ("--issuer", "a court, 7 C 1", "--expires-at", "2030-01-01T00:00:00Z")
     added = stage.command("mandates", "add", *whom, *until, "--json")
     stage.command("mandates", "end", orjson.loads(added.stdout)["id"])

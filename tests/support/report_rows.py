@@ -78,14 +78,21 @@ def _export(
 
 
 def _decisions(connection: Connection, first: datetime, second: datetime, at: datetime) -> None:
-    asked = {"export_id": "r4", "asked_by": "staff:sam", "asked_at": first, "decided_at": first + DAY}
-    for name, cause, state, basis in (
-        ("a1", "contact_changed", "denied", "identity"),
-        ("a2", "contact_changed", "approved", None),
-        ("a3", "fetch", "denied", "identity"),
-        ("a4", "abroad", "denied", "law"),
+    asked = {"asked_by": "staff:sam", "asked_at": first, "decided_at": first + DAY}
+    for name, export_id, cause, state, basis in (
+        # One refusal of a request that had two causes.
+        ("a1", "r4", "contact_changed", "denied", "identity"),
+        ("a2", "r4", "other_people", "denied", "identity"),
+        ("a3", "r1", "contact_changed", "approved", None),
+        ("a4", "r1", "fetch", "denied", "identity"),
+        ("a5", "r1", "abroad", "denied", "law"),
     ):
-        _insert(connection, models.approval, id=name, cause=cause, state=state, basis=basis, **asked)
+        row = {"export_id": export_id, "cause": cause, "state": state, "basis": basis, **asked}
+        _insert(connection, models.approval, id=name, **row)
+    # That decision refused two transfers; their rows go with an erasure, their events stay.
+    for name in ("t1", "t2"):
+        event = {"action": "transfer.denied", "export_id": "r1", "detail": {"transfer": name}}
+        _insert(connection, models.audit_unchained, entry=name, at=first + DAY, actor="officer:o", **event)
     for name, opened_at, closed_at in (
         ("b1", first, first + 70 * HOUR),
         ("b2", first, first + 80 * HOUR),

@@ -38,7 +38,10 @@ def lacking(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> None:
-    """Each reason in words with its count; the person's own button makes the next revision, which has everything."""
+    """Each reason in words with its count; the person's own button makes the next revision, which has everything.
+
+    While it is made, nothing cancels the copy that was ready: a cancelled copy is deleted.
+    """
     server = lacking.server
     export_id = server.ready()
     page = f"/me/exports/{export_id}"
@@ -50,6 +53,12 @@ def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> N
         lacking.gaps.clear()
         assert visitor.send(f"{page}/gaps").status_code == 303
         assert "reading what is missing again" in visitor.client.get(page).text
+        assert f"{page}/cancel" not in visitor.client.get(page).text
+        assert visitor.send(f"{page}/cancel").status_code == 409
+    refused = server.call("POST", f"/v1/exports/{export_id}/cancel", OWNER)
+    assert (refused.status_code, refused.json()["code"]) == (409, "wrong_state")
+    assert "revision 2" in refused.json()["detail"]
+    with server.browser(OWNER) as visitor:
         server.world.advance_all()
         assert "did not answer" not in visitor.client.get(page).text
     assert server.world.view(export_id)["revision"] == 2

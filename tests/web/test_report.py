@@ -99,7 +99,7 @@ def test_each_table_is_csv_without_formulas(reporting: Served, at: datetime) -> 
     assert all(len({len(row) for row in rows}) == 1 for rows in found.values())
     assert [cell for rows in found.values() for row in rows for cell in row if cell.startswith(FORMULAS)] == []
     assert ["'-1", "0", "", "'@x", "", "", ""] in found["sources"]
-    assert ["identity", "1"] in found["refusals"]
+    assert ["identity", "1", "0"] in found["refusals"]
     assert [first, "profile", "access", "4"] in found["received"]
 
 

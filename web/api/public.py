@@ -14,7 +14,7 @@ from portability.database import models
 from portability.inbox.offers import NoInbox
 from portability.transfers import provider_documents
 from portability.trust import keys
-from web import rendering
+from web import hints, rendering
 from web.answers import UNCHANGED, problem_answers
 from web.api.public_answers import HealthAnswer, KeySetAnswer, RegimeList, RegisterAnswer
 from web.api.texts import EntityTags
@@ -111,7 +111,7 @@ def problem(request: Request, code: str) -> Response:
     known: dict[str, type[PortabilityError]] = {error.code: error for error in all_errors()}
     error = known.get(code)
     meaning = (error.__doc__ or "").splitlines()[0] if error else ""
-    hint = error.default_hint if error else ""
+    hint = hints.of_class(error) if error else ""
     status = 200 if error else 404
     return rendering.page(
         request, "problem.html", status=status, code=code if error else "", meaning=meaning, hint=hint

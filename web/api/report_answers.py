@@ -63,10 +63,11 @@ class RequestsRow(StandingCounts):
 
 
 class RefusalsRow(BaseModel):
-    """Refusals on a ground."""
+    """Refused requests, and refused transfers of ready archives, on a ground."""
 
     ground: DenialBasis
-    refusals: PeopleCount
+    refusals: Annotated[PeopleCount, Field(description="Refused requests, each once, by the month of the decision")]
+    refused_transfers: Annotated[PeopleCount, Field(description="Of ready archives to recipients")]
 
 
 class RecallsRow(BaseModel):

@@ -35,7 +35,7 @@ _SERIES: Mapping[str, Sequence[str]] = {
     "good": ("switch", RequestStanding.IN_TIME, RecallStanding.CLOSED_IN_TIME, AgreementStanding.IN_FORCE),
     "bad": ("copies_lacking", RequestStanding.LATE, RecallStanding.CLOSED_LATE),
     "warn": ("portability", RequestStanding.OVERDUE, AgreementStanding.WAITING),
-    "soft": (RequestStanding.WITHDRAWN, AgreementStanding.ENDED),
+    "soft": ("refused_transfers", RequestStanding.WITHDRAWN, AgreementStanding.ENDED),
     "ink": (RequestStanding.CLOSED, AgreementStanding.EXPIRED),
 }
 TONES: Mapping[str, str] = {str(series): tone for tone, names in _SERIES.items() for series in names}
@@ -123,7 +123,7 @@ def _charts(found: Report) -> Mapping[str, Any]:
         "regimes": {value: chart(months, {"received": n}) for (by, value), n in by_month.items() if by == "regime"},
         "times": {name: chart(months, {name: values}) for name, values in times.items()},
         "standings": chart(months, standings),
-        "refusals": _bars(tables["refusals"], "ground", ["refusals"]),
+        "refusals": _bars(tables["refusals"], "ground", ["refusals", "refused_transfers"]),
         "recalls": _bars(tables["recalls"], "regime", [*RecallStanding]),
         "agreements": _agreements(tables["agreements"]),
         "sources": _bars(tables["sources"], "source", ["copies_lacking"]),

@@ -30,7 +30,7 @@ from portability.requests import (
 from portability.requests.dates import days_between
 from portability.requests.policy import Action, Actor, ActorRole
 from portability.requests.reviews import ReviewState
-from portability.requests.states import CANCELLABLE, UNBEGUN, ExportState
+from portability.requests.states import UNBEGUN, ExportState
 from portability.retention import recalls
 from web import asking, rendering
 from web.auth import LoggedIn, OurForm, may, permit
@@ -286,7 +286,7 @@ def _possible(place: AppContext, login: Login, connection: Connection, row: RowM
         "approve": asked,
         "deny": asked or state in UNBEGUN,
         "recall": recalls.had_archive(row),
-        "cancel": state in CANCELLABLE and row["cancel_requested_at"] is None,
+        "cancel": exports.is_cancellable(row) and not row["cancel_requested_at"],
         "retry": state == ExportState.FAILED and not retries.archive_number(connection, row["id"]),
         "gaps": is_fillable,
         "revoke": state == ExportState.READY and standing,

@@ -104,9 +104,9 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is MessageKind.CODE else ""
         recipient = provider_facts.named(connection, kind, row["occasion"])
         end = provider_facts.end(connection, kind, row["occasion"])
+        is_true = provider_facts.is_true(connection, kind, row["occasion"])
         until = keeping.kept_until(connection, desk.settings, export)
-    is_arrived = kind is MessageKind.NOT_TRANSFERRED and not end
-    if is_arrived or not isinstance(code, str):
+    if not is_true or not isinstance(code, str):
         return Unmailed(MessageState.PAGE, "outdated")
     if row["channel"] == Channel.SMS:
         return _by_sms(desk, kind, export["subject_id"], export["language"])
@@ -133,7 +133,8 @@ def _about_consent(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope |
         consent = authorisations.get(connection, row["occasion"])
         recipient = recipients.known_as(connection, consent["recipient_id"])
         answer = provider_facts.end_of_consent(connection, consent)
-    if kind is MessageKind.CONSENT_ASKED and (consent["confirmed_at"] or consent["revoked_at"]):
+        is_true = provider_facts.is_consent_true(connection, kind, consent)
+    if not is_true:
         return Unmailed(MessageState.PAGE, "outdated")
     return _to_person(desk, kind, row, consent, {"id": consent["id"], "recipient": recipient}, answer)
 

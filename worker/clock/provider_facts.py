@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, or_, select
 
-from portability.database import models
+from portability.database import deployment, models
+from portability.database.engine import now
 from portability.feeds import feeds
 from portability.messages.outbox import MessageKind
 from portability.requests import transfer_ends
+from portability.requests.states import TRANSFERS_FETCHABLE, TransferState
 from portability.requests.transfer_ends import TransferEnd
 from portability.transfers import authorisations, recipients, sending
 
@@ -41,6 +43,40 @@ def end(connection: Connection, kind: MessageKind, occasion: str) -> TransferEnd
     if kind is MessageKind.NOT_TRANSFERRED:
         return transfer_ends.of(connection, sending.get(connection, occasion))
     return None
+
+
+def is_true(connection: Connection, kind: MessageKind, occasion: str) -> bool:
+    """Return whether a message about a transfer still says what is so; others have no condition here.
+
+    A provider can fetch until the transfer ends, such as by the person's withdrawal. Of a delivered copy the person
+    hears later, too, unless the consent was revoked. A transfer that was not completed may be delivered after all.
+    """
+    match kind:
+        case MessageKind.TRANSFERRED:
+            table, consent = models.transfer, models.authorisation
+            revoked = select(consent.c.id).where(
+                consent.c.id == table.c.authorisation_id, consent.c.revoked_at.is_not(None)
+            )
+            delivered = and_(table.c.state == TransferState.DELIVERED, ~revoked.exists())
+            fetchable = and_(table.c.state.in_(TRANSFERS_FETCHABLE), table.c.expires_at > now())
+            same = table.c.id == occasion
+            return bool(connection.scalar(select(table.c.id).where(same, or_(delivered, fetchable))))
+        case MessageKind.NOT_TRANSFERRED:
+            return bool(end(connection, kind, occasion))
+        case _:
+            return True
+
+
+def is_consent_true(connection: Connection, kind: MessageKind, consent: Mapping[Any, Any]) -> bool:
+    """Return whether a message about a consent is still so: it is not decided yet, or data may be sent under it."""
+    match kind:
+        case MessageKind.CONSENT_ASKED:
+            return not (consent["confirmed_at"] or consent["revoked_at"])
+        case MessageKind.CONSENT_GIVEN:
+            ends_at = consent["expires_at"]
+            return not (consent["revoked_at"] or (ends_at and ends_at <= deployment.clock_of(connection)))
+        case _:
+            return True
 
 
 def end_of_consent(connection: Connection, consent: Mapping[Any, Any]) -> ConsentEnd | None:

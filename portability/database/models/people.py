@@ -272,7 +272,7 @@ mandate = Table(
     "mandate",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("agent", String(200), nullable=False, comment="who may ask, as role:id"),
+    Column("agent", String(200), nullable=False, comment="who may ask, as subject:id"),
     Column("subject_kind", String(16), nullable=False),
     Column("subject_id", String(200), nullable=False),
     Column("tenant", String(200)),

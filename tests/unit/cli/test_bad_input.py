@@ -24,7 +24,7 @@ Run = Callable[..., Result]
 
 ASK = ("request", "--profile", "access", "--subject", "user:usr_1")
 CONSENT = ("authorisations", "add", "--subject", "user:usr_1", "--to", "other.example", "--include", "calls")
-MANDATE = ("mandates", "add", "--agent", "staff:a", "--subject", "user:usr_1", "--profile", "access", "--issuer", "x")
+MANDATE = ("mandates", "add", "--agent", "subject:a", "--subject", "user:usr_1", "--profile", "access", "--issuer", "x")
 BAD = [
     (("request", "--profile", "everything", "--subject", "user:usr_1"), "unknown_profile"),
     (("request", "--profile", "access", "--subject", "jane"), "bad_subject"),
@@ -52,6 +52,7 @@ BAD = [
     ((*MANDATE, "--expires-at", "2126-01-01T00:00:00"), "bad_date"),
     ((*MANDATE, "--expires-at", "2126-01-01", "--agent", "jane"), "bad_input"),
     ((*MANDATE, "--expires-at", "2126-01-01", "--agent", "agent:jane"), "bad_input"),
+    ((*MANDATE, "--expires-at", "2126-01-01", "--agent", "staff:jane"), "bad_input"),
     ((*MANDATE, "--expires-at", "2126-01-01", "--profile", "acces"), "bad_input"),
     (("feeds", "begin", *ASK[1:], "--until", ""), "bad_date"),
     (("keys", "new", "--purpose", "nothing"), "bad_input"),

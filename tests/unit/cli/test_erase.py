@@ -48,8 +48,13 @@ def test_an_erasure_from_looking_to_the_end(run: Run, made: World) -> None:
     made.advance_all()
     dry = answer(run("erase", *JANE, *WHY, "--dry-run", "--json"))
     assert (dry["dry_run"], dry["exports"], dry["running"], dry["volumes"]) == (True, 1, 0, 1)
+    assert (dry["refused"]["code"], dry["transfers"]) == ("not_delivered", [])
+    assert dry["held_by"] == [{"export": identifier, "reason": "delivery"}]
+    assert answer(run("erase", *JANE, *WHY, *GROUND, "--dry-run", "--json"))["refused"] is None
     assert made.view(identifier)["state"] == "ready"
-    assert "would erase 1 exports with 1 volumes" in run("erase", *JANE, *WHY, "--dry-run").stdout
+    shown_dry = run("erase", *JANE, *WHY, "--dry-run").stdout
+    said = ("would erase 1 exports with 1 volumes", "[not_delivered]", "--ground", "is not delivered: delivery")
+    assert [words for words in said if words not in shown_dry.replace("\n", " ")] == []
 
     refused(run("erase", *JANE, *WHY), "not_delivered", "--ground")
     done = answer(run("erase", *JANE, *WHY, *GROUND, "--json"))
