@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
-from sqlalchemy import ColumnElement, Engine, and_, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, select
 
-from portability.api import SubjectKind
 from portability.api.errors import PortabilityError
 from portability.api.storages import Storage
 from portability.database import history, models
@@ -77,7 +76,7 @@ def _end_unfetched(engine: Engine) -> int:
 
 def announce(engine: Engine, settings: Settings) -> int:
     """Notify about archives that are deleted in 48 hours; returns how many. Raises DatabaseUnavailable."""
-    due = and_(_older(settings, NOTICE_SECONDS), ~_announced(0))
+    due = and_(keeping.is_over(settings, NOTICE_SECONDS), ~_announced(0))
 
     def queue(export_id: str) -> int:
         with writing(engine) as connection:
@@ -90,7 +89,7 @@ def announce(engine: Engine, settings: Settings) -> int:
 
 def expire(engine: Engine, settings: Settings) -> int:
     """End archives whose time is over and that were announced; returns how many. Raises DatabaseUnavailable."""
-    due = and_(_older(settings, 0), _announced(NOTICE_SECONDS))
+    due = and_(keeping.is_over(settings), _announced(NOTICE_SECONDS))
 
     def end(export_id: str) -> int:
         with writing(engine) as connection:
@@ -106,22 +105,6 @@ def expire(engine: Engine, settings: Settings) -> int:
 
 def _is_ready() -> ColumnElement[bool]:
     return EXPORT.c.state == ExportState.READY
-
-
-def _older(settings: Settings, before_seconds: float) -> ColumnElement[bool]:
-    """Return the condition: ready for as long as archives of its kind are kept, minus `before_seconds`.
-
-    An archive of a switch is kept until the end of the period of retrieval, and one that is offered to other providers
-    until the end of the offers, if that is later.
-    """
-    retrieved = or_(EXPORT.c.retrieval_ends_at.is_(None), EXPORT.c.retrieval_ends_at <= now(before_seconds))
-    old = or_(
-        *(
-            and_(EXPORT.c.subject_kind == kind, EXPORT.c.ended_at <= now(before_seconds - settings.ttl_seconds(kind)))
-            for kind in SubjectKind
-        )
-    )
-    return and_(old, retrieved, ~keeping.is_promised(before_seconds))
 
 
 def _announced(seconds_ago: float) -> ColumnElement[bool]:
