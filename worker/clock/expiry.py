@@ -48,7 +48,7 @@ def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings,
             if any(done.values()):
                 log.info("expire.done", **done)
             # More may be due than one round takes.
-            is_full = any(done[name] >= PAGE for name in ("announced", "expired", "purged"))
+            is_full = any(done[name] >= PAGE for name in ("announced", "expired", "unfetched", "purged"))
         except PortabilityError as error:
             log.warning("expire.waits", code=error.code)
         except Exception as error:
@@ -61,7 +61,7 @@ def _steps(engine: Engine, open_storage: Callable[[], Storage], settings: Settin
     return {
         "announced": partial(announce, engine, settings),
         "expired": partial(expire, engine, settings),
-        "unfetched": partial(_end_unfetched, engine),
+        "unfetched": partial(end_offers, engine),
         "feeds": partial(feeds.give_up, engine),
         "volumes": partial(withdraw_discarded, engine, open_storage),
         "copies": partial(withdraw_copies, engine, open_storage),
@@ -69,9 +69,16 @@ def _steps(engine: Engine, open_storage: Callable[[], Storage], settings: Settin
     }
 
 
-def _end_unfetched(engine: Engine) -> int:
-    with writing(engine) as connection:
-        return sending.expire(connection, actor=ACTOR)
+def end_offers(engine: Engine) -> int:
+    """End transfers that were not downloaded in time; returns how many. Raises DatabaseUnavailable."""
+
+    def end(transfer_id: str) -> int:
+        with writing(engine) as connection:
+            return sending.expire(connection, transfer_id, actor=ACTOR)
+
+    with reading(engine) as connection:
+        overdue = sending.overdue(connection, PAGE)
+    return turns.take_each("expire.offers", overdue, end)
 
 
 def announce(engine: Engine, settings: Settings) -> int:
