@@ -105,6 +105,8 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         recipient = provider_facts.named(connection, kind, row["occasion"])
         end = provider_facts.end(connection, kind, row["occasion"])
         until = keeping.kept_until(connection, desk.settings, export)
+        offered_until = provider_facts.offer_end(connection, kind, row["occasion"])
+        awaited = provider_facts.awaits(connection, kind, export["id"])
     is_arrived = kind is MessageKind.NOT_TRANSFERRED and not end
     if is_arrived or not isinstance(code, str):
         return Unmailed(MessageState.PAGE, "outdated")
@@ -121,8 +123,8 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
     except WrongState:
         return Unmailed(MessageState.PAGE, "outdated")
     settings = desk.settings
-    facts = _facts(export, row, language, code, recipient) | {"until": values.moment(language, until)}
-    answer = end or _answer(settings, export, kind)
+    facts = _facts(export, row, language, code, recipient) | {"until": values.moment(language, offered_until or until)}
+    answer = end or awaited or _answer(settings, export, kind)
     letter = letters.write(kind, language, facts, answer=answer, url=url, **_looks(settings))
     return Envelope(contact.address, language, letter)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from portability.database import models
-from portability.feeds import feeds
+from portability.feeds import feeds, undelivered
 from portability.messages.outbox import MessageKind
 from portability.requests import transfer_ends
 from portability.requests.transfer_ends import TransferEnd
 from portability.transfers import authorisations, recipients, sending
+
+AWAITED = "awaited"
+"""Of an archive that ends: a provider gets the archives of a feed, and has not confirmed it."""
 
 
 class ConsentEnd(StrEnum):
@@ -40,6 +44,22 @@ def end(connection: Connection, kind: MessageKind, occasion: str) -> TransferEnd
     """Return how the transfer ended that a message is about; None: it is delivered after all, or about no end."""
     if kind is MessageKind.NOT_TRANSFERRED:
         return transfer_ends.of(connection, sending.get(connection, occasion))
+    return None
+
+
+def offer_end(connection: Connection, kind: MessageKind, occasion: str) -> datetime | None:
+    """Return until when a provider can fetch the copy that a message offers; None: the message is about no offer."""
+    if kind is MessageKind.TRANSFERRED:
+        found: datetime | None = sending.get(connection, occasion)["expires_at"]
+        return found
+    return None
+
+
+def awaits(connection: Connection, kind: MessageKind, export_id: str) -> str | None:
+    """Return what the notice of an archive's end adds: its feed ends with it, unless a provider gets it before."""
+    if kind is MessageKind.EXPIRING:
+        query = undelivered.awaited().where(models.export.c.id == export_id).limit(1)
+        return AWAITED if connection.execute(query).first() else None
     return None
 
 
