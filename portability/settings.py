@@ -138,9 +138,9 @@ class SendingSettings(BaseSettings):
         "UTC", description="Time zone in which days begin and end: of deadlines, and of dates that a request names"
     )
     holidays: kinds.Dates = Field("", description="Days on which no deadline of the GDPR ends, besides the weekend")
-    archive_ttl_seconds: int = Field(7 * DAY, description="How long a person's archive is kept", ge=DAY)
+    archive_ttl_seconds: int = Field(7 * DAY, description="How long a person's new archives are kept", ge=DAY)
     tenant_archive_ttl_seconds: int = Field(
-        30 * DAY, description="How long a tenant's archive is kept; at least 30 days (EU Data Act)", ge=30 * DAY
+        30 * DAY, description="How long a tenant's new archives are kept; at least 30 days (EU Data Act)", ge=30 * DAY
     )
     request_log_months: int | None = Field(
         None,

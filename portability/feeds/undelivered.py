@@ -57,6 +57,18 @@ def undeliverable() -> Select[tuple[str, str, str]]:
     return _served().where(_lacking(ARCHIVE), or_(is_gone, tries >= TRIES_MAX)).order_by(ARCHIVE.c.number)
 
 
+def awaited() -> Select[tuple[str, str, str]]:
+    """Return the query for archives whose recipient has not confirmed them, and may still, as `sendable`.
+
+    If such an archive is deleted, its feed ends.
+    """
+    there = EXPORT.c.state == ExportState.READY
+    to = (TRANSFER.c.export_id == EXPORT.c.id, TRANSFER.c.recipient_id == CONSENT.c.recipient_id)
+    has = select(TRANSFER.c.id).where(*to, or_(TRANSFER.c.state == TransferState.DELIVERED, is_taken()))
+    pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
+    return _served().where(there, ~has.correlate(EXPORT, CONSENT).exists(), ~pulled)
+
+
 def first(connection: Connection, feed_id: str) -> str | None:
     """Return the export of the first archive of a feed that its recipient lacks and is not getting."""
     query = _served(ended=True).where(FEED.c.id == feed_id, _lacking(ARCHIVE)).order_by(ARCHIVE.c.number)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
 
 from portability.api import JSON, SubjectKind
 from portability.api.errors import BadInput
@@ -206,12 +206,22 @@ def revoke(connection: Connection, transfer_id: str, *, actor: str) -> None:
     recipient_notices.record(connection, notices, actor=actor)
 
 
-def expire(connection: Connection, *, actor: str, limit: int = 100) -> int:
-    """End transfers that were not downloaded in time; returns their number."""
-    due = and_(TABLE.c.state.in_(keeping.UNREACHED), TABLE.c.expires_at <= now())
-    chosen = connection.scalars(select(TABLE.c.id).where(due).limit(limit)).all()
-    transfer_ends.lock_exports(connection, TABLE.c.id.in_(chosen))
-    return _end(connection, and_(TABLE.c.id.in_(chosen), due), TransferState.EXPIRED, actor=actor)
+def overdue(connection: Connection, limit: int) -> Sequence[str]:
+    """Return transfers that were not downloaded in time, some of them if they are more than `limit`."""
+    # By chance: those that cannot be ended keep no other from its turn.
+    query = select(TABLE.c.id).where(_is_overdue()).order_by(func.random())
+    return connection.scalars(query.limit(limit)).all()
+
+
+def expire(connection: Connection, transfer_id: str, *, actor: str) -> bool:
+    """End a transfer if it was not downloaded in time; returns whether it was ended."""
+    same = TABLE.c.id == transfer_id
+    transfer_ends.lock_exports(connection, same)
+    return bool(_end(connection, and_(same, _is_overdue()), TransferState.EXPIRED, actor=actor))
+
+
+def _is_overdue() -> ColumnElement[bool]:
+    return and_(TABLE.c.state.in_(keeping.UNREACHED), TABLE.c.expires_at <= now())
 
 
 def _is_own_act(connection: Connection, export_id: str, actor: str) -> bool:
@@ -276,11 +286,8 @@ def sha256(transfer: Mapping[Any, Any]) -> str:
 
 def view(connection: Connection, row: Mapping[Any, Any]) -> dict[str, JSON]:
     """Return a transfer as JSON, with its timeline."""
-    to = (
-        connection.execute(select(models.recipient).where(models.recipient.c.id == row["recipient_id"]))
-        .mappings()
-        .one()
-    )
+    query = select(models.recipient).where(models.recipient.c.id == row["recipient_id"])
+    to = connection.execute(query).mappings().one()
     stored = copies(connection, row["id"])
     notices = recipient_notices.rows(connection, transfer_id=row["id"])
     content: dict[str, JSON] = {name: row[name] for name in ("id", "export_id", "state", "revision", "error_code")}

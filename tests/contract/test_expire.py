@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from portability.api.errors import StorageUnavailable
 from portability.api.storages import Storage
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.delivery import links
 from portability.errors import LinkInvalid, WrongState
@@ -43,8 +43,12 @@ def ready_since(made: World, subject: str = "user:usr_1", *, days_ago: float = 0
 
 
 def age(made: World, identifier: str, days_ago: float) -> None:
+    """Make it ready since some days, with the end that was recorded then."""
     with writing(made.engine) as connection:
-        values = {"ended_at": now(-days_ago * DAY)}
+        row = exports.get(connection, identifier)
+        ended_at = deployment.clock_of(connection) - timedelta(days=days_ago)
+        end = ended_at + (row["kept_until"] - row["kept_since"])
+        values = {"ended_at": ended_at, "kept_since": ended_at, "kept_until": end}
         connection.execute(update(EXPORT).where(EXPORT.c.id == identifier).values(**values))
 
 

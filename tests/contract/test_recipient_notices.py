@@ -177,8 +177,8 @@ def test_an_offer_that_ends_is_said_to_whoever_had_it(made: World, other: Provid
     _export_id, _consent, transfer_id = offered_transfer(made, other)
     with writing(made.engine) as connection:
         connection.execute(update(models.transfer).values(expires_at=now(-1)))
-        sending.expire(connection, actor="clock")
-        sending.expire(connection, actor="clock")
+        sending.expire(connection, transfer_id, actor="clock")
+        sending.expire(connection, transfer_id, actor="clock")
     assert [(row["kind"], row["transfer_id"]) for row in notice_rows(made)] == [("expired", transfer_id)]
 
 
@@ -189,7 +189,7 @@ def test_who_has_refused_an_offer_does_not_hear_of_its_end(made: World, other: P
     assert view(made, transfer_id)["state"] == "refused"
     with writing(made.engine) as connection:
         connection.execute(update(models.transfer).values(expires_at=now(-1)))
-        sending.expire(connection, actor="clock")
+        sending.expire(connection, transfer_id, actor="clock")
     assert view(made, transfer_id)["state"] == "expired"
     assert kinds(made) == []
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import World, world
@@ -8,19 +10,22 @@ from faults import FaultyStorage, Operation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simultaneous import in_threads
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, RowMapping, delete, select
 from sweeping import VOLUME, Shelf, found, sizes, unknown_export
 
 from portability.api.errors import ForeignStore, StorageRefused, StorageUnavailable
 from portability.database import deployment, incidents
 from portability.database.engine import now, open_engine, reading, writing
+from portability.requests.transition import transition
 from portability.trust import audit
-from worker.clock import orphans
+from worker.clock import lost_volumes, orphans
 from worker.clock.orphans import OrphanKind
 from worker.clock.sweep import sweep
 from worker.write import excerpts, object_keys
 
 FOREIGN = ["photos/1.jpg", "00001.1.deadbeef.zip", "a/00001.1.deadbeef.zip", "portability-check/mine.txt", "x.excerpt"]
+
+BUG = "a bug of this software"
 
 
 def events(made: World, identifier: str) -> list[tuple[str, str]]:
@@ -254,6 +259,54 @@ def test_a_storage_that_is_away_ends_the_sweep(shelf: Shelf) -> None:
         sweep(shelf.made.engine, FaultyStorage(shelf.storage, before=refuse), actor="operator:test")
     assert len(shelf.rows()) == 1
     assert found(shelf.sweep()) == {"volume": 1, "row": 1}
+
+
+def test_a_fault_of_one_orphan_keeps_no_other(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is, such as a bug of this software: it is counted as what storage refuses to delete."""
+    failed = shelf.export("failed")
+    keys = [shelf.stored(failed, number) for number in (1, 2, 3)]
+    storage = shelf.storage
+    real = storage.delete
+
+    def delete(key: str) -> None:
+        if key == keys[1]:
+            raise RuntimeError(BUG)
+        real(key)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "delete", delete)
+        report = shelf.sweep()
+    assert {tally.kind: tally.kept for tally in report.tallies if tally.kept} == {
+        OrphanKind.VOLUME: 1,
+        OrphanKind.ROW: 1,
+    }
+    assert (shelf.objects(), shelf.rows()) == ({keys[1]}, {keys[1]})
+    shelf.sweep()
+    assert (shelf.objects(), shelf.rows()) == (set(), set())
+
+
+def test_a_lost_export_that_cannot_fail_keeps_no_other(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others fail and orphans are removed; then the caller hears of the fault."""
+    lost = {
+        export_id: shelf.volume(export_id, "stored") for export_id in (shelf.export("ready"), shelf.export("ready"))
+    }
+    kept = {shelf.stored(shelf.export("ready")) for _ in range(3)}
+    shelf.stored(shelf.export("failed"))
+    broken_id = min(lost)
+
+    def fail(connection: Connection, row: Mapping[str, Any], *args: Any, **more: Any) -> RowMapping:
+        if row["id"] == broken_id:
+            raise RuntimeError(BUG)
+        return transition(connection, row, *args, **more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(lost_volumes, "transition", fail)
+        with pytest.raises(RuntimeError, match=BUG):
+            shelf.sweep()
+    assert {export_id: shelf.made.view(export_id)["state"] == "failed" for export_id in lost} == {
+        export_id: export_id != broken_id for export_id in lost
+    }
+    assert shelf.objects() == kept
 
 
 def test_a_part_that_arrives_after_the_abort(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def export_of(connection: Connection, transfer_id: str) -> str:
 
 def expire(connection: Connection, _made: World, transfer_id: str) -> None:
     connection.execute(update(TRANSFER).where(TRANSFER.c.id == transfer_id).values(expires_at=now(-1)))
-    sending.expire(connection, actor="clock")
+    sending.expire(connection, transfer_id, actor="clock")
 
 
 def refuse(connection: Connection, _made: World, transfer_id: str) -> None:
@@ -136,7 +136,7 @@ def test_a_person_hears_once_how_a_transfer_ended(
     changed(made, transferring_to(made, other), receive)
     for change in changes:
         changed(made, transfer_id, change)
-    changed(made, transfer_id, lambda connection, *_others: sending.expire(connection, actor="clock"))
+    changed(made, transfer_id, lambda connection, *_others: sending.expire(connection, transfer_id, actor="clock"))
     assert (told(made), end_of(made, transfer_id)) == ([transfer_id], end)
 
 

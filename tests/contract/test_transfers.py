@@ -482,8 +482,8 @@ def test_a_transfer_that_is_not_fetched_expires(made: World, other: Provider) ->
     encrypted(made)
     with writing(made.engine) as connection:
         connection.execute(update(models.transfer).values(expires_at=now(-1)))
-        assert sending.expire(connection, actor="clock") == 1
-        assert sending.expire(connection, actor="clock") == 0
+        assert sending.expire(connection, transfer_id, actor="clock") == 1
+        assert sending.expire(connection, transfer_id, actor="clock") == 0
 
     assert view(made, transfer_id)["state"] == "expired"
     assert withdraw_copies(made.engine, lambda: made.place.storage) == 1
@@ -589,7 +589,7 @@ def test_there_is_no_deadlock(made: World, other: Provider, control_url: str) ->
         lambda c: authorisations.revoke(c, consent, actor=TEST),
         lambda c: sending.revoke(c, transfer_id, actor=TEST),
         lambda c: sending.start(c, settings, export_id, recipient, actor=OWNER),
-        lambda c: sending.expire(c, actor=TEST),
+        lambda c: sending.expire(c, transfer_id, actor=TEST),
         lambda c: links.claim(c, link, 1, actor=TEST, claims_max=10_000, claim_seconds=60),
         lambda c: links.revoke_all(c, export_id, actor=TEST),
         lambda c: approvals.may_fetch(c, export_id, actor=Actor("operator", "test")),

@@ -45,6 +45,7 @@ from worker.clock import (
     turns,
     webhook_delivery,
 )
+from worker.write import withdraw
 
 EXPORT, FEED, TRANSFER, PULL = models.export, models.feed, models.transfer, models.pull
 BUG = "a bug of this software"
@@ -166,6 +167,32 @@ def test_an_archive_whose_time_is_over(made: World, monkeypatch: pytest.MonkeyPa
     change_all(made, EXPORT, state="cancelled", ended_at=now(-999 * DAY))
     breaking(monkeypatch, anonymise, "delete_record", 1)
     assert [purge.purge(made.engine, 24) for _ in range(2)] == [1, 0]
+
+
+def test_an_offer_whose_end_fails(made: World, other: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offers of others end in time; it stays as it is, and ends once it can."""
+    recipient = other.recorded(made)
+    for subject in PEOPLE:
+        authorised(made, recipient, subject=subject, actor=Actor("subject", subject.partition(":")[2]))
+        started(made, ready(made, subject), recipient)
+    encrypted(made)
+    change_all(made, TRANSFER, expires_at=now(-1))
+    with monkeypatch.context() as broken:
+        breaking(broken, outbox, "queue", 2)
+        assert [expiry.end_offers(made.engine) for _ in range(2)] == [1, 0]
+    assert expiry.end_offers(made.engine) == 1
+
+
+def test_a_volume_whose_row_cannot_be_deleted(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The objects and rows of other archives that have ended go; the caller hears of it."""
+    for subject in PEOPLE:
+        ready(made, subject)
+    change_all(made, EXPORT, state="expired")
+    breaking(monkeypatch, withdraw, "forget", 1, "id")
+    with pytest.raises(RuntimeError, match=BUG):
+        withdraw.withdraw_discarded(made.engine, lambda: made.place.storage)
+    with reading(made.engine) as connection:
+        assert len(connection.scalars(select(models.volume.c.id)).all()) == 1
 
 
 def test_a_pause_that_cannot_be_counted(made: World, monkeypatch: pytest.MonkeyPatch) -> None:

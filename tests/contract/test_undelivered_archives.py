@@ -19,14 +19,16 @@ from transferring import Provider, authorised, encrypted, sending_world
 from cli import feeds_check
 from cli.checks import Seen
 from cli.context import Context
+from portability import locale
 from portability.database import incidents, models
 from portability.database.engine import now, reading, writing
 from portability.feeds import feeds, undelivered
+from portability.locale import values
 from portability.requests.policy import Actor
 from portability.transfers import sending
 from portability.trust import audit
+from worker.clock import expiry, message_delivery
 from worker.clock import feeds as clock
-from worker.clock import message_delivery
 
 EXPORT, TRANSFER = models.export, models.transfer
 
@@ -290,3 +292,35 @@ def test_the_person_hears_of_an_archive_that_a_feed_leaves_behind(served_feed: S
         told = select(models.notification.c.occasion).where(models.notification.c.kind == "not_transferred")
         about = connection.scalars(told).all()
     assert about == [served_feed.transfers(first)[-1]["id"]] * (state in {"failed", "expired"})
+
+
+@pytest.mark.parametrize("state", ["offered", "refused", "delivered"])
+def test_the_end_of_an_archive_says_that_its_feed_ends_with_it(
+    served_feed: ServedFeed, box: Postbox, state: str
+) -> None:
+    """Two days before: to the person, and to the operator who asks. The letter of the offer states its end."""
+    made, export_id = served_feed.made, served_feed.archive()
+    served_feed.send()
+    encrypted(made)
+    (offered,) = served_feed.transfers(export_id)
+    while message_delivery.deliver(mailing(made, box, SameContact())):
+        pass
+    assert f"until {values.moment('en', offered['expires_at'])} at the latest" in words_of_letter(box, "transferred")
+    with writing(made.engine) as connection:
+        connection.execute(update(TRANSFER).values(state=state, expires_at=now(3600)))
+        connection.execute(update(EXPORT).values(ended_at=now(-6 * 86_400)))
+    assert expiry.announce(made.engine, made.place.settings) == 1
+    while message_delivery.deliver(mailing(made, box, SameContact())):
+        pass
+    is_awaited = state != "delivered"
+    assert (locale.text("en", "mail.expiring.answers.awaited") in words_of_letter(box, "expiring")) == is_awaited
+    seen = feeds_check.feeds(Context(lambda: made.place.settings, json=False))
+    assert (seen.result == "no receipt for archives that end within two days, with their feeds: 1") == is_awaited
+    assert bool(seen.hint) == is_awaited
+
+
+def words_of_letter(box: Postbox, kind: str) -> str:
+    """Return the text of the newest letter of a kind, on one line."""
+    subject = locale.text("en", f"mail.{kind}.subject")
+    (text, *_html) = [bodies(message) for message in box.taken if message["Subject"] == subject][-1]
+    return " ".join(text.split())

@@ -82,7 +82,8 @@ def step(*_of_event):
 event.listen(Engine, "before_cursor_execute", step)
 event.listen(Engine, "commit", step)
 with writing(open_engine(load_settings().database)) as connection:
-    sending.expire(connection, actor="clock")
+    for transfer_id in sending.overdue(connection, 100):
+        sending.expire(connection, transfer_id, actor="clock")
 step()
 """
 

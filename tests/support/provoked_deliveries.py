@@ -273,7 +273,7 @@ def a_transfer_that_is_not_fetched(stage: Stage) -> None:
     table = models.transfer
     with writing(stage.world.engine) as connection:
         connection.execute(update(table).where(table.c.id == transfer_id).values(expires_at=now(-1)))
-        sending.expire(connection, actor="clock")
+        sending.expire(connection, transfer_id, actor="clock")
 
 
 @provokes("copy.failed", "transfer.failed")

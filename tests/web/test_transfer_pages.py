@@ -51,7 +51,9 @@ def test_a_person_sends_a_copy_and_takes_it_back(served: Served, other: Provider
         transfer_id = only(served, export_id)
         assert "Being prepared" in visitor.client.get(f"/me/exports/{export_id}").text
         encrypted(served.world)
-        assert "Waiting for download" in visitor.client.get(f"/me/exports/{export_id}").text
+        page = visitor.client.get(f"/me/exports/{export_id}").text
+        assert "Waiting for download" in page
+        assert "The provider can download it until" in page
         assert "may receive your data" in visitor.client.get("/me").text
 
         gone = visitor.send(f"/me/exports/{export_id}/transfers/{transfer_id}/revoke")

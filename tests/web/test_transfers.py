@@ -191,7 +191,7 @@ def ended(served: Served, transfer_id: str, days_ago: int) -> None:
     this = update(transfer).where(transfer.c.id == transfer_id)
     with writing(served.world.engine) as connection:
         connection.execute(this.values(offered_at=now(-days_ago * 86_400), expires_at=now(-1)))
-        assert sending.expire(connection, actor="clock") == 1
+        assert sending.expire(connection, transfer_id, actor="clock") == 1
 
 
 def test_a_receipt_counts_when_the_link_has_ended(served: Served, other: Provider) -> None:

@@ -15,7 +15,7 @@ from portability.api.errors import BadInput
 from portability.law.deadlines import BusinessCalendar
 from portability.law.profiles import SENDABLE
 from portability.people import subject_locks, subjects
-from portability.requests import exports, transfer_ends
+from portability.requests import exports, keeping, transfer_ends
 from portability.requests.dates import end_of_day
 from portability.requests.policy import Action
 from portability.requests.states import TRANSFERS_LIVE, ExportState
@@ -142,8 +142,9 @@ def _shown(connection: Connection, row: RowMapping) -> dict[str, Any]:
         for step in sending.timeline(connection, row)
     ]
     tell, badge = transfer_ends.of(connection, row) or row["state"], transfer_ends.shown_state(connection, row)
-    stoppable = row["state"] in TRANSFERS_LIVE
-    return {**sending.view(connection, row), "steps": steps, "tell": tell, "badge": badge, "stoppable": stoppable}
+    stoppable, until = row["state"] in TRANSFERS_LIVE, row["expires_at"] if row["state"] in keeping.UNREACHED else None
+    shown = {"steps": steps, "tell": tell, "badge": badge, "stoppable": stoppable, "until": until}
+    return {**sending.view(connection, row), **shown}
 
 
 def _parts(connection: Connection, export_id: str) -> list[str]:

@@ -106,6 +106,8 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         end = provider_facts.end(connection, kind, row["occasion"])
         is_true = provider_facts.is_true(connection, kind, row["occasion"])
         until = keeping.kept_until(connection, desk.settings, export)
+        offered_until = provider_facts.offer_end(connection, kind, row["occasion"])
+        awaited = provider_facts.awaits(connection, kind, export["id"])
     if not is_true or not isinstance(code, str):
         return Unmailed(MessageState.PAGE, "outdated")
     if row["channel"] == Channel.SMS:
@@ -121,8 +123,8 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
     except WrongState:
         return Unmailed(MessageState.PAGE, "outdated")
     settings = desk.settings
-    facts = _facts(export, row, language, code, recipient) | {"until": values.moment(language, until)}
-    answer = end or _answer(settings, export, kind)
+    facts = _facts(export, row, language, code, recipient) | {"until": values.moment(language, offered_until or until)}
+    answer = end or awaited or _answer(settings, export, kind)
     letter = letters.write(kind, language, facts, answer=answer, url=url, **_looks(settings))
     return Envelope(contact.address, language, letter)
 

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
-from sqlalchemy import ColumnElement, Engine, and_, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, select
 
-from portability.api import SubjectKind
 from portability.api.errors import PortabilityError
 from portability.api.storages import Storage
 from portability.database import history, models
@@ -49,7 +48,7 @@ def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings,
             if any(done.values()):
                 log.info("expire.done", **done)
             # More may be due than one round takes.
-            is_full = any(done[name] >= PAGE for name in ("announced", "expired", "purged"))
+            is_full = any(done[name] >= PAGE for name in ("announced", "expired", "unfetched", "purged"))
         except PortabilityError as error:
             log.warning("expire.waits", code=error.code)
         except Exception as error:
@@ -62,7 +61,7 @@ def _steps(engine: Engine, open_storage: Callable[[], Storage], settings: Settin
     return {
         "announced": partial(announce, engine, settings),
         "expired": partial(expire, engine, settings),
-        "unfetched": partial(_end_unfetched, engine),
+        "unfetched": partial(end_offers, engine),
         "feeds": partial(feeds.give_up, engine),
         "volumes": partial(withdraw_discarded, engine, open_storage),
         "copies": partial(withdraw_copies, engine, open_storage),
@@ -70,14 +69,21 @@ def _steps(engine: Engine, open_storage: Callable[[], Storage], settings: Settin
     }
 
 
-def _end_unfetched(engine: Engine) -> int:
-    with writing(engine) as connection:
-        return sending.expire(connection, actor=ACTOR)
+def end_offers(engine: Engine) -> int:
+    """End transfers that were not downloaded in time; returns how many. Raises DatabaseUnavailable."""
+
+    def end(transfer_id: str) -> int:
+        with writing(engine) as connection:
+            return sending.expire(connection, transfer_id, actor=ACTOR)
+
+    with reading(engine) as connection:
+        overdue = sending.overdue(connection, PAGE)
+    return turns.take_each("expire.offers", overdue, end)
 
 
 def announce(engine: Engine, settings: Settings) -> int:
     """Notify about archives that are deleted in 48 hours; returns how many. Raises DatabaseUnavailable."""
-    due = and_(_older(settings, NOTICE_SECONDS), ~_announced(0))
+    due = and_(keeping.is_over(settings, NOTICE_SECONDS), ~_announced(0))
 
     def queue(export_id: str) -> int:
         with writing(engine) as connection:
@@ -90,7 +96,7 @@ def announce(engine: Engine, settings: Settings) -> int:
 
 def expire(engine: Engine, settings: Settings) -> int:
     """End archives whose time is over and that were announced; returns how many. Raises DatabaseUnavailable."""
-    due = and_(_older(settings, 0), _announced(NOTICE_SECONDS))
+    due = and_(keeping.is_over(settings), _announced(NOTICE_SECONDS))
 
     def end(export_id: str) -> int:
         with writing(engine) as connection:
@@ -106,22 +112,6 @@ def expire(engine: Engine, settings: Settings) -> int:
 
 def _is_ready() -> ColumnElement[bool]:
     return EXPORT.c.state == ExportState.READY
-
-
-def _older(settings: Settings, before_seconds: float) -> ColumnElement[bool]:
-    """Return the condition: ready for as long as archives of its kind are kept, minus `before_seconds`.
-
-    An archive of a switch is kept until the end of the period of retrieval, and one that is offered to other providers
-    until the end of the offers, if that is later.
-    """
-    retrieved = or_(EXPORT.c.retrieval_ends_at.is_(None), EXPORT.c.retrieval_ends_at <= now(before_seconds))
-    old = or_(
-        *(
-            and_(EXPORT.c.subject_kind == kind, EXPORT.c.ended_at <= now(before_seconds - settings.ttl_seconds(kind)))
-            for kind in SubjectKind
-        )
-    )
-    return and_(old, retrieved, ~keeping.is_promised(before_seconds))
 
 
 def _announced(seconds_ago: float) -> ColumnElement[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -10,12 +11,15 @@ from sqlalchemy import Connection, and_, or_, select
 
 from portability.database import deployment, models
 from portability.database.engine import now
-from portability.feeds import feeds
+from portability.feeds import feeds, undelivered
 from portability.messages.outbox import MessageKind
 from portability.requests import transfer_ends
 from portability.requests.states import TRANSFERS_FETCHABLE, TransferState
 from portability.requests.transfer_ends import TransferEnd
 from portability.transfers import authorisations, recipients, sending
+
+AWAITED = "awaited"
+"""Of an archive that ends: a provider gets the archives of a feed, and has not confirmed it."""
 
 
 class ConsentEnd(StrEnum):
@@ -77,6 +81,22 @@ def is_consent_true(connection: Connection, kind: MessageKind, consent: Mapping[
             return not (consent["revoked_at"] or (ends_at and ends_at <= deployment.clock_of(connection)))
         case _:
             return True
+
+
+def offer_end(connection: Connection, kind: MessageKind, occasion: str) -> datetime | None:
+    """Return until when a provider can fetch the copy that a message offers; None: the message is about no offer."""
+    if kind is MessageKind.TRANSFERRED:
+        found: datetime | None = sending.get(connection, occasion)["expires_at"]
+        return found
+    return None
+
+
+def awaits(connection: Connection, kind: MessageKind, export_id: str) -> str | None:
+    """Return what the notice of an archive's end adds: its feed ends with it, unless a provider gets it before."""
+    if kind is MessageKind.EXPIRING:
+        query = undelivered.awaited().where(models.export.c.id == export_id).limit(1)
+        return AWAITED if connection.execute(query).first() else None
+    return None
 
 
 def end_of_consent(connection: Connection, consent: Mapping[Any, Any]) -> ConsentEnd | None:

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -23,7 +24,7 @@ from portability.database.history import DatabaseBehind
 from portability.database.incidents import Incident
 from portability.journal import comparison
 from portability.requests.states import ExportState
-from worker.clock import lost_volumes, orphans
+from worker.clock import lost_volumes, orphans, turns
 from worker.clock.orphans import OrphanKind
 from worker.write.withdraw import RefusedDeletions, withdraw_copies, withdraw_discarded
 
@@ -41,7 +42,7 @@ class SweepTally:
     count: int
     bytes: int
     kept: int
-    """How many of them the storage refused to remove."""
+    """How many of them the storage refused to remove, or a fault kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def sweep(engine: Engine, storage: Storage, *, actor: str, dry_run: bool = False
         dry_run: only report.
         force: continue although the storage seems to be another one than the database expects.
 
-    Raises: DatabaseBehind or ForeignStore, before anything is changed; StorageError; DatabaseUnavailable.
+    Raises: DatabaseBehind or ForeignStore, before anything is changed; StorageError; DatabaseUnavailable. What keeps
+        one export from failing is raised after all others and all orphans had their turn.
     """
     _check_complete(engine, storage, dry_run=dry_run)
     try:
@@ -84,8 +86,7 @@ def sweep(engine: Engine, storage: Storage, *, actor: str, dry_run: bool = False
         raise
     if not dry_run:
         deployment.take_over(engine, storage)
-        for export_id, numbers in gone.items():
-            lost_volumes.fail(engine, export_id, numbers, began_at, actor=actor)
+    fault = None if dry_run else _fail_lost(engine, gone, began_at, actor)
     counts: Counter[OrphanKind] = Counter()
     sizes: Counter[OrphanKind] = Counter()
     kept: Counter[OrphanKind] = Counter()
@@ -95,6 +96,8 @@ def sweep(engine: Engine, storage: Storage, *, actor: str, dry_run: bool = False
         kept[orphan.kind] += not (dry_run or _removed(orphan))
     if swept := 0 if dry_run else counts.total() - kept.total():
         incidents.count(engine, Incident.SWEPT, swept)
+    if fault:
+        raise fault
     return SweepReport([SweepTally(kind, counts[kind], sizes[kind], kept[kind]) for kind in OrphanKind], gone)
 
 
@@ -105,13 +108,35 @@ def _check_complete(engine: Engine, storage: Storage, *, dry_run: bool) -> None:
         raise DatabaseBehind("the journal in storage has events that the control database lacks")
 
 
+def _fail_lost(engine: Engine, gone: Mapping[str, Sequence[int]], began_at: datetime, actor: str) -> Exception | None:
+    """Fail exports whose objects are gone; returns the last fault of one, after all had their turn."""
+
+    def fail(export_id: str) -> int:
+        lost_volumes.fail(engine, export_id, gone[export_id], began_at, actor=actor)
+        return 1
+
+    try:
+        turns.try_each(gone, fail)
+    except turns.OF_ALL:
+        raise
+    except Exception as error:  # noqa: BLE001  # raised by the caller
+        return error
+    return None
+
+
 def _removed(orphan: orphans.Orphan) -> bool:
+    """Remove an orphan; returns whether it is gone. One that cannot be deleted must not prevent the others."""
     try:
         orphan.remove()
+    except turns.OF_ALL:
+        raise
     except StorageError as error:
-        # One object that cannot be deleted must not prevent the others; but a storage that is down stops the sweep.
+        # A storage that is down stops the sweep.
         if error.retryable:
             raise
+        return False
+    except Exception as error:
+        log.exception("sweep.not_removed", kind=orphan.kind, error=type(error).__name__)
         return False
     return True
 

@@ -19,7 +19,7 @@ from portability.api import Identity
 from portability.database import models
 from portability.database.engine import writing
 from portability.feeds import archives, feeds, parts
-from portability.requests import referrals, reviews, slices
+from portability.requests import keeping, referrals, reviews, slices
 from portability.requests.cursor_seals import CursorSealer
 from portability.requests.states import DatasetState, ExportState
 from portability.requests.transition import store_volume
@@ -155,6 +155,7 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
                     "complete": answer.complete,
                     "outcome_own": answer.own,
                     "outcome_processor": answer.processor,
+                    **keeping.recorded(connection, context.settings, export),
                 }
                 reviews.note(connection, export, commit.unclear)
                 fenced_writes.end_locked(connection, export, ExportState.READY, columns=columns)

@@ -11,6 +11,8 @@ from portability.api.errors import StorageError
 from portability.api.storages import Storage
 from portability.database import models
 from portability.database.engine import reading, writing
+from portability.database.history import DatabaseBehind
+from portability.errors import DatabaseUnavailable
 from portability.requests import exports
 from portability.requests.states import DISCARDED, ExportState, VolumeState
 from portability.requests.transition import drop_volume
@@ -90,8 +92,11 @@ def _withdraw_those(
 
 
 def _each(rows: Sequence[RowMapping], delete: Callable[[RowMapping], int], refused: RefusedDeletions | None) -> int:
-    """Delete what is due; returns how many were deleted. Raises the last StorageError, after all were tried."""
-    last_error: StorageError | None = None
+    """Delete what is due; returns how many were deleted. Raises the last error, after all were tried.
+
+    A fault of the database is one of all: it is raised at once.
+    """
+    last_error: Exception | None = None
     known = refused or RefusedDeletions()
     known.keep({row["object_key"] for row in rows})
     gone = 0
@@ -103,7 +108,11 @@ def _each(rows: Sequence[RowMapping], delete: Callable[[RowMapping], int], refus
         except StorageError as error:
             known.note(row["object_key"], error)
             last_error = error
-    if last_error is not None:
+        except (DatabaseUnavailable, DatabaseBehind):
+            raise
+        except Exception as error:  # noqa: BLE001  # raised below
+            last_error = error
+    if last_error:
         raise last_error
     return gone
 

@@ -92,6 +92,8 @@ export = Table(
     ),
     Column("assignee", String(200), comment="id of the member of staff who works on it"),
     Column("pseudonym_key", String(64), comment="derives its pseudonyms of other people; erasing it unlinks them"),
+    Column("kept_until", UtcTime, comment="until when its archive is kept, as it was when it became ready"),
+    Column("kept_since", UtcTime, comment="the ended_at that kept_until belongs to; releases without it leave it"),
     Index(None, "state"),
     Index(None, "subject_ref"),
     Column("feed_id", String(32), comment="the feed that it is an archive of; null: none"),
