@@ -45,7 +45,11 @@ _PAGES_WITH_FORMS = re.compile(
 )
 """Pages that begin the addresses of their forms."""
 _FORMS_OF_THE_DESK = ("/staff/bulk", "/staff/search", "/staff/views")
-FORMS_SHOWN_AGAIN = {"/me/exports": "/me", "/me": "/me", "/staff/exports": "/staff/new", "/staff/new": "/staff/new"}
+FORMS_SHOWN_AGAIN = {
+    **dict.fromkeys(("/me/exports", "/me"), "/me"),
+    **dict.fromkeys(("/staff/exports", "/staff/new"), "/staff/new"),
+    **dict.fromkeys(("/staff/recipients", "/staff/recipients/draft"), "/staff/recipients/draft"),
+}
 """By the address of a form: the page that shows it again with what was entered, when the form is sent there."""
 TEXTS = ("reason", "text")
 """Fields in which people write sentences: a page about an error gives them back."""

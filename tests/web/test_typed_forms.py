@@ -43,6 +43,28 @@ def test_the_form_of_staff_comes_back_filled_in(served: Served, wrong: dict[str,
     assert f'value="{sent["received_at"]}"' in text
 
 
+def test_the_form_for_a_provider_comes_back_filled_in(served: Served) -> None:
+    """With the key and the addresses, one of them wrong; nothing is recorded."""
+    sent = {
+        "name": "B Care",
+        "domain": "b.example",
+        "country": "SG",
+        "mechanism": "scc",
+        "safeguard": "C-17",
+        "age_key": "age1wrong",
+        "jwks_url": "https://b.example/jwks.json",
+        "webhook_url": "https://b.example/ä",
+    }
+    with served.browser("olga", "officer") as visitor:
+        refused = visitor.send("/staff/recipients", page="/staff/recipients", **sent)
+        again = _back(visitor, refused)
+    text = unescape(again.text)
+
+    assert (refused.status_code, again.status_code) == (422, 200)
+    assert [name for name, value in sent.items() if f'{name}" value="{value}"' not in text] == ["country", "mechanism"]
+    assert '<option value="SG" selected>' in text
+
+
 def test_the_own_form_comes_back_filled_in(served: Served) -> None:
     """With the choices in its folded part, which is open; another part was not chosen."""
     with served.browser(OWNER) as visitor:
