@@ -45,6 +45,7 @@ from web.pages import (
     my_schedule,
     my_sessions,
     my_transfers,
+    new_request,
     staff,
 )
 from web.pages import audit as desk_audit
@@ -118,6 +119,7 @@ def _route(app: FastAPI, settings: Settings) -> None:
         desk_referrals,
         desk_report,
         desk_sources,
+        new_request,
         staff,
     )
     of_programs = (exports, feeds, erasure_holds, report, recipients, transfers, inbox, public, oauth, pulls)

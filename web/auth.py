@@ -159,6 +159,17 @@ def check_form(request: Request, sent: str) -> None:
         raise ForgedForm("the form does not belong to this session")
 
 
+def is_of_own_page(request: Request, sent: str) -> bool:
+    """Return whether a page of this application has sent a form, of this session or an earlier one.
+
+    What another site has sent is shown on no page. Browsers that do not say where a form comes from are believed by
+    the token of the session.
+    """
+    known = str(request.session.get(CSRF) or secrets.token_urlsafe(24))
+    site = request.headers.get("sec-fetch-site")
+    return site == "same-origin" if site else hmac.compare_digest(known.encode(), sent.encode())
+
+
 def session_secret(key: ECKey) -> str:
     """Return the secret that signs sessions, derived from the link key, which each machine of the deployment has."""
     private = key.as_dict(private=True)["d"]

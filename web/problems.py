@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from html import escape
 from http import HTTPStatus
 from typing import Any
@@ -124,12 +124,12 @@ def status_of(error: type[PortabilityError]) -> int:
 
 def handle(app: FastAPI) -> None:
     """Register the handlers that answer each error of the application."""
-    app.exception_handler(PortabilityError)(for_error)
+    app.exception_handler(PortabilityError)(_remembering(for_error))
     app.exception_handler(errors.StepUpRequired)(_for_step_up)
     app.exception_handler(PullRefused)(_for_refused_pull)
-    app.exception_handler(RequestValidationError)(_validation_error)
+    app.exception_handler(RequestValidationError)(_remembering(_validation_error))
     # A value that no column takes: longer, greater, or with the character NUL.
-    app.exception_handler(DataError)(_unfit_value)
+    app.exception_handler(DataError)(_remembering(_unfit_value))
     app.exception_handler(HTTPException)(_http_error)
 
 
@@ -205,13 +205,30 @@ def for_error(request: Request, error: Exception) -> Response:
     return answer(request, status, error.code, detail, headers=headers, **hint)
 
 
+def _remembering(handler: Callable[[Request, Exception], Response]) -> Callable[..., Awaitable[Response]]:
+    """Return a handler whose page knows the form that was sent: what a person has typed is not lost with an error."""
+
+    async def remembering(request: Request, error: Exception) -> Response:
+        if not for_programs(request) and request.method == "POST":
+            token = (await request.form()).get(sessions.CSRF)
+            is_own = auth.is_of_own_page(request, token if isinstance(token, str) else "")
+            request.state.sent_fields = await _fields(request) if is_own else []
+        return await run_in_threadpool(handler, request, error)
+
+    return remembering
+
+
+async def _fields(request: Request) -> list[tuple[str, str]]:
+    """Return the texts of the form of a request, without its token; a request without a form has none."""
+    form = await request.form() if request.method == "POST" else FormData()
+    return [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != sessions.CSRF]
+
+
 async def _for_step_up(request: Request, error: Exception) -> Response:
     """Answer that a second login is required, and keep the form that the person had filled in."""
     assert isinstance(error, errors.StepUpRequired)  # noqa: S101  # as above
     if not for_programs(request):
-        form = await request.form() if request.method == "POST" else FormData()
-        fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != "csrf"]
-        wanted = sessions.Wanted(error.action, error.thing, request.url.path, fields)
+        wanted = sessions.Wanted(error.action, error.thing, request.url.path, await _fields(request))
         await run_in_threadpool(sessions.want, request, request.app.state.place, wanted)
     return await run_in_threadpool(for_error, request, error)
 

@@ -45,6 +45,14 @@ _PAGES_WITH_FORMS = re.compile(
 )
 """Pages that begin the addresses of their forms."""
 _FORMS_OF_THE_DESK = ("/staff/bulk", "/staff/search", "/staff/views")
+FORMS_SHOWN_AGAIN = {
+    **dict.fromkeys(("/me/exports", "/me"), "/me"),
+    **dict.fromkeys(("/staff/exports", "/staff/new"), "/staff/new"),
+    **dict.fromkeys(("/staff/recipients", "/staff/recipients/draft"), "/staff/recipients/draft"),
+}
+"""By the address of a form: the page that shows it again with what was entered, when the form is sent there."""
+TEXTS = ("reason", "text")
+"""Fields in which people write sentences: a page about an error gives them back."""
 FORMATTERS = (values.date, values.moment, values.month, values.number, values.size, values.span, values.whole_span)
 """Each is a function of the templates, for the visitor's language."""
 
@@ -143,13 +151,17 @@ def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str
         here = request.url.path if request.method in auth.SAFE else _came_from(request)
         return page(request, "step_up.html", status=status, headers=headers, go=login_url(here, again=True))
     wait_seconds = int((headers or {}).get("Retry-After", WAIT_SECONDS))
+    sent: list[tuple[str, str]] = getattr(request.state, "sent_fields", [])
+    again = FORMS_SHOWN_AGAIN.get(request.url.path) if sent and code != "not_logged_in" else None
     return page(
         request,
         "fault.html",
         status=status,
         headers=headers,
         name=_fault_sentence(status, code),
-        back=None if request.method in auth.SAFE else _came_from(request),
+        back=again or (None if request.method in auth.SAFE else _came_from(request)),
+        kept=sent if again else [],
+        typed=[] if again else [value for name, value in sent if name in TEXTS and value.strip()],
         when=values.ahead(language(request), wait_seconds),
         request_id=request.scope["state"]["request_id"],
     )

@@ -93,9 +93,16 @@ def session(server: MailServer, timeout_seconds: float) -> Iterator[smtplib.SMTP
 
 
 def compose(
-    letter: Letter, *, sender: str, recipient: str, identifier: str, written_at: datetime, brand: str | None = None
+    letter: Letter,
+    *,
+    sender: str,
+    recipient: str,
+    identifier: str,
+    written_at: datetime,
+    language: str,
+    brand: str | None = None,
 ) -> EmailMessage:
-    """Make the message of a letter; `brand` is the sender's name if `sender` has no name.
+    """Make the message of a letter in a language; `brand` is the sender's name if `sender` has no name.
 
     Its Message-ID is the same each time, so that a duplicate is recognised.
 
@@ -115,6 +122,8 @@ def compose(
     message["X-Auto-Response-Suppress"] = "All"
     message.set_content(letter.text)
     message.add_alternative(letter.html, subtype="html")
+    # After the content, which takes the headers about content with it; for screen readers and translations (RFC 3282).
+    message["Content-Language"] = language
     return message
 
 

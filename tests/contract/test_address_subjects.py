@@ -38,8 +38,8 @@ def made(control_url: str, tmp_path: Path) -> World:
     return world(tmp_path, {"made": exporter}, database_url=control_url).with_all_keys()
 
 
-def mail_all(made: World, box: Postbox) -> None:
-    chosen = {"smtp_url": box.url, "mail_from": "Data <data@vlint.example>", "smtp_seconds": 5.0}
+def mail_all(made: World, box: Postbox, **more: Any) -> None:
+    chosen = {"smtp_url": box.url, "mail_from": "Data <data@vlint.example>", "smtp_seconds": 5.0, **more}
     settings: Settings = made.place.settings.model_copy(update=chosen)
     message_delivery.deliver(Desk(made.engine, settings, UnaskedDirectory()))
 
@@ -74,6 +74,17 @@ def test_a_reader_gets_a_mail_with_a_link_that_needs_a_code(made: World, box: Po
     with writing(made.engine) as connection:
         assert (link["audience"], link["subject_kind"]) == ("code", "email")
         assert codes.check(connection, folder, link, code)
+
+
+@pytest.mark.parametrize(("address_login", "count"), [("email", 2), ("", 0)])
+def test_a_reader_is_led_to_the_login_with_a_code(made: World, box: Postbox, address_login: str, count: int) -> None:
+    """The mail about the request names that page, in text and HTML, where the deployment has it."""
+    made.request(f"email:{ADDRESS}")
+    mail_all(made, box, address_login=address_login)
+    (message,) = box.taken
+
+    assert sum("http://localhost:8000/login/address" in body for body in bodies(message)) == count
+    assert message["Content-Language"] == "en"
 
 
 @dataclass

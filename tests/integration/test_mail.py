@@ -23,7 +23,12 @@ WRITTEN_AT = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
 
 
 def message(recipient: str = "ana@mail.example") -> EmailMessage:
-    written = {"sender": "Vlint <data@vlint.example>", "identifier": "ntf_1", "written_at": WRITTEN_AT}
+    written = {
+        "sender": "Vlint <data@vlint.example>",
+        "identifier": "ntf_1",
+        "written_at": WRITTEN_AT,
+        "language": "en",
+    }
     return mail.compose(LETTER, recipient=recipient, **written)  # type: ignore[arg-type]  # of a dict
 
 
@@ -184,8 +189,10 @@ def test_a_sender_without_a_name_has_that_of_the_brand(sender: str, seen: str) -
         recipient="ana@mail.example",
         identifier="ntf_1",
         written_at=WRITTEN_AT,
+        language="de",
         brand="Acme & Söhne",
     )
     assert str(made["From"]) == seen
     assert made["Message-ID"] == "<ntf_1@acme.example>"
+    assert made["Content-Language"] == "de"
     assert b"From: " in made.as_bytes()

@@ -218,6 +218,8 @@ SCENES = (
     Scene("new-of-company", "tenant_admin", "/staff/new"),
     Scene("referrals", "tenant_admin", "/staff/referrals"),
     Scene("me-scheduled", "subject", "/me", (unfold,), who=SCHEDULED),
+    Scene("me-filled-again", "subject", "/me", (*BAD_DATE, GO_ON)),
+    Scene("new-filled-again", "staff", "/staff/new", (*NO_REASON, GO_ON)),
 )  # fmt: skip  # one scene, one entry
 """In an order in which no scene changes what a later one shows."""
 

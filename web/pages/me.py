@@ -64,6 +64,20 @@ def overview(
     cursor: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Show the current or last copy, a form for another copy, and the earlier copies page by page."""
+    return _overview(request, place, login, cursor)
+
+
+@router.post("", dependencies=[OurForm])
+def overview_again(
+    request: Request, place: CurrentContext, login: LoggedIn, asked: Annotated[MyRequestForm, Form()]
+) -> Response:
+    """Show the page with the form as the person had filled it in; nothing is requested."""
+    return _overview(request, place, login, asked=asked)
+
+
+def _overview(
+    request: Request, place: AppContext, login: Login, cursor: str = "", asked: MyRequestForm | None = None
+) -> Response:
     with place.reading() as connection:
         rows, following = _my_exports(connection, login, cursor or None)
         current = None if cursor else _current(connection, rows)
@@ -88,7 +102,8 @@ def overview(
         sizes=sizes,
         parts_offered=place.offered(login.kind),
         formats=list(dict.fromkeys(name for profile in profiles for name in forms.offered_formats(profile))),
-        formats_checked=CHECKED,
+        formats_checked=asked.formats if asked else CHECKED,
+        asked=asked,
         profiles=profiles,
         latest=asking.due_at(place, Profile.ACCESS),
         rights=place.rights,

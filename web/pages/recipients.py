@@ -25,6 +25,7 @@ APPROVE, REMOVE = "approve", "remove"
 ASKED_TWICE = frozenset({APPROVE, REMOVE})
 Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Address = Annotated[str, Field(max_length=2000, pattern=r"^[!-~]*$")]
+Draft = Annotated[str, Field(max_length=10_000)]
 
 
 class RecipientForm(BaseModel):
@@ -43,6 +44,25 @@ class RecipientForm(BaseModel):
     redirect_uris: Address = ""
 
 
+class RecipientDraft(BaseModel):
+    """The same fields, whatever was entered."""
+
+    csrf: str = ""
+    name: Draft = ""
+    domain: Draft = ""
+    country: Draft = ""
+    mechanism: Draft = ""
+    safeguard: Draft = ""
+    age_key: Draft = ""
+    jwks_url: Draft = ""
+    webhook_url: Draft = ""
+    datasets: Draft = ""
+    redirect_uris: Draft = ""
+
+
+NO_DRAFT = RecipientDraft()
+
+
 @router.get("")
 def listed(
     request: Request, place: CurrentContext, login: LoggedIn, cursor: Annotated[str, Query(max_length=200)] = ""
@@ -50,6 +70,15 @@ def listed(
     """Show the recipients with their fingerprints page by page, and a form for another."""
     permit(place, login, Action.RECIPIENTS)
     return shown_page(request, place, cursor=cursor or None)
+
+
+@router.post("/draft", dependencies=[OurForm])
+def listed_again(
+    request: Request, place: CurrentContext, login: LoggedIn, draft: Annotated[RecipientDraft, Form()]
+) -> Response:
+    """Show the page with the form for another as it had been filled in; nothing is recorded."""
+    permit(place, login, Action.RECIPIENTS)
+    return shown_page(request, place, draft=draft)
 
 
 @router.post("", dependencies=[OurForm])
@@ -141,9 +170,13 @@ def shown_page(
     cursor: str | None = None,
     secret: str | None = None,
     asked: BaseModel | None = None,
+    draft: RecipientDraft = NO_DRAFT,
     **more: Any,  # noqa: ANN401  # what the template shows
 ) -> Response:
-    """Show a page of the recipients, and the forms; `asked`: the form for a domain as it was sent."""
+    """Show a page of the recipients, and the forms.
+
+    `asked` is the form for a domain as it was sent, `draft` the form for a recipient.
+    """
     with place.reading() as connection:
         found, following = recipient_lists.newest(connection, after=cursor)
     rows = [{**recipients.view(row), "proven_at": row["proven_at"]} for row in found]
@@ -157,6 +190,7 @@ def shown_page(
         following=following,
         secret=secret,
         asked=asked,
+        draft=draft,
         mechanisms=[*Mechanism],
         countries=countries,
         **more,

@@ -1,8 +1,7 @@
-"""`/staff/new`, `/staff/exports`: requests for others, decisions; the status of an export, never its contents."""
+"""`/staff/exports`: decisions on requests; the status of an export, never its contents."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -15,7 +14,6 @@ from portability.database import deployment
 from portability.delivery import links
 from portability.desk import colleagues
 from portability.errors import ReasonRequired
-from portability.people import account_search
 from portability.requests import (
     approvals,
     desk_queue,
@@ -28,16 +26,16 @@ from portability.requests import (
     timelines,
 )
 from portability.requests.dates import days_between
-from portability.requests.policy import Action, Actor, ActorRole
+from portability.requests.policy import Action, Actor
 from portability.requests.reviews import ReviewState
 from portability.requests.states import UNBEGUN, ExportState
 from portability.retention import recalls
-from web import asking, rendering
+from web import rendering
 from web.auth import LoggedIn, OurForm, may, permit
 from web.context import AppContext, CurrentContext
 from web.logins import Login
 from web.pages import desk_work
-from web.pages.desk import TEXT, Cursor, check_desk
+from web.pages.desk import TEXT, Cursor
 from web.scopes import listing_scope
 from web.visibility import facts_of, found
 
@@ -45,25 +43,10 @@ router = APIRouter(prefix="/staff", include_in_schema=False)
 REVIEWS_SHOWN = 50
 """Records to review that the page of a request shows at once: those without a decision first."""
 
-CHANNELS = ("email", "letter", "phone", "page")
 Text = Annotated[str, Form(max_length=1000, pattern=TEXT)]
 Address = Annotated[str, Form(max_length=250, pattern=TEXT)]
 Long = Annotated[str, Field(max_length=1000, pattern=TEXT)]
 Short = Annotated[str, Field(max_length=250, pattern=r"^[!-~]*$")]
-
-
-class StaffRequestForm(BaseModel):
-    """The fields of the form for another person's or a company's data."""
-
-    csrf: str = ""
-    kind: Short
-    id: Short
-    reason: Long = ""
-    tenant: Short = ""
-    profile: Short = "access"
-    channel: Short = "email"
-    received_at: Short = ""
-    tell_tenants: Short = ""
 
 
 class RequestButtonForm(BaseModel):
@@ -75,43 +58,6 @@ class RequestButtonForm(BaseModel):
     confirmed: Short = ""
     seen: Long = ""
     """The ids of the questions that the page showed, or `none`."""
-
-
-@router.get("/new")
-def new(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
-    """Show the form for a new request."""
-    check_desk(place, login)
-    return _form(request, place, login)
-
-
-@router.post("/look-up", dependencies=[OurForm])
-def look_up(request: Request, place: CurrentContext, login: LoggedIn, address: Address = "") -> Response:
-    """Show the form with the accounts that have proved an address. It is sent in a form: no URL has it."""
-    actor = permit(place, login, Action.LIST_ALL)
-    known = account_search.of_text(address.strip(), place.exporters)
-    count = str(len(known.accounts))
-    place.observations.note("subject.looked_up", str(actor), None, found=count)
-    return _form(request, place, login, address=address.strip(), known=known)
-
-
-@router.post("/exports", dependencies=[OurForm])
-def ask(
-    request: Request, place: CurrentContext, login: LoggedIn, asked: Annotated[StaffRequestForm, Form()]
-) -> Response:
-    """Request the data of a person or company, with a reason. The archive goes to them."""
-    wanted = asking.wanted(
-        place,
-        profile="switch" if asked.kind == "tenant" else asked.profile,
-        subject=f"{asked.kind}:{asked.id}",
-        tenant=(asked.tenant or None) if asked.kind == "contact" else None,
-        reason=asked.reason.strip() or None,
-        channel=asked.channel,
-        received_at=asked.received_at or None,
-        tell_tenants=bool(asked.tell_tenants),
-    )
-    identifier, is_new, _actor = asking.accept(place, login, wanted)
-    rendering.flash(request, "done" if is_new else "asked_for_already")
-    return rendering.see_other(f"/staff/exports/{identifier}")
 
 
 @router.get("/exports/{export_id}")
@@ -301,22 +247,3 @@ def _causes(connection: Connection, row: RowMapping) -> list[str]:
     if row["state"] not in approvals.APPROVABLE:
         return []
     return [asked["cause"] for asked in approvals.waiting(connection, row["id"])]
-
-
-def _form(
-    request: Request,
-    place: AppContext,
-    login: Login,
-    *,
-    address: str = "",
-    known: account_search.FoundAccounts | None = None,
-) -> Response:
-    return rendering.page(
-        request, "new.html", channels=CHANNELS, today=datetime.now(place.settings.place.zone).date(),
-        tenant=_tenant(login),
-        address=address, known=known, looks_up=may(place, login, Action.LIST_ALL),
-    )  # fmt: skip  # one call
-
-
-def _tenant(login: Login) -> str:
-    return (login.tenant or "") if ActorRole.TENANT_ADMIN in login.roles else ""

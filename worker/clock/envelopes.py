@@ -165,7 +165,7 @@ def _to_person(
     if not (contact and contact.verified):
         return _without_address(subject_kind, contact)
     settings, language = desk.settings, locale.nearest([contact.language or ""])
-    url = f"{settings.base_url.rstrip('/')}/me" if subject_kind in WITH_ACCOUNT and contact.can_log_in else None
+    url = _page(settings, subject_kind, contact)
     letter = letters.write(kind, language, facts, answer=answer, url=url, **_looks(settings))
     is_new_address = approvals.is_recent(settings, contact.changed_at, deployment.clock(desk.engine))
     remark = authorisations.ADDRESS_CHANGED if is_new_address else None
@@ -289,6 +289,14 @@ def _spaced(code: str) -> str:
     return f"{code[:4]} {code[4:]}".strip()
 
 
+def _page(settings: Settings, subject_kind: str, contact: Contact) -> str | None:
+    """Return where a person reads about their requests: after a login, or after a code to their address; else None."""
+    base = settings.base_url.rstrip("/")
+    if subject_kind in WITH_ACCOUNT and contact.can_log_in:
+        return f"{base}/me"
+    return f"{base}{codes.LOGIN_PAGE}" if subject_kind in settings.address_kinds else None
+
+
 def _url(
     desk: Desk, export: RowMapping, row: RowMapping, contact: Contact, until: datetime, *, to_admin: bool
 ) -> str | None:
@@ -296,11 +304,11 @@ def _url(
 
     The account page also for a person whose address belongs to an account.
     """
-    page = f"{desk.settings.base_url.rstrip('/')}/me"
-    if row["kind"] == MessageKind.LOG_IN or (export["subject_kind"] in WITH_ACCOUNT and contact.can_log_in):
-        return page
-    if row["kind"] not in WITH_LANDING_PAGE:
-        return None
+    has_account = export["subject_kind"] in WITH_ACCOUNT and contact.can_log_in
+    if row["kind"] == MessageKind.LOG_IN:
+        return f"{desk.settings.base_url.rstrip('/')}/me"
+    if has_account or row["kind"] not in WITH_LANDING_PAGE:
+        return _page(desk.settings, export["subject_kind"], contact)
     audience = Audience.TENANT_ADMIN if to_admin else Audience.CODE
     with writing(desk.engine) as connection:
         left_seconds = (until - deployment.clock_of(connection)).total_seconds()

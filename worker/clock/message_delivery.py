@@ -190,6 +190,7 @@ def _mail(desk: Desk, smtp: smtplib.SMTP, row: RowMapping, written: Envelope) ->
         recipient=for_mail(written.address),
         identifier=row["id"],
         written_at=row["created_at"],
+        language=written.language,
     )
     mail.send(smtp, message)
 

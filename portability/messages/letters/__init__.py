@@ -12,10 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from portability import design, locale
 from portability.brand import DARK, LIGHT
 from portability.messages.mail import Letter
-from portability.messages.outbox import MessageKind
+from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, MessageKind
 
 FOLDER = Path(__file__).parent
 PARAGRAPH_END = "\n\n"
+ABOUT_NO_REQUEST = frozenset({*ABOUT_CONSENT, *ABOUT_RECEIVED, MessageKind.ADDRESS_CODE, MessageKind.REFERRED})
+"""Their reference is not the number of a request of the recipient."""
 
 
 class LetterLooks(TypedDict):
@@ -43,6 +45,8 @@ def write(
 
     Args:
         kind: what the letter is about; its sentences have the codes `mail.<kind>.subject`, `.paragraphs` and `.action`.
+            `.without_page` stands for `.paragraphs`, if there is one, where the letter has no button: who has no page
+            is not sent to one.
         language: one of `locale.languages()`.
         facts: the values of the placeholders `id`, `due`, `until`, `code`, `minutes`: opaque ids and times only.
         answer: what a ready archive answers; a sentence `mail.<kind>.answers.<answer>` is added if there is one.
@@ -56,17 +60,15 @@ def write(
     """
     subject = locale.text(language, f"mail.{kind}.subject")
     action = locale.find(language, f"mail.{kind}.action")
-    paragraphs = locale.text(language, f"mail.{kind}.paragraphs", **facts).split(PARAGRAPH_END)
-    if answer and (note := locale.find(language, f"mail.{kind}.answers.{answer}")):
-        paragraphs.insert(1, note)
+    reference = "other_reference" if kind in ABOUT_NO_REQUEST else "reference"
     shown = {
         "language": language,
         "subject": subject,
         "greeting": locale.text(language, "mail.greeting"),
-        "paragraphs": paragraphs,
+        "paragraphs": _paragraphs(kind, language, facts, answer, has_page=bool(url)),
         "action": action,
         "url": url if action else None,
-        "reference": locale.text(language, "mail.reference", **facts),
+        "reference": locale.text(language, f"mail.{reference}", **facts),
         "questions": contact and locale.text(language, "mail.questions", contact=contact),
         "automatic": locale.text(language, "mail.automatic"),
         "code": facts.get("code"),
@@ -76,6 +78,18 @@ def write(
     }
     text, html = (_templates().get_template(f"letter.{suffix}").render(shown) for suffix in ("txt", "html"))
     return Letter(subject, text, html)
+
+
+def _paragraphs(
+    kind: MessageKind, language: str, facts: Mapping[str, str], answer: str | None, *, has_page: bool
+) -> list[str]:
+    """Return what the letter says, as paragraphs: to a person without a page in other words, where there are any."""
+    without_page = f"mail.{kind}.without_page"
+    name = without_page if not has_page and locale.find(language, without_page) else f"mail.{kind}.paragraphs"
+    paragraphs = locale.text(language, name, **facts).split(PARAGRAPH_END)
+    if answer and (note := locale.find(language, f"mail.{kind}.answers.{answer}")):
+        paragraphs.insert(1, note)
+    return paragraphs
 
 
 def code_by_sms(language: str, facts: Mapping[str, str], brand: str | None) -> Letter:

@@ -34,7 +34,7 @@ from portability.requests.states import DatasetState, ExportState, TransferState
 from portability.requests.transfer_ends import TransferEnd
 from portability.transfers.sending import TransferStep
 from web.pages.desk import BULK
-from web.pages.staff import CHANNELS
+from web.pages.new_request import CHANNELS
 from web.problems import STATUS
 
 CODES = locale.sentences(locale.SOURCE, "pages")

@@ -26,6 +26,12 @@ FACTS = {
 }
 
 
+SUBJECT_MAX = 78
+"""Characters of a line (RFC 5322, 2.1.1); lists of mail cut longer subjects."""
+ANSWERED_ON_A_PAGE = (MessageKind.DENIED, MessageKind.NOT_FOUND, MessageKind.LOG_IN, MessageKind.REFERRED)
+"""Kinds that always have a page: that of a link and a code, or one after a login."""
+
+
 def written(kind: MessageKind, language: str) -> Letter:
     url = "https://data.vlint.example/me?a=1&b=2"
     return letters.write(kind, language, FACTS, url=url, contact="privacy@vlint.example")
@@ -69,7 +75,7 @@ def test_each_kind_has_its_sentences(kind: MessageKind) -> None:
     sentences = {name for name in locale.section(locale.SOURCE, f"mail.{kind}") if not name.startswith("answers.")}
     more = {MessageKind.CODE: set(), MessageKind.ADDRESS_CODE: {"sms"}}.get(kind, {"action"})
 
-    assert sentences == {"subject", "paragraphs"} | more
+    assert sentences - {"without_page"} == {"subject", "paragraphs"} | more
 
 
 @pytest.mark.parametrize("language", locale.languages())
@@ -110,8 +116,33 @@ def test_a_letter_is_whole_in_both_forms(kind: MessageKind, language: str) -> No
     has_button = kind not in {MessageKind.CODE, MessageKind.ADDRESS_CODE}
     assert ("https://data.vlint.example/me?a=1&b=2" in text) == has_button
     assert ("https://data.vlint.example/me?a=1&amp;b=2" in html) == has_button
-    assert max(map(len, letter.text.splitlines())) <= 78
+    assert max(map(len, letter.text.splitlines())) <= SUBJECT_MAX
+    assert len(letter.subject) <= SUBJECT_MAX
     assert not re.search(r"<(img|script|link|iframe)", html)
+
+
+ON_PAGES = re.compile(
+    r"account page|page of your request|log in and|Kontoseite|Seite Ihres Antrags|melden Sie sich an"
+    r"|halaman akun|halaman permintaan|masuk dan"
+)
+
+
+@pytest.mark.parametrize("language", locale.languages())
+@pytest.mark.parametrize("kind", sorted({*MessageKind} - {*ANSWERED_ON_A_PAGE}))
+def test_who_has_no_page_is_sent_to_none(kind: MessageKind, language: str) -> None:
+    """A contact and a closed account have none: the letter without a button asks them to write."""
+    letter = letters.write(kind, language, FACTS, url=None, contact="privacy@vlint.example")
+
+    assert ON_PAGES.findall(" ".join(letter.text.split())) == []
+
+
+@pytest.mark.parametrize("kind", list(MessageKind))
+def test_only_a_request_has_a_request_number(kind: MessageKind) -> None:
+    """The id of a consent, an import, a referral or a code is a reference."""
+    is_request = kind not in letters.ABOUT_NO_REQUEST
+
+    assert ("Your request number is abcd." in written(kind, "en").text) == is_request
+    assert ("The reference number is abcd." in written(kind, "en").text) != is_request
 
 
 def test_an_address_stays_whole_in_the_text() -> None:
