@@ -301,11 +301,14 @@ def _load_settings() -> Settings:
 def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
     """Print the error and exit with its exit code."""
     message = shortened(str(error), sys.argv[1:])
-    with suppress(OSError):  # the output may be what has failed: the exit code says it
+    is_written = False
+    with suppress(OSError):  # the output may be what has failed
         if as_json:
             content = {"code": error.code, "message": message, "hint": error.hint or None}
             print(_as_json({"error": content}), flush=True)
-        else:
+            is_written = True
+    with suppress(OSError):  # as above: the exit code says it
+        if not is_written:
             hint = f"  hint: {error.hint}" if error.hint else ""
             # A name of a file or of a column in it may have ends of lines, and characters that a terminal obeys.
             parts = message.split("\n") if isinstance(error, BadMap) else [message]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -13,30 +13,45 @@ import httpx
 
 from exporters.maps.exact_json import DoubleName, refuse_constant, single_names
 from portability.api.errors import SourceRefused, SourceUnavailable
+from portability.read_limits import reads_within
 
 READ_ENCODINGS = frozenset({"", "identity", "gzip", "deflate", "aws-chunked"})
 """`aws-chunked` was the encoding of an upload to object storage, and stays in the headers of what is stored plain."""
 
 
-def blocks(response: httpx.Response, most_bytes: int, ends_at: float, what: str) -> Iterator[bytes]:
-    """Yield the body as it arrives; `ends_at` is by the monotonic clock.
+def whole(response: httpx.Response, most_bytes: int, ends_at: float, what: str) -> bytes:
+    """Return the body; `ends_at` is by the monotonic clock.
 
     Raises: SourceRefused for a larger body and one in another encoding than it states, SourceUnavailable after the end
     of the time, httpx.TransportError.
     """
     check_encoding(response, what)
-    size = 0
+    body = bytearray()
     # Few answers are compressed, because no request asks for it; the others need no decoder.
     stream = response.iter_bytes() if "Content-Encoding" in response.headers else response.stream
     assert isinstance(stream, Iterable)  # noqa: S101  # for the type checker: the client is not asynchronous
-    with decoding(what):
-        for block in stream:
-            size += len(block)
-            if size > most_bytes:
-                hint = "raise `limits.page_bytes` or `most_bytes` in the map, or ask for smaller pages"
-                raise SourceRefused(f"{what}: the answer is larger than {most_bytes} bytes", hint=hint)
-            if time.monotonic() > ends_at:
-                raise SourceUnavailable(f"{what}: the answer came too slowly")
+    try:
+        # Not each block alone: the length of a block, a trailer and empty blocks of gzip may have no end either.
+        with decoding(what), reads_within(ends_at - time.monotonic()):
+            for block in stream:
+                body += block
+                if len(body) > most_bytes:
+                    hint = "raise `limits.page_bytes` or `most_bytes` in the map, or ask for smaller pages"
+                    raise SourceRefused(f"{what}: the answer is larger than {most_bytes} bytes", hint=hint)
+    except httpx.ReadTimeout:
+        if time.monotonic() < ends_at:
+            raise
+        raise SourceUnavailable(f"{what}: the answer came too slowly") from None
+    return bytes(body)
+
+
+def in_time(blocks: Iterator[bytes], restart: Callable[[], float]) -> Iterator[bytes]:
+    """Yield the blocks of a body, each read within the seconds that `restart` returns. Raises httpx.ReadTimeout."""
+    block = b"begin"
+    while block:
+        with reads_within(restart()):
+            block = next(blocks, b"")
+        if block:
             yield block
 
 

@@ -17,7 +17,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from exporters.http import bodies
 from exporters.http.forms import ErrorForm, LimitsForm
-from exporters.http.guard import AllowedUrl, UrlGuard, merged_query, without_params
+from exporters.http.guard import AllowedUrl, UrlGuard, check_redirect, merged_query, without_params
 from exporters.http.logins import SourceLogin
 from exporters.http.reported import NotGiven, ReportedError, error_in, error_of, hint_of
 from exporters.http.waits import TimeBudget, asks_to_wait, passes, stated_wait
@@ -31,7 +31,6 @@ ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 0.2
 WAITS_MOST = 20
 """How often one request is postponed by 429 or 503 before the source counts as unavailable."""
-REDIRECTS_MOST = 5
 UNAUTHORIZED = 401
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive", "User-Agent": "portability"}
 MOVED = frozenset({301, 302, 303, 307, 308})
@@ -215,7 +214,7 @@ class SourceClient:
             if response.status_code == httpx.codes.PARTIAL_CONTENT and call.is_whole:
                 hint = "declare `page` in the map, so that the rest is read"
                 raise SourceRefused(f"{call.what}: the answer is a part of the list (206)", hint=hint)
-            return url, response.headers, b"".join(bodies.blocks(response, limit, ends_at, call.what))
+            return url, response.headers, bodies.whole(response, limit, ends_at, call.what)
         except httpx.TransportError as error:
             raise PassingFault(f"the connection broke: {cause_of(error)}") from None
         finally:
@@ -307,8 +306,7 @@ class SourceClient:
     def _redirected(self, call: HttpCall, response: httpx.Response, hops: int) -> HttpCall:
         """Return the call of where a redirect leads. Raises SourceRefused for another host, a POST, or a circle."""
         response.close()
-        if call.method != "GET" or hops > REDIRECTS_MOST:
-            raise SourceRefused(f"{call.what}: the source redirects {call.method} requests")
+        check_redirect(call.method, hops, call.what)
         target = self._access.guard.link(response.headers.get("Location"), call.url.url, call.what)
         return replace(call, url=target, params={})
 

@@ -131,5 +131,5 @@ def fitting(what: str) -> Iterator[None]:
     """Read answers within the block. Raises SourceRefused for one of another form than the map says."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise SourceRefused(f"{what}: an answer has another form than the map says: {error}") from None

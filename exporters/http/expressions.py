@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,13 +21,14 @@ from jmespath.parser import ParsedResult
 from pydantic import AfterValidator
 
 from exporters.maps.exact_json import exact_number
-from exporters.maps.numbers import INTEGER, number
+from exporters.maps.numbers import INTEGER, number, short
 from portability.api import JSON
 from portability.api.times import rfc3339
 from portability.people.folding import fold
 
 TEXT = {"types": ["string", "null"]}
 NUMBER = {"types": ["string", "number", "null"]}
+COUNT = {"types": ["number"]}
 FIXED = {"types": ["string"]}
 ANY: Mapping[str, Any] = {"types": []}
 DECIMAL = Decimal.__name__
@@ -53,6 +55,16 @@ class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library ha
             return None
         is_whole = isinstance(value, int) or bool(INTEGER.fullmatch(str(value).strip()))
         return int(value) if is_whole else found
+
+    @functions.signature(COUNT)  # type: ignore[untyped-decorator]  # as above
+    def _func_ceil(self, value: float | Decimal) -> int:
+        """Return the integer above a number. Raises ValueError for one that would fill the memory."""
+        return math.ceil(short(number(value)))
+
+    @functions.signature(COUNT)  # type: ignore[untyped-decorator]  # as above
+    def _func_floor(self, value: float | Decimal) -> int:
+        """Return the integer below a number. Raises as `ceil` does."""
+        return math.floor(short(number(value)))
 
     @functions.signature(ANY)  # type: ignore[untyped-decorator]  # as above
     def _func_to_string(self, value: Any) -> str:  # noqa: ANN401  # any JSON value

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from exporters.http import bodies
 from exporters.http.client import HttpCall, SourceClient
 from exporters.http.expressions import find, from_base64
 from exporters.http.forms import HttpFileForm, RequestForm
@@ -89,16 +90,16 @@ class SourceFile:
             with client.stream(ranged) as response:
                 # The range of a compressed answer counts its own bytes, and one behind the end may be of another file.
                 if response is not None and not _is_packed_part(response):
-                    yield from self._behind(response, offset)
+                    yield from self._behind(client, response, offset)
                     return
         with client.stream(call) as whole:
             assert whole is not None  # noqa: S101  # for the type checker: the call has no `none_on`
-            yield from self._behind(whole, offset)
+            yield from self._behind(client, whole, offset)
 
-    def _behind(self, response: httpx.Response, offset: int) -> Iterator[bytes]:
+    def _behind(self, client: SourceClient, response: httpx.Response, offset: int) -> Iterator[bytes]:
         """Yield what an answer has from a byte of the file on. Raises SourceUnavailable, SourceRefused."""
         at = self._begin(response, offset)
-        for block in response.iter_bytes(BLOCK_BYTES):
+        for block in bodies.in_time(response.iter_bytes(BLOCK_BYTES), client.budget.restart):
             at += len(block)
             if at > self.form.most_bytes:
                 raise self._too_large()

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, unquote, unquote_plus, urlencode, urljoin,
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 from portability.safe_http import PORTS, AddressRefused, RemoteUnavailable, SafeHttpClient
 
+REDIRECTS_MOST = 5
 URL_LENGTH = 8000
 """Links of pages contain long tokens."""
 LOCAL = "localhost"
@@ -180,3 +181,12 @@ def merged_query(query: bytes, params: Mapping[str, str]) -> bytes:
     stated = query.decode("ascii").split("&")
     kept = [pair for pair in stated if pair and unquote_plus(pair.partition("=")[0]) not in params]
     return "&".join([*kept, urlencode(params)]).encode()
+
+
+def check_redirect(method: str, hops: int, what: str) -> None:
+    """Raise SourceRefused for a redirect of another method than GET, and for one that may be in a circle."""
+    if method != "GET":
+        raise SourceRefused(f"{what}: the source redirects {method} requests")
+    if hops > REDIRECTS_MOST:
+        hint = "the redirects may lead in a circle, such as to sign in: check `base_url` and `auth` of the source"
+        raise SourceRefused(f"{what}: the source redirects more than {REDIRECTS_MOST} times", hint=hint)

@@ -210,7 +210,7 @@ class TokenLogin:
                 reads_within(RENEWAL_SECONDS / 2),
                 client.stream("POST", self._url.url, data=grant, auth=login, headers=JSON_WANTED) as answer,
             ):
-                body = b"".join(bodies.blocks(answer, TOKEN_BYTES_MAX, ends_at, self._name))
+                body = bodies.whole(answer, TOKEN_BYTES_MAX, ends_at, self._name)
         except httpx.TransportError as error:
             raise SourceUnavailable(f"{self._name}: the token endpoint fails: {cause_of(error)}") from None
         return self._tokens(answer.status_code, body)

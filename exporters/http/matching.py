@@ -44,7 +44,7 @@ def id_text(value: Any) -> str | None:  # noqa: ANN401  # any JSON value
     Some interfaces write whole numbers with a point, `7.0`. Beyond 2^53 they have rounded them, perhaps to another id.
     """
     if isinstance(value, Decimal):
-        is_exact = value == value.to_integral_value() and abs(value) <= SAFE_INTEGER
+        is_exact = value == value.to_integral_value() and value.copy_abs() <= SAFE_INTEGER
         return str(int(value)) if is_exact else None
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
 

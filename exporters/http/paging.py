@@ -15,7 +15,7 @@ from exporters.http.expressions import find
 from exporters.http.forms import PageForm
 from exporters.http.guard import absolute
 from exporters.http.links import linked
-from exporters.maps.numbers import integer, number
+from exporters.maps.numbers import integer, number, short
 from portability.api import JSON
 from portability.api.errors import SourceRefused
 
@@ -83,7 +83,7 @@ def size(form: PageForm | None, answer: JSON) -> int | None:
     if total in (None, ""):
         return None
     try:
-        found = number(total)
+        found = short(number(total))
         return int(total) if isinstance(total, int) else integer(f"{found:f}".removesuffix(".0"))
     except (TypeError, ValueError):
         raise ValueError("the `total` of `page` is not a number") from None

@@ -69,7 +69,7 @@ def error_of(form: ErrorForm | None, none_on: Sequence[int | str], response: htt
     if form is None:
         return None
     try:
-        body = b"".join(bodies.blocks(response, BODY_BYTES_MAX, time.monotonic() + BODY_SECONDS, "error"))
+        body = bodies.whole(response, BODY_BYTES_MAX, time.monotonic() + BODY_SECONDS, "error")
         return error_in(form, none_on, bodies.parsed(body, "error"))
     except (SourceError, httpx.TransportError):
         return None

@@ -12,12 +12,10 @@ from exporters.http.moments import SourceMoments
 from exporters.maps import times
 from exporters.maps.exact_json import double, exact_number
 from exporters.maps.forms import TimesForm
-from exporters.maps.numbers import integer, number
+from exporters.maps.numbers import integer, number, short
 from portability.api import JSON, SAFE_INTEGER, FieldType
 from portability.api.times import microseconds
 
-DIGITS_MOST = 4_200
-"""Digits of a number: `1e999999999` would fill the memory of a worker."""
 DEPTH_MOST = 200
 """Levels within a value, as the host counts them."""
 _TIME = re.compile(r"(?<=[0-9])[Tt ][0-9]{2}:?[0-9]{2}[0-9:.,]*\s?(?:[A-Za-z]{1,5}|[+-][0-9:]{2,6})?\Z")
@@ -59,7 +57,7 @@ def _text(value: Any) -> str:  # noqa: ANN401  # as above
 def _integer(value: Any) -> int:  # noqa: ANN401  # as above
     if isinstance(value, bool) or (isinstance(value, Decimal) and value != value.to_integral_value()):
         raise TypeError
-    return integer(value) if isinstance(value, str) else int(_short(number(value)))
+    return integer(value) if isinstance(value, str) else int(short(number(value)))
 
 
 def _number(value: Any) -> int | float:  # noqa: ANN401  # as above
@@ -71,15 +69,7 @@ def _number(value: Any) -> int | float:  # noqa: ANN401  # as above
 
 
 def _decimal(value: Any) -> str:  # noqa: ANN401  # as above
-    return f"{_short(number(value)):f}"
-
-
-def _short(value: Decimal) -> Decimal:
-    """Return a finite number that has no more digits without its exponent than a format writes. Raises ValueError."""
-    exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int) or max(value.adjusted(), -exponent) > DIGITS_MOST:
-        raise ValueError(value)
-    return value
+    return f"{short(number(value)):f}"
 
 
 def _boolean(value: Any) -> bool:  # noqa: ANN401  # as above

@@ -36,9 +36,10 @@ class TimeBudget:
     def __post_init__(self) -> None:
         self.restart()
 
-    def restart(self) -> None:
-        """Begin anew: the host has called again."""
+    def restart(self) -> float:
+        """Begin anew, because the host has called again; returns the seconds that are left."""
         self._ends_at = time.monotonic() + self.seconds * USED_SHARE
+        return self.seconds * USED_SHARE
 
     @property
     def left_seconds(self) -> float:

@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+DIGITS_MOST = 4_200
+"""Digits of a number: `1e999999999` would fill the memory of a worker."""
 INTEGER = re.compile(r"[+-]?[0-9]+")
 """Whole numbers in texts."""
 
@@ -19,6 +21,17 @@ def number(value: Any) -> Decimal:  # noqa: ANN401  # any JSON value
     if isinstance(value, str) and not _NUMBER.fullmatch(text):
         raise ValueError
     return Decimal(text)
+
+
+def short(value: Decimal) -> Decimal:
+    """Return a finite number that has no more digits without its exponent than a format writes. Raises ValueError.
+
+    Nothing else becomes an integer or is written without its exponent.
+    """
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or max(value.adjusted(), -exponent) > DIGITS_MOST:
+        raise ValueError("a number has too many digits")
+    return value
 
 
 def integer(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Folders for unpacked data that must not stay: removed at the end, at SIGTERM, and after a kill by the next run."""
+"""Folders for unpacked data that must not stay: removed at the end, at a signal, and after a kill by the next run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ def scratch_folder(within: Path | None = None) -> Iterator[Path]:
     sweep(parent)
     folder, handle = _locked(parent)
     try:
-        with _ended_by_term():
+        with _ended_by(signal.SIGTERM), _ended_by(signal.SIGHUP):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -61,14 +62,18 @@ def sweep(parent: Path) -> int:
 
 
 @contextmanager
-def _ended_by_term() -> Iterator[None]:
-    """Have SIGTERM end the block as an interrupt does, so that its data is removed."""
-    try:
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    except ValueError:  # not in the main thread
+def _ended_by(number: signal.Signals) -> Iterator[None]:
+    """Have a signal end the block as an interrupt does, so that its data is removed.
+
+    One that is ignored stays so, such as SIGHUP under `nohup`.
+    """
+    before = signal.getsignal(number)
+    is_in_main_thread = threading.current_thread() == threading.main_thread()
+    if before == signal.SIG_IGN or not is_in_main_thread:
         yield
         return
+    signal.signal(number, lambda *_: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)

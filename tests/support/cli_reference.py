@@ -30,8 +30,9 @@ in JSON for machines. Names of commands, options and JSON fields are relied upon
 | 5 | `--wait`: the archive is ready, and companies decide over all of the data |
 
 An error is one line on standard error, `error: what, on which thing [code]  hint: what to do`; with `--json` it is
-`{"error": {"code", "message", "hint"}}` on standard output, also where an option or a command is unknown. The exit code
-is the same. [errors.md](errors.md) lists the codes.
+`{"error": {"code", "message", "hint"}}` on standard output, also where an option or a command is unknown. Where that
+cannot be written, the line is on standard error with `--json`, too. The exit code is the same. [errors.md](errors.md)
+lists the codes.
 
 `man portability` shows this page where the package is installed. For completion in the shell, add a line to the file
 that your shell reads when it starts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from exporters.http import bodies, templates
 from exporters.http.columns import column_reader
+from exporters.http.context import fitting
 from exporters.http.expressions import find
 from exporters.http.forms import HttpFieldForm, KeepForm, PageForm, RequestForm
 from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
-from exporters.http.matching import is_same, kept
+from exporters.http.matching import id_text, is_same, kept
+from exporters.http.paging import size
 from exporters.http.places import from_cursor, to_cursor
 from exporters.http.rates import parse_rate
 from exporters.http.templates import UnsafeValue, fill, fill_body, fill_params, fill_path
@@ -303,3 +306,35 @@ def test_an_answer_that_readers_read_differently_is_refused(body: str) -> None:
     """Python would keep one of two values of a name without a word, and end at an exponent of 20 digits."""
     with pytest.raises(SourceRefused):
         bodies.parsed(body.encode(), "twice")
+
+
+@pytest.mark.parametrize("written", ["1e9999", "-1e9999"])
+@pytest.mark.parametrize("expression", ["ceil(a)", "floor(a)"])
+def test_no_integer_is_made_of_a_number_that_would_fill_the_memory(expression: str, written: str) -> None:
+    """Python makes all its digits, and no other thread runs meanwhile."""
+    with pytest.raises(ValueError, match="ValueError"):
+        find(expression, {"a": Decimal(written)})
+
+
+def test_a_total_that_would_fill_the_memory_is_refused() -> None:
+    """It is not written out: as a text it has a byte for each of its digits, and twice as many meanwhile."""
+    form, answer = PageForm(kind="number", total="total", until_empty=True), {"total": "1e999999"}
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="the `total` of `page` is not a number"):
+            size(form, answer)
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("written", ["1e999999999", "-1e999999999", "9007199254740993.0"])
+def test_a_number_that_is_no_id_is_refused(written: str) -> None:
+    """Nothing is computed with it: its exponent may be larger than that of any result."""
+    assert not id_text(Decimal(written))
+
+
+def test_a_number_with_which_nothing_is_computed_is_no_fault_of_the_software() -> None:
+    """What a source writes is at fault, and is named."""
+    with pytest.raises(SourceRefused, match="crm: an answer has another form than the map says"), fitting("crm"):
+        Decimal("1e999999") * Decimal("1e999999")

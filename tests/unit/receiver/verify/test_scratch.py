@@ -36,9 +36,9 @@ def test_a_folder_is_private_and_goes_at_the_end(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_plaintext_does_not_stay_after_a_kill(tmp_path: Path, by: signal.Signals) -> None:
-    """SIGTERM removes it; after SIGKILL the next run does. A folder of a running process stays."""
+    """SIGTERM and a closed terminal remove it; after SIGKILL the next run does. A folder of a running process stays."""
     command = [sys.executable, "-c", RUN, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ}) as process:
         assert process.stdout
@@ -49,6 +49,18 @@ def test_plaintext_does_not_stay_after_a_kill(tmp_path: Path, by: signal.Signals
     assert len(list(tmp_path.glob(f"{PREFIX}*"))) == (by == signal.SIGKILL)
     with scratch_folder(tmp_path) as folder:
         assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """A command under `nohup` outlives its terminal, and what the program does about a signal comes back."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with scratch_folder(tmp_path):
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
