@@ -18,6 +18,7 @@ from exporters.sql.catalogue import comparable, meant_schemas, unwarned
 from exporters.sql.columns import BLOBS, AlikeText, SourceTime
 from exporters.sql.described_columns import multi_columns
 from exporters.sql.identifiers import plain_type
+from exporters.sql.key_types import coded_texts, unordered_types
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.stored_names import stored_names
 from portability.api.errors import BadMap
@@ -113,6 +114,8 @@ class FoundColumn:
     """Whether the type is that of a domain of PostgreSQL."""
     is_renewed: bool = False
     """Whether the database sets it at each change of its row."""
+    unordered: str = ""
+    """The type as the database names it, if rows cannot be read in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,7 @@ def _read_schema(
     alike = _rows(connection, ALIKE, schema, tables)
     renewed = _renewed(connection, schema, tables)
     unique = _unique_keys(connection, schema, tables)
+    unordered, coded = unordered_types(connection, schema, tables), coded_texts(connection, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
         name = place[1]
@@ -185,6 +189,10 @@ def _read_schema(
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
         described |= {one: replace(described[one], type=AlikeText()) for table, one in alike if table == name}
         described |= {one: replace(described[one], is_renewed=True) for one in renewed[name] if one in described}
+        described |= {one: replace(described[one], type=kind) for (of, one), kind in coded.items() if of == name}
+        described |= {
+            one: replace(described[one], unordered=kind) for (of, one), kind in unordered.items() if of == name
+        }
         yield name, FoundTable(described, name in views, found_keys, name in hiding, schema, name in inherited)
 
 
