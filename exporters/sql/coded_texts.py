@@ -58,7 +58,8 @@ class with_bytes(FunctionElement[str]):  # noqa: N801  # named like an SQL funct
 @compiles(with_bytes)
 def _with_bytes(element: with_bytes, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
     text = compiler.process(element.clauses, **options)
-    return f"CONCAT(HEX({text}), ' ', {text})"
+    # Some character sets, such as swe7, cannot be joined with others.
+    return f"CONCAT(HEX({text}), ' ', CONVERT({text} USING utf8mb4))"
 
 
 def texts_of(column: Sequence[Any]) -> Sequence[Any]:

@@ -42,6 +42,7 @@ PAGES = {
     ("mysql", "varchar(9) character set cp932"): ["'a'", "x'81e0'", "x'8790'", "'~'", "'表'"],
     ("mysql", "varchar(9) character set sjis"): ["'a'", r"x'5c'", "'~'", "'表'"],
     ("mysql", "char(9) character set ascii"): ["'a'", "x'80'", "x'fe'", "'?'", "'?!'"],
+    ("mysql", "varchar(9) character set swe7"): ["'a'", "'ö'", "'z'"],
     ("mysql", "varchar(9) character set armscii8"): ["'a'", "x'a4'", "')'", "x'ff'", "'-'", "'z'"],
     ("mysql", "varchar(9) collate utf8mb4_nopad_bin"): ["'a'", r"'a\t'", "'a '", "'a  '", "'ä'", "' '", "''"],
     ("sqlite", "datetime"): ["1", "1.5", "'2026-01-01'", "x'00'", "'ä'", "9e999"],
