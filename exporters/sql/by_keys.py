@@ -14,8 +14,9 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.visitors import iterate
 
 from exporters.sql.bulk import converted
+from exporters.sql.coded_texts import CodedText
 from exporters.sql.columns import FixedText, Single, SourceTime
-from exporters.sql.identifiers import fitting, is_among
+from exporters.sql.identifiers import as_bytes, fitting, is_among
 from exporters.sql.moments import utc_text
 from exporters.sql.source import TableSource
 from exporters.sql.values import WITHOUT_CHARACTERS, exact, field_type, readable
@@ -99,6 +100,9 @@ def _is_one_of(source: TableSource, key: KeyColumn, values: Sequence[Any]) -> Co
     column, kind = key.stored, key.kind
     if isinstance(column.type, WITHOUT_CHARACTERS):
         return column.in_([str(value).encode() for value in values])
+    if isinstance(column.type, CodedText) and kind in WHOLE:
+        texts = [str(value) for value in values]
+        return or_(is_among(column, texts), as_bytes(column).in_([text for text in texts if not _is_plain(text)]))
     if kind in WHOLE and isinstance(column.type, Integer | Uuid | String):
         texts = [str(value) for value in values]
         if isinstance(column.type, FixedText):
@@ -112,6 +116,11 @@ def _is_one_of(source: TableSource, key: KeyColumn, values: Sequence[Any]) -> Co
     if kind is FieldType.STRING or kind is FieldType.DECIMAL:
         return type_coerce(exact(key.selected), Text()).in_([str(value) for value in values])
     raise SourceRefused(f"{source.dataset.name}: its key is stored in another form than it is delivered")
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether every character set has only one notation of the text."""
+    return text.isascii() and all(letter.isalnum() or letter in "-_" for letter in text)
 
 
 def parts(selection: Selection, after: Cursor | None) -> Iterator[tuple[int, Selection, Cursor | None]]:

@@ -18,6 +18,7 @@ from sqlalchemy.types import TypeEngine
 from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, IntegerTruth, LooseText, Single
 from exporters.sql.described_columns import know_json, multi_columns
 from exporters.sql.identifiers import plain_type
+from exporters.sql.key_types import unordered_types
 from exporters.sql.stored_names import described_tables, stored_names
 from exporters.sql.values import field_type
 from portability.api import FieldType
@@ -51,6 +52,8 @@ class CatalogueColumn:
     comment: str = ""
     is_renewed: bool = False
     """Whether MariaDB sets it to the time of each change of its row."""
+    is_unordered: bool = False
+    """Whether rows cannot be read in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,7 @@ def _schema(
     indexes, unique = inspector.get_multi_indexes(**every), inspector.get_multi_unique_constraints(**every)
     views = {*inspector.get_view_names(schema), *_materialised(inspector, schema)}
     comments = _comments(inspector, every)
+    unordered = unordered_types(connection, schema, [place[1] for place in columns])
     found: dict[str, CatalogueTable] = {}
     for place, described in columns.items():
         key = tuple((keys[place]["constrained_columns"] if keys.get(place) else ()) or ())
@@ -244,7 +248,7 @@ def _schema(
         name = table_name(place[0], place[1], meant)
         found[name] = CatalogueTable(
             name,
-            {one["name"]: _column(one) for one in described},
+            {one["name"]: _column(one, is_unordered=(place[1], one["name"]) in unordered) for one in described},
             key,
             tuple(_reference(one, meant) for one in references.get(place) or () if _is_whole(one)),
             tuple(dict.fromkeys(index for index in (key, *listed, *uniques) if index)),
@@ -277,10 +281,10 @@ def _comments(inspector: Inspector, every: Mapping[str, Any]) -> dict[TableKey, 
         return {}  # SQLite has no comments
 
 
-def _column(described: ReflectedColumn) -> CatalogueColumn:
+def _column(described: ReflectedColumn, *, is_unordered: bool) -> CatalogueColumn:
     kind, comment = described["type"], described.get("comment") or ""
     is_renewed = isinstance(kind, types.DateTime) and " on update " in (described.get("default") or "").lower()
-    return CatalogueColumn(described["name"], kind, described["nullable"], comment, is_renewed)
+    return CatalogueColumn(described["name"], kind, described["nullable"], comment, is_renewed, is_unordered)
 
 
 def _is_whole(described: Any) -> bool:  # noqa: ANN401  # the library's dictionary

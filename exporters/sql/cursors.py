@@ -34,6 +34,7 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType, TypeDecorator
 
+from exporters.sql.coded_texts import CodedText, keys_of_texts
 from exporters.sql.columns import SourceTime
 from exporters.sql.identifiers import plain_type
 from exporters.sql.source import TableSource
@@ -44,10 +45,12 @@ from portability.api.errors import ExporterFault
 Comparison: TypeAlias = Callable[[Any, Any], ColumnElement[bool]]
 
 
-IN_STORED_ORDER = (SourceTime, *WITHOUT_CHARACTERS)
+IN_STORED_ORDER = (SourceTime, CodedText, *WITHOUT_CHARACTERS)
 """Types of columns whose keys are compared as they are stored."""
 COMPARED = (String, Integer, Numeric, Uuid, DateTime, Date, TypeDecorator)
 """Types of columns whose keys are parameters of the same type."""
+SMALLEST = frozenset({1 << 15, 1 << 31, 1 << 63})
+"""The smallest integers of the types of PostgreSQL, without their minus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,10 @@ def as_written(column: NamedColumn[Any], raw: Sequence[Any]) -> Sequence[Any]:
     """Return the keys of a column, as stored if their order is that of their texts or bytes in the database."""
     if not isinstance(column.type, IN_STORED_ORDER):
         return raw
-    return [StoredKey(value) if isinstance(value, str | bytes) else value for value in raw]
+    if isinstance(column.type, CodedText):
+        return [StoredKey(value) if isinstance(value, bytes) else value for value in keys_of_texts(column.type, raw)]
+    # A column of SQLite may have numbers beside texts.
+    return [StoredKey(value) if isinstance(value, str | bytes | float | int) else value for value in raw]
 
 
 def within(source: TableSource, piece: Slice, after: Cursor | Sequence[Any] | None) -> Iterator[ColumnElement[bool]]:
@@ -128,7 +134,8 @@ def _comparable(column: Column[Any], value: Any) -> tuple[ColumnElement[Any], An
     if isinstance(column.type, Date) and isinstance(value, str):
         return column, date.fromisoformat(value)
     if isinstance(column.type, COMPARED):
-        return column, value
+        is_smallest = isinstance(value, int) and -value in SMALLEST
+        return column, smallest(column, value) if is_smallest else value
     # Of any other type: the key is written as the database writes it, and is read by its type again.
     return type_coerce(column, Integer() if isinstance(value, int) else Text()), as_stored(column, StoredKey(value))
 
@@ -158,6 +165,28 @@ def _stored_value(value: Mapping[str, Any]) -> StoredKey:
     return StoredKey(UndecodedText.fromhex(value["text"]) if "text" in value else bytes.fromhex(value["bytes"]))
 
 
+class smallest(FunctionElement[int]):  # noqa: N801  # named like an SQL function
+    """The smallest integer of a type as a key: PostgreSQL would read the minus after the number, which is too large."""
+
+    inherit_cache = False
+
+    def __init__(self, column: Column[Any], value: int) -> None:
+        self.type = column.type
+        self.value = int(value)
+        super().__init__(literal(value, plain_type(column.type)))
+
+
+@compiles(smallest)
+def _smallest(element: smallest, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(smallest, "postgresql")
+def _smallest_postgresql(element: smallest, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    del options
+    return f"CAST('{element.value}' AS {compiler.dialect.type_compiler_instance.process(element.type)})"
+
+
 class as_stored(FunctionElement[Any]):  # noqa: N801  # named like an SQL function
     """A stored key to compare a column with: without the conversion of the column's type."""
 
@@ -172,7 +201,8 @@ class as_stored(FunctionElement[Any]):  # noqa: N801  # named like an SQL functi
 
 @compiles(as_stored, "sqlite", "mysql", "mariadb")
 def _as_stored_plain(element: as_stored, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
-    return str(compiler.process(element.clauses, **options))
+    value = str(compiler.process(element.clauses, **options))
+    return element.column_type.of_bytes(value) if isinstance(element.column_type, CodedText) else value
 
 
 @compiles(as_stored, "postgresql")

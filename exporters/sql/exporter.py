@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise, starmap
 from typing import TypeAlias
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from exporters.sql import by_keys, conversations, reviews
 from exporters.sql.changes import SqlChanges
@@ -16,7 +16,7 @@ from exporters.sql.conversations import Whole
 from exporters.sql.counts import TableCount
 from exporters.sql.cursors import cursor
 from exporters.sql.existing import stored_keys
-from exporters.sql.faults import reading
+from exporters.sql.faults import UndecodableText, reading
 from exporters.sql.files import find_all, stated_file
 from exporters.sql.marks import remarks, withheld
 from exporters.sql.pages import UNREADABLE, Page, Pages
@@ -146,9 +146,15 @@ class SqlExporter:
         rows, whole = rows_of(table, subject, selection), selection.slice or Slice()
         if rows is None or n <= 1:
             return (whole,)
-        with reading(self._sources.database, dataset.name) as connection:
-            inner = cuts(connection, table, rows, n)
+        try:
+            inner = self._cuts(table, rows, n)
+        except UndecodableText:
+            inner = self._cuts(table, rows, n, lenient=True)
         return tuple(starmap(Slice, pairwise((whole.begin, *inner, whole.end))))
+
+    def _cuts(self, table: TableSource, rows: ColumnElement[bool], n: int, *, lenient: bool = False) -> Sequence[str]:
+        with reading(self._sources.database, table.dataset.name, lenient=lenient) as connection:
+            return cuts(connection, table, rows, n)
 
     def existing(self, dataset: Dataset, keys: Sequence[tuple[JSON, ...]]) -> Collection[tuple[JSON, ...]]:
         """Return those of the keys that the dataset's table stores. Raises SourceUnavailable, SourceRefused."""

@@ -46,6 +46,8 @@ class Page:
         self.gaps: list[Gap] = []
         self.marks: dict[str, list[int]] = {}
         """Indexes of the rows that fulfil a mark."""
+        self.first: Sequence[Any] = ()
+        """The key of the first row."""
         self.key: Sequence[Any] = ()
         self.repeats = 0
         """Rows with the key of the row before them."""
@@ -82,6 +84,7 @@ class Page:
         if count:
             keys = [tuple(self.key), *islice(zip(*found.keys, strict=True), count)]
             self.repeats += sum(map(eq, keys, keys[1:]))
+            self.first = self.first or keys[1]
             self.key = keys[-1]
         for place in sorted(found.lost.keys() & range(count)):
             record = dict(zip(self.names, (column[self.rows + place] for column in self.columns), strict=True))
@@ -143,6 +146,11 @@ class Pages:
             except UndecodableText:
                 page = self._read_single(after, lenient=True)
         self._read += 1
+        if page is not None and after is not None and page.rows and cursor(page.first) == after:
+            hint = "order by other columns that are together unique, or by a view that writes them as texts"
+            raise SourceRefused(
+                f"{self._table.dataset.name}: the rows after a key begin with this key again", hint=hint
+            )
         if page is not None and page.rows:
             self._row_bytes = page.bytes / page.rows
             if not self._repeats and (page.repeats or self._ends_at_several(page)):

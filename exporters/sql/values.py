@@ -30,6 +30,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps.exact_json import double, parse_exactly
+from exporters.sql.coded_texts import CodedText, texts_of, with_bytes
 from exporters.sql.columns import BitNumber, Shape, Vector, whole_number
 from exporters.sql.moments import NO_DAY, StatedType, moment_of, stated_times
 from portability.api import JSON, FieldType
@@ -84,10 +85,13 @@ class UndecodedText(bytes):
 def readable(kind: TypeEngine[Any], column: Sequence[Any]) -> Sequence[Any]:
     """Return what a column of this type contains for `CONVERTERS`.
 
-    Of bytes of MariaDB these are the texts that they are, and of numbers that are times the times.
+    Of bytes of MariaDB these are the texts that they are, of numbers that are times the times, and of texts that were
+    selected with their bytes the texts.
     """
     if isinstance(kind, StatedType):
         return kind.read(column)
+    if isinstance(kind, CodedText):
+        return texts_of(column)
     if not isinstance(kind, WITHOUT_CHARACTERS):
         return column
     return [_decoded(value) if isinstance(value, bytes) else value for value in column]
@@ -138,6 +142,8 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
         return type_coerce(whole_number(column), types.NullType())
     if isinstance(column.type, BitNumber):
         return whole_number(column)
+    if isinstance(column.type, CodedText):
+        return with_bytes(column)
     if isinstance(plain, WITHOUT_CHARACTERS):
         return type_coerce(column, LargeBinary())  # the database would write `?` for each byte that is not UTF-8
     if write := WRITTEN_BY.get(type(plain)):

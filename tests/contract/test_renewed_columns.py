@@ -90,3 +90,34 @@ def test_a_trigger_of_the_usual_extension_is_known(request: pytest.FixtureReques
         exporter = opened(reader, ROWS + 'order = ["t", "id"]')
         with pytest.raises(BadMap, match="'t' of orders is set again at each change of its row"):
             exporter.prepare()
+
+
+VIEWS = {
+    "mysql": ("t timestamp not null default current_timestamp on update current_timestamp",),
+    "postgresql": (
+        "t timestamp not null default now()",
+        "create extension if not exists moddatetime",
+        "create trigger orders_t before update on bought for each row execute procedure moddatetime(t)",
+    ),
+}
+"""The column of a table by database, and further statements."""
+
+
+@pytest.mark.parametrize("database", VIEWS)
+def test_a_view_does_not_hide_it(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> None:
+    """Nor does a view of a view; a column of another name is believed to be another time."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    column, *further = VIEWS[database]
+    execute_all(
+        owner,
+        f"create table bought (id integer primary key, who varchar(9), made timestamp null, {column})",
+        *further,
+        "create view inner_orders as select b.id, b.who, b.made, b.t from bought b",
+        "create view orders as select id, who, made, t from inner_orders",
+        *(["grant select on orders to public"] if database == "postgresql" else []),
+    )
+    with mapped_sources() as opened:
+        opened(reader, ROWS + 'created = "made"\nchanged = "t"').prepare()
+        exporter = opened(reader, f'{ROWS}created = "t"')
+        with pytest.raises(BadMap, match="'t' of orders is set again at each change of its row"):
+            exporter.prepare()

@@ -18,7 +18,9 @@ from exporters.sql.catalogue import comparable, meant_schemas, unwarned
 from exporters.sql.columns import BLOBS, AlikeText, SourceTime
 from exporters.sql.described_columns import multi_columns
 from exporters.sql.identifiers import plain_type
+from exporters.sql.key_types import coded_texts, unordered_types
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
+from exporters.sql.mapped.renewed import renewed_columns
 from exporters.sql.stored_names import stored_names
 from portability.api.errors import BadMap
 
@@ -81,16 +83,6 @@ UNIQUE: Mapping[str, str] = {
 
 The library does not know the period of a key WITHOUT OVERLAPS, nor a key of SQLite beside a type with parentheses.
 """
-RENEWED: Mapping[str, str] = {
-    MYSQL: "select table_name, column_name from information_schema.columns"
-    " where table_schema = coalesce(:schema, database()) and table_name in :tables and extra like '%on update%'",
-    # A trigger of the extension of this name; what other triggers do is not known.
-    POSTGRESQL: "select t.relname, pg_catalog.split_part(pg_catalog.encode(g.tgargs, 'escape'), '\\000', 1)"
-    " from pg_catalog.pg_trigger g join pg_catalog.pg_proc f on f.oid = g.tgfoid and f.proname = 'moddatetime'"
-    " join pg_catalog.pg_class t on t.oid = g.tgrelid join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
-    " where n.nspname = :schema and t.relname in :tables",
-}
-"""By database: columns that it sets to the time of each change of their row."""
 INHERITED = text(
     "select distinct p.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent"
     " join pg_catalog.pg_namespace n on n.oid = p.relnamespace"
@@ -113,6 +105,8 @@ class FoundColumn:
     """Whether the type is that of a domain of PostgreSQL."""
     is_renewed: bool = False
     """Whether the database sets it at each change of its row."""
+    unordered: str = ""
+    """The type as the database names it, if rows cannot be read in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +168,9 @@ def _read_schema(
     columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
     hiding, inherited = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED))
     alike = _rows(connection, ALIKE, schema, tables)
-    renewed = _renewed(connection, schema, tables)
+    renewed = renewed_columns(connection, schema, tables)
     unique = _unique_keys(connection, schema, tables)
+    unordered, coded = unordered_types(connection, schema, tables), coded_texts(connection, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
     for place, found in columns.items():
         name = place[1]
@@ -184,7 +179,13 @@ def _read_schema(
         found_keys = [*unique[name], *([frozenset(key)] if key and connection.dialect.name == SQLITE else ())]
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
         described |= {one: replace(described[one], type=AlikeText()) for table, one in alike if table == name}
-        described |= {one: replace(described[one], is_renewed=True) for one in renewed[name] if one in described}
+        described |= {
+            one: replace(described[one], is_renewed=True) for one in renewed.get(name, ()) if one in described
+        }
+        described |= {one: replace(described[one], type=kind) for (of, one), kind in coded.items() if of == name}
+        described |= {
+            one: replace(described[one], unordered=kind) for (of, one), kind in unordered.items() if of == name
+        }
         yield name, FoundTable(described, name in views, found_keys, name in hiding, schema, name in inherited)
 
 
@@ -197,16 +198,6 @@ def _rows(connection: Connection, query: TextClause, schema: str | None, tables:
     if connection.dialect.name != POSTGRESQL:
         return ()
     return connection.execute(query, {"schema": schema, "tables": list(tables)}).all()
-
-
-def _renewed(connection: Connection, schema: str | None, tables: Collection[str]) -> Mapping[str, Collection[str]]:
-    """Return the columns that the database sets at each change of their row, by table."""
-    found: dict[str, set[str]] = defaultdict(set)
-    if query := RENEWED.get(connection.dialect.name):
-        asked = text(query).bindparams(bindparam("tables", expanding=True))
-        for table, column in connection.execute(asked, {"schema": schema, "tables": list(tables)}):
-            found[table].add(column)
-    return found
 
 
 def _unique_keys(

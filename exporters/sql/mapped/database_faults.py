@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import HSTORE
 from sqlalchemy.types import NullType
 
 from exporters.maps.reading import MapFault
+from exporters.sql.coded_texts import CodedText
 from exporters.sql.columns import AlikeText, FixedText, LooseText
 from exporters.sql.condition_values import condition_value
 from exporters.sql.identifiers import can_be_id, fitting, plain_type
@@ -34,8 +35,7 @@ ALLOWED = {
 }
 """The types that a column may have, by what the map needs of it."""
 UNORDERED: Mapping[str, tuple[str, ...]] = {
-    POSTGRESQL: ("real", "json"),
-    MYSQL: ("float", "enum", "set"),
+    MYSQL: ("float", "enum", "set", "geometry", "vector"),
     SQLITE: ("json",),
 }
 """Types that give no order: of single precision, or by the place of a word in the list of words."""
@@ -164,9 +164,9 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
             hint = "tables inherit from it, and their keys are their own: name a view of all rows, with unique keys"
         yield MapFault(at, f"several rows of {dataset.table} may have the same {', '.join(names)}", hint)
     for name in names:
-        of_type = table.columns[name].name_of_type.partition("(")[0]
-        if of_type.startswith(UNORDERED[kind]):
-            hint = "order by other columns that are together unique"
+        of_type = table.columns[name].unordered or table.columns[name].name_of_type.partition("(")[0]
+        if table.columns[name].unordered or of_type.startswith(UNORDERED.get(kind, ())):
+            hint = "order by other columns that are together unique, or name a view that writes it as a text"
             yield MapFault(at, f"{name!r} is {of_type}: its order is not that of its values as they are read", hint)
         # Where a table has no primary key, rows with NULL in another key are counted as rows of a view are.
         is_only_key = name in dataset.key_columns and not any(one.is_key for one in table.columns.values())
@@ -277,7 +277,7 @@ def _pair(
 
 
 def _kind(found: FoundColumn) -> type:
-    return Text if isinstance(found.type, AlikeText | FixedText | LooseText) else type(found.type)
+    return Text if isinstance(found.type, AlikeText | CodedText | FixedText | LooseText) else type(found.type)
 
 
 def _found(catalogue: Catalogue, table: str, column: str) -> FoundColumn | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import JSON, REAL, String
+from sqlalchemy import JSON, String
 from sqlalchemy.dialects import mysql
 
 from exporters.sql.catalogue import CatalogueColumn, CatalogueTable, type_in_maps
+from exporters.sql.columns import Shape, Vector
 from exporters.sql.identifiers import plain_type
 from exporters.sql.proposal.names import Guess, guess, names_rows_of_several, words
 from exporters.sql.proposal.paths import Paths
@@ -19,7 +20,7 @@ NAMES_ALONE = frozenset(
     {*NAMES, "attributeid", "customfieldid", "field", "fieldid", "option", "preference", "property", "propertyid"}
 )
 """The same for a column that is called `value` alone."""
-UNORDERED = (mysql.ENUM, mysql.SET, mysql.FLOAT, REAL, JSON)
+UNORDERED = (mysql.ENUM, mysql.SET, mysql.FLOAT, Shape, Vector, JSON)
 """Types whose order is not that of the values as they are read, or of single precision."""
 NAMED_MAX = 3
 """Columns that a remark lists."""
@@ -35,7 +36,7 @@ def obstacles(table: CatalogueTable) -> Iterator[str]:
     if table.is_inherited:
         yield "Tables inherit from it: make a view of all their rows with unique keys, and name that."
     for name in table.key:
-        if isinstance(table.columns[name].type, UNORDERED):
+        if table.columns[name].is_unordered or isinstance(table.columns[name].type, UNORDERED):
             type_of = f"The type of {plain(name)}"
             yield f"{type_of} gives no order: `order` must be other columns that are together unique."
 
