@@ -146,12 +146,11 @@ class Pages:
             except UndecodableText:
                 page = self._read_single(after, lenient=True)
         self._read += 1
-        if page is not None and after is not None and page.rows and cursor(page.first) == after:
-            hint = "order by other columns that are together unique, or by a view that writes them as texts"
-            raise SourceRefused(
-                f"{self._table.dataset.name}: the rows after a key begin with this key again", hint=hint
-            )
-        if page is not None and page.rows:
+        if page and page.rows:
+            if cursor(page.first) == after:
+                hint = "order by other columns that are together unique, or by a view that writes them as texts"
+                what = f"{self._table.dataset.name}: the rows after a key begin with this key again"
+                raise SourceRefused(what, hint=hint)
             self._row_bytes = page.bytes / page.rows
             if not self._repeats and (page.repeats or self._ends_at_several(page)):
                 page.gaps.append(Gap(f"{self._table.dataset.name}: several records have the same key", UNREADABLE))
