@@ -391,7 +391,7 @@ def dripping(begin: bytes, more: bytes) -> Callable[[BaseHTTPRequestHandler], No
     def drip(handler: BaseHTTPRequestHandler) -> None:
         with suppress(OSError):
             handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + begin)
-            for _ in range(200):
+            for _ in range(1000):
                 handler.wfile.write(more)
                 time.sleep(0.02)
 
@@ -405,7 +405,7 @@ def test_an_answer_that_drips_ends_in_time(stand: StandIn, way: str) -> None:
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="the answer came too slowly"):
         open_source(ONE, stand.url, memory_sources(seconds=0.3)).identities(person())
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize("way", DRIPS)
@@ -418,7 +418,7 @@ def test_a_file_that_drips_ends_in_time(stand: StandIn, way: str) -> None:
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="ReadTimeout, no answer came in time"):
         list(batch.files[0].open(0))
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize(
