@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, String, bindparam, text
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.coded_texts import KEPT, UNPADDED, CodedText
@@ -36,13 +36,13 @@ UNORDERED_POSTGRESQL = text(
     # A domain of an enumeration is compared as a text.
     " where y.typtype <> 'd' and (y.typtype <> 'e' or used.is_domain)"
     " and not coalesce(e.typname, y.typname) = any(:ordered)"
-).bindparams(bindparam("tables", expanding=True))
+).bindparams(bindparam("tables", expanding=True, type_=String))
 CODED_MYSQL = text(
     "select table_name, column_name, data_type, character_set_name, collation_name from information_schema.columns"
     " where table_schema = coalesce(:schema, database()) and table_name in :tables"
     " and data_type not in ('enum', 'set') and collation_name is not null"
     " and (character_set_name not in :kept or collation_name like :unpadded or collation_name in :unsorted)"
-).bindparams(*(bindparam(name, expanding=True) for name in ("tables", "kept", "unsorted")))
+).bindparams(*(bindparam(name, expanding=True, type_=String) for name in ("tables", "kept", "unsorted")))
 UNSORTED = (
     *("big5_chinese_ci", "big5_chinese_nopad_ci"),
     "cp1250_czech_cs",

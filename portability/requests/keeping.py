@@ -26,12 +26,11 @@ UNREACHED = TRANSFERS_LIVE & TRANSFERS_FETCHABLE
 """States of a transfer whose recipient has an offer, and has not confirmed that it has everything."""
 
 
-def recorded(connection: Connection, settings: Settings, export: Mapping[Any, Any]) -> dict[str, datetime]:
+def recorded(settings: Settings, export: Mapping[Any, Any], present: datetime) -> dict[str, datetime]:
     """Return the columns of an export whose archive becomes ready now: the end of an archive, as it is stated from now.
 
     A further revision, or an archive that is made again, ends no earlier than what was recorded before it.
     """
-    present = deployment.clock_of(connection)
     end = deadlines.kept_until(present, settings.ttl_seconds(export["subject_kind"]))
     return {"ended_at": present, "kept_since": present, "kept_until": max(end, export["kept_until"] or end)}
 

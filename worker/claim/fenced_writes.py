@@ -54,10 +54,11 @@ def lock(connection: Connection, claim: Claim, **values: object) -> RowMapping:
 def lock_export(connection: Connection, claim: Claim) -> RowMapping:
     """Lock the export alone, before a statement that has the condition `own`; returns its row. Raises LeaseLost.
 
-    The claim is also lost if the database continues another history: it may have lost commits since the claim.
+    The claim is also lost if the database continues another history: it may have lost commits since the claim. The row
+    has the present time of the database, too (`present`).
     """
     known = history.known().label("is_known")
-    locked = select(EXPORT, known).where(EXPORT.c.id == claim.id).with_for_update(of=EXPORT)
+    locked = select(EXPORT, known, now().label("present")).where(EXPORT.c.id == claim.id).with_for_update(of=EXPORT)
     row = connection.execute(locked).mappings().one_or_none()
     if not (row and row["is_known"]):
         raise LeaseLost(f"the control database was promoted or restored since slice {claim.number} was claimed")

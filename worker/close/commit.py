@@ -155,7 +155,7 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
                     "complete": answer.complete,
                     "outcome_own": answer.own,
                     "outcome_processor": answer.processor,
-                    **keeping.recorded(connection, context.settings, export),
+                    **keeping.recorded(context.settings, export, export["present"]),
                 }
                 reviews.note(connection, export, commit.unclear)
                 fenced_writes.end_locked(connection, export, ExportState.READY, columns=columns)
