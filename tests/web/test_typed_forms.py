@@ -10,7 +10,9 @@ import pytest
 from served import OWNER, Browser, Served
 
 FIELD = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
-BACK = re.compile(r'<form method="post" action="([^"]+)">((?:<input type="hidden"[^>]*>)+)<button class="button">')
+BACK = re.compile(
+    r'<form method="post" action="([^"]+)">((?:\s*<input type="hidden"[^>]*>)+)\s*<button class="button">',
+)
 REASON = 'She called <twice>,\nand "insists".'
 OF_STAFF = {"kind": "user", "id": "usr_9", "reason": REASON, "channel": "letter", "received_at": "2026-01-05"}
 OWN = {"profile": "portability", "formats": "csv", "since": "2026-02-01", "until": "2026-01-01", "tell_tenants": "yes"}
