@@ -30,7 +30,7 @@ def imports() -> None:
 def list_imports(context: Context, *, into: str) -> None:
     """List the imports, the newest first."""
     check_exists(into)
-    with opened(into, make=False) as engine, engine.begin() as connection:
+    with opened(into, make=False, is_checked=False) as engine, engine.begin() as connection:
         rows = [dict(row._mapping) for row in runs.listed(connection)]  # noqa: SLF001  # public in SQLAlchemy
     context.listing(
         "Imports", rows, ("id", "state", "target", "issuer", "export", "revision"), ("began_at", "keep_until")

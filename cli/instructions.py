@@ -7,6 +7,7 @@ import click
 from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
 from portability.database.engine import reading, writing
+from portability.errors import NotAllowed
 from portability.plugins import check_exporter_names
 from portability.requests import instructions as orders
 from portability.requests.policy import Action
@@ -69,8 +70,13 @@ def list_instructions(context: Context, tenant: str | None) -> None:
 @shared
 def withdraw(context: Context, identifier: str, claimed: str | None) -> None:
     """Withdraw an instruction; exports that begin later ignore it."""
+    # Before the look-up: an actor without the right gets the same answer for each id. So does one of another tenant.
+    permit_any(context, claimed, Action.INSTRUCT)
     with writing(context.engine) as connection:
         tenant = orders.get(connection, identifier)["tenant"]
-        actor = permit_any(context, claimed, Action.INSTRUCT, tenant=tenant)
+        try:
+            actor = permit_any(context, claimed, Action.INSTRUCT, tenant=tenant)
+        except NotAllowed:
+            raise orders.unknown(identifier) from None
         orders.withdraw(connection, identifier, actor=str(actor))
     context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is withdrawn", markup=False))

@@ -7,7 +7,7 @@ PortabilityError
   SenderRefused  SenderUnavailable  ImportConflict
   WrongMetadata  ProviderRefused  CopyPending
   BadInput
-    WrongTarget  UnknownImport  FeedGap  OlderRevision  UnknownRequest  WrongReturn
+    WrongTarget  UnknownImport  UndoUnfinished  FeedGap  OlderRevision  UnknownRequest  WrongReturn
       FeedForked (a FeedGap)
 """
 
@@ -138,6 +138,14 @@ class UnknownImport(BadInput):
 
     code = "unknown_import"
     default_hint = "`portability imports list --into URL` lists the imports"
+
+
+class UndoUnfinished(BadInput):
+    """An earlier import into the same target is being undone, or its undoing was killed."""
+
+    code = "undo_unfinished"
+    retryable = True
+    default_hint = "run `portability imports undo` again to its end, then import"
 
 
 class ImportConflict(PortabilityError):

@@ -16,12 +16,20 @@ class FailureCause(NamedTuple):
 
 
 _DISK = FailureCause("", "check the disk of the database: is it full, and may this user write the file and its folder?")
+_LOCK = FailureCause("", "another session keeps a lock: look at pg_locks and pg_stat_activity, then run it again")
+_ENDED = FailureCause("", "the server has ended the connection: wait until it is up, then run it again")
+_RIGHT = FailureCause("", "grant the role of the URL the right that it lacks")
+_READ_ONLY = FailureCause("", "the server is a replica, or the database or role is set to read only")
 _LIMIT = FailureCause("", "a time limit of the server or role has ended it: docs/errors.md")
 _SILENT = FailureCause("it does not answer in time", "look at the network and at the server")
 _BY_KIND = {
     re.compile("ConnectionTimeout"): _SILENT,
     re.compile(f"{DISK_FAULTS}|DiskFull"): _DISK,
-    re.compile("LockNotAvailable|QueryCanceled|IdleInTransactionSessionTimeout|TransactionTimeout"): _LIMIT,
+    re.compile("LockNotAvailable|DeadlockDetected"): _LOCK,
+    re.compile("AdminShutdown|CrashShutdown|CannotConnectNow|DatabaseDropped"): _ENDED,
+    re.compile("InsufficientPrivilege"): _RIGHT,
+    re.compile("ReadOnlySqlTransaction"): _READ_ONLY,
+    re.compile("QueryCanceled|IdleInTransactionSessionTimeout|TransactionTimeout"): _LIMIT,
 }
 """By the type of the driver's error, and the code of SQLite."""
 _ACCOUNT = FailureCause("it refuses the account", "check user, password and pg_hba.conf")
@@ -47,12 +55,17 @@ _AT_CONNECT = {
     "could not translate host name|resolve host|Name or service not known": FailureCause(
         "its host has no address", "correct the host in its URL, or the name service"
     ),
+    "server closed the connection|SSL connection has been closed|SSL SYSCALL|connection is (lost|closed)": FailureCause(
+        "the connection was lost", _ENDED.hint
+    ),
     "SSL|[Cc]ertificate": FailureCause(
         "TLS with it fails", "correct sslmode and sslrootcert in its URL, or the certificate of the server"
     ),
     "timeout expired|timed out": _SILENT,
 }
 """By the server's or libpq's text: an error while connecting has no code."""
+_DENIED = re.compile(r"permission denied for (table|schema|sequence|view|database) (\w{1,63})")
+"""Names in the schema, and no value."""
 
 
 def found(error: BaseException | None) -> FailureCause:
@@ -60,7 +73,8 @@ def found(error: BaseException | None) -> FailureCause:
     kind = " ".join(filter(None, (type(error).__name__, getattr(error, "sqlite_errorname", None))))
     for pattern, cause in _BY_KIND.items():
         if pattern.search(kind):
-            return FailureCause(kind, cause.hint)
+            denied = _DENIED.search(str(error)) if cause is _RIGHT else None
+            return FailureCause(f"{kind} for the {denied[1]} {denied[2]}" if denied else kind, cause.hint)
     if kind == "OperationalError":
         for text, cause in _AT_CONNECT.items():
             if re.search(text, str(error)):

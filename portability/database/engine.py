@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -167,6 +168,8 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
     event.listen(engine, "checkin", _note_return)
     event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
     if postgresql:
+        # It warns of each batch that a constraint has ended, with the server's address; the error itself is raised.
+        logging.getLogger("psycopg").setLevel(logging.ERROR)
         allowed = prepared if prepared is not None or not read_only else False
         event.listen(engine, "connect", sessions.limit_preparation(prepared=allowed))
         if read_only:

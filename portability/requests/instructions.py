@@ -117,8 +117,13 @@ def get(connection: Connection, identifier: str) -> RowMapping:
     """Return the instruction's row, also a withdrawn one. Raises UnknownInstruction."""
     row = connection.execute(select(TABLE).where(TABLE.c.id == identifier)).mappings().one_or_none()
     if row is None:
-        raise UnknownInstruction(f"no instruction has the id {identifier!r}")
+        raise unknown(identifier)
     return row
+
+
+def unknown(identifier: str) -> UnknownInstruction:
+    """Return the error about an id that no instruction has, or one that the actor may not see."""
+    return UnknownInstruction(f"no instruction has the id {identifier!r}")
 
 
 def withdraw(connection: Connection, identifier: str, *, actor: str) -> None:

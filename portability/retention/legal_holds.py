@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
@@ -30,6 +30,8 @@ def add(
 ) -> str:
     """Put a subject under legal hold; returns the hold's id. Without `until` it lasts until it is released.
 
+    An identical active hold of the same actor is not recorded again: a command is repeated if its answer was lost.
+
     Raises: BadSubject; ReasonRequired; BadDate for an end in the past; ErasureRunning.
     """
     kind, identifier, owner = subjects.parse(subject, tenant)
@@ -38,13 +40,21 @@ def add(
     if until is not None and until <= deployment.clock_of(connection):
         raise BadDate("the end of a legal hold must be in the future")
     subject_locks.exclude_erasure(connection, (kind, identifier, owner))
+    whom = {"subject_kind": kind, "subject_id": identifier, "tenant": owner}
+    values = {"reason": reason.strip(), "created_by": actor, "until": until}
+    if identical := _identical(connection, {**whom, **values}):
+        return identical
     ref = subjects.pairwise_ref(connection, kind, identifier, owner)
     hold_id = f"hld_{secrets.token_hex(10)}"
-    whom = {"subject_kind": kind, "subject_id": identifier, "tenant": owner}
-    values = {"id": hold_id, "reason": reason.strip(), "created_by": actor, "until": until}
-    connection.execute(insert(TABLE).values(**whom, **values, created_at=now()))
+    connection.execute(insert(TABLE).values(id=hold_id, **whom, **values, created_at=now()))
     audit.record(connection, "hold.added", actor=actor, detail={"hold": hold_id, "subject": ref})
     return hold_id
+
+
+def _identical(connection: Connection, values: Mapping[str, object]) -> str | None:
+    """Return the id of an active hold with these values; None: there is no such hold."""
+    same = (TABLE.c[name].is_not_distinct_from(value) for name, value in values.items())
+    return connection.scalar(select(TABLE.c.id).where(*same, subject_locks.stands()).limit(1))
 
 
 def release(connection: Connection, hold_id: str, *, actor: str) -> None:

@@ -71,7 +71,8 @@ def import_archive(
     A dry run does the same in one transaction, which it rolls back. After an error or a kill, batches before it stay
     imported: the same import continues, and `undo` restores what was.
 
-    Raises: BadInput, BadArchive, NotImportable, BadTarget, WrongTarget, OlderRevision, ImportConflict, StorageError.
+    Raises: BadInput, BadArchive, NotImportable, BadTarget, WrongTarget, UndoUnfinished, OlderRevision,
+    ImportConflict, StorageError.
     """
     if not options.dry_run and options.on_conflict is OnConflict.FAIL:
         found = import_archive(folders, into, target, replace(options, dry_run=True, difference=None))
@@ -161,7 +162,7 @@ class _Import:
     def _begun(self, connection: Connection) -> WriteJob | None:
         """Begin the run, or continue the run of this archive that was interrupted.
 
-        None: this archive of a feed is imported already. Raises WrongTarget, FeedGap, OlderRevision.
+        None: this archive of a feed is imported already. Raises WrongTarget, FeedGap, UndoUnfinished, OlderRevision.
         """
         contents, options, target = self._contents, self._options, self._target
         export = contents.export
@@ -180,6 +181,7 @@ class _Import:
         place = contents.changes.place if contents.changes else None
         if place and feeds.is_imported(connection, scope, place, newer):
             return None
+        runs.check_none_undoing(connection, target.name)
         runs.check_newest(connection, target.name, source)
         run = runs.begin(connection, target.name, source, options.journal_days, options.import_id)
         scope = replace(scope, run=run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from exporters.reference import schema
 from portability.database import causes
-from portability.database.engine import open_engine
+from portability.database.engine import BUSY_SECONDS, open_engine
 from receiver.binding.target import ImportTarget
 from receiver.faults import WrongTarget
 from receiver.importer.faults import BadTarget
@@ -24,8 +24,11 @@ Batch: TypeAlias = Callable[[], AbstractContextManager[Connection]]
 
 
 @contextmanager
-def opened(into: str, *, make: bool) -> Iterator[Engine]:
-    """Open the database; with `make` its tables are made, else nothing is, not even a file. Raises BadTarget."""
+def opened(into: str, *, make: bool, is_checked: bool = True) -> Iterator[Engine]:
+    """Open the database; with `make` its tables are made, else nothing is, not even a file. Raises BadTarget.
+
+    `is_checked`: only if its tables have the columns of the schema. The journal alone does not need them.
+    """
     try:
         engine = open_engine(into if make else _existing(into))
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
@@ -38,7 +41,8 @@ def opened(into: str, *, make: bool) -> Iterator[Engine]:
             if make:
                 with tables.placed(engine).begin() as connection:
                     _create(connection)
-            _check_columns(engine)
+            if is_checked:
+                _check_columns(engine)
             yield tables.placed(engine)
     finally:
         engine.dispose()
@@ -83,6 +87,13 @@ def check_here(connection: Connection, target: ImportTarget) -> None:
         found = connection.scalar(select(of.tenant_id).where(of.id == target.contact))
         if found not in {None, target.tenant}:
             raise WrongTarget("the contact belongs to another company", hint="check --as-contact and --as-tenant")
+
+
+def check_present(connection: Connection, names: Collection[str]) -> None:
+    """Check that tables are here whose rows an import has changed. Raises BadTarget."""
+    if lacking := {*names} - {*inspect(connection).get_table_names()}:
+        hint = "restore the table, or rename it back; `portability imports forget` deletes the journal instead"
+        raise BadTarget(f"the database has no table {min(lacking)}, whose rows the import has changed", hint=hint)
 
 
 _COLUMNS = text("""
@@ -203,6 +214,10 @@ def _check_columns(engine: Engine) -> None:
                 raise BadTarget(f"the column {min(generated)} of the table {table.name} is generated")
 
 
+_BOUND = text(f"SELECT set_config('lock_timeout', '{BUSY_SECONDS}s', true) WHERE current_setting('lock_timeout') = '0'")
+"""Locks of other programs on the target's rows and tables are waited for as long as on SQLite."""
+
+
 def _begin(connection: Connection) -> None:
     """Allow one import at a time: two could wait for each other's rows. SQLite has one writer anyway.
 
@@ -210,4 +225,5 @@ def _begin(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        connection.execute(_BOUND)  # after the lock: another import may write for longer
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))

@@ -15,7 +15,7 @@ class BadArchive(PortabilityError):
     """A file differs from the manifest, or the folder is not a complete archive. Its dataset was rolled back."""
 
     code = "bad_archive"
-    default_hint = "unpack it again: `portability receive`, or `portability import` of the ZIPs"
+    default_hint = "remove its folder and unpack it again: `portability receive`, or `portability import` of the ZIPs"
 
 
 class NotImportable(BadInput):

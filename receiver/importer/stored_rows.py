@@ -67,6 +67,10 @@ def _is_readable(connection: Connection, query: Select[Any]) -> bool:
 
 
 def _faults(connection: Connection) -> tuple[type[Exception], ...]:
-    """Return what conversions of the library and of the driver raise; their messages may repeat the value."""
+    """Return what conversions of the library and of the driver raise; their messages may repeat the value.
+
+    SQLite's driver raises OperationalError for a text that is not UTF-8; that of PostgreSQL only if the server fails.
+    """
     driver = connection.dialect.loaded_dbapi
-    return ValueError, TypeError, AttributeError, ArithmeticError, DataError, OperationalError, driver.DataError
+    converting = (ValueError, TypeError, AttributeError, ArithmeticError, DataError, driver.DataError)
+    return (*converting, OperationalError) if connection.dialect.name == "sqlite" else converting

@@ -18,7 +18,7 @@ from portability.api.errors import ObjectMissing
 from portability.api.storages import Storage
 from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
-from receiver.importer.database import Batch, batches
+from receiver.importer.database import Batch, batches, check_present
 from receiver.importer.exact_rows import delete_rows, never_replacing, written_rows
 from receiver.importer.files import clear_uploads
 from receiver.importer.stored_forms import restorable
@@ -91,8 +91,8 @@ def undo(
 
     `progress` is called with a number of entries; `ending` with the whole report, before the import is forgotten.
 
-    Raises: UnknownImport if there is no such import, its journal is deleted, or another key made it; FeedGap if a later
-    archive of its feed is imported.
+    Raises: UnknownImport if there is no such import, its journal is deleted, another key made it, or another process
+    has undone it meanwhile; FeedGap if a later archive of its feed is imported; BadTarget if a table is gone.
     """
     with batches(engine, dry_run=dry_run) as batch:
         with batch() as connection:
@@ -100,8 +100,8 @@ def undo(
             feeds.check_last(connection, import_id)
             report = UndoReport(import_id, target, dry_run=dry_run)
             key.cipher(connection, target)  # another key is an error before anything is changed
-            for name, count in runs.begin_undo(connection, import_id).items():
-                setattr(report, name, count)
+            check_present(connection, runs.tables_of(connection, import_id))
+            runs.begin_undo(connection, import_id)
         work = _Undo(batch, report, key, storage)
         while work.step():
             progress(BATCH)
@@ -138,6 +138,7 @@ class _Undo:
         """Undo the newest entries; returns whether there were any."""
         orphans: dict[int, str] = {}
         with self._batch() as connection:
+            self._recall(connection)
             cipher = self._key.cipher(connection, self._report.target)
             query = select(CHANGE).where(CHANGE.c.run == self._report.import_id).order_by(CHANGE.c.seq.desc())
             if self._before is not None:
@@ -155,6 +156,7 @@ class _Undo:
             self._note(connection)
         # After the commit: a row never leads to a file that is deleted.
         with self._batch() as connection:
+            self._recall(connection)
             self._delete_files(connection, orphans.values())
             connection.execute(delete(CHANGE).where(CHANGE.c.seq.in_(undone & orphans.keys())))
             self._note(connection)
@@ -238,6 +240,14 @@ class _Undo:
         if len(self._report.kept) < EXAMPLES:
             self._report.kept.append(KeptRow(entry.name, entry.local_id, tuple(edited), entry.action))
         return False
+
+    def _recall(self, connection: Connection) -> None:
+        """Take over what was undone until now: by a run that was killed, or by another process at the same time.
+
+        Raises UnknownImport if another process has undone the rest.
+        """
+        for name, count in runs.undone_counts(connection, self._report.import_id).items():
+            setattr(self._report, name, count)
 
     def _note(self, connection: Connection) -> None:
         """Note the counts for a run that continues; conflicts stay in the journal, and are counted again."""

@@ -31,5 +31,5 @@ def forget_target_of(into: str, target: ImportTarget) -> int:
     """Delete journal, key and ids of a target, and what journals of companies have of a person. Raises BadTarget."""
     people = {"users": target.user, "contacts": target.contact}
     person = next((person_of(table, {"id": value}) for table, value in people.items() if value), None)
-    with opened(into, make=False) as engine, engine.begin() as connection:
+    with opened(into, make=False, is_checked=False) as engine, engine.begin() as connection:
         return runs.forget(connection, target.name, person)

@@ -30,7 +30,7 @@ from portability.storage import open_storage
 from portability.transfers import key_sets
 from portability.trust.signing import SigningKey
 from receiver.binding.target import ImportTarget
-from receiver.faults import FeedForked, SenderRefused, TransferRefused
+from receiver.faults import FeedForked, SenderRefused, TransferRefused, UnknownImport
 from receiver.fetch import papers, receipt
 from receiver.fetch.checked_client import checked_client
 from receiver.fetch.download import FetchPatience
@@ -280,12 +280,14 @@ def _undo(
     key: JournalKey,
     ending: Callable[[UndoReport], object] = lambda _: None,
 ) -> None:
-    """Undo an import, unless it was undone before, or nothing was imported."""
+    """Undo an import, unless it was undone before or is by now, or nothing was imported."""
     with opened(service.into, make=False) as engine:
-        with engine.begin() as connection:
-            if runs.state_of(connection, import_id) is None:
-                return
-        undo(engine, import_id, key, storage=service.storage(), ending=ending)
+        try:
+            undo(engine, import_id, key, storage=service.storage(), ending=ending)
+        except UnknownImport:
+            with engine.begin() as connection:
+                if runs.state_of(connection, import_id):
+                    raise
 
 
 def _undo_overtaken(service: ReceivingService, row: RowMapping, key: JournalKey) -> None:

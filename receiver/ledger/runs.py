@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, select, upda
 
 from portability.api.errors import BadInput
 from portability.database.engine import now
-from receiver.faults import OlderRevision, UnknownImport
+from receiver.faults import OlderRevision, UndoUnfinished, UnknownImport
 from receiver.ledger.tables import CHANGE, FEED, ID, KEY, RUN, exist
 
 RUNNING, DONE, EXPIRED, UNDOING = "running", "done", "expired", "undoing"
@@ -60,6 +60,17 @@ def check_newest(connection: Connection, target: str, source: Source) -> None:
     newest = connection.scalar(select(func.max(RUN.c.revision)).where(*of))
     if newest is not None and newest > source.revision:
         raise OlderRevision(f"revision {newest} of export {source.export} is imported here; this is {source.revision}")
+
+
+def check_none_undoing(connection: Connection, target: str) -> None:
+    """Check that no import into a target is undone in part. Raises UndoUnfinished.
+
+    A new import would find rows and values of it that are as in its archive; the rest of the undoing removes them.
+    """
+    undone = select(RUN.c.id).where(RUN.c.target == target, RUN.c.state == UNDOING).order_by(RUN.c.id).limit(1)
+    if found := connection.scalar(undone):
+        hint = f"`portability imports undo {found}` to its end, then import"
+        raise UndoUnfinished(f"import {found} into this target is undone in part", hint=hint)
 
 
 def newer(connection: Connection, target: str, source: Source) -> frozenset[str]:
@@ -109,8 +120,24 @@ def _is_followed(connection: Connection, identifier: str) -> bool:
 def begin_undo(connection: Connection, identifier: str) -> Mapping[str, int]:
     """Stop the import of a run, if it still runs, at its next batch; returns what was undone of it before a kill."""
     connection.execute(update(RUN).where(RUN.c.id == identifier).values(state=UNDOING, ended_at=None))
-    counted = connection.scalar(select(RUN.c.undone).where(RUN.c.id == identifier))
-    return dict(orjson.loads(counted or "{}"))
+    return undone_counts(connection, identifier)
+
+
+def undone_counts(connection: Connection, identifier: str) -> Mapping[str, int]:
+    """Return what was undone of a run until now, by all processes that undo it.
+
+    Raises UnknownImport if one has ended it.
+    """
+    found = connection.execute(select(RUN.c.undone).where(RUN.c.id == identifier)).one_or_none()
+    if not found:
+        message = f"another process has ended the undoing of import {identifier} meanwhile"
+        raise UnknownImport(message, hint="nothing is left to undo; that process has the report")
+    return dict(orjson.loads(found.undone or "{}"))
+
+
+def tables_of(connection: Connection, identifier: str) -> frozenset[str]:
+    """Return the names of the tables whose rows are in the journal of a run."""
+    return frozenset(connection.scalars(select(CHANGE.c.name).where(CHANGE.c.run == identifier).distinct()))
 
 
 def note_undone(connection: Connection, identifier: str, counts: Mapping[str, int]) -> None:

@@ -108,7 +108,8 @@ def placed(engine: Engine) -> Engine:
 def create(connection: Connection) -> None:
     """Make what is missing. The role needs the right to create a schema once."""
     if connection.dialect.name == "postgresql":
-        connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
+        if not connection.dialect.has_schema(connection, SCHEMA):  # the statement needs the right to make one anyway
+            connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
         place = f"{SCHEMA}."
     else:
         place = ""

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from archive import bag
+from archive.deflate import crc32
 from archive.verify.archives import verified, volume_paths
 from archive.verify.faults import ArchiveFault, FaultCode, ZipFault
 from archive.verify.volumes import CheckedVolume, Progress, check_volume
@@ -33,6 +34,7 @@ MOST_BYTES = 1 << 38
 """Without a limit of the caller: 256 GiB."""
 SPARE_BYTES = 64 << 20
 """Space left free on the disk for other programs."""
+BLOCK_BYTES = 1 << 20
 UNFINISHED = ".unpacking-"
 
 
@@ -195,13 +197,24 @@ def _write_file(path: Path, blocks: Iterator[bytes]) -> None:
                 view = view[out.write(view) :]
 
 
+def _check_sum(path: Path) -> int:
+    total = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            total = crc32(block, total)
+    return total
+
+
 def _is_whole(folder: Path, file: BinaryIO, directory: CentralDirectory, volume: CheckedVolume) -> bool:
-    """Return whether a folder has the volume's files by name and size, and exactly its signature."""
+    """Return whether a folder has the volume's files by name, size and check sum, and exactly its signature."""
     if folder.is_symlink() or not folder.is_dir():
         return False
     for entry in directory.entries:
         path = folder / volume.inside(entry)
         if path.is_symlink() or not path.is_file() or path.stat().st_size != entry.bytes:
+            return False
+        # A disk may have damaged it since then: the import, which finds that, asks to unpack the volume again.
+        if _check_sum(path) != entry.crc:
             return False
     signature = next(entry for entry in directory.entries if volume.inside(entry) == bag.SIGNATURE)
     return (folder / bag.SIGNATURE).read_bytes() == b"".join(read_entry(Tape(file, signature.offset), signature))

@@ -257,6 +257,19 @@ def test_a_hold_and_an_erasure_exclude_each_other(made: World) -> None:
         legal_holds.add(connection, subject="user:usr_jane", tenant=None, reason="case 13", actor=TEST)
 
 
+def test_a_repeated_hold_is_one_hold(made: World) -> None:
+    """A command is repeated if its answer was lost; another actor, reason or end, or an ended hold, is another hold."""
+    hold: dict[str, Any] = {"subject": "user:usr_jane", "tenant": None, "reason": "case 1", "actor": TEST}
+    others: list[dict[str, Any]] = [{"reason": "case 2"}, {"until": _far()}, {"actor": "officer:olga"}]
+    with writing(made.engine) as connection:
+        first = legal_holds.add(connection, **hold)
+        assert legal_holds.add(connection, **{**hold, "reason": " case 1 "}) == first
+        assert len({first, *(legal_holds.add(connection, **{**hold, **other}) for other in others * 2)}) == 4
+        legal_holds.release(connection, first, actor=TEST)
+        assert legal_holds.add(connection, **hold) != first
+        assert len(legal_holds.rows(connection)) == 5
+
+
 def test_a_hold_ends_by_itself(made: World) -> None:
     """At its end, not before; an end in the past and a missing reason are refused."""
     past = datetime(2020, 1, 1, tzinfo=UTC)

@@ -1,8 +1,10 @@
-"""Two processes import one archive at once, as two runs of a job that overlap: the first to end has imported it."""
+"""Two processes import or undo one archive at once, as two runs of a job that overlap: the first to end has done it."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,37 @@ from handmade import CREATED, table, unpacked_archive
 
 from portability.api.errors import BadInput
 from receiver.binding.target import ImportTarget
+from receiver.faults import UndoUnfinished, UnknownImport
+from receiver.importer import undo as undo_module
 from receiver.importer.archive_import import ImportOptions, import_archive
 from receiver.importer.database import opened
 from receiver.importer.records import ImportedDataset
 from receiver.importer.report import ImportReport
+from receiver.importer.undo import UndoReport, undo
 from receiver.ledger import runs
 from receiver.ledger.seals import JournalKey
 
 RUN = "0123456789abcdef"
 DEAL: dict[str, Any] = {"id": "dea_1", "tenant_id": "ten_x", "name": "theirs", "created_at": CREATED}
+
+
+@dataclass(frozen=True, slots=True)
+class DealImports:
+    """Imports of one archive with deals into one target."""
+
+    folders: Sequence[Path]
+    into: str
+    key: JournalKey
+
+    def imported(self) -> str:
+        """Import it; returns the id."""
+        options = ImportOptions(journal_key=self.key)
+        return import_archive(self.folders, self.into, ImportTarget(tenant="ten_here"), options).import_id or ""
+
+    def undone(self, run: str, progress: Callable[[int], object] = lambda _: None) -> UndoReport:
+        """Undo an import; `progress` is called after each step."""
+        with opened(self.into, make=False) as engine:
+            return undo(engine, run, self.key, progress=progress)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -63,3 +87,48 @@ def test_the_import_of_an_inbox_that_has_ended_is_repeated(tmp_path: Path, into:
     assert [(report.datasets[0].new, report.datasets[0].same) for report in reports] == [(1, 0), (0, 1)]
     with opened(into, make=False) as engine, engine.connect() as connection:
         assert [(run.id, run.state) for run in runs.listed(connection)] == [(RUN, runs.DONE)]
+
+
+@pytest.fixture
+def deals(tmp_path: Path, into: str, monkeypatch: pytest.MonkeyPatch) -> DealImports:
+    """Six deals, of which each step of undoing takes two."""
+    monkeypatch.setattr(undo_module, "BATCH", 2)
+    records = ({**DEAL, "id": f"dea_{number}"} for number in range(6))
+    folders = unpacked_archive(tmp_path, [table("deals", *records, exporter="crm")])
+    return DealImports(folders, into, JournalKey(Fernet.generate_key()))
+
+
+def test_undoing_by_two_processes_counts_all_rows(deals: DealImports) -> None:
+    """What one has undone, the other counts, too; the slower one says that nothing is left for it."""
+    run, faster = deals.imported(), list[UndoReport]()
+
+    def overtaken(_count: int) -> None:
+        faster.append(deals.undone(run))
+
+    with pytest.raises(UnknownImport, match=f"another process has ended the undoing of import {run} meanwhile"):
+        deals.undone(run, overtaken)
+    assert [report.removed for report in faster] == [6]
+
+
+def test_undoing_beside_another_process_counts_all_rows(deals: DealImports) -> None:
+    """The other process has undone some rows and was killed: the counts are those of both."""
+    run, others = deals.imported(), [deals]
+
+    def beside(_count: int) -> None:
+        with suppress(ZeroDivisionError, IndexError):
+            others.pop().undone(run, lambda _count: 1 / 0)
+
+    assert deals.undone(run, beside).removed == 6
+
+
+def test_nothing_is_imported_into_a_target_that_is_undone_in_part(deals: DealImports) -> None:
+    """It would find rows that are still as in its archive, and the rest of the undoing would remove them."""
+    run = deals.imported()
+    with pytest.raises(ZeroDivisionError):
+        deals.undone(run, lambda _count: 1 / 0)
+    with pytest.raises(UndoUnfinished, match=f"import {run} into this target is undone in part") as raised:
+        deals.imported()
+    assert run in raised.value.hint
+
+    assert deals.undone(run).removed == 6
+    assert deals.imported() != run

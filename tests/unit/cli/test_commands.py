@@ -311,6 +311,14 @@ def test_only_a_tenant_or_an_operator_orders_for_it(run: Run, actor: str, code: 
     assert run("instructions", "withdraw", identifier, "--as", actor).exit_code == code
 
 
+@pytest.mark.parametrize("actor", ["tenant_admin:adm@ten_2", "staff:sam"])
+def test_withdrawing_does_not_say_which_instructions_exist(run: Run, actor: str) -> None:
+    """The answer about an instruction of another company is that about an id of no instruction."""
+    identifier = run("instructions", "add", "--tenant", "ten_1").stdout.strip()
+    there, gone = (run("instructions", "withdraw", name, "--as", actor).output for name in (identifier, "ins_0"))
+    assert there.replace(identifier, "ins_0") == gone
+
+
 def test_a_deadline_is_moved_by_those_who_may(run: Run, made: World) -> None:
     """An officer notes that a person is waited for; staff may not, and learn no more."""
     identifier = made.request()
