@@ -95,7 +95,10 @@ def show(context: Context, identifier: str) -> None:
 @AS
 @shared
 def cancel(context: Context, identifier: str, claimed: str | None) -> None:
-    """Cancel an open export; a running one ends at its next checkpoint."""
+    """Cancel an open export; a running one ends at its next checkpoint.
+
+    While the next revision of an archive is made, only that ends: the archive is ready again, as before.
+    """
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.CANCEL, identifier)
         exports.cancel(connection, identifier, actor=str(actor))

@@ -29,7 +29,8 @@ def test_the_page_draws_what_the_code_says() -> None:
 def test_every_step_of_a_state_is_drawn() -> None:
     """Each step of an export and of a transfer is an arrow with its event."""
     blocks = architecture.blocks()
-    exports = [(str(a), str(b), event) for a, meaning in EXPORTS.items() for b, event in meaning.next.items()]
+    follow = {state: [*meaning.next.items(), *meaning.reverts.items()] for state, meaning in EXPORTS.items()}
+    exports = [(str(a), str(b), event) for a, steps in follow.items() for b, event in steps]
     transfers = [(str(a), str(b), event) for a, meaning in TRANSFERS.items() for b, event in meaning.next.items()]
 
     assert _arrows(blocks["exports"]) == exports
@@ -49,6 +50,7 @@ def test_every_event_is_documented() -> None:
     rows = table(ROOT / "docs" / "audit.md", "action")
     documented = {name for row in rows for name in re.findall(r"[a-z]+\.[a-z_]+", row["action"])}
     written = {event for meaning in EXPORTS.values() for event in meaning.next.values() if event}
+    written |= {event for meaning in EXPORTS.values() for event in meaning.reverts.values() if event}
     written |= {event for transfer in TRANSFERS.values() for event in transfer.next.values() if event}
     written |= {event for path in _modules() for event in RECORDED.findall(path.read_text())}
 

@@ -68,6 +68,7 @@ def _environment() -> Environment:
         "static": static_url,
         "ONGOING": ONGOING,
         "is_cancellable": exports.is_cancellable,
+        "is_revised": exports.is_revised,
         "WITH_CONTENTS": WITH_CONTENTS,
         "OPEN": OPEN,
         "UNANSWERED": UNANSWERED,

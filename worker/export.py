@@ -111,8 +111,8 @@ def _write_volume(
     # Begin.
     envelope = describe(context, claim, None if changes is None else changes.place)
     export = job.begun or _begun(context, claim)
-    own = [row["object_key"] for row in export.stored if row["slice"] == claim.number]
-    kept = excerpts.load(context.storage, own)
+    own = [row for row in export.stored if row["slice"] == claim.number]
+    kept = excerpts.load(context.storage, [row["object_key"] for row in own])
     left = withdraw_abandoned(context, claim, fenced_writes.abandoned(export, claim))
     row, upload = begin(context, claim, envelope, left)
     with aborted_on_error(upload), closing(VolumeForms(job.forms)) as forms, closing(Typesetter()) as typesetter:
@@ -140,8 +140,10 @@ def _write_volume(
         if rows is not None:
             traces.record_export(claim.id, claim.export["created_at"])
             closing_volume.report_remarks(context, claim, commit, rows)
-        old = [] if rows is None else [row["object_key"] for row in rows.volumes]
-        excerpts.discard(context.storage, own[-1:] if rows is None else old)
+        old = [row["object_key"] for row in rows.volumes] if rows else []
+        # If the revision is given up, the one before it needs the excerpt beside its last volume for the next retry.
+        before = [row["object_key"] for row in own[-1:] if row["revision"] == claim.export["revision"]]
+        excerpts.discard(context.storage, old if rows else before)
         shards.discard(context.storage, old)
         log.info("volume.stored", export=claim.id, slice=claim.number, volume=row["number"], bytes=commit.sealed.bytes)
     return more

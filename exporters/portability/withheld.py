@@ -10,6 +10,7 @@ WITHHELD_TABLES: Mapping[str, str] = {
     "colleague": "when a member of staff last logged in, for lists of colleagues; deleted 90 days later",
     "desk_view": "which lists of requests a member of staff has saved; it names no other person",
     "download": "counts the bytes of running downloads and is deleted within a day; `downloads` has each download",
+    "earlier_revision": "what an archive contained while its next revision is made; deleted when that is ready",
     "erasure": "no export begins while an erasure runs, and at its end the row names no subject",
     "deleted_volume": "each deletion is in a signed statement, which is exported",
     "feed": "each archive of a feed is a request, which is exported; the rest says how the next archive is made",

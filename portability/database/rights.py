@@ -14,7 +14,7 @@ RIGHTS: Mapping[str, Sequence[str]] = {
     "SELECT, INSERT, DELETE": ["audit_unchained"],
     "SELECT, INSERT, UPDATE": ["incident", "signing_key", "erasure", "recipient", "sender", "source_secret"],
     "SELECT, INSERT, UPDATE, DELETE": [
-        *("export", "slice", "turn", "volume", "ledger", "gap", "pseudonym"),
+        *("export", "slice", "turn", "volume", "ledger", "gap", "pseudonym", "earlier_revision"),
         *("feed", "feed_archive", "feed_part", "feed_pseudonym", "feed_step", "schedule"),
         *("instruction", "mandate", "approval", "recall", "legal_hold", "review", "referral"),
         *("link", "link_claim", "download", "code", "session", "notification", "idempotency_key", "source_check"),

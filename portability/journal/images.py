@@ -10,14 +10,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, delete, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, insert, select, update
 
 from portability.api import SubjectKind
 from portability.database import models
-from portability.database.engine import UtcTime
+from portability.database.rows import row_from_json, row_to_json
 from portability.messages import outbox
 from portability.people import subject_locks, subjects
 from portability.requests import slices
@@ -46,7 +45,9 @@ PASSING = (
     "note.",
 )
 """Beginnings of actions that change neither the export itself nor how far its archive is."""
-OF_WORK = frozenset({EXPORT, models.slice, models.volume, models.ledger, models.gap, models.pseudonym})
+OF_WORK = frozenset(
+    {EXPORT, models.slice, models.volume, models.ledger, models.gap, models.pseudonym, models.earlier_revision}
+)
 """Tables of an export that such an action does not change; reviews neither."""
 WHOLE_ONLY = frozenset(table.name for table in OF_WORK | {REVIEW, subjects.REF})
 """Tables that only the image of another action has."""
@@ -222,16 +223,8 @@ def _key(table: Table) -> Column[Any]:
 
 def _rows(connection: Connection, table: Table, which: ColumnElement[bool]) -> Image:
     query = select(table).where(which).order_by(*table.primary_key.columns)
-    rows = [_as_json(row) for row in connection.execute(query).mappings()]
+    rows = [row_to_json(row) for row in connection.execute(query).mappings()]
     return {str(table.name): rows} if rows else {}
-
-
-def _as_json(row: RowMapping) -> dict[str, Any]:
-    return {
-        str(name): value.isoformat() if isinstance(value, datetime) else value
-        for name, value in row.items()
-        if value is not None
-    }
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -254,10 +247,8 @@ def _insert_work(connection: Connection, image: Image) -> None:
 
 
 def _from_json(table: Table, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    times = {column.name for column in table.columns if isinstance(column.type, UtcTime)}
     for row in rows:
-        values: dict[str, Any] = {column.name: row.get(column.name) for column in table.columns}
-        values |= {name: datetime.fromisoformat(row[name]) for name in times if row.get(name)}
+        values = row_from_json(table, row)
         if table in COUNTED:
             del values["id"]
         if "lease_until" in values:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    update,
 )
 
 from portability.api import SubjectKind
@@ -95,6 +96,12 @@ HIDDEN = (*CODES, MessageKind.REFERRED)
 """Messages that a page never shows."""
 
 
+ABOUT_ARCHIVE = (MessageKind.READY, MessageKind.NOT_FOUND, MessageKind.EXPIRING)
+"""Messages that are true as long as the archive of their occasion is ready."""
+OUTDATED = "outdated"
+"""The reason of a message that was not true any more when it was to be sent."""
+
+
 class Channel(StrEnum):
     """How a message is sent."""
 
@@ -134,6 +141,21 @@ def queue(
     row = _row(kind, occasion or _present(export_id), channel) | {"export_id": export_id, "device": device}
     once = inserting(connection, TABLE).on_conflict_do_nothing(index_elements=["export_id", "kind", "occasion"])
     return insert_row(connection, once.returning(TABLE.c.id), row).scalar_one_or_none()
+
+
+def renew_outdated(connection: Connection, export_id: str, revision: int) -> None:
+    """Queue again what was not sent about a revision of an archive because a further revision was being made.
+
+    That was given up: nothing else informs the person of the archive, or of its end.
+    """
+    attempt, _, _ = present_occasion(connection, export_id).partition(".")
+    about = (
+        TABLE.c.export_id == export_id,
+        TABLE.c.kind.in_(ABOUT_ARCHIVE),
+        TABLE.c.occasion == f"{attempt}.{revision}",
+    )
+    unsent = update(TABLE).where(*about, TABLE.c.state == MessageState.PAGE, TABLE.c.reason == OUTDATED)
+    connection.execute(unsent.values(state=MessageState.QUEUED, reason=None, attempts=0, created_at=now()))
 
 
 def queue_acknowledgement(connection: Connection, export_id: str, subject_kind: str) -> None:

@@ -17,7 +17,7 @@ from portability.errors import AddressOfAccount, UnknownExport, WrongState
 from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.omissions import explanation
-from portability.requests import slices
+from portability.requests import reversions, slices
 from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import (
     CANCELLABLE,
@@ -237,8 +237,8 @@ def is_revised(row: Mapping[Any, Any]) -> bool:
 
 
 def is_cancellable(row: Mapping[Any, Any]) -> bool:
-    """Return whether a request can be cancelled: not once its archive was ready, unless that is lost."""
-    return row["state"] in CANCELLABLE and not is_revised(row)
+    """Return whether a request can be cancelled; if its archive was ready, only the revision that is being made."""
+    return row["state"] in CANCELLABLE
 
 
 def cancel(connection: Connection, identifier: str, *, actor: str, with_archive: bool = False) -> ExportState:
@@ -246,16 +246,19 @@ def cancel(connection: Connection, identifier: str, *, actor: str, with_archive:
 
     A second call is not an error. A failed request is cancelled when the person no longer wants its answer.
 
-    Its objects are deleted. So an archive that was ready is not cancelled while its next revision is made: it has
-    answered the request, and stays until its end. `with_archive`: of an erasure, which ends that too.
+    Its objects are deleted. An archive that was ready has answered the request, and stays until its end: while its next
+    revision is made, only that ends, and the export is ready again. `with_archive`: of an erasure, which ends both.
 
-    Raises: UnknownExport; WrongState if it is or was ready, or has ended in another way.
+    Raises: UnknownExport; WrongState if it is ready, or has ended in another way, or if an earlier release began the
+    revision: then there is nothing to go back to.
     """
     row = lock(connection, identifier)
     state = ExportState(row["state"])
     if state is ExportState.CANCELLED:
         return state
     if is_revised(row) and not with_archive:
+        if reversions.revert(connection, row, code=reversions.CANCELLED, actor=actor):
+            return ExportState.READY
         raise WrongState(
             f"export {identifier} was ready, and revision {row['revision']} is being made",
             hint="wait until the revision is ready: the archive stays as it was announced",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, select, update
 from portability.database import models
 from portability.errors import WrongState
 from portability.people import subject_locks
-from portability.requests import exports, ledger_lines, referrals, reviews, slices
+from portability.requests import earlier_revisions, exports, ledger_lines, referrals, reviews, slices
 from portability.requests.states import ONGOING, DatasetState, ExportState
 from portability.requests.transition import rewrite_volumes, transition
 
@@ -36,6 +36,7 @@ def retry(connection: Connection, identifier: str, *, actor: str) -> None:
     _check_alone(connection, row)
     for table in (LEDGER, GAP, models.feed_part, models.feed_step):
         connection.execute(delete(table).where(table.c.export_id == identifier))
+    earlier_revisions.forget(connection, identifier)
     # The first claim deletes remaining objects and pseudonyms of the failed attempt.
     rewrite_volumes(connection, identifier)
     last = connection.scalar(select(func.max(VOLUME.c.number)).where(VOLUME.c.export_id == identifier)) or 0
@@ -47,7 +48,8 @@ def retry(connection: Connection, identifier: str, *, actor: str) -> None:
 def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
     """Make a ready export fetch what is missing; returns the number of gaps that are read again.
 
-    New volumes and a new closing volume become the next revision; nothing of it is delivered before it is complete.
+    New volumes and a new closing volume become the next revision; nothing of it is delivered before it is complete. If
+    it fails or is cancelled, the archive is ready again as it was.
 
     Raises: UnknownExport; WrongState if it is not ready, or has no gap that reading again could fill;
     ErasureRunning.
@@ -69,6 +71,7 @@ def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
             hint="`portability reviews list ID` lists the records on which an officer must decide first",
             caller_hint="an officer must decide first on the records that may be the person's",
         )
+    earlier_revisions.keep(connection, row, answers)
     revision = row["revision"] + 1
     instructed = ledger_lines.answer(connection, identifier, answers)
     readings = _readings(found, revision, instructed)

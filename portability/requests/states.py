@@ -6,7 +6,7 @@ All sets of states are derived from these tables; only `portability.requests.tra
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from portability.messages.outbox import MessageKind
@@ -124,6 +124,8 @@ class ExportMeaning:
 
     next: Mapping[ExportState, Event]
     """The states that may follow, each with its event in the audit log."""
+    reverts: Mapping[ExportState, Event] = field(default_factory=dict)
+    """The state to which a revision that was given up goes back, with its event: the archive before is as it was."""
     is_begun: bool = True
     """A worker may have begun with it."""
     is_waiting: bool = False
@@ -153,6 +155,7 @@ _CANCELLED: Mapping[ExportState, Event] = {_E.CANCELLED: "export.cancelled"}
 _DENIED: Mapping[ExportState, Event] = {_E.DENIED: "export.denied"}
 _FAILED: Mapping[ExportState, Event] = {_E.FAILED: "export.failed"}
 _READY: Mapping[ExportState, Event] = {_E.READY: "export.ready"}
+_REVERTED: Mapping[ExportState, Event] = {_E.READY: "export.reverted"}
 _RECALLED: Mapping[ExportState, Event] = {_E.RECALLED: "export.recalled"}
 EXPORTS: Mapping[ExportState, ExportMeaning] = {
     _E.REVIEW: ExportMeaning(
@@ -170,10 +173,13 @@ EXPORTS: Mapping[ExportState, ExportMeaning] = {
     _E.RUNNING: ExportMeaning(
         # A subject that no source knows waits for a person's decision, before anything is read.
         next={_E.CLOSING: None, _E.REVIEW: "approval.asked", **_READY, **_FAILED, **_CANCELLED, **_RECALLED},
+        reverts=_REVERTED,
         is_open=True,
         is_unanswered=True,
     ),
-    _E.CLOSING: ExportMeaning(next={**_READY, **_FAILED, **_CANCELLED, **_RECALLED}, is_open=True, is_unanswered=True),
+    _E.CLOSING: ExportMeaning(
+        next={**_READY, **_FAILED, **_CANCELLED, **_RECALLED}, reverts=_REVERTED, is_open=True, is_unanswered=True
+    ),
     _E.READY: ExportMeaning(
         # A retry fetches what is missing; the storage may lose a volume.
         next={_E.RUNNING: "export.gaps_retried", **_FAILED, **_RECALLED, _E.EXPIRED: "export.expired"},

@@ -37,7 +37,7 @@ from portability.messages import outbox, recipient_notices
 from portability.messages.outbox import MessageKind
 from portability.messages.recipient_notices import NoticeKind
 from portability.people import pseudonyms
-from portability.requests import slices, transfer_ends
+from portability.requests import earlier_revisions, slices, transfer_ends
 from portability.requests.states import (
     EXPORTS,
     TRANSFERS,
@@ -87,6 +87,7 @@ def transition(
     transfers_become: TransferState | None = None,
     columns: Mapping[str, object] | None = None,
     message: MessageKind | None = None,
+    reverts: bool = False,
 ) -> RowMapping:
     """Move a locked export to another state, with all consequences; returns its new row.
 
@@ -100,29 +101,25 @@ def transition(
         transfers_become: the new state of its live transfers, if it differs from the state's rule.
         columns: other columns of the row to change.
         message: the message to the person, if it differs from the state's rule.
+        reverts: a revision is given up. No message is sent: the archive is as people know it.
 
     Raises: WrongState if the transition is not allowed, or the export has changed since it was read.
     """
     before, meaning = ExportState(export["state"]), EXPORTS[to]
-    if to not in EXPORTS[before].next:
+    events = EXPORTS[before].reverts if reverts else EXPORTS[before].next
+    if to not in events:
         raise WrongState(f"export {export['id']} is {before}: it cannot become {to}")
     ends_delivery = transfers_become or meaning.transfers_become
     ended = end_delivery(connection, export["id"], ends_delivery, actor=actor, ends_links=meaning.ends_links)
-    same = update(EXPORT).where(EXPORT.c.id == export["id"], EXPORT.c.state == before)
-    changed = same.values(**{"state": to, **_entering(before, to, error), **(columns or {})}).returning(EXPORT)
-    row = connection.execute(changed).mappings().one_or_none()
-    if row is None:
-        raise WrongState(f"export {export['id']} has left the state {before}")
-    _settle_slices(connection, export["id"], before, to)
-    if meaning.is_discarded:
-        pseudonyms.forget(connection, export["id"])
-    if (kind := message or meaning.message) is not None:
+    row = _write_state(connection, export, to, {**_entering(before, to, error), **(columns or {})})
+    _settle_work(connection, export, before, to)
+    if (kind := message or meaning.message) and not reverts:
         outbox.queue(connection, kind, export["id"])
-    rectified = _queue_rectified(connection, row) if to is ExportState.READY else ()
+    rectified = _queue_rectified(connection, row) if to is ExportState.READY and not reverts else ()
     ended.record(connection, ends_delivery, actor=actor)
     if meaning.ends_links:
         detail = {**(detail or {}), "links": len(ended.links)}
-    if (event := EXPORTS[before].next[to]) is not None:
+    if event := events[to]:
         audit.record(connection, event, actor=actor, export_id=export["id"], detail=detail)
     recipient_notices.record(connection, rectified, actor=actor)
     return row
@@ -147,7 +144,25 @@ def _entering(before: ExportState, to: ExportState, error: PortabilityError | No
     return {"ended_at": now(), "error_code": code, "error_message": message, "open_slices": 0}
 
 
-def _settle_slices(connection: Connection, export_id: str, before: ExportState, to: ExportState) -> None:
+def _write_state(
+    connection: Connection, export: Mapping[Any, Any], to: ExportState, columns: Mapping[str, object]
+) -> RowMapping:
+    """Write a state with other columns; returns the new row. Raises WrongState if the state is another by now."""
+    same = update(EXPORT).where(EXPORT.c.id == export["id"], EXPORT.c.state == export["state"])
+    changed = same.values(**{"state": to, **columns}).returning(EXPORT)
+    row: RowMapping | None = connection.execute(changed).mappings().one_or_none()
+    if not row:
+        raise WrongState(f"export {export['id']} has left the state {export['state']}")
+    return row
+
+
+def _settle_work(connection: Connection, export: Mapping[Any, Any], before: ExportState, to: ExportState) -> None:
+    """End or hold the slices, and delete what the work needs no longer."""
+    export_id = export["id"]
+    if EXPORTS[to].is_ended and export["revision"] > 1:
+        earlier_revisions.forget(connection, export_id)
+    if EXPORTS[to].is_discarded:
+        pseudonyms.forget(connection, export_id)
     if EXPORTS[to].is_ended:
         slices.end_all(connection, export_id)
     elif EXPORTS[to].is_waiting:
@@ -284,9 +299,12 @@ def store_volume(
         raise LeaseLost(f"{table.name} {row['id']} is no longer being written")
 
 
-def rewrite_volumes(connection: Connection, export_id: str) -> None:
-    """Make the first claim of a retried export withdraw the volumes of the previous attempt."""
-    of_export = update(VOLUME).where(VOLUME.c.export_id == export_id)
+def rewrite_volumes(connection: Connection, export_id: str, *, after_revision: int = 0) -> None:
+    """Make the first claim of a retried export withdraw the volumes of the previous attempt.
+
+    `after_revision`: only those of later revisions. They were given up; a clock withdraws them if no claim comes.
+    """
+    of_export = update(VOLUME).where(VOLUME.c.export_id == export_id, VOLUME.c.revision > after_revision)
     connection.execute(of_export.values(state=VolumeState.WRITING, slice=0))
 
 

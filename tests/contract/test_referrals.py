@@ -130,6 +130,25 @@ def test_a_refusal_is_in_the_next_revision_with_its_reason(either: Engine, tmp_p
     assert not any(line["state"] == "needs_instruction" for line in document["datasets"])
 
 
+def test_an_answer_waits_when_its_revision_ends(either: Engine, tmp_path: Path) -> None:
+    """The archive is as before, and the next retry shows the answer; the revision was begun by the answer alone."""
+    made = deployment(either, tmp_path)
+    identifier = with_referral(made, tell_tenants=True)
+    before = made.view(identifier)["datasets"]
+    row = referral(made, identifier)
+    with writing(made.engine) as connection:
+        referrals.instruct(connection, row["id"], actor=ADMIN)
+        assert retries.apply_answers(connection, identifier, actor=ADMIN)
+        assert exports.cancel(connection, identifier, actor=ADMIN) == "ready"
+        assert [one["id"] for one in referrals.answered(connection, identifier)] == [row["id"]]
+    assert made.view(identifier)["datasets"] == before
+    with writing(made.engine) as connection:
+        retries.retry_gaps(connection, identifier, actor=ADMIN)
+    made.advance_all()
+    assert [one["id"] for one in records(made.fetch(identifier), "crm", "contacts")] == ["con_1"]
+    assert made.verify(made.fetch(identifier)).ok
+
+
 def test_tenants_answer_one_by_one(either: Engine, tmp_path: Path) -> None:
     """A user of two tenants: one refuses, then the other orders; each line of the ledger has one answer."""
     platform.put(either, platform.row(schema.calls, "worked-a", tenant_id="ten_a", contact_id="x", staff_id="usr_1"))

@@ -34,7 +34,9 @@ PAGE = ROOT / "docs" / "architecture.md"
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 Contract = Mapping[str, Any]
 """A contract of import-linter, as pyproject.toml writes it."""
-Edges = Mapping[StrEnum, Mapping[StrEnum, Event]]
+EDGES = ("next", "reverts")
+"""Properties of a state that the diagram shows."""
+Edges = Mapping[StrEnum, Sequence[tuple[StrEnum, Event]]]
 """The states that may follow each state, with the event of each step."""
 
 
@@ -111,19 +113,22 @@ def _job_table(folder: str, rooms: Iterable[str]) -> str:
 
 
 def _events(table: Mapping[Any, Any]) -> Edges:
-    return {state: meaning.next for state, meaning in table.items()}
+    """Steps with their events; a revision that is given up has a step of its own."""
+    return {
+        state: [*meaning.next.items(), *getattr(meaning, "reverts", {}).items()] for state, meaning in table.items()
+    }
 
 
 def _silent(table: Mapping[Any, Iterable[Any]]) -> Edges:
     """Steps in the order of the states, each without an event."""
-    return {state: {to: None for to in table if to in follow} for state, follow in table.items()}
+    return {state: [(to, None) for to in table if to in follow] for state, follow in table.items()}
 
 
 def _diagram(edges: Edges) -> str:
     steps = [
         f"  {state} --> {to}" + (f" : {event}" if event else "")
         for state, follow in edges.items()
-        for to, event in follow.items()
+        for to, event in follow
     ]
     return _mermaid("stateDiagram-v2", [*steps, *(f"  {state} --> [*]" for state in edges if not edges[state])])
 
@@ -131,7 +136,7 @@ def _diagram(edges: Edges) -> str:
 def _meanings(table: Mapping[Any, Any]) -> str:
     """A row for each state, with what the code derives its sets of states from."""
     texts = _docstrings(type(next(iter(table))))
-    flags = [name for name in inspect.get_annotations(type(next(iter(table.values())))) if name != "next"]
+    flags = [name for name in inspect.get_annotations(type(next(iter(table.values())))) if name not in EDGES]
     rows = [
         (f"`{state}`", texts[state], ", ".join(_flag(meaning, name) for name in flags if getattr(meaning, name)))
         for state, meaning in table.items()

@@ -163,6 +163,14 @@ def a_retry_of_gaps(stage: Stage) -> None:
     stage.call("POST", f"/v1/exports/{identifier}/retry", "sam", "staff", json={"gaps": True})
 
 
+@provokes("export.gaps_retried", "export.reverted")
+def a_revision_that_is_cancelled(stage: Stage) -> None:
+    person = stage.person()
+    identifier = stage.ready(person, include=["crm"])
+    stage.call("POST", f"/v1/exports/{identifier}/retry", "sam", "staff", json={"gaps": True})
+    stage.call("POST", f"/v1/exports/{identifier}/cancel", person)
+
+
 @provokes("volume.failed")
 def a_worker_with_a_fault(stage: Stage) -> None:
     stage.world.advance_all()

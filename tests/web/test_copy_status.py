@@ -40,7 +40,7 @@ def lacking(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> None:
     """Each reason in words with its count; the person's own button makes the next revision, which has everything.
 
-    While it is made, nothing cancels the copy that was ready: a cancelled copy is deleted.
+    While it is made, it can be stopped: the page says that the copy which was ready stays.
     """
     server = lacking.server
     export_id = server.ready()
@@ -53,12 +53,15 @@ def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> N
         lacking.gaps.clear()
         assert visitor.send(f"{page}/gaps").status_code == 303
         assert "reading what is missing again" in visitor.client.get(page).text
-        assert f"{page}/cancel" not in visitor.client.get(page).text
-        assert visitor.send(f"{page}/cancel").status_code == 409
+        shown = visitor.client.get(page).text
+        assert ("Stop the new version" in shown, "The copy stays as it was" in shown) == (True, True)
+        assert visitor.send(f"{page}/cancel").status_code == 303
+        shown = visitor.client.get(page).text
+        assert ("Only the new version was stopped" in shown, "1 missing" in shown) == (True, True)
     refused = server.call("POST", f"/v1/exports/{export_id}/cancel", OWNER)
     assert (refused.status_code, refused.json()["code"]) == (409, "wrong_state")
-    assert "revision 2" in refused.json()["detail"]
     with server.browser(OWNER) as visitor:
+        assert visitor.send(f"{page}/gaps").status_code == 303
         server.world.advance_all()
         assert "did not answer" not in visitor.client.get(page).text
     assert server.world.view(export_id)["revision"] == 2

@@ -154,7 +154,10 @@ def show(
 
 @router.post("/exports/{export_id}/cancel", operation_id="cancel_export", **CHANGED)
 def cancel(place: CurrentContext, login: Caller, export_id: ExportId) -> Response:
-    """Cancel an open export; a running export ends at its workers' next checkpoint. A second call is not an error."""
+    """Cancel an open export; a running export ends at its workers' next checkpoint. A second call is not an error.
+
+    While the next revision of an archive is made, only that ends: the export is ready again, as before.
+    """
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.CANCEL)
         exports.cancel(connection, row["id"], actor=str(actor))

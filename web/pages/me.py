@@ -205,11 +205,11 @@ def standing(
 
 @router.post("/exports/{export_id}/cancel", dependencies=[OurForm])
 def cancel(request: Request, place: CurrentContext, login: LoggedIn, export_id: str) -> Response:
-    """Cancel an open request."""
+    """Cancel an open request; if a copy was ready, only its next revision."""
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.CANCEL)
-        exports.cancel(connection, row["id"], actor=str(actor))
-    rendering.flash(request, "cancelled_now")
+        reached = exports.cancel(connection, row["id"], actor=str(actor))
+    rendering.flash(request, "revision_stopped" if reached is ExportState.READY else "cancelled_now")
     return rendering.see_other(f"/me/exports/{export_id}")
 
 

@@ -118,7 +118,7 @@ def act(
             questions.check_seen(connection, row["id"], form.seen)
         _do(connection, row["id"], what, actor, form.reason.strip(), form.basis)
     place.wake(export_id)
-    rendering.flash(request, "done")
+    rendering.flash(request, "revision_stopped" if what == "cancel" and exports.is_revised(row) else "done")
     return rendering.see_other(f"/staff/exports/{export_id}")
 
 

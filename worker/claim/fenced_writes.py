@@ -17,7 +17,7 @@ from portability.database import history, models
 from portability.database.engine import now, writing
 from portability.errors import AddressOfAccount, LeaseLost
 from portability.messages.outbox import MessageKind
-from portability.requests import slices
+from portability.requests import reversions, slices
 from portability.requests.exports import BegunExport
 from portability.requests.states import ExportState, SliceState, VolumeState
 from portability.requests.transition import begin_volume, drop_volume, transition
@@ -152,9 +152,24 @@ def end_slice(connection: Connection, claim: Claim) -> bool:
     return closes
 
 
-def end(connection: Connection, claim: Claim, state: ExportState, error: PortabilityError | None = None) -> None:
-    """Set the export's final state, with its reason; its slices can no longer be written. Raises LeaseLost."""
-    end_locked(connection, lock(connection, claim), state, error)
+def end(
+    connection: Connection,
+    claim: Claim,
+    state: ExportState,
+    error: PortabilityError | None = None,
+    *,
+    with_archive: bool = False,
+) -> ExportState:
+    """Set the export's final state, with its reason; its slices can no longer be written. Raises LeaseLost.
+
+    Returns the state. A revision that fails ends alone, and the archive before it is ready again, unless that is lost
+    (`with_archive`).
+    """
+    export = lock(connection, claim)
+    if error and not with_archive and reversions.revert(connection, export, code=error.code, actor=ACTOR):
+        return ExportState.READY
+    end_locked(connection, export, state, error)
+    return state
 
 
 def end_locked(

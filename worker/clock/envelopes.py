@@ -99,7 +99,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
     with reading(desk.engine) as connection:
         export = exports.get(connection, row["export_id"])
         if kind in TRUE_OF and not _holds(connection, export, row, TRUE_OF[kind]):
-            return Unmailed(MessageState.PAGE, "outdated")
+            return Unmailed(MessageState.PAGE, outbox.OUTDATED)
         to_admin = links.to_admin(connection, export)
         code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is MessageKind.CODE else ""
         recipient = provider_facts.named(connection, kind, row["occasion"])
@@ -109,7 +109,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         offered_until = provider_facts.offer_end(connection, kind, row["occasion"])
         awaited = provider_facts.awaits(connection, kind, export["id"])
     if not is_true or not isinstance(code, str):
-        return Unmailed(MessageState.PAGE, "outdated")
+        return Unmailed(MessageState.PAGE, outbox.OUTDATED)
     if row["channel"] == Channel.SMS:
         return _by_sms(desk, kind, export["subject_id"], export["language"])
     contact = _look_up(desk.directory, _recipient(export, to_admin=to_admin))
@@ -121,7 +121,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
     try:
         url = _url(desk, export, row, contact, until, to_admin=to_admin)
     except WrongState:
-        return Unmailed(MessageState.PAGE, "outdated")
+        return Unmailed(MessageState.PAGE, outbox.OUTDATED)
     settings = desk.settings
     facts = _facts(export, row, language, code, recipient) | {"until": values.moment(language, offered_until or until)}
     answer = end or awaited or _answer(settings, export, kind)
@@ -137,7 +137,7 @@ def _about_consent(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope |
         answer = provider_facts.end_of_consent(connection, consent)
         is_true = provider_facts.is_consent_true(connection, kind, consent)
     if not is_true:
-        return Unmailed(MessageState.PAGE, "outdated")
+        return Unmailed(MessageState.PAGE, outbox.OUTDATED)
     return _to_person(desk, kind, row, consent, {"id": consent["id"], "recipient": recipient}, answer)
 
 
@@ -199,7 +199,7 @@ def _to_address(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
         owner = codes.address(connection, row["occasion"])
         code = codes.text(connection, desk.settings.keys, row["occasion"])
     if owner is None or code is None:
-        return Unmailed(MessageState.PAGE, "outdated")
+        return Unmailed(MessageState.PAGE, outbox.OUTDATED)
     settings, language = desk.settings, locale.nearest([row["language"] or ""])
     facts = {"id": row["occasion"], "code": _spaced(code), "minutes": str(codes.HOLDS_SECONDS // 60)}
     if row["channel"] == Channel.SMS:
@@ -220,7 +220,7 @@ def _to_tenant(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
     with reading(desk.engine) as connection:
         referral = referrals.get(connection, row["occasion"])
     if referral["state"] != ReferralState.OPEN:
-        return Unmailed(MessageState.PAGE, "outdated")
+        return Unmailed(MessageState.PAGE, outbox.OUTDATED)
     contact = _look_up(desk.directory, named(SubjectKind.TENANT, referral["tenant"], referral["tenant"]))
     if contact is None or not contact.verified:
         return Unmailed(MessageState.FAILED, "no_address")

@@ -26,7 +26,7 @@ from portability.requests.transition import transition
 from portability.settings import Settings
 from portability.transfers import sending
 from worker.clock import feeds, purge, turns
-from worker.write.withdraw import withdraw_copies, withdraw_discarded
+from worker.write.withdraw import withdraw_copies, withdraw_discarded, withdraw_given_up
 
 log = structlog.get_logger()
 EXPORT, NOTIFICATION = models.export, models.notification
@@ -64,6 +64,7 @@ def _steps(engine: Engine, open_storage: Callable[[], Storage], settings: Settin
         "unfetched": partial(end_offers, engine),
         "feeds": partial(feeds.give_up, engine),
         "volumes": partial(withdraw_discarded, engine, open_storage),
+        "given_up": partial(withdraw_given_up, engine, open_storage),
         "copies": partial(withdraw_copies, engine, open_storage),
         "purged": partial(purge.purge, engine, settings.log_months),
     }

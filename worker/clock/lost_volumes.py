@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, select
+from sqlalchemy import ColumnElement, Engine, RowMapping, Select, select
 
 from portability.api.errors import ForeignStore, ObjectMissing
 from portability.api.storages import Storage
 from portability.database import incidents, models
 from portability.database.engine import reading, writing
 from portability.database.incidents import Incident
-from portability.requests import exports
+from portability.requests import exports, reversions
 from portability.requests.states import MAY_FAIL, ExportState, VolumeState
 from portability.requests.transition import transition
 from portability.trust import audit
@@ -55,6 +56,8 @@ def find(engine: Engine, storage: Storage, at: datetime, *, force: bool = False)
 def fail(engine: Engine, export_id: str, numbers: Sequence[int], at: datetime, *, actor: str) -> None:
     """End an export whose volumes are gone; its workers stop at the next fenced write.
 
+    If they are all of a revision that is being made, only that revision ends.
+
     `at` is the time of `find`: volumes with these numbers that were stored later have objects of their own.
     """
     others = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
@@ -68,8 +71,17 @@ def fail(engine: Engine, export_id: str, numbers: Sequence[int], at: datetime, *
         )
         if connection.scalar(still) is None:
             return
+        if not connection.scalar(_earlier(export, numbers, at)) and reversions.revert(
+            connection, export, code=error.code, actor=actor
+        ):
+            return
         transition(connection, export, ExportState.FAILED, actor=actor, error=error, detail=detail)
     incidents.count(engine, Incident.OBJECT_LOST, len(numbers))
+
+
+def _earlier(export: RowMapping, numbers: Sequence[int], at: datetime) -> Select[Any]:
+    """Select the lost volumes that belong to a revision before the one that is being made."""
+    return select(EXPORT.c.id).where(EXPORT.c.id == export["id"], _has_stored(numbers, at, export["revision"]))
 
 
 def _seen(engine: Engine, storage: Storage) -> tuple[set[int], bool]:
@@ -108,8 +120,10 @@ def _is_gone(storage: Storage, key: str) -> bool:
     return False
 
 
-def _has_stored(numbers: Sequence[int], at: datetime) -> ColumnElement[bool]:
+def _has_stored(numbers: Sequence[int], at: datetime, before_revision: int | None = None) -> ColumnElement[bool]:
     """Return the condition that a volume is one that was looked for, and was not written again since `at`."""
-    stored = (VOLUME.c.state == VolumeState.STORED, VOLUME.c.stored_at < at)
+    stored = [VOLUME.c.state == VolumeState.STORED, VOLUME.c.stored_at < at]
+    if before_revision:
+        stored.append(VOLUME.c.revision < before_revision)
     matching = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.number.in_(numbers), *stored)
     return select(VOLUME.c.id).where(*matching).exists()

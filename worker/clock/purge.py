@@ -19,7 +19,7 @@ from portability.messages import outbox, recipient_notices
 from portability.people import sessions, subject_locks, subjects
 from portability.people.subject_locks import SubjectName
 from portability.pulls import tokens
-from portability.requests import exports, idempotency
+from portability.requests import earlier_revisions, exports, idempotency
 from portability.requests.states import DISCARDED
 from portability.retention import anonymise
 from portability.trust import audit
@@ -50,6 +50,7 @@ def purge(engine: Engine, months: int) -> int:
         "keys": partial(_purge_keys, engine),
         "tokens": partial(_purge_tokens, engine),
         "downloads": partial(_end_downloads, engine),
+        "revisions": partial(_purge_revisions, engine),
     }
     turns.take_steps("purge", others)
     return gone
@@ -97,6 +98,14 @@ def _purge_keys(engine: Engine) -> None:
             return
     with writing(engine) as connection:
         idempotency.purge(connection)
+
+
+def _purge_revisions(engine: Engine) -> None:
+    with reading(engine) as connection:
+        if not earlier_revisions.has_outdated(connection):
+            return
+    with writing(engine) as connection:
+        earlier_revisions.purge(connection)
 
 
 def _purge_tokens(engine: Engine) -> None:

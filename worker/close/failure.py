@@ -7,6 +7,7 @@ from contextlib import suppress
 import structlog
 
 from portability.api.errors import (
+    ObjectMissing,
     PortabilityError,
     StorageError,
     StorageFull,
@@ -14,19 +15,21 @@ from portability.api.errors import (
     WrongClock,
 )
 from portability.database import incidents, leases
-from portability.database.engine import writing
+from portability.database.engine import reading, writing
 from portability.database.incidents import Incident
 from portability.errors import Cancelled, Draining, NoSigningKey, VolumeFault
 from portability.law.scan_rules import ScanBlocked
+from portability.requests import exports
 from portability.requests.states import ExportState
 from portability.tracing import traces
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS
+from worker.close import stored_volumes
 from worker.context import WorkerContext
 from worker.write.closing_marker import RevisionClosed
 from worker.write.temporary import NoTemporaryRoom, disk_fault
-from worker.write.withdraw import withdraw_all
+from worker.write.withdraw import withdraw_all, withdraw_given_up
 
 log = structlog.get_logger()
 OUTAGES = (StorageUnavailable, StorageFull, WrongClock, NoSigningKey, RevisionClosed, NoTemporaryRoom)
@@ -88,10 +91,26 @@ def tries(error: PortabilityError, attempts_max: int) -> int:
 
 
 def end(context: WorkerContext, claim: Claim, state: ExportState, error: PortabilityError | None = None) -> None:
-    """End an export without an archive: first the state, so that no worker continues, then its stored objects."""
+    """End an export without an archive: first the state, so that no worker continues, then its stored objects.
+
+    Of a revision that fails only its own objects go, unless a volume of the archive before it is lost.
+    """
+    is_lost = isinstance(error, ObjectMissing) and not _has_earlier(context, claim)
     with writing(context.engine) as connection:
-        fenced_writes.end(connection, claim, state, error)
+        reached = fenced_writes.end(connection, claim, state, error, with_archive=is_lost)
     traces.record_export(claim.id, claim.export["created_at"], state if error is None else error.code)
     with suppress(StorageError):
-        withdraw_all(context.engine, context.storage, claim.id)
-    log.info("export.ended", export=claim.id, state=state, code=None if error is None else error.code)
+        if reached is ExportState.READY:
+            withdraw_given_up(context.engine, lambda: context.storage, export_id=claim.id)
+        else:
+            withdraw_all(context.engine, context.storage, claim.id)
+    log.info("export.ended", export=claim.id, state=reached, code=error.code if error else None)
+
+
+def _has_earlier(context: WorkerContext, claim: Claim) -> bool:
+    """Return whether the archive before a revision can be delivered, as far as storage answers now."""
+    with reading(context.engine) as connection:
+        stored = exports.stored_volumes(connection, claim.id)
+    with suppress(StorageError):
+        return stored_volumes.has_earlier(context, stored, claim.export["revision"])
+    return True

@@ -36,18 +36,29 @@ def check(context: WorkerContext, export_id: str, rows: Iterable[RowMapping], ch
     """
     for row in rows:
         check_claim()
-        try:
-            found = context.storage.stat(row["object_key"])
-            is_same = found.bytes == row["bytes"] and (
-                row["etag"] in {None, found.etag} or _sha256(context, row, check_claim) == row["sha256"]
-            )
-        except ObjectMissing:
-            is_same = False
-        if not is_same:
+        if not _is_same(context, row, check_claim):
             incidents.count(context.engine, Incident.OBJECT_LOST)
             raise ObjectMissing(
                 f"export {export_id}: storage has lost volume {row['number']}, or has other bytes for it"
             )
+
+
+def has_earlier(context: WorkerContext, rows: Iterable[RowMapping], revision: int) -> bool:
+    """Return whether storage has the volumes of an export that belong to revisions before `revision`.
+
+    Raises: StorageError.
+    """
+    earlier = (row for row in rows if row["revision"] < revision)
+    return all(_is_same(context, row, lambda: None) for row in earlier)
+
+
+def _is_same(context: WorkerContext, row: RowMapping, check_claim: Callable[[], None]) -> bool:
+    try:
+        found = context.storage.stat(row["object_key"])
+    except ObjectMissing:
+        return False
+    is_known = row["etag"] in {None, found.etag}
+    return found.bytes == row["bytes"] and (is_known or _sha256(context, row, check_claim) == row["sha256"])
 
 
 def _sha256(context: WorkerContext, row: RowMapping, check_claim: Callable[[], None]) -> str:

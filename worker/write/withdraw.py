@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, select
 
 from portability.api.errors import StorageError
 from portability.api.storages import Storage
@@ -77,8 +77,32 @@ def withdraw_discarded(
     return _withdraw_those(engine, open_storage(), ended, refused)
 
 
+def withdraw_given_up(
+    engine: Engine,
+    open_storage: Callable[[], Storage],
+    *,
+    export_id: str | None = None,
+    refused: RefusedDeletions | None = None,
+) -> int:
+    """Withdraw the volumes of revisions that were given up, of all exports or of one; returns how many.
+
+    They are those that a ready export has not stored: no worker writes for it. Raises: the last StorageError.
+    """
+    is_ready = VOLUME.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.state == ExportState.READY))
+    given_up = and_(VOLUME.c.state == VolumeState.WRITING, is_ready)
+    which = and_(given_up, VOLUME.c.export_id == export_id) if export_id else given_up
+    with reading(engine) as connection:
+        if not connection.scalar(select(VOLUME.c.id).where(which).limit(1)):
+            return 0
+    return _withdraw_those(engine, open_storage(), which, refused, {ExportState.READY})
+
+
 def _withdraw_those(
-    engine: Engine, storage: Storage, which: ColumnElement[bool], refused: RefusedDeletions | None = None
+    engine: Engine,
+    storage: Storage,
+    which: ColumnElement[bool],
+    refused: RefusedDeletions | None = None,
+    states: Collection[ExportState] = frozenset(ExportState),
 ) -> int:
     with reading(engine) as connection:
         rows = connection.execute(select(VOLUME).where(which)).mappings().all()
@@ -86,7 +110,7 @@ def _withdraw_those(
     def delete(row: RowMapping) -> int:
         withdraw(storage, row)
         with writing(engine) as connection:
-            return int(forget(connection, row))
+            return int(forget(connection, row, states))
 
     return _each(rows, delete, refused)
 
@@ -117,14 +141,15 @@ def _each(rows: Sequence[RowMapping], delete: Callable[[RowMapping], int], refus
     return gone
 
 
-def forget(connection: Connection, row: RowMapping) -> bool:
-    """Delete the row of a volume without objects in storage; returns whether it existed.
+def forget(connection: Connection, row: RowMapping, states: Collection[ExportState] = frozenset(ExportState)) -> bool:
+    """Delete the row of a volume without objects in storage; returns whether it was deleted.
 
-    The deletion is audited; for a former archive it is noted, to be attested (R41).
+    The deletion is audited; for a former archive it is noted, to be attested (R41). In other `states` of the export the
+    row stays: the claim of a retry that has begun meanwhile withdraws the volume itself.
     """
     # Lock the export first: that is the order of locks.
     export = exports.lock(connection, row["export_id"])
-    if not drop_volume(connection, VOLUME, row):
+    if export["state"] not in states or not drop_volume(connection, VOLUME, row):
         return False
     if row["state"] == VolumeState.STORED:
         attestations.note(connection, export, row)

@@ -216,6 +216,15 @@ gap = Table(
     Index(None, "export_id"),
 )
 
+earlier_revision = Table(
+    "earlier_revision",
+    metadata,
+    Column("export_id", ForeignKey("export.id", ondelete="CASCADE"), primary_key=True, comment="it is being revised"),
+    Column("volume_id", BigInteger, nullable=False, comment="the closing volume of the revision before"),
+    Column("contents", JsonType, nullable=False, comment="rows as they were before: portability/requests/"),
+    Column("created_at", UtcTime, nullable=False),
+)
+
 pseudonym = Table(
     "pseudonym",
     metadata,

@@ -57,7 +57,11 @@ def place(cursor: Cursor) -> str:
 
 def kept_places(made: World) -> str:
     """What rows keep of readings, positions and gaps."""
-    kept = [select(models.slice.c.readings, models.slice.c.position), select(models.gap)]
+    kept = [
+        select(models.slice.c.readings, models.slice.c.position),
+        select(models.gap),
+        select(models.earlier_revision),
+    ]
     with reading(made.engine) as connection:
         return "".join(str(connection.execute(query).all()) for query in kept)
 
