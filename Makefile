@@ -102,6 +102,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 	$(COMPILE) --extra embedded -o requirements/embedded.txt pyproject.toml requirements/build.in
 	$(COMPILE) --extra embedded --extra otlp --extra pkcs11 --extra parquet --extra dev --extra docs -o requirements/dev.txt \
 		pyproject.toml requirements/build.in
+	$(COMPILE) -c requirements/dev.txt -o requirements/uv.txt requirements/uv.in
 	$(COMPILE) --extra mutants -c requirements/dev.txt -o requirements/mutants.txt pyproject.toml
 	$(COMPILE) --extra sbom -c requirements/dev.txt -o requirements/sbom.txt pyproject.toml
 	$(COMPILE) --python-version 3.12 -o requirements/vcon.txt requirements/vcon.in
@@ -155,21 +156,23 @@ clean: ## remove the environment, caches and builds; data folders stay
 
 # A stamp is newer than what it was made of: a second run installs nothing.
 .venv/run.stamp: requirements/embedded.txt pyproject.toml | $(BIN)/python
-	$(call INSTALL,requirements/embedded.txt)
+	$(call INSTALL,$(PIP_INSTALL) --require-hashes -r requirements/embedded.txt)
 	@touch $@
 
-.venv/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
-	$(call INSTALL,requirements/dev.txt)
+# uv takes a third of the time of pip. It reads no pip.conf: where only a mirror of that has the packages, pip installs them.
+.venv/dev.stamp: requirements/dev.txt requirements/uv.txt pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) --require-hashes -r requirements/uv.txt
+	$(call INSTALL,{ $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt || \
+		$(PIP_INSTALL) --require-hashes -r requirements/dev.txt; })
 	@touch .venv/run.stamp $@  # the one lock holds all of the other
 
 .venv/mutants.stamp: requirements/mutants.txt .venv/dev.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutants.txt
+	$(PIP_INSTALL) --require-hashes -r requirements/mutants.txt
 	@touch $@
 
 # Until November 2026 the distribution was named `portability`: installed twice, its plug-ins would be ambiguous.
-INSTALL = $(BIN)/python -m pip uninstall -qq --yes portability && \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) && \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(BIN)/python -m pip uninstall -qq --yes portability && $(1) && $(PIP_INSTALL) --no-deps --no-build-isolation -e .
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c '$(FITS)' || { \
