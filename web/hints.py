@@ -57,7 +57,7 @@ HINTS: Mapping[type[PortabilityError], str] = {
     sending.UnknownTransfer: "GET /v1/exports/{id}/transfers lists the transfers of an export",
     sending.WrongRegion: f"{_ASK_OFFICER}: the company's region and that of the storage differ",
 }
-"""Hints of errors for HTTP whose own name a command, a setting or a file; "" for classes without one."""
+"""Hints over HTTP of errors whose own hints name a command, a setting or a file."""
 
 
 def of_error(error: PortabilityError, path: str = "") -> str:

@@ -36,6 +36,8 @@ SEEN_MAX = 10_000
 TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 Cursor = Annotated[str, Query(max_length=200)]
 Searched = Annotated[str, Form(max_length=200, pattern=TEXT)]
+Draft = Annotated[str, Field(max_length=10_000)]
+"""A field of a form that is shown again as it was filled in, whatever is wrong with it."""
 BULK: dict[str, Action] = {
     "approve": Action.APPROVE,
     "cancel": Action.CANCEL,

@@ -142,8 +142,8 @@ def _shown(connection: Connection, row: RowMapping) -> dict[str, Any]:
         for step in sending.timeline(connection, row)
     ]
     tell, badge = transfer_ends.of(connection, row) or row["state"], transfer_ends.shown_state(connection, row)
-    stoppable, until = row["state"] in TRANSFERS_LIVE, row["expires_at"] if row["state"] in keeping.UNREACHED else None
-    shown = {"steps": steps, "tell": tell, "badge": badge, "stoppable": stoppable, "until": until}
+    until = row["expires_at"] if row["state"] in keeping.UNREACHED else None
+    shown = {"steps": steps, "tell": tell, "badge": badge, "stoppable": row["state"] in TRANSFERS_LIVE, "until": until}
     return {**sending.view(connection, row), **shown}
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from portability.people import account_search
 from portability.requests.policy import Action, ActorRole
@@ -15,12 +15,11 @@ from web import asking, rendering
 from web.auth import LoggedIn, OurForm, may, permit
 from web.context import AppContext, CurrentContext
 from web.logins import Login
-from web.pages.desk import check_desk
+from web.pages.desk import Draft, check_desk
 from web.pages.staff import Address, Long, Short
 
 router = APIRouter(prefix="/staff", include_in_schema=False)
 CHANNELS = ("email", "letter", "phone", "page")
-Draft = Annotated[str, Field(max_length=10_000)]
 
 
 class StaffRequestDraft(BaseModel):

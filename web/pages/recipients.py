@@ -18,6 +18,7 @@ from portability.transfers.recipients import RecipientEntry
 from web import challenges, rendering
 from web.auth import LoggedIn, OurForm, permit
 from web.context import AppContext, CurrentContext
+from web.pages.desk import Draft
 
 HERE = "/staff/recipients"
 router = APIRouter(prefix=HERE, include_in_schema=False)
@@ -25,7 +26,6 @@ APPROVE, REMOVE = "approve", "remove"
 ASKED_TWICE = frozenset({APPROVE, REMOVE})
 Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Address = Annotated[str, Field(max_length=2000, pattern=r"^[!-~]*$")]
-Draft = Annotated[str, Field(max_length=10_000)]
 
 
 class RecipientForm(BaseModel):
