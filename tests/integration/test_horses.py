@@ -69,7 +69,8 @@ def test_the_parent_holds_no_connection_that_a_fork_would_share(place: Watched) 
     parent = place.deployed.processes[0].pid
     files = [str(fd.readlink()) for fd in Path(f"/proc/{parent}/fd").iterdir()]
     assert not [name for name in files if "sqlite" in name]
-    assert len(list(Path(f"/proc/{parent}/task").iterdir())) == 1
+    threads = [task.name for task in Path(f"/proc/{parent}/task").iterdir()]
+    assert threads == [str(parent)], place.stacks(parent)
 
 
 def test_a_worker_listens_to_one_queue_of_ours(redis_url: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import gc
 import importlib
 import io
@@ -14,6 +15,7 @@ import os
 import pkgutil
 import runpy
 import selectors
+import signal
 import socket
 import sys
 import tempfile
@@ -174,6 +176,7 @@ def _end_quickly() -> None:
 if __name__ == "__main__":
     atexit.register(_end_quickly)  # before all imports of the product: the first runs last
     die_with_parent(int(sys.argv[1]))
+    faulthandler.register(signal.SIGUSR2)  # in forks, too: a test that finds a thread can see what it does
     import_project()
     patches = ExitStack()
     warm_up(patches)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -77,6 +79,12 @@ class Watched:
         except AssertionError as error:
             codes = [process.poll() for process in self.deployed.processes]
             raise AssertionError(f"{error}; exit codes {codes}\n{self.deployed.log.read_text()[-4000:]}") from None
+
+    def stacks(self, pid: int) -> str:
+        """What the threads of a process do, at the end of the log of all processes."""
+        os.kill(pid, signal.SIGUSR2)
+        until(lambda: "Current thread" in self.deployed.log.read_text(), "the process writes what its threads do")
+        return self.deployed.log.read_text()[-8000:]
 
     def listens(self, worker: int) -> bool:
         """Whether the worker of this pid waits for a message, and Redis has one to give the next message to.

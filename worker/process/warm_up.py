@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -68,10 +68,17 @@ def warm_process(context: WorkerContext, sources: PlatformSources) -> None:
             log.warning("warm_up.ended", code=error.code)
     sources.close()
     context.engine.dispose()
+    settle()  # before the threads end: what it frees may have one of them
     bounded_calls.dismiss()
-    for thread in set(threading.enumerate()) - before:
-        thread.join(THREAD_SECONDS)  # wait for the reading thread to end: forking with threads is risky
-    settle()
+    _await_end(set(threading.enumerate()) - before)
+
+
+def _await_end(threads: Collection[threading.Thread]) -> None:
+    """Wait until the threads of the sources end: forking with threads is risky."""
+    for thread in threads:
+        thread.join(THREAD_SECONDS)
+        if thread.is_alive():
+            log.warning("warm_up.thread_left", thread=thread.name)
 
 
 def _ask(name: str, call: Callable[[], None]) -> None:

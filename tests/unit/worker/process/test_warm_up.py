@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from portability.database import models
 from portability.database.engine import reading
 from portability.sources import PlatformSources
 from portability.storage.local import LocalStorage
+from worker.context import WorkerContext
 from worker.process.synthetic_subjects import PROFILES
 from worker.process.warm_up import warm_process
+from worker.read.reader import SourcePatience
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +52,29 @@ def test_nothing_is_left_of_a_rehearsal(tmp_path: Path) -> None:
     assert counts == [0, 0]
     assert isinstance(made.place.storage, LocalStorage)
     assert not [*made.place.storage.list(), *made.place.storage.uploads()]
+
+
+def test_no_thread_stays_of_a_reading_that_the_garbage_collector_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error can keep a generator in a circle of references; it releases its thread when it is collected."""
+    before = {*threading.enumerate()}
+
+    def leave(_context: WorkerContext) -> None:
+        def read() -> Iterator[None]:
+            with closing(SourcePatience(retries=0).bounded("made")) as source:
+                source.ask(threading.get_ident).get()
+                yield
+
+        reads = read()
+        circle: list[object] = [reads]
+        circle.append(circle)
+        next(reads)
+
+    monkeypatch.setattr("worker.process.warm_up._read_sources", leave)
+    rehearsed(tmp_path, MadeUpExporter(things(1)))
+
+    assert {*threading.enumerate()} <= before
 
 
 def test_a_rehearsal_does_what_jobs_do(tmp_path: Path) -> None:
