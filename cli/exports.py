@@ -29,7 +29,7 @@ from portability.law.regime import FigureOrigin
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.queue import connect, open_queue, redis_url, wake
-from portability.requests import actors, approvals, exports, retries
+from portability.requests import actors, approvals, earlier_revisions, exports, retries
 from portability.requests.policy import Action
 from portability.requests.states import DatasetState, ExportState
 from portability.trust import audit
@@ -147,8 +147,9 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
         raise NotAllowed("fetch is disabled outside the embedded stack", hint=hint)
     with reading(context.engine) as connection:
         row = exports.get(connection, identifier)
-        volumes = exports.stored_volumes(connection, identifier)
-    if row["state"] != ExportState.READY:
+        archive = earlier_revisions.archive(connection, row)
+        volumes = exports.archive_volumes(connection, row)
+    if not archive:
         raise WrongState(f"export {identifier} is {row['state']}; it must be ready")
     actor = actors.acting(context.settings, None)
     if context.settings.needs_approvals:
@@ -160,7 +161,7 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
     # Before the person gets a message about a copy that could not be made.
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     mark = target / f"{identifier}.begun"
-    occasion = _copy_begun(mark, row["revision"])
+    occasion = _copy_begun(mark, archive["revision"])
     with writing(context.engine) as connection:
         outbox.queue(connection, MessageKind.FETCHED, identifier, occasion=occasion)
         audit.record(
@@ -171,7 +172,7 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
         paths = [_fetch(context.storage, volume, target, lambda n: bars.advance(task, n)) for volume in volumes]
     # Only now it counts as delivered (portability/retention/erasure_holds.py).
     with writing(context.engine) as connection:
-        detail: audit.Detail = {"revision": row["revision"]}
+        detail: audit.Detail = {"revision": archive["revision"]}
         audit.record(connection, "fetch.completed", actor=str(actor), export_id=identifier, detail=detail)
     mark.unlink(missing_ok=True)
     return paths

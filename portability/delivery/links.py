@@ -28,25 +28,20 @@ from portability.delivery.downloads import claim_name
 from portability.errors import LinkInvalid, UnknownLink, WrongState
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
-from portability.requests import exports, instructions
+from portability.requests import earlier_revisions, exports, instructions
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import READABLE, VolumeState
 from portability.requests.transition import end_links
 from portability.trust import audit, keys
 from portability.trust.signing import LINK_TYPE, sign
 
-LINK, CLAIM, EXPORT, VOLUME, COPY = (
-    models.link,
-    models.link_claim,
-    models.export,
-    models.volume,
-    models.transfer_copy,
-)
+LINK, CLAIM, COPY = models.link, models.link_claim, models.transfer_copy
+EXPORT, VOLUME = models.export, models.volume
 TTL_MAX_SECONDS = 30 * 86_400
 SHORTEST_LIFETIME = timedelta(minutes=1)
 """Of a link to an archive whose time is over, and that is not deleted yet."""
-SUBJECT = ("subject_kind", "subject_id", "subject_ref", "tenant", "profile", "revision")
-"""What a resolved link tells about its export, beside `export_state`."""
+SUBJECT = ("subject_kind", "subject_id", "subject_ref", "tenant", "profile")
+"""What a resolved link tells about its export, beside `export_state`, and the `revision` that it leads to."""
 
 
 class Audience(StrEnum):
@@ -88,7 +83,7 @@ def issue(
     transfer_id: str | None = None,
     is_reported: bool = True,
 ) -> Link:
-    """Make a link to a ready export, or to the reasons of a refusal; with a transfer, to its copies only.
+    """Make a link to an archive, or to the reasons of a refusal; with a transfer, to its copies only.
 
     `until` is when the archive is deleted at the earliest: the link ends then, but lasts for a minute at least.
     The default audience is the one for this subject, `default_audience`. The person gets a message unless
@@ -101,7 +96,7 @@ def issue(
         raise BadInput("invalid lifetime of a link: it must be more than 0 seconds and at most 30 days")
     key = keys.signing(connection, keys_folder, purpose="link")
     row = exports.lock(connection, export_id)
-    if row["state"] not in READABLE:
+    if row["state"] not in READABLE and not earlier_revisions.archive(connection, row):
         raise WrongState(f"export {export_id} is {row['state']}, not ready")
     if transfer_id is not None:
         chosen = Audience.RECIPIENT
@@ -303,13 +298,15 @@ def _living() -> Select[*tuple[Any, ...]]:
         *LINK.c,
         *of_subject,
         EXPORT.c.state.label("export_state"),
+        earlier_revisions.archive_revision().label("revision"),
         now().label("present"),
     ]
     return select(*columns).join(EXPORT, EXPORT.c.id == LINK.c.export_id)
 
 
 def _lives(row: Mapping[Any, Any]) -> bool:
-    return row["export_state"] in READABLE and row["revoked_at"] is None and bool(row["expires_at"] > row["present"])
+    is_readable = row["export_state"] in READABLE or row["revision"]
+    return bool(is_readable and row["revoked_at"] is None and row["expires_at"] > row["present"])
 
 
 def _volume(connection: Connection, row: Mapping[Any, Any], number: int) -> RowMapping | None:
@@ -318,11 +315,13 @@ def _volume(connection: Connection, row: Mapping[Any, Any], number: int) -> RowM
 
 
 def _opened(row: Mapping[Any, Any]) -> tuple[Table, Select[*tuple[Any, ...]]]:
-    """Return the table of what a link gives access to, and the query of its stored rows with their file names."""
-    table = COPY if row["transfer_id"] else VOLUME
-    query = select(table, (table.c.name + (".zip" if table is VOLUME else ".zip.age")).label("file"))
-    matching = table.c.export_id == row["export_id"] if table is VOLUME else table.c.transfer_id == row["transfer_id"]
-    return table, query.where(matching, table.c.state == VolumeState.STORED)
+    """Return the table of what a link gives access to, and the query of its stored rows, with their file names."""
+    table, ending = (COPY, ".zip.age") if row["transfer_id"] else (VOLUME, ".zip")
+    query = select(table, (table.c.name + ending).label("file")).where(table.c.state == VolumeState.STORED)
+    if table is COPY:
+        return table, query.where(COPY.c.transfer_id == row["transfer_id"])
+    revision = row["revision"] or 0  # a refusal has no archive
+    return table, query.where(VOLUME.c.export_id == row["export_id"], VOLUME.c.revision <= revision)
 
 
 def _sha256(token: str) -> str:

@@ -1,22 +1,22 @@
 """Earlier revisions: what a retry of gaps changes in a ready export is kept until the next revision closes.
 
-A revision that is given up leaves the archive as it was: the same volumes, ledger, gaps, outcome and end. A release
-that does not know this table may have begun the revision, or closed one: what is kept counts only for the revision that
-follows it, as long as its closing volume is stored.
+Meanwhile the archive can be downloaded. A revision that is given up leaves it as it was: the same volumes, ledger,
+gaps, outcome and end. A release that does not know this table may have begun the revision, or closed one: what is kept
+counts only for the revision that follows it, as long as its closing volume is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, case, delete, insert, select, update
 
 from portability.database import models
 from portability.database.engine import now
 from portability.database.rows import row_from_json, row_to_json
-from portability.requests.states import ONGOING, VolumeState
+from portability.requests.states import ONGOING, OPEN, ExportState, VolumeState
 
 TABLE, EXPORT, VOLUME, REFERRAL = models.earlier_revision, models.export, models.volume, models.referral
 COLUMNS = (
@@ -24,6 +24,8 @@ COLUMNS = (
     *("ended_at", "kept_until", "kept_since"),
 )
 """Columns of an export that a revision changes."""
+FIRST = 1
+"""Revision of the first archive."""
 WORK = (models.ledger, models.gap)
 """Tables whose rows a revision changes."""
 
@@ -62,16 +64,41 @@ def of(connection: Connection, export: Mapping[Any, Any]) -> EarlierRevision | N
 
     After a request to cancel there is nothing either: an erasure ends the archive, too.
     """
-    if export["cancel_requested_at"] or export["state"] not in ONGOING:
+    contents = connection.scalar(_kept(TABLE.c.contents, ONGOING).where(EXPORT.c.id == export["id"]))
+    return EarlierRevision(export["id"], _columns(contents["export"]), contents) if contents else None
+
+
+def archive(connection: Connection, export: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
+    """Return the row of an export as its archive has it, which can be downloaded; None: it has none.
+
+    While the next revision is made, the archive has the columns of the revision before.
+    """
+    if export["state"] == ExportState.READY:
+        return export
+    if export["state"] not in OPEN or export["revision"] == FIRST:
         return None
+    kept = connection.scalar(_kept(TABLE.c.contents["export"], OPEN).where(EXPORT.c.id == export["id"]))
+    return {**export, **_columns(kept)} if kept else None
+
+
+def archive_revision() -> ColumnElement[int | None]:
+    """Return a column of exports: the revision of the archive that can be downloaded; NULL: it has no archive."""
+    earlier = _kept(VOLUME.c.revision, OPEN).correlate(EXPORT).scalar_subquery()
+    return case((EXPORT.c.state == ExportState.READY, EXPORT.c.revision), else_=earlier)
+
+
+def _kept(column: ColumnElement[Any], states: Collection[ExportState]) -> Select[Any]:
+    """Return the query of what is kept of exports in these states, while the revision that follows it is made."""
     joined = TABLE.join(VOLUME, VOLUME.c.id == TABLE.c.volume_id)
-    closing = (VOLUME.c.export_id == export["id"], VOLUME.c.closing, VOLUME.c.state == VolumeState.STORED)
-    same = (TABLE.c.export_id == export["id"], VOLUME.c.revision == export["revision"] - 1)
-    contents = connection.scalar(select(TABLE.c.contents).select_from(joined).where(*same, *closing))
-    if not contents:
-        return None
-    values = row_from_json(EXPORT, contents["export"])
-    return EarlierRevision(export["id"], {name: values[name] for name in COLUMNS}, contents)
+    closing = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.closing, VOLUME.c.state == VolumeState.STORED)
+    follows = (TABLE.c.export_id == EXPORT.c.id, VOLUME.c.revision == EXPORT.c.revision - 1)
+    stands = (EXPORT.c.state.in_(states), EXPORT.c.cancel_requested_at.is_(None))
+    return select(column).select_from(joined).where(*follows, *closing, *stands)
+
+
+def _columns(kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    values = row_from_json(EXPORT, kept)
+    return {name: values[name] for name in COLUMNS}
 
 
 def restore(connection: Connection, earlier: EarlierRevision) -> None:

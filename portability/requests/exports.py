@@ -17,7 +17,7 @@ from portability.errors import AddressOfAccount, UnknownExport, WrongState
 from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.omissions import explanation
-from portability.requests import reversions, slices
+from portability.requests import earlier_revisions, reversions, slices
 from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import (
     CANCELLABLE,
@@ -69,6 +69,16 @@ def stored_volumes(connection: Connection, identifier: str) -> Sequence[RowMappi
     """Return the volumes that storage has confirmed, in order."""
     query = select(VOLUME).where(VOLUME.c.export_id == identifier, VOLUME.c.state == VolumeState.STORED)
     return connection.execute(query.order_by(VOLUME.c.number)).mappings().all()
+
+
+def archive_volumes(connection: Connection, export: Mapping[Any, Any]) -> Sequence[RowMapping]:
+    """Return the volumes that can be downloaded, in order: of the archive that is ready.
+
+    While its next revision is made, they are those of the revision before.
+    """
+    archive = earlier_revisions.archive(connection, export)
+    stored = stored_volumes(connection, export["id"]) if archive else ()
+    return [volume for volume in stored if archive and volume["revision"] <= archive["revision"]]
 
 
 @dataclass(frozen=True, slots=True)

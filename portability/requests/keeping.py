@@ -18,7 +18,8 @@ from portability.database.engine import now
 from portability.law import deadlines
 from portability.law.deadlines import EXPIRY_NOTICE
 from portability.messages.outbox import MessageKind
-from portability.requests.states import TRANSFERS_FETCHABLE, TRANSFERS_LIVE, ExportState
+from portability.requests import earlier_revisions
+from portability.requests.states import TRANSFERS_FETCHABLE, TRANSFERS_LIVE
 from portability.settings import Settings
 
 EXPORT, TRANSFER, NOTIFICATION = models.export, models.transfer, models.notification
@@ -37,7 +38,8 @@ def recorded(settings: Settings, export: Mapping[Any, Any], present: datetime) -
 
 def archive_end(connection: Connection, settings: Settings, export: Mapping[Any, Any]) -> datetime | None:
     """Return until when the archive of an export is kept; None for an export without an archive."""
-    return kept_until(connection, settings, export) if export["state"] == ExportState.READY else None
+    archive = earlier_revisions.archive(connection, export)
+    return kept_until(connection, settings, archive) if archive else None
 
 
 def kept_until(connection: Connection, settings: Settings, export: Mapping[Any, Any]) -> datetime:

@@ -17,13 +17,12 @@ from portability.errors import ReasonRequired, UnknownRecall
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.requests import exports
+from portability.requests.earlier_revisions import FIRST
 from portability.requests.states import RECALLABLE, ExportState, TransferState
 from portability.requests.transition import end_delivery, transition
 from portability.trust import audit
 
 TABLE = models.recall
-FIRST = 1
-"""The first revision of an archive."""
 GDPR_HOURS = 72
 """Deadline to notify the supervisory authority (GDPR Art. 33)."""
 PDP_DAYS = 3

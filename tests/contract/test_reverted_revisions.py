@@ -17,8 +17,10 @@ from sqlalchemy import func, select, update
 from portability.api.errors import StorageRefused, StorageUnavailable
 from portability.database import deployment, models
 from portability.database.engine import now, reading, writing
-from portability.errors import WrongState
-from portability.requests import exports, retries
+from portability.delivery import links
+from portability.delivery.links import Link
+from portability.errors import LinkInvalid, WrongState
+from portability.requests import exports, keeping, retries
 from portability.requests.states import ExportState
 from portability.retention import erasures, recalls
 from portability.retention.erasures import Whom
@@ -48,6 +50,8 @@ class Revised:
     before: Mapping[str, Any] = field(default_factory=dict)
     paths: Mapping[str, bytes] = field(default_factory=dict)
     kept_objects: set[str] = field(default_factory=set)
+    given: list[Link] = field(default_factory=list)
+    """That the person got with the archive."""
 
     def state(self) -> Mapping[str, Any]:
         """All that a person, a recipient or a retry sees of the export."""
@@ -75,6 +79,32 @@ class Revised:
         claim = self.made.claim()
         assert claim
         advance(self.made.place, claim)
+
+    @property
+    def announced(self) -> Link:
+        return self.given[0]
+
+    def link(self) -> Link:
+        settings, seconds = self.made.place.settings, links.TTL_MAX_SECONDS
+        with writing(self.made.engine) as connection:
+            until = keeping.archive_end(connection, settings, exports.get(connection, self.id))
+            known = (connection, settings.keys, self.id)
+            return links.issue(*known, ttl_seconds=seconds, until=until, actor=TEST, is_reported=False)
+
+    def downloads(self, link: Link, number: int) -> tuple[int, bytes]:
+        """What a link gives: the revision, and the bytes of a volume."""
+        with writing(self.made.engine) as connection:
+            found = links.resolve(connection, self.made.place.settings.keys, link.token)
+            claim = links.claim(connection, found, number, actor=TEST, claims_max=99, claim_seconds=60)
+            volume = links.claimed(connection, found, number, claim)
+        return found["revision"], b"".join(self.made.place.storage.read(volume["object_key"]))
+
+    def leads_to(self, link: Link, revision: int, contents: Mapping[str, bytes]) -> None:
+        """The link gives these volumes, and no other."""
+        for number, content in enumerate(contents.values(), 1):
+            assert self.downloads(link, number) == (revision, content)
+        with pytest.raises(LinkInvalid):
+            self.downloads(link, len(contents) + 1)
 
     def cancel(self) -> ExportState:
         with writing(self.made.engine) as connection:
@@ -118,6 +148,7 @@ def revised(control_url: str, tmp_path: Path) -> Revised:
     found = Revised(made, source, storage, made.request())
     made.advance_all()
     sweep.sweep(made.engine, storage, actor=TEST)
+    found.given.append(found.link())
     found.before, found.paths, found.kept_objects = found.state(), found.contents(), found.objects()
     source.repair()
     found.retry()
@@ -337,3 +368,37 @@ def test_the_archive_expires_when_it_was_announced(revised: Revised) -> None:
     assert expiry.expire(engine, settings) == 1
     withdraw_discarded(engine, lambda: revised.storage)
     assert (revised.objects(), revised.kept()) == (set(), 0)
+
+
+def test_the_archive_can_be_downloaded_while_its_revision_is_made(revised: Revised) -> None:
+    """By the link that people have and by a new one, until its end; nothing of the revision is delivered yet."""
+    ends = [revised.announced.expires_at, revised.link().expires_at]
+    assert ends[1] - ends[0] < timedelta(minutes=1)
+    volumes = len(revised.made.view(revised.id)["volumes"])
+    while revised.made.view(revised.id)["state"] != "ready":
+        revised.leads_to(revised.announced, 1, revised.paths)
+        revised.leads_to(revised.link(), 1, revised.paths)
+        volumes = max(volumes, len(revised.made.view(revised.id)["volumes"]))
+        revised.step()
+    assert volumes > len(revised.paths)
+    assert len(revised.contents()) > len(revised.paths)
+    revised.leads_to(revised.announced, 2, revised.contents())
+
+
+def test_what_ends_the_archive_ends_its_downloads_during_a_revision(revised: Revised) -> None:
+    """As soon as the erasure has begun, and where nothing tells which volumes were delivered before."""
+    with writing(revised.made.engine) as connection:
+        kept = connection.execute(KEPT.delete().returning(KEPT)).mappings().one()
+    with pytest.raises(LinkInvalid):
+        revised.downloads(revised.announced, 1)
+    with pytest.raises(WrongState):
+        revised.link()
+    with writing(revised.made.engine) as connection:
+        connection.execute(KEPT.insert().values(**kept))
+    revised.leads_to(revised.announced, 1, revised.paths)
+    with writing(revised.made.engine) as connection:
+        erase(connection, revised.id)
+    with pytest.raises(LinkInvalid):
+        revised.downloads(revised.announced, 1)
+    with pytest.raises(WrongState):
+        revised.link()

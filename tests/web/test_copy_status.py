@@ -55,6 +55,10 @@ def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> N
         assert "reading what is missing again" in visitor.client.get(page).text
         shown = visitor.client.get(page).text
         assert ("Stop the new version" in shown, "The copy stays as it was" in shown) == (True, True)
+        assert "The copy that you have can still be downloaded." in shown
+        assert visitor.send(f"{page}/volumes/1").status_code == 303
+        with server.browser("sam", "officer") as officer:
+            assert f"/staff/exports/{export_id}/revoke" in officer.client.get(f"/staff/exports/{export_id}").text
         assert visitor.send(f"{page}/cancel").status_code == 303
         shown = visitor.client.get(page).text
         assert ("Only the new version was stopped" in shown, "1 missing" in shown) == (True, True)

@@ -15,7 +15,7 @@ from portability.law.regime import SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.locale import translated
 from portability.requests import approvals, estimates, exports, slices
-from portability.requests.states import OPEN, UNANSWERED, ExportState
+from portability.requests.states import OPEN, UNANSWERED
 from portability.trust import audit
 from web.context import AppContext
 
@@ -40,7 +40,7 @@ def standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
         "row": row,
         "view": {"progress": progress},
         "percent": min(99, int(100 * share)),
-        "volumes": exports.stored_volumes(connection, row["id"]) if row["state"] == ExportState.READY else (),
+        "volumes": exports.archive_volumes(connection, row),
         "expected": expected,
         "remaining": remaining,
         "expected_at": estimates.expected_at(remaining, at),

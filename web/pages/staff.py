@@ -17,6 +17,7 @@ from portability.errors import ReasonRequired
 from portability.requests import (
     approvals,
     desk_queue,
+    earlier_revisions,
     estimates,
     exports,
     questions,
@@ -235,7 +236,7 @@ def _possible(place: AppContext, login: Login, connection: Connection, row: RowM
         "cancel": exports.is_cancellable(row) and not row["cancel_requested_at"],
         "retry": state == ExportState.FAILED and not retries.archive_number(connection, row["id"]),
         "gaps": is_fillable,
-        "revoke": state == ExportState.READY and standing,
+        "revoke": standing and bool(earlier_revisions.archive(connection, row)),
     }
     facts = facts_of(connection, row)
     possible = {what: fit and may(place, login, ACTIONS[what], facts) for what, fit in fits.items()}

@@ -22,6 +22,7 @@ from cli.commands import COMMANDS, TOPICS
 from demo import extra
 from portability.database import models
 from portability.database.engine import reading, writing
+from portability.requests import earlier_revisions, exports
 from portability.requests.states import ExportState
 from portability.retention import erasure_holds
 from portability.trust import audit
@@ -146,6 +147,21 @@ def test_a_ready_export_is_shown_fetched_and_verified(run: Run, made: World) -> 
         actions = [event["action"] for event in audit.events(connection, export_id=identifier)]
         assert actions[-2:] == ["export.fetched", "fetch.completed"]
         assert not erasure_holds.pending(connection)
+
+
+@pytest.mark.slow
+def test_an_archive_is_fetched_while_its_next_revision_is_made(run: Run, made: World) -> None:
+    """The volumes that were ready, as a delivery of their revision."""
+    identifier = made.request()
+    made.advance_all()
+    with writing(made.engine) as connection:
+        earlier_revisions.keep(connection, exports.lock(connection, identifier), ())
+        connection.execute(update(models.export).values(state="running", revision=2))
+    target = made.folder / "mine"
+    (path,) = json.loads(run("fetch", identifier, "--to", str(target), "--json").stdout)["archives"]
+    assert Path(path).name == "export-" + identifier + "-001.zip"
+    with reading(made.engine) as connection:
+        assert audit.events(connection, export_id=identifier)[-1]["detail"]["revision"] == 1
 
 
 @pytest.mark.slow
