@@ -220,6 +220,7 @@ SCENES = (
     Scene("me-scheduled", "subject", "/me", (unfold,), who=SCHEDULED),
     Scene("me-filled-again", "subject", "/me", (*BAD_DATE, GO_ON)),
     Scene("new-filled-again", "staff", "/staff/new", (*NO_REASON, GO_ON)),
+    Scene("copy-next-revision", "subject", "/me/exports/{gaps}", (click("form[action$='/gaps'] button"),)),
 )  # fmt: skip  # one scene, one entry
 """In an order in which no scene changes what a later one shows."""
 
