@@ -37,7 +37,7 @@ from portability.database import models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.delivery import links
 from portability.errors import BadDate, LinkInvalid, ReasonRequired, WrongState
-from portability.requests import approvals, exports
+from portability.requests import approvals, earlier_revisions, exports
 from portability.requests.policy import Actor
 from portability.retention import erasures, recalls
 from portability.retention.erasures import Whom
@@ -529,6 +529,21 @@ def test_a_sweep_deletes_unneeded_copies_only(made: World, other: Provider) -> N
     for orphan in found:
         orphan.remove()
     assert encrypted_keys(made) == set()
+
+
+def test_a_recipient_fetches_its_copies_while_the_next_revision_is_made(made: World, other: Provider) -> None:
+    """They are what was authorised and announced; a retry of gaps takes as long as a source is away."""
+    export_id, transfer_id, _consent = under_way(made, other)
+    encrypted(made)
+    with writing(made.engine) as connection:
+        offered = links.of_transfer(connection, transfer_id)
+        earlier_revisions.keep(connection, exports.lock(connection, export_id), ())
+        connection.execute(update(models.export).values(state="running", revision=2))
+        found = links.of_transfer(connection, transfer_id)
+        assert links.volumes(connection, found) == links.volumes(connection, offered)
+        assert found["revision"] == 1
+        claim = links.claim(connection, found, 1, actor=TEST, claims_max=9, claim_seconds=60)
+        assert links.claimed(connection, found, 1, claim)["file"].endswith(".zip.age")
 
 
 def test_a_recipients_link_reaches_the_copies_and_nothing_else(made: World, other: Provider) -> None:
