@@ -108,7 +108,7 @@ def import_command(
     """Import an archive of profile switch or portability as the data of one company or person. It can be repeated.
 
     DIR is the folder of `portability receive`, a folder of unpacked volumes, or the ZIPs themselves, which are verified
-    first. Exit code 0: all records are imported, 1: the archive or some records were refused, 2: wrong input.
+    first. Exit code 0: all records are imported, 1: some were refused, or the database failed, 2: wrong input.
     """
     target = ImportTarget(
         as_tenant, as_user, as_contact, as_email, allowed=parse_allowed(allow), people=parse_people(map_user)

@@ -71,8 +71,8 @@ def import_archive(
     A dry run does the same in one transaction, which it rolls back. After an error or a kill, batches before it stay
     imported: the same import continues, and `undo` restores what was.
 
-    Raises: BadInput, BadArchive, NotImportable, BadTarget, WrongTarget, UndoUnfinished, OlderRevision,
-    ImportConflict, StorageError.
+    Raises: BadInput, BadArchive, NotImportable, BadTarget, TargetUnavailable, WrongTarget, UndoUnfinished,
+    OlderRevision, ImportConflict, StorageError.
     """
     if not options.dry_run and options.on_conflict is OnConflict.FAIL:
         found = import_archive(folders, into, target, replace(options, dry_run=True, difference=None))

@@ -15,7 +15,7 @@ from portability.database import causes
 from portability.database.engine import BUSY_SECONDS, open_engine
 from receiver.binding.target import ImportTarget
 from receiver.faults import WrongTarget
-from receiver.importer.faults import BadTarget
+from receiver.importer.faults import BadTarget, TargetUnavailable
 from receiver.ledger import tables
 
 LOCK = 0x706F7274696D70
@@ -25,9 +25,11 @@ Batch: TypeAlias = Callable[[], AbstractContextManager[Connection]]
 
 @contextmanager
 def opened(into: str, *, make: bool, is_checked: bool = True) -> Iterator[Engine]:
-    """Open the database; with `make` its tables are made, else nothing is, not even a file. Raises BadTarget.
+    """Open the database; with `make` its tables are made, else nothing is, not even a file.
 
     `is_checked`: only if its tables have the columns of the schema. The journal alone does not need them.
+
+    Raises: BadTarget; TargetUnavailable, also for what the block does with the database.
     """
     try:
         engine = open_engine(into if make else _existing(into))
@@ -197,7 +199,7 @@ def _faults_named(engine: Engine) -> Iterator[None]:
         yield
     except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:  # the driver's own error, from COPY
         cause = causes.found(error.orig if isinstance(error, DBAPIError) else error)
-        raise BadTarget(f"the database of --into failed: {cause.seen}", hint=cause.hint) from error
+        raise TargetUnavailable(f"the database of --into failed: {cause.seen}", hint=cause.hint) from error
 
 
 def _check_columns(engine: Engine) -> None:

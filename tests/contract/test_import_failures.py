@@ -15,7 +15,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from receiver.binding.target import ImportTarget
 from receiver.importer import database
 from receiver.importer.database import opened
-from receiver.importer.faults import BadTarget
+from receiver.importer.faults import BadTarget, TargetUnavailable
 from receiver.inbox.forget import forget_target_of
 from receiver.ledger import runs
 
@@ -52,8 +52,8 @@ def states_of(url: str) -> list[str]:
         return [run.state for run in runs.listed(connection)]
 
 
-def failure(folders: list[Path], url: str) -> BadTarget:
-    with pytest.raises(BadTarget) as raised:
+def failure(folders: list[Path], url: str) -> TargetUnavailable:
+    with pytest.raises(TargetUnavailable) as raised:
         import_as(folders, url, TARGET)
     return raised.value
 
@@ -65,7 +65,7 @@ def test_a_lost_connection_says_to_run_it_again(folders: list[Path], pg_url: str
     def cut() -> None:
         run_statements(administrator, f"{others} AND pid <> pg_backend_pid()")
 
-    with pytest.raises(BadTarget, match=r"AdminShutdown|the connection was lost") as raised:
+    with pytest.raises(TargetUnavailable, match=r"AdminShutdown|the connection was lost") as raised:
         import_as(folders, pg_url, TARGET, begun=cut)
     assert "run it again" in raised.value.hint
     assert states_of(pg_url) == ["running"]
