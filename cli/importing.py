@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,10 +118,11 @@ def import_command(
     keys = _issuer_keys(jwks)
     with (
         _folders(context, paths, keys, most_bytes) as folders,
-        _started(context) as started,
+        _followed(context) as followed,
         _difference(diff) as difference,
     ):
-        options = ImportOptions(
+        options = replace(
+            followed,
             storage=open_storage(files) if files else None,
             jwks=keys,
             journal_key=_key(context, journal_key, dry_run=dry_run),
@@ -129,7 +131,6 @@ def import_command(
             on_conflict=OnConflict(on_conflict),
             difference=difference,
             hooks=installed_hooks(),
-            started=started,
         )
         report = import_archive(folders, into, target, options)
     context.result(report.as_json(), lambda: _print(context, report))
@@ -195,9 +196,10 @@ def _bars(context: Context) -> Bars:
 
 
 @contextmanager
-def _started(context: Context) -> Iterator[Callable[[int], Progress]]:
+def _followed(context: Context) -> Iterator[ImportOptions]:
+    """Yield options by which a person at a terminal sees how far an import is, and for what it waits."""
     if context.json:
-        yield lambda _: lambda _: None
+        yield ImportOptions(waits=context.note)
         return
     with _bars(context) as bar:
 
@@ -205,7 +207,7 @@ def _started(context: Context) -> Iterator[Callable[[int], Progress]]:
             task = bar.add_task("importing", total=total_bytes)
             return lambda size: bar.advance(task, size)
 
-        yield started
+        yield ImportOptions(waits=context.note, started=started)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -56,3 +58,19 @@ def test_a_server_that_is_away_is_no_wrong_command(folder: Path) -> None:
     error = orjson.loads(failed.stdout)["error"]
     assert (failed.exit_code, error["code"]) == (1, "target_unavailable")
     assert "nothing listens there" in error["message"]
+
+
+def test_an_import_that_was_ended_after_its_end_is_no_second_one(folder: Path) -> None:
+    """The report was lost, for example with the terminal: the same command names the import, and the list has one."""
+    into, words = f"sqlite:///{folder.parent}/target.db", ("import", str(folder), "--as-tenant", "ten_here")
+    first, again = (orjson.loads(into_target(folder, into, *words).stdout) for _ in range(2))
+    assert (first["repeated"], again["repeated"]) == (False, True)
+    assert (again["import"], again["datasets"][0]["same"]) == (first["import"], ROWS)
+    assert [one["id"] for one in orjson.loads(into_target(folder, into, "imports", "list").stdout)] == [first["import"]]
+
+    with closing(sqlite3.connect(folder.parent / "target.db")) as database:
+        database.execute("DELETE FROM deals WHERE id = 'dea_1'")
+        database.commit()
+    taken = orjson.loads(into_target(folder, into, *words, "--on-conflict", "take").stdout)
+    assert (taken["repeated"], taken["datasets"][0]["new"]) == (False, 1)
+    assert len(orjson.loads(into_target(folder, into, "imports", "list").stdout)) == 2
