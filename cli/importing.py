@@ -18,6 +18,7 @@ from cli.verify import jwks_of_folder, load_jwks
 from portability.api import JSON
 from portability.storage import open_storage
 from receiver.binding.target import ImportTarget, parse_allowed, parse_people
+from receiver.faults import NoRoom
 from receiver.importer.archive_import import ImportOptions, import_archive
 from receiver.importer.contents import bags
 from receiver.importer.hooks import installed_hooks
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from portability.trust.signing import Jwks
 
 KEY_NAME = "import-journal.key"
+TEMPORARY_HINT = "free some space there, or set TMPDIR to another disk, and run the same command again"
 JOURNAL_DAYS_MAX = 36_500
 """A hundred years: a later day may have no date."""
 
@@ -166,9 +168,12 @@ def _folders(
     with scratch_folder() as scratch:
         with _bars(context) as bar:
             task = bar.add_task("unpacking", total=total_bytes)
-            unpacked = unpack(
-                paths, keys, scratch, most_bytes=most_bytes, progress=lambda size: bar.advance(task, size)
-            )
+            try:
+                unpacked = unpack(
+                    paths, keys, scratch, most_bytes=most_bytes, progress=lambda size: bar.advance(task, size)
+                )
+            except NoRoom as error:
+                raise NoRoom(str(error), hint=TEMPORARY_HINT) from None
         yield list(unpacked.folders)
 
 
@@ -218,4 +223,23 @@ def _difference(path: Path | None) -> Iterator[Callable[[str], object] | None]:
         return
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "w") as file:
-        yield file.write
+
+        def write(text: str) -> None:
+            with _named(path):
+                file.write(text)
+
+        try:
+            yield write
+        finally:
+            with _named(path):
+                file.close()  # writes the rest
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give an error of writing into an open file the name of the file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
