@@ -21,7 +21,7 @@ from portability.retention import legal_holds as standing
 from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasure_previews import ErasurePreview
 from portability.retention.erasures import ErasureState, Whom
-from receiver.importer.faults import BadTarget
+from receiver.importer.faults import BadTarget, TargetUnavailable
 from receiver.inbox.forget import forget_imports
 from worker.clock import erasure as work
 
@@ -78,15 +78,15 @@ def _forget_imports(context: Context, whom: Whom, erasure_id: str) -> int:
 
     It is repeated by each call of the command, because the clock does not know that database.
 
-    Raises: BadTarget; the erasure has begun, and goes on.
+    Raises: BadTarget, TargetUnavailable; the erasure has begun, and goes on.
     """
     into = database_of(context.settings)
     try:
         return forget_imports(into, *astuple(whom)) if into else 0
-    except BadTarget as error:
+    except (BadTarget, TargetUnavailable) as error:
         seen = f"erasure {erasure_id} has begun, and the journals of imports about the subject are left: {error}"
         hint = "run the same command again when the platform's database answers; the clock deletes all else"
-        raise BadTarget(seen, hint=hint) from None
+        raise type(error)(seen, hint=hint) from None
 
 
 def _carry_on(context: Context, erasure_id: str) -> StorageError | None:

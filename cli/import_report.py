@@ -11,7 +11,7 @@ from receiver.importer.report import DatasetResult, ImportReport
 
 def print_report(context: Context, report: ImportReport) -> None:
     """Print counts by dataset, then all that was not imported and why."""
-    if report.is_repeated:
+    if report.is_repeated and not report.datasets:
         context.console.print("this archive of a feed is imported already; nothing was changed")
         return
     _print_counts(context, report)
@@ -60,7 +60,8 @@ def _print_rest(context: Context, report: ImportReport) -> None:
         why = f"{report.gaps} gaps" if report.gaps else "it has no gaps; outcome in its export.json says what is absent"
         say(f"[bold]the archive states that it is not complete[/]: {why}")
     if report.import_id:
-        say(f"imported; to undo it: portability imports undo {report.import_id} --into URL", soft_wrap=True)
+        done = "this archive is imported already, and nothing was changed" if report.is_repeated else "imported"
+        say(f"{done}; to undo it: portability imports undo {report.import_id} --into URL", soft_wrap=True)
     else:
         say("nothing was changed")
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from cli.verify import jwks_of_folder, load_jwks
 from portability.api import JSON
 from portability.storage import open_storage
 from receiver.binding.target import ImportTarget, parse_allowed, parse_people
+from receiver.faults import NoRoom
 from receiver.importer.archive_import import ImportOptions, import_archive
 from receiver.importer.contents import bags
 from receiver.importer.hooks import installed_hooks
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from portability.trust.signing import Jwks
 
 KEY_NAME = "import-journal.key"
+TEMPORARY_HINT = "free some space there, or set TMPDIR to another disk, and run the same command again"
 JOURNAL_DAYS_MAX = 36_500
 """A hundred years: a later day may have no date."""
 
@@ -108,7 +111,7 @@ def import_command(
     """Import an archive of profile switch or portability as the data of one company or person. It can be repeated.
 
     DIR is the folder of `portability receive`, a folder of unpacked volumes, or the ZIPs themselves, which are verified
-    first. Exit code 0: all records are imported, 1: the archive or some records were refused, 2: wrong input.
+    first. Exit code 0: all records are imported, 1: some were refused, or the database failed, 2: wrong input.
     """
     target = ImportTarget(
         as_tenant, as_user, as_contact, as_email, allowed=parse_allowed(allow), people=parse_people(map_user)
@@ -117,10 +120,11 @@ def import_command(
     keys = _issuer_keys(jwks)
     with (
         _folders(context, paths, keys, most_bytes) as folders,
-        _started(context) as started,
+        _followed(context) as followed,
         _difference(diff) as difference,
     ):
-        options = ImportOptions(
+        options = replace(
+            followed,
             storage=open_storage(files) if files else None,
             jwks=keys,
             journal_key=_key(context, journal_key, dry_run=dry_run),
@@ -129,7 +133,6 @@ def import_command(
             on_conflict=OnConflict(on_conflict),
             difference=difference,
             hooks=installed_hooks(),
-            started=started,
         )
         report = import_archive(folders, into, target, options)
     context.result(report.as_json(), lambda: _print(context, report))
@@ -165,9 +168,12 @@ def _folders(
     with scratch_folder() as scratch:
         with _bars(context) as bar:
             task = bar.add_task("unpacking", total=total_bytes)
-            unpacked = unpack(
-                paths, keys, scratch, most_bytes=most_bytes, progress=lambda size: bar.advance(task, size)
-            )
+            try:
+                unpacked = unpack(
+                    paths, keys, scratch, most_bytes=most_bytes, progress=lambda size: bar.advance(task, size)
+                )
+            except NoRoom as error:
+                raise NoRoom(str(error), hint=TEMPORARY_HINT) from None
         yield list(unpacked.folders)
 
 
@@ -195,9 +201,10 @@ def _bars(context: Context) -> Bars:
 
 
 @contextmanager
-def _started(context: Context) -> Iterator[Callable[[int], Progress]]:
+def _followed(context: Context) -> Iterator[ImportOptions]:
+    """Yield options by which a person at a terminal sees how far an import is, and for what it waits."""
     if context.json:
-        yield lambda _: lambda _: None
+        yield ImportOptions(waits=context.note)
         return
     with _bars(context) as bar:
 
@@ -205,7 +212,7 @@ def _started(context: Context) -> Iterator[Callable[[int], Progress]]:
             task = bar.add_task("importing", total=total_bytes)
             return lambda size: bar.advance(task, size)
 
-        yield started
+        yield ImportOptions(waits=context.note, started=started)
 
 
 @contextmanager
@@ -216,4 +223,23 @@ def _difference(path: Path | None) -> Iterator[Callable[[str], object] | None]:
         return
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "w") as file:
-        yield file.write
+
+        def write(text: str) -> None:
+            with _named(path):
+                file.write(text)
+
+        try:
+            yield write
+        finally:
+            with _named(path):
+                file.close()  # writes the rest
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give an error of writing into an open file the name of the file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise

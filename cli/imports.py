@@ -54,7 +54,8 @@ def undo_import(
     check_exists(into)
     storage = open_storage(files) if files else None
     key = load_key(context, journal_key, make=False)
-    with opened(into, make=False) as engine, context.bars(TextColumn("{task.description}"), BarColumn()) as bar:
+    columns = TextColumn("{task.description}"), BarColumn()
+    with opened(into, make=False, waits=context.note) as engine, context.bars(*columns) as bar:
         task = bar.add_task("undoing", total=None)
         report = undo(
             engine, import_id, key, storage=storage, dry_run=dry_run, progress=lambda count: bar.advance(task, count)

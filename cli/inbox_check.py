@@ -20,7 +20,7 @@ KEY_HINT = "`portability keys new --purpose receipt` makes one"
 def inbox(context: Context) -> Seen:
     """Check age keys, receipt key, platform database, and that no work waits for long.
 
-    Raises: BadInput for the file of age keys; BadTarget for the platform's database; NotRunning.
+    Raises: BadInput for the file of age keys; BadTarget, TargetUnavailable for the platform's database; NotRunning.
     """
     settings = context.settings
     if not settings.inbox_identity:

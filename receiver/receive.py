@@ -7,7 +7,6 @@ sends the receipt.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
@@ -37,6 +36,7 @@ from receiver.fetch.download import FetchPatience, Progress, fetch, is_as_announ
 from receiver.fetch.papers import TransferPapers
 from receiver.fetch.sender import Sender
 from receiver.fetch.statement import Parcel, Statement
+from receiver.verify.room import room_in
 from receiver.verify.unpack import SPARE_BYTES, UnpackedVolumes, remove_unfinished, unpack
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def receive(
 
     Raises: BadInput, TransferRefused and its children, SenderRefused, SenderUnavailable, OSError.
     """
-    with Sender(url, client) as sender, _alone(target), _full_named():
+    with Sender(url, client) as sender, _alone(target), room_in(target):
         job = _Job(sender, target, recipient, began, patience or FetchPatience())
         job.sweep()
         try:
@@ -120,17 +120,6 @@ def _received(job: _Job) -> Received:
     if job.recipient.transfer:
         raise BadStatement("the link offers no transfer")
     return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
-
-
-@contextmanager
-def _full_named() -> Iterator[None]:
-    """Convert a full disk into NoRoom."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise NoRoom("no space is left on the disk") from None
 
 
 @contextmanager
@@ -260,7 +249,7 @@ class _Job:
         largest = sorted((parcel.sent.size for parcel in parcels), reverse=True)[:PARALLEL]
         wanted = packed + sum(largest) - there
         if wanted > (room := shutil.disk_usage(self.target).free - SPARE_BYTES):
-            raise NoRoom(f"the volumes have {wanted} bytes, but only {max(room, 0)} bytes are free")
+            raise NoRoom(f"the volumes have {wanted} bytes, but only {max(room, 0)} bytes are free in {self.target}")
 
     def _volumes(self, parcels: Sequence[Parcel], folder: Path, nonce: bytes | None) -> tuple[Path, ...]:
         progress = self.began("fetching", sum(parcel.sent.size for parcel in parcels))

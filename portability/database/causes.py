@@ -16,6 +16,7 @@ class FailureCause(NamedTuple):
 
 
 _DISK = FailureCause("", "check the disk of the database: is it full, and may this user write the file and its folder?")
+_BUSY = FailureCause("", "another process writes into the file: wait until it has ended, then run it again")
 _LOCK = FailureCause("", "another session keeps a lock: look at pg_locks and pg_stat_activity, then run it again")
 _ENDED = FailureCause("", "the server has ended the connection: wait until it is up, then run it again")
 _RIGHT = FailureCause("", "grant the role of the URL the right that it lacks")
@@ -25,6 +26,7 @@ _SILENT = FailureCause("it does not answer in time", "look at the network and at
 _BY_KIND = {
     re.compile("ConnectionTimeout"): _SILENT,
     re.compile(f"{DISK_FAULTS}|DiskFull"): _DISK,
+    re.compile("SQLITE_BUSY"): _BUSY,
     re.compile("LockNotAvailable|DeadlockDetected"): _LOCK,
     re.compile("AdminShutdown|CrashShutdown|CannotConnectNow|DatabaseDropped"): _ENDED,
     re.compile("InsufficientPrivilege"): _RIGHT,
@@ -67,9 +69,12 @@ _AT_CONNECT = {
 _DENIED = re.compile(r"permission denied for (table|schema|sequence|view|database) (\w{1,63})")
 """Names in the schema, and no value."""
 
+_NO_SAVEPOINT = "no such savepoint"
+
 
 def found(error: BaseException | None) -> FailureCause:
     """Return the type of a driver's error and, where it is known, its cause; the error's text may quote data."""
+    error = _original(error)
     kind = " ".join(filter(None, (type(error).__name__, getattr(error, "sqlite_errorname", None))))
     for pattern, cause in _BY_KIND.items():
         if pattern.search(kind):
@@ -80,3 +85,9 @@ def found(error: BaseException | None) -> FailureCause:
             if re.search(text, str(error)):
                 return FailureCause(f"{kind}, {cause.seen}", cause.hint)
     return FailureCause(kind)
+
+
+def _original(error: BaseException | None) -> BaseException | None:
+    """Return the error that ended a transaction: after it, SQLite fails at the return to a savepoint, too."""
+    before = getattr(error.__context__, "orig", None) if error and _NO_SAVEPOINT in str(error) else None
+    return before if isinstance(before, BaseException) else error

@@ -21,5 +21,8 @@ def make(path: Path, content: bytes, *, for_owner_of_folder: bool = False) -> No
             # The database keeps the key's row from its commit on: a power cut must not leave an empty file beside it.
             os.fsync(handle)
         os.link(unfinished, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # an error of writing into an open file has no name
+        raise
     finally:
         Path(unfinished).unlink()

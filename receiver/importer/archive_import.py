@@ -59,6 +59,8 @@ class ImportOptions:
     """For datasets that the reference schema does not know."""
     begun: Callable[[], object] = lambda: None
     """Called when the run is in the target's database, before its first record: what it raises ends the import."""
+    waits: Callable[[str], object] = lambda _: None
+    """Gets a sentence if another import into the database is waited for."""
     started: Callable[[int], Progress] = lambda _: lambda _: None
     """Gets the number of bytes and returns a function that is called with each progress."""
 
@@ -71,8 +73,8 @@ def import_archive(
     A dry run does the same in one transaction, which it rolls back. After an error or a kill, batches before it stay
     imported: the same import continues, and `undo` restores what was.
 
-    Raises: BadInput, BadArchive, NotImportable, BadTarget, WrongTarget, UndoUnfinished, OlderRevision,
-    ImportConflict, StorageError.
+    Raises: BadInput, BadArchive, NotImportable, BadTarget, TargetUnavailable, WrongTarget, UndoUnfinished,
+    OlderRevision, ImportConflict, StorageError.
     """
     if not options.dry_run and options.on_conflict is OnConflict.FAIL:
         found = import_archive(folders, into, target, replace(options, dry_run=True, difference=None))
@@ -81,7 +83,7 @@ def import_archive(
     target.check_complete()
     with Contents(folders, options.jwks) as contents, ExitStack() as stack:
         target.check(contents.export)  # before a new database is made
-        engine = stack.enter_context(opened(into, make=not options.dry_run))
+        engine = stack.enter_context(opened(into, make=not options.dry_run, waits=options.waits))
         if options.storage is not None and not options.dry_run:
             options.storage.check()  # makes a new folder, and reports faults before any work
         with batches(engine, dry_run=options.dry_run) as batch:
@@ -139,9 +141,20 @@ class _Import:
             ImportedDataset(job, table, taken).run()
             report.datasets.append(taken)
         self._delete_gone(job)
-        with self._batch() as connection:
-            runs.end(connection, write.scope.run)
+        self._end(write.scope.run)
         return report
+
+    def _end(self, run: str) -> None:
+        """Note that everything is imported. A run that repeats an import and changes nothing is deleted."""
+        report, options = self._report, self._options
+        with self._batch() as connection:
+            # A caller that has chosen the id looks for it later.
+            repeated = None if options.import_id else runs.drop_repeated(connection, run)
+            if repeated:
+                report.is_repeated = True
+                report.import_id = None if options.dry_run else repeated
+            else:
+                runs.end(connection, run)
 
     def _delete_gone(self, job: ImportJob) -> None:
         """Delete what an archive of a feed says is gone: parts before the rows that they are a part of."""

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sqlalchemy import Column, Connection, Dialect, Engine, func, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from exporters.reference import schema
 from portability.database import causes
 from portability.database.engine import BUSY_SECONDS, open_engine
 from receiver.binding.target import ImportTarget
 from receiver.faults import WrongTarget
-from receiver.importer.faults import BadTarget
+from receiver.importer.faults import BadTarget, TargetUnavailable
 from receiver.ledger import tables
 
 LOCK = 0x706F7274696D70
 """Advisory lock of PostgreSQL, taken by an import in each of its transactions."""
+TURN_SECONDS = 600
+"""How long another import, which has this lock, is waited for: a dry run keeps it as long as it runs."""
+WAITS = "portability_waits"
+"""Execution option with what is called when another import is waited for."""
+LOCK_NOT_AVAILABLE = "55P03"
+WAITING = "waits for another import or undo, which writes into the database of --into"
 Batch: TypeAlias = Callable[[], AbstractContextManager[Connection]]
 
 
 @contextmanager
-def opened(into: str, *, make: bool, is_checked: bool = True) -> Iterator[Engine]:
-    """Open the database; with `make` its tables are made, else nothing is, not even a file. Raises BadTarget.
+def opened(
+    into: str, *, make: bool, is_checked: bool = True, waits: Callable[[str], object] = lambda _: None
+) -> Iterator[Engine]:
+    """Open the database; with `make` its tables are made, else nothing is, not even a file.
 
-    `is_checked`: only if its tables have the columns of the schema. The journal alone does not need them.
+    `is_checked`: only if its tables have the columns of the schema. The journal alone does not need them. `waits` is
+    called once with a sentence if another import into the database is waited for.
+
+    Raises: BadTarget; TargetUnavailable, also for what the block does with the database.
     """
     try:
         engine = open_engine(into if make else _existing(into))
@@ -37,13 +49,14 @@ def opened(into: str, *, make: bool, is_checked: bool = True) -> Iterator[Engine
     try:
         if engine.dialect.name not in {"sqlite", "postgresql"}:
             raise BadTarget(f"--into is a database of type {engine.dialect.name}", hint="use SQLite or PostgreSQL")
+        target = tables.placed(engine).execution_options(**{WAITS: cache(waits)})
         with _faults_named(engine):
             if make:
-                with tables.placed(engine).begin() as connection:
+                with target.begin() as connection:
                     _create(connection)
             if is_checked:
                 _check_columns(engine)
-            yield tables.placed(engine)
+            yield target
     finally:
         engine.dispose()
 
@@ -197,7 +210,7 @@ def _faults_named(engine: Engine) -> Iterator[None]:
         yield
     except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:  # the driver's own error, from COPY
         cause = causes.found(error.orig if isinstance(error, DBAPIError) else error)
-        raise BadTarget(f"the database of --into failed: {cause.seen}", hint=cause.hint) from error
+        raise TargetUnavailable(f"the database of --into failed: {cause.seen}", hint=cause.hint) from error
 
 
 def _check_columns(engine: Engine) -> None:
@@ -224,6 +237,28 @@ def _begin(connection: Connection) -> None:
     Constraints that the target defers are checked with each statement: the commit could not say which row they refuse.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        if not connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+            _await_turn(connection)
         connection.execute(_BOUND)  # after the lock: another import may write for longer
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+
+
+def _await_turn(connection: Connection) -> None:
+    """Wait until another import has ended its transaction, and say so. Raises TargetUnavailable."""
+    connection.get_execution_options()[WAITS](WAITING)
+    is_unbounded = connection.scalar(text("SELECT current_setting('lock_timeout')")) == "0"
+    if is_unbounded:
+        _set_lock_timeout(connection, f"{TURN_SECONDS}s")
+    try:
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        hint = "wait until it has ended, then run the same command again; pg_locks shows its session"
+        raise TargetUnavailable("another import or undo did not end in time", hint=hint) from None
+    if is_unbounded:
+        _set_lock_timeout(connection, "0")
+
+
+def _set_lock_timeout(connection: Connection, value: str) -> None:
+    connection.execute(select(func.set_config("lock_timeout", value, True)))

@@ -2,6 +2,7 @@
 
 PortabilityError
   BadArchive           the files differ from the signed content
+  TargetUnavailable    the target database fails
   BadInput
     NotImportable  BadTarget
 """
@@ -25,8 +26,16 @@ class NotImportable(BadInput):
     default_hint = "use an export with profile switch or portability"
 
 
+class TargetUnavailable(PortabilityError):
+    """The target database fails: it does not answer, refuses, or has no room. What is committed there stays."""
+
+    code = "target_unavailable"
+    retryable = True
+    default_hint = "look at the database of --into, then run the same command again: it continues"
+
+
 class BadTarget(BadInput):
-    """The target database cannot be used: missing, not writable, or with other tables of these names."""
+    """The target database cannot be used: missing, of another type, or with other tables of these names."""
 
     code = "bad_target"
     default_hint = "check --into; see docs/source-schema.md for the tables"

@@ -155,7 +155,9 @@ class ImportReport:
     datasets: list[DatasetResult] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     is_repeated: bool = False
-    """Whether this archive of a feed was imported before: nothing was done."""
+    """Whether this archive was imported before, and nothing was changed; `import_id` is that import.
+
+    Of an archive of a feed nothing is read again, and there is no id."""
 
     @property
     def refused(self) -> int:

@@ -12,7 +12,7 @@ from receiver.ledger.journal import person_of
 def forget_imports(into: str, kind: str, identifier: str, tenant: str | None) -> int:
     """Delete journal, key and ids of a subject; returns the number of entries. Imported rows stay.
 
-    A kind of subject that imports do not know has none. Raises BadTarget.
+    A kind of subject that imports do not know has none. Raises BadTarget, TargetUnavailable.
     """
     match kind:
         case SubjectKind.TENANT:
@@ -28,7 +28,10 @@ def forget_imports(into: str, kind: str, identifier: str, tenant: str | None) ->
 
 
 def forget_target_of(into: str, target: ImportTarget) -> int:
-    """Delete journal, key and ids of a target, and what journals of companies have of a person. Raises BadTarget."""
+    """Delete journal, key and ids of a target, and what journals of companies have of a person.
+
+    Raises: BadTarget, TargetUnavailable.
+    """
     people = {"users": target.user, "contacts": target.contact}
     person = next((person_of(table, {"id": value}) for table, value in people.items() if value), None)
     with opened(into, make=False, is_checked=False) as engine, engine.begin() as connection:

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from portability.api.storages import Storage
 
 REPEATED = (BadTarget, StorageError)
-"""Faults of the platform's database or storage: an operator has to mend them, and the step is repeated."""
+"""Faults of the platform's tables or storage: an operator has to mend them, and the step is repeated."""
 RUN_ID_CHARACTERS = 16
 
 
@@ -127,7 +127,10 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
 
 
 def compare(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
-    """Compute the difference that an import would make. Raises BadTarget, StorageError, NoSigningKey, WrongState."""
+    """Compute the difference that an import would make.
+
+    Raises: BadTarget, TargetUnavailable, StorageError, NoSigningKey, WrongState.
+    """
     collector = DifferenceCollector()
 
     def note(line: str) -> None:
@@ -149,7 +152,7 @@ def compare(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
 def import_(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
     """Import as the target that an officer has chosen. After a final error nothing of it stays.
 
-    Raises: BadTarget, StorageError, WrongState.
+    Raises: BadTarget, TargetUnavailable, StorageError, WrongState.
     """
     import_id, key = _run_id(row), JournalKey.at(service.journal_key, make=True)
     days = service.settings.inbox_journal_days
@@ -173,7 +176,7 @@ def import_(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
 
 
 def undo_import(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
-    """Undo an import; its report lists the rows that stay. Raises BadTarget, StorageError, WrongState."""
+    """Undo an import; its report lists the rows that stay. Raises as `import_`."""
     reports = [row["report"] or {}]
 
     def note(undone: UndoReport) -> None:

@@ -151,6 +151,23 @@ def end(connection: Connection, identifier: str) -> None:
     connection.execute(change.values(state=DONE, ended_at=now()))
 
 
+def drop_repeated(connection: Connection, identifier: str) -> str | None:
+    """Delete a run that has changed nothing, if an import of the same archive has ended; returns that import.
+
+    The archive was imported before, by a command that was ended before it could say so, for example.
+    """
+    for table in (CHANGE, ID, FEED):
+        if connection.scalar(select(table.c.run).where(table.c.run == identifier).limit(1)):
+            return None
+    run, earlier = RUN.alias(), RUN
+    same = [earlier.c[name] == run.c[name] for name in ("target", "issuer", "export", "revision")]
+    ended = select(earlier.c.id).join(run, and_(run.c.id == identifier, earlier.c.id != identifier, *same))
+    found = connection.scalar(ended.where(earlier.c.state == DONE).order_by(earlier.c.began_at.desc()).limit(1))
+    if found:
+        connection.execute(delete(RUN).where(RUN.c.id == identifier))
+    return found
+
+
 def sweep(connection: Connection) -> None:
     """Delete journals whose time is over; their imports can no longer be undone.
 

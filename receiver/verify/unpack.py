@@ -22,6 +22,7 @@ from archive.verify.zip_entries import CentralDirectory, Tape, read_directory, r
 from portability.api.errors import BadInput
 from portability.trust.signing import Jwks
 from receiver.faults import ArchiveRefused, ArchiveTooLarge, NoRoom
+from receiver.verify.room import room_in
 
 DEFLATE_RATIO = 1_032
 """Deflate expands 2 bits to at most 258 bytes (RFC 1951 section 3.2.5)."""
@@ -68,7 +69,8 @@ def unpack(
     remove_unfinished(target)
     _check_size(zips, target, most_bytes)
     volumes = check_all(zips, jwks, expected or {}, progress)
-    folders = tuple(_unpacked(path, volume, target, progress) for path, volume in zip(zips, volumes, strict=True))
+    with room_in(target):
+        folders = tuple(_unpacked(path, volume, target, progress) for path, volume in zip(zips, volumes, strict=True))
     return UnpackedVolumes(folders, sum(volume.files for volume in volumes), sum(volume.bytes for volume in volumes))
 
 
@@ -120,7 +122,7 @@ def _check_size(zips: Sequence[Path], target: Path, most_bytes: int | None) -> N
     if total_bytes > allowed_bytes:
         raise ArchiveTooLarge(f"{unpacked} {allowed_bytes}")
     if total_bytes > room_bytes:
-        raise NoRoom(f"{unpacked} {max(room_bytes, 0)}, the free space")
+        raise NoRoom(f"{unpacked} {max(room_bytes, 0)}, the free space in {target}")
 
 
 def _check_entries(name: str, directory: CentralDirectory) -> None:

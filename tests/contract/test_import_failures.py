@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from handmade import CREATED, table, unpacked_archive
@@ -15,7 +16,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from receiver.binding.target import ImportTarget
 from receiver.importer import database
 from receiver.importer.database import opened
-from receiver.importer.faults import BadTarget
+from receiver.importer.faults import BadTarget, TargetUnavailable
 from receiver.inbox.forget import forget_target_of
 from receiver.ledger import runs
 
@@ -52,8 +53,8 @@ def states_of(url: str) -> list[str]:
         return [run.state for run in runs.listed(connection)]
 
 
-def failure(folders: list[Path], url: str) -> BadTarget:
-    with pytest.raises(BadTarget) as raised:
+def failure(folders: list[Path], url: str) -> TargetUnavailable:
+    with pytest.raises(TargetUnavailable) as raised:
         import_as(folders, url, TARGET)
     return raised.value
 
@@ -65,7 +66,7 @@ def test_a_lost_connection_says_to_run_it_again(folders: list[Path], pg_url: str
     def cut() -> None:
         run_statements(administrator, f"{others} AND pid <> pg_backend_pid()")
 
-    with pytest.raises(BadTarget, match=r"AdminShutdown|the connection was lost") as raised:
+    with pytest.raises(TargetUnavailable, match=r"AdminShutdown|the connection was lost") as raised:
         import_as(folders, pg_url, TARGET, begun=cut)
     assert "run it again" in raised.value.hint
     assert states_of(pg_url) == ["running"]
@@ -84,6 +85,27 @@ def test_a_lock_of_another_session_ends_the_import(
         fault = failure(folders, pg_url)
     assert str(fault) == "the database of --into failed: LockNotAvailable"
     assert "pg_locks" in fault.hint
+
+
+def test_another_import_is_waited_for_with_a_word_and_a_bound(
+    folders: list[Path], pg_url: str, administrator: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run, or a session whose machine is gone, would keep this command without a word for ever."""
+    import_as(folders, pg_url, TARGET)
+    said: list[str] = []
+    monkeypatch.setattr(database, "TURN_SECONDS", 0.02)
+    with administrator.connect() as other:
+        other.execute(text(f"SELECT pg_advisory_lock({database.LOCK})"))
+        with pytest.raises(TargetUnavailable, match="another import or undo did not end in time"):
+            import_as(folders, pg_url, TARGET, waits=said.append)
+        monkeypatch.setattr(database, "TURN_SECONDS", 600)
+        ended = Thread(
+            target=lambda: other.execute(text(f"SELECT pg_sleep(0.05), pg_advisory_unlock({database.LOCK})"))
+        )
+        ended.start()
+        assert import_as(folders, pg_url, TARGET, waits=said.append).datasets[0].same == 1
+        ended.join()
+    assert said == ["waits for another import or undo, which writes into the database of --into"] * 2
 
 
 @pytest.mark.parametrize(("options", "seen"), [({}, "30s"), ({"options": "-c lock_timeout=7s"}, "7s")])

@@ -57,7 +57,10 @@ def test_an_import_that_another_process_has_ended_stops(
     tmp_path: Path, into: str, monkeypatch: pytest.MonkeyPatch, is_followed: bool
 ) -> None:
     """If the next archive is imported by then: the slower process would bring back the values before it."""
-    folders = unpacked_archive(tmp_path, [table("deals", DEAL, exporter="crm")])
+    folders = unpacked_archive(tmp_path, [table("deals", DEAL, exporter="crm")], subject="sub_1")
+    later = table("deals", {**DEAL, "name": "later"}, exporter="crm")
+    (tmp_path / "next").mkdir()
+    following = unpacked_archive(tmp_path / "next", [later], export="e2", subject="sub_1")
     options = ImportOptions(journal_key=JournalKey(Fernet.generate_key()))
     write, faster = ImportedDataset.run, list[ImportReport]()
 
@@ -65,7 +68,7 @@ def test_an_import_that_another_process_has_ended_stops(
         monkeypatch.setattr(ImportedDataset, "run", write)
         faster.append(import_archive(folders, into, ImportTarget(tenant="ten_here"), options))
         if is_followed:
-            faster.append(import_archive(folders, into, ImportTarget(tenant="ten_here"), options))
+            faster.append(import_archive(following, into, ImportTarget(tenant="ten_here"), options))
         write(self)
 
     monkeypatch.setattr(ImportedDataset, "run", slow)

@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from desks import SameContact, mailing
 from factories import World
 from postbox import Postbox, bodies
-from received_steps import recorded_sender, undone
+from received_steps import imported, recorded_sender, undone
 from repository import ROOT, table
 from sqlalchemy import select, update
 from transferring import OWNER, TEST, Provider, authorised, encrypted, ready, sending_world, started
@@ -80,7 +80,13 @@ def everything_happens(made: World, other: Provider) -> None:
             connection.execute(update(models.export).where(same).values(state=state))
             for kind in kinds:
                 outbox.queue(connection, MessageKind(kind), ended)
-    undone(made, recorded_sender(made), "user:usr_1")
+    sender = recorded_sender(made)
+    imported(made, sender, "user:usr_1")
+    gone = undone(made, sender, "user:usr_1")
+    with writing(made.engine) as connection:
+        connection.execute(
+            models.notification.delete().where(letter.occasion == gone, letter.kind == "received_for_you")
+        )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -106,3 +112,17 @@ def test_each_letter_is_received(tmp_path: Path, box: Postbox, other: Provider, 
             said = STYLE.sub("", body)
             assert not any(mark in said for mark in ("{", "}", "usr_1", "usr_failed"))
     assert received == {}
+
+
+def test_an_import_that_was_undone_is_not_announced(tmp_path: Path, box: Postbox) -> None:
+    """The mail server was away meanwhile: the letter would say that the data is here."""
+    made = sending_world(tmp_path)
+    undone(made, recorded_sender(made), "user:usr_1")
+    while message_delivery.deliver(mailing(made, box, SameContact())):
+        pass
+    with reading(made.engine) as connection:
+        ended = connection.execute(select(models.notification)).mappings().all()
+    assert {row["kind"]: (row["state"], row["reason"]) for row in ended} == {
+        "received_for_you": ("page", "outdated"),
+        "received_undone": ("sent", None),
+    }

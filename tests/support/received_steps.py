@@ -68,8 +68,17 @@ def decidable(world: World, sender: Mapping[Any, Any], subject: str) -> str:
     return identifier
 
 
-def undone(world: World, sender: Mapping[Any, Any], subject: str) -> None:
-    """A transfer that was imported for a subject, and whose import was undone."""
+def imported(world: World, sender: Mapping[Any, Any], subject: str) -> str:
+    """A transfer that was imported for a subject; returns its id."""
     identifier = decidable(world, sender, subject)
-    for state in (ReceivedState.IMPORTING, ReceivedState.IMPORTED, ReceivedState.UNDOING, ReceivedState.UNDONE):
+    for state in (ReceivedState.IMPORTING, ReceivedState.IMPORTED):
         step(world, identifier, state)
+    return identifier
+
+
+def undone(world: World, sender: Mapping[Any, Any], subject: str) -> str:
+    """A transfer that was imported for a subject, and whose import was undone; returns its id."""
+    identifier = imported(world, sender, subject)
+    for state in (ReceivedState.UNDOING, ReceivedState.UNDONE):
+        step(world, identifier, state)
+    return identifier

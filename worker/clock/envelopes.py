@@ -18,6 +18,7 @@ from portability.delivery import codes, links
 from portability.delivery.links import Audience
 from portability.errors import WrongState
 from portability.inbox import received
+from portability.inbox.states import ReceivedState
 from portability.law import tenants
 from portability.law.tenants import InformGround
 from portability.locale import values
@@ -145,6 +146,8 @@ def _about_received(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope 
     """Return the envelope of a message about a received transfer, for the subject whose data it is here."""
     with reading(desk.engine) as connection:
         about = received.get(connection, row["occasion"])
+    if kind is MessageKind.RECEIVED_FOR_YOU and about["state"] == ReceivedState.UNDONE:
+        return Unmailed(MessageState.PAGE, outbox.OUTDATED)
     return _to_person(desk, kind, row, about, {"id": about["id"], "sender": about["sender_name"]})
 
 

@@ -34,9 +34,9 @@ def answer(done: Result) -> Any:
     return json.loads(done.stdout)
 
 
-def refused(done: Result, code: str, *words: str) -> None:
-    assert done.exit_code == 2, done.output
-    assert f"[{code}]" in done.output
+def refused(done: Result, name: str, *words: str, code: int = 2) -> None:
+    assert done.exit_code == code, done.output
+    assert f"[{name}]" in done.output
     assert all(word in done.output for word in words)
     assert "usr_jane" not in done.output
 
@@ -196,7 +196,7 @@ def test_an_erasure_without_the_platform_s_database_says_what_is_left(
     made.request("user:usr_jane")
     monkeypatch.setenv("PORTABILITY_INBOX_INTO", "postgresql+psycopg://app@127.0.0.1:1/platform")
     failed = run("erase", *JANE, *WHY, *GROUND, "--cancel-running")
-    refused(failed, "bad_target", "has begun", "journals of imports", "run the same command again")
+    refused(failed, "target_unavailable", "has begun", "journals of imports", "run the same command again", code=1)
     erasure = failed.stderr.split("erasure ")[1].split()[0]
     with reading(made.engine) as connection:
         assert erasures.get(connection, erasure)["state"] == "done"

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import zipfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,7 +22,10 @@ from cli.context import Context
 from cli.import_report import print_report
 from cli.main import main
 from portability.settings import load_settings
+from receiver.faults import NoRoom
 from receiver.importer.report import ImportReport
+from receiver.verify import unpack as unpacking
+from receiver.verify.room import room_in
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +155,35 @@ def test_a_diff_that_cannot_be_written_is_an_error_with_a_hint(tmp_path: Path, n
     assert (error["code"], str(tmp_path / name) in error["message"]) == ("bad_input", True)
     assert error["hint"].startswith("check the paths of the command")
     assert not (tmp_path / "target.db").exists()
+
+
+def test_a_full_disk_is_named_by_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of the difference, the key of the journal, or the folder for temporary files, with its variable."""
+
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpacking, "_write_file", full)
+        error = imported_json(*SWITCH, *JWKS, *target(tmp_path), code=1)["error"]
+    assert error["code"] == "no_room"
+    assert error["message"].startswith(f"cannot write into {tempfile.gettempdir()}/portability-import-")
+    assert "TMPDIR" in error["hint"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        error = imported_json(*SWITCH, *JWKS, *target(tmp_path), code=1)["error"]
+    key = tmp_path / "state" / "import-journal.key"
+    assert (error["code"], error["message"]) == ("storage_full", f"cannot use {key}: No space left on device")
+    assert not key.exists()
+    error = imported_json(*SWITCH, *JWKS, *target(tmp_path), "--dry-run", "--diff", "/dev/full", code=1)["error"]
+    assert error["message"] == "cannot use /dev/full: No space left on device"
+
+
+def test_no_inode_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk has free space then, and the words of the system would send an operator to the wrong number."""
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_favail=0, f_files=9))
+    with pytest.raises(NoRoom, match="no inode"), room_in(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_an_import_without_target_is_an_error_with_a_hint(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from importing import import_as
 
 from receiver.binding.target import ImportTarget
 from receiver.faults import WrongTarget
-from receiver.importer.faults import BadTarget
+from receiver.importer.faults import TargetUnavailable
 
 DEALS = table("deals", {"id": "dea_1", "tenant_id": "ten_x", "name": "theirs", "created_at": CREATED}, exporter="crm")
 
@@ -29,6 +29,6 @@ def test_a_wrong_target_makes_no_database(tmp_path: Path) -> None:
 def test_a_target_whose_file_cannot_be_used_names_its_disk(tmp_path: Path) -> None:
     """A full disk, a missing folder or a file of another account: the hint is not about tables."""
     folders, into = unpacked_archive(tmp_path, [DEALS]), f"sqlite:///{tmp_path}/absent/target.db"
-    with pytest.raises(BadTarget, match="SQLITE_CANTOPEN") as refused:
+    with pytest.raises(TargetUnavailable, match="SQLITE_CANTOPEN") as refused:
         import_as(folders, into, ImportTarget(tenant="ten_here"))
     assert refused.value.hint.startswith("check the disk of the database")
