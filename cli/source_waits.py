@@ -42,8 +42,9 @@ def _patience(context: Context, what: str, *, retries: int) -> SourcePatience:
         if time.monotonic() > give_up_at:
             raise SourceStalled(f"{what} did not answer within {seconds:g} s")
 
-    def report(name: str | None, _code: str | None) -> None:
-        if name and name not in named:
+    def report(name: str | None, code: str | None) -> None:
+        # With a code the source has answered: by a fault.
+        if name and not code and name not in named:
             named.add(name)
             context.note(f"waiting for {name}, at most {seconds:g} s ({LIMIT})")
 
