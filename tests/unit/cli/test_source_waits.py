@@ -42,7 +42,7 @@ def test_a_source_that_has_answered_is_not_waited_for(fault: Exception, capsys: 
     def fails() -> None:
         raise fault
 
-    with pytest.raises(type(fault)):
+    with pytest.raises(SourceError):
         source_waits.call_once(context, "crm: check", fails)
     with pytest.raises(SourceError):
         source_waits.call_repeated(context, "crm: identities()", fails)
