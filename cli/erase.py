@@ -11,9 +11,11 @@ import click
 from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
 from cli.receiving_service import database_of
+from cli.unknown_subjects import note_unknown
 from portability.api.errors import StorageError
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey
+from portability.people import subjects
 from portability.requests.dates import end_of_day
 from portability.requests.policy import Action
 from portability.retention import erasure_holds, erasure_previews, erasures
@@ -147,6 +149,7 @@ def add(
     actor, end = permit_any(context, claimed, Action.HOLD), end_of_day(until, "until", context.settings.place)
     with writing(context.engine) as connection:
         hold_id = standing.add(connection, subject=subject, tenant=tenant, reason=reason, actor=str(actor), until=end)
+    note_unknown(context, *subjects.parse(subject, tenant))
     context.result({"id": hold_id}, lambda: context.console.print(hold_id, markup=False))
 
 

@@ -6,6 +6,8 @@ import click
 
 from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
+from cli.unknown_subjects import note_unknown
+from portability.api import SubjectKind
 from portability.database.engine import reading, writing
 from portability.errors import NotAllowed
 from portability.plugins import check_exporter_names
@@ -49,6 +51,7 @@ def add(
             actor=str(actor),
             delivery=orders.Delivery(delivery),
         )
+    note_unknown(context, SubjectKind.CONTACT if contact else SubjectKind.TENANT, contact or tenant, tenant)
     context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from cli.context import Context
-from portability.api.errors import SourceError, SourceStalled
+from portability.api.errors import PortabilityError, SourceError, SourceStalled
 from worker.read.identities import ask
-from worker.read.reader import SourcePatience
+from worker.read.reader import SourcePatience, source_fault
 
 T = TypeVar("T")
 LIMIT = "PORTABILITY_SOURCE_SECONDS"
 
 
-def call_once(context: Context, what: str, call: Callable[[], T]) -> T:
-    """Return the outcome of a call of a source. Raises: what the call raises; SourceStalled after the limit."""
-    return _patience(context, what, retries=0).once(what, call).get()
+def call_once(context: Context, what: str, call: Callable[[], T], *, seconds_max: float = math.inf) -> T:
+    """Return the outcome of a call of a source. Raises: SourceError; SourceStalled after the limit."""
+    answer = _patience(context, what, retries=0, seconds_max=seconds_max).once(what, call)
+    if answer.error and not isinstance(answer.error, PortabilityError):
+        raise source_fault(what, answer.error)
+    return answer.get()
 
 
 def call_repeated(context: Context, what: str, call: Callable[[], object]) -> object:
@@ -33,8 +37,8 @@ def call_repeated(context: Context, what: str, call: Callable[[], object]) -> ob
         raise
 
 
-def _patience(context: Context, what: str, *, retries: int) -> SourcePatience:
-    seconds = context.settings.source_seconds
+def _patience(context: Context, what: str, *, retries: int, seconds_max: float = math.inf) -> SourcePatience:
+    seconds = min(context.settings.source_seconds, seconds_max)
     give_up_at = time.monotonic() + seconds
     named: set[str] = set()
 
@@ -42,8 +46,9 @@ def _patience(context: Context, what: str, *, retries: int) -> SourcePatience:
         if time.monotonic() > give_up_at:
             raise SourceStalled(f"{what} did not answer within {seconds:g} s")
 
-    def report(name: str | None, _code: str | None) -> None:
-        if name and name not in named:
+    def report(name: str | None, code: str | None) -> None:
+        # With a code the source has answered: by a fault.
+        if name and not code and name not in named:
             named.add(name)
             context.note(f"waiting for {name}, at most {seconds:g} s ({LIMIT})")
 

@@ -43,16 +43,19 @@ def may_find(exporter: Exporter) -> bool:
     return isinstance(exporter, ResolvingExporter) and use_of(exporter).finds != frozenset()
 
 
-def undecided(trust: SourceTrust, exporters: Mapping[str, Exporter], stated: frozenset[str]) -> Iterator[str]:
-    """Yield a sentence for each source that may select by what another source finds, and does not say if it accepts it.
+def undecided(
+    trust: SourceTrust, exporters: Mapping[str, Exporter], stated: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield each source that may select by what another source finds, and does not say if it accepts it: a sentence.
 
     Data would be missing without a sign. `stated` are the sources that say whose identities they accept.
     """
-    for name in trust.accepted.keys() - stated:
+    for name in sorted(trust.accepted.keys() - stated):
         others = [one for one in exporters if not trust.accepts(name, one)]
         leading = sorted(one for one in others if leads(exporters[one], exporters[name]))
         if leading:
-            yield f"[{name}] may select by identities that {', '.join(leading)} finds, and does not say whom it trusts"
+            finders = ", ".join(leading)
+            yield name, f"[{name}] may select by identities that {finders} finds, and does not say whom it trusts"
 
 
 def leads(finder: Exporter, reader: Exporter, *, assume: bool = True) -> bool:

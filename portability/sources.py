@@ -160,19 +160,27 @@ def open_exporters(settings: Settings, connections: Sources) -> Mapping[str, Exp
 
 
 def open_each(settings: Settings, connections: Sources) -> Mapping[str, Exporter | PortabilityError]:
-    """Open each source of the file SOURCES; a source that cannot be opened has its error. Raises BadSetting."""
-    if settings.sources is None:
+    """Open each source of the file SOURCES, as every process does that starts with it.
+
+    A source with which no process starts has its error: it cannot be opened, or does not say whom it trusts.
+
+    Raises: BadSetting.
+    """
+    if not settings.sources:
         raise BadSetting(
             "no source is declared: PORTABILITY_SOURCES is not set",
             hint="set it to a file of sources: see docs/settings.md#sources",
         )
-    found: dict[str, Exporter | PortabilityError] = {}
-    for declared in read_sections(settings.sources):
+    exporters: dict[str, Exporter] = {}
+    errors: dict[str, PortabilityError] = {}
+    sections = read_sections(settings.sources)
+    for declared in sections:
         try:
-            found[declared.name] = _open(settings.sources, declared, connections)[0]
+            exporters[declared.name] = _open(settings.sources, declared, connections)[0]
         except PortabilityError as error:
-            found[declared.name] = error
-    return found
+            errors[declared.name] = error
+    errors = {**_trust_faults(settings, {**exporters, OWN_RECORDS: _own_records(connections)}), **errors}
+    return {one.name: errors.get(one.name) or exporters[one.name] for one in sections}
 
 
 def exporter_names(settings: Settings) -> Collection[str]:
@@ -219,17 +227,32 @@ def _installed_name(section: SourceDeclaration | None) -> object:
     return section.keys.get("exporter") if section is not None and section.kind == PACKAGED else None
 
 
+def _trust_faults(settings: Settings, exporters: Mapping[str, Exporter]) -> Mapping[str, PortabilityError]:
+    """Return by section what is wrong with whom it trusts, where this decides which data it gives.
+
+    `exporters` are those that could be opened.
+    """
+    sections = _sections(settings)
+    known = {OWN_RECORDS, *(one.name for one in sections)}
+    unknown = {one.name: [name for name in one.trusts or () if name not in known] for one in sections}
+    stated = {one.name for one in sections if isinstance(one.trusts, tuple)}
+    stated |= {name for name, exporter in exporters.items() if isinstance(use_of(exporter).trusts, frozenset)}
+    found = undecided(trusted(settings, exporters), exporters, frozenset(stated))
+    hint = 'add trusts = ["NAME", ...] to the section, or trusts = []: see docs/settings.md#trust'
+    return {
+        **{name: BadSetting(f"{settings.sources}: {said}", hint=hint) for name, said in found},
+        **{
+            name: BadSetting(f"{settings.sources}: [{name}]: trusts: there is no section [{names[0]}]")
+            for name, names in unknown.items()
+            if names
+        },
+    }
+
+
 def _check_trust(settings: Settings, exporters: Mapping[str, Exporter]) -> None:
     """Check that each source says whom it trusts where this decides which data it gives. Raises BadSetting."""
-    sections = _sections(settings)
-    for one in sections:
-        if unknown := [name for name in one.trusts or () if name not in exporters]:
-            raise BadSetting(f"{settings.sources}: [{one.name}]: trusts: there is no section [{unknown[0]}]")
-    stated = {one.name for one in sections if one.trusts is not None}
-    stated |= {name for name, exporter in exporters.items() if use_of(exporter).trusts is not None}
-    if found := sorted(undecided(trusted(settings, exporters), exporters, frozenset(stated))):
-        hint = 'add trusts = ["NAME", ...] to the section, or trusts = []: see docs/settings.md#trust'
-        raise BadSetting("; ".join(f"{settings.sources}: {one}" for one in found), hint=hint)
+    if faults := [*_trust_faults(settings, exporters).values()]:
+        raise BadSetting("; ".join(map(str, faults)), hint=faults[0].hint)
 
 
 def open_installed(declared: SourceDeclaration, connections: Sources) -> Exporter:
@@ -262,9 +285,12 @@ def _open_declared(path: Path, connections: Sources) -> DeclaredExporters:
         exporters[declared.name], source = _open(path, declared, connections)
         if source is not None:
             opened.maps[declared.name] = source
-    own = partial(pick(EXPORTERS, OWN_RECORDS).start, connections)
-    exporters[OWN_RECORDS] = checked_exporter(OWN_RECORDS, own)
+    exporters[OWN_RECORDS] = _own_records(connections)
     return opened
+
+
+def _own_records(connections: Sources) -> Exporter:
+    return checked_exporter(OWN_RECORDS, partial(pick(EXPORTERS, OWN_RECORDS).start, connections))
 
 
 def _open(path: Path, declared: SourceDeclaration, connections: Sources) -> tuple[Exporter, SourceMap | None]:

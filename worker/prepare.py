@@ -251,7 +251,7 @@ def _feed_step(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
     if claim.export["feed_id"] is None:
         return None
     unresolved = [name for name, leading in unplanned.unresolved.items() if leading]
-    lines = changed.covered(unplanned.plan, context.exporters, unresolved)
+    lines = changed.covered(unplanned.plan, context.exporters, unresolved, unplanned.patience)
     return changed.decide(context, claim.export, lines, unplanned.patience, unplanned.reviewed)
 
 

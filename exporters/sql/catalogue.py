@@ -19,7 +19,7 @@ from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, 
 from exporters.sql.described_columns import know_json, multi_columns
 from exporters.sql.identifiers import plain_type
 from exporters.sql.key_types import unordered_types
-from exporters.sql.stored_names import described_tables, stored_names
+from exporters.sql.stored_names import DENIED_MYSQL, stored_names, table_faults
 from exporters.sql.values import field_type
 from portability.api import FieldType
 from portability.database.engine import UtcTime
@@ -224,14 +224,18 @@ def _schema(
     inspector: Inspector,
     schema: str | None,
     meant: Mapping[str, str],
-    names: Sequence[str] | None = None,
+    names: list[str] | None = None,
 ) -> dict[str, CatalogueTable]:
     every: dict[str, Any] = {"schema": schema, "kind": ObjectKind.ANY}
-    chosen = names if names is not None else described_tables(connection, schema)
-    if chosen is not None:
+    faults = dict.fromkeys(names, "") if isinstance(names, list) else table_faults(connection, schema)
+    found: dict[str, CatalogueTable] = {}
+    if isinstance(faults, dict):
+        denied = [table_name(schema, name, meant) for name, code in faults.items() if code in DENIED_MYSQL]
+        found |= {name: CatalogueTable(name, {}, (), (), (), ()) for name in denied}
+        chosen = [name for name, code in faults.items() if not code]
         every |= {"filter_names": chosen, "scope": ObjectScope.ANY}
         if not chosen:
-            return {}  # the library takes an empty list for all
+            return found  # the library takes an empty list for all
     columns = multi_columns(connection, inspector, **every)
     know_json(connection, schema, columns)
     keys, references = inspector.get_multi_pk_constraint(**every), inspector.get_multi_foreign_keys(**every)
@@ -239,7 +243,6 @@ def _schema(
     views = {*inspector.get_view_names(schema), *_materialised(inspector, schema)}
     comments = _comments(inspector, every)
     unordered = unordered_types(connection, schema, [place[1] for place in columns])
-    found: dict[str, CatalogueTable] = {}
     for place, described in columns.items():
         key = tuple((keys[place]["constrained_columns"] if keys.get(place) else ()) or ())
         listed = [tuple(filter(None, one["column_names"])) for one in indexes.get(place) or ()]

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from pymysql.err import MySQLError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, literal, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -85,6 +85,12 @@ def reading(engine: Engine, what: str, *, single: bool = False, lenient: bool | 
         raise SourceRefused(
             f"{what}: the database contains a value that its column type does not allow ({kind})"
         ) from None
+
+
+def check_answers(engine: Engine, what: str) -> None:
+    """Raise SourceUnavailable or SourceRefused unless the database answers a query of no table."""
+    with reading(engine, what, single=True) as connection:
+        connection.execute(select(literal(1)))
 
 
 @contextmanager
@@ -164,6 +170,11 @@ def error_code(error: BaseException | None) -> str:
     if isinstance(error, MySQLError):
         return str(error.args[0]) if error.args else ""
     return str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or "")
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Return whether a later attempt may succeed after a driver's error."""
+    return _passes(error, error_code(error))
 
 
 def _passes(error: BaseException | None, code: str) -> bool:

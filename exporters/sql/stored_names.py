@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
+from pymysql.err import MySQLError
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+
+from exporters.sql.faults import error_code, is_passing
 
 LISTED = text(
     "select table_name from information_schema.tables where table_schema = coalesce(:schema, database())"
     " and table_type <> 'SEQUENCE'"
 )
 """Of MariaDB. The library leaves out what some versions call SYSTEM VERSIONED instead of BASE TABLE."""
+DENIED_MYSQL = frozenset({"1142", "1143"})
+"""Codes for a table that an account sees and may not describe: it lacks SHOW VIEW, or has rights to some columns."""
 DESCRIBED = text("select count(*) from pragma_table_xinfo(:table, :schema)")
 
 
-def described_tables(connection: Connection, schema: str | None = None) -> Sequence[str] | None:
-    """Return the tables and views of a schema that the database can describe; None: the library lists them itself.
+def table_faults(connection: Connection, schema: str | None = None) -> Mapping[str, str] | None:
+    """Return the tables and views of a schema, each with the code of the error by which it cannot be described.
 
-    A view of SQLite that names a table which no longer exists is not among them.
+    The code is empty where the database describes the table. None: the library lists the tables itself.
+
+    The library fails as a whole at a table that the database lists and cannot open: a view whose table is gone, a table
+    of MERGE without its parts, or one whose file is missing.
     """
-    if connection.dialect.name == "postgresql":
-        return None
-    inspector = inspect(connection)
-    if schema is not None and not _same(connection, schema, inspector.get_schema_names()):
-        return ()
-    if connection.dialect.name != "sqlite":
-        return list(connection.scalars(LISTED, {"schema": schema}))
-    names = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
-    return [name for name in names if _is_described(connection, schema or "main", name)]
+    listed = _listed(connection, schema)
+    return {name: _fault(connection, schema, name) for name in listed} if isinstance(listed, list) else None
 
 
 def stored_names(connection: Connection, schema: str | None, wanted: Collection[str]) -> Mapping[str, str]:
-    """Return the names that the database has for tables, by those of a map; unknown tables are left out."""
-    stored = described_tables(connection, schema)
-    if stored is not None:
-        found = {name: _same(connection, name, stored) for name in wanted}
-        return {name: one for name, one in found.items() if one is not None}
-    return {name: name for name in wanted}
+    """Return the names that the database has for tables, by those of a map.
+
+    Tables that do not exist, or that the database cannot describe, are left out.
+    """
+    stored = _listed(connection, schema)
+    if stored is None:
+        return {name: name for name in wanted}
+    found = {name: _same(connection, name, stored) for name in wanted}
+    return {name: one for name, one in found.items() if one and not _fault(connection, schema, one)}
+
+
+def _listed(connection: Connection, schema: str | None) -> list[str] | None:
+    if connection.dialect.name == "postgresql":
+        return None
+    inspector = inspect(connection)
+    if schema and not _same(connection, schema, inspector.get_schema_names()):
+        return []
+    if connection.dialect.name != "sqlite":
+        return list(connection.scalars(LISTED, {"schema": schema}))
+    return [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
 
 
 def _same(connection: Connection, name: str, stored: Collection[str]) -> str | None:
@@ -53,11 +68,22 @@ def _ignores_case(connection: Connection) -> bool:
     return bool(connection.scalar(text("select @@lower_case_table_names")))
 
 
-def _is_described(connection: Connection, schema: str, name: str) -> bool:
+def _fault(connection: Connection, schema: str | None, name: str) -> str:
+    """Return the code of the error by which the database does not describe a table; empty: it does.
+
+    Raises the error of a database that does not answer now.
+    """
     try:
-        connection.execute(DESCRIBED, {"table": name, "schema": schema})
-    except OperationalError as error:
-        if getattr(error.orig, "sqlite_errorname", None) == "SQLITE_ERROR":
-            return False
-        raise
-    return True
+        if connection.dialect.name == "sqlite":
+            connection.execute(DESCRIBED, {"table": name, "schema": schema or "main"})
+        else:
+            quote = connection.dialect.identifier_preparer.quote_identifier
+            place = ".".join(quote(one) for one in (schema, name) if one)
+            connection.exec_driver_sql(f"SHOW CREATE TABLE {place}")
+    except DBAPIError as error:
+        code = error_code(error.orig)
+        is_of_table = code == "SQLITE_ERROR" or isinstance(error.orig, MySQLError)
+        if error.connection_invalidated or not is_of_table or is_passing(error.orig):
+            raise
+        return code
+    return ""

@@ -37,7 +37,7 @@ class CoverageKind(StrEnum):
     NAMES_NOTHING = "names_nothing"
     """Entries of an outbox can name no record by this column: each archive of a feed compares everything."""
     WRITABLE = "writable"
-    """The account may write, and needs to read only."""
+    """The account may write, and needs to read only: no worker starts with it."""
     UNSIGNED = "unsigned"
     """The declaration decides on the table, and does not say who decided and when."""
 
@@ -48,13 +48,12 @@ REMARKS = frozenset(
         CoverageKind.NOT_COMPARED,
         CoverageKind.NO_INDEX,
         CoverageKind.NAMES_NOTHING,
-        CoverageKind.WRITABLE,
         CoverageKind.UNSIGNED,
     }
 )
-"""What costs speed, safety or evidence, and no data."""
+"""What costs speed or evidence, and no data."""
 FAULTS = frozenset(CoverageKind) - UNDECIDED - REMARKS
-"""What costs data: the declaration does not fit the source."""
+"""What costs data: the declaration does not fit the source, or no worker starts with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,11 @@ def is_column_name(name: str) -> bool:
     return bool(name.strip()) and "\0" not in name and name == name.encode(errors="replace").decode()
 
 
+def storable(text: str) -> str:
+    """Remove characters that JSON (lone surrogates) or PostgreSQL (NUL) cannot store."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
 def same_names(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two names that are the same if their case is ignored; None: all names differ."""
     found: dict[str, str] = {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 
 from portability.api import (
     STAFF_IDENTITY,
@@ -14,13 +15,18 @@ from portability.api import (
     CoverageKind,
     Exporter,
 )
-from portability.api.errors import PortabilityError, SourceError
+from portability.api.errors import ExporterFault, PortabilityError, SourceError
+from portability.api.names import storable
 from portability.api.nouns import FIRST_IDENTITY
 from portability.source_trust import may_find, use_of
 
 NOT_DESCRIBED = Coverage(is_described=False)
 """Of an exporter that cannot compare: it is not known what else its source stores."""
 
+NOT_CHECKED = CheckedDeclaration("")
+"""Of an exporter that compares nothing."""
+COLUMNS_MAX = 100_000
+"""Columns that a finding counts at most."""
 KNOWN_KINDS = frozenset({*(kind for _, kind in FIRST_IDENTITY.values()), STAFF_IDENTITY})
 """Kinds of identities that requests name, and that the platform finds itself."""
 
@@ -33,32 +39,44 @@ class CheckedSource:
     coverage: Coverage
 
 
-def is_checked(exporter: Exporter) -> bool:
-    """Return whether an exporter compares its declaration with its source."""
-    return isinstance(exporter, CheckingExporter)
-
-
 def declaration(exporter: Exporter) -> CheckedDeclaration:
-    """Return what an exporter that is checked declares; one of an empty hash if it is not checked."""
-    return exporter.declaration if isinstance(exporter, CheckingExporter) else CheckedDeclaration("")
+    """Return what an exporter declares; NOT_CHECKED if it does not compare its declaration with its source.
+
+    Raises: ExporterFault; and whatever a faulty exporter raises, already when it is looked at.
+    """
+    found: object = exporter.declaration if isinstance(exporter, CheckingExporter) else NOT_CHECKED
+    if not isinstance(found, CheckedDeclaration) or not isinstance(found.sha256, str):
+        raise ExporterFault(f"the declaration is a {type(found).__name__}")
+    return found
 
 
 def check(name: str, exporters: Mapping[str, Exporter]) -> CheckedSource:
     """Check one of the deployment's sources.
 
-    Raises: SourceError; an exporter that raises anything else violates its contract, which is SourceError, too.
+    Raises: SourceError; an exporter that raises or returns anything else violates its contract, which is SourceError,
+    too.
     """
     exporter = exporters[name]
-    if not isinstance(exporter, CheckingExporter):
-        return CheckedSource(CheckedDeclaration(""), NOT_DESCRIBED)
     try:
-        declared, coverage = exporter.declaration, exporter.check()
+        declared = declaration(exporter)
+        if declared is NOT_CHECKED or not isinstance(exporter, CheckingExporter):
+            return CheckedSource(NOT_CHECKED, NOT_DESCRIBED)
+        coverage = exporter.check().without_tables(_decided_elsewhere(name, declared, exporters))
+        findings = (*coverage.findings, *_unfound(exporter, exporters.values()))
+        return CheckedSource(declared, Coverage(tuple(map(_stored, findings)), bool(coverage.is_described)))
     except PortabilityError:
         raise
     except Exception as error:
         raise SourceError(f"{name}: the check raised {type(error).__name__}") from error
-    left = coverage.without_tables(_decided_elsewhere(name, declared, exporters))
-    return CheckedSource(declared, replace(left, findings=(*left.findings, *_unfound(exporter, exporters.values()))))
+
+
+def _stored(finding: CoverageFinding) -> CoverageFinding:
+    """Return a finding as the database can store it: names of columns may come from what a source answers."""
+    table, column, dataset, detail = (
+        storable(str(one)) for one in (finding.table, finding.column, finding.dataset, finding.detail)
+    )
+    columns = max(0, min(int(finding.columns), COLUMNS_MAX))
+    return CoverageFinding(CoverageKind(finding.kind), table, column, dataset, columns, detail)
 
 
 def _unfound(exporter: Exporter, others: Collection[Exporter]) -> Iterator[CoverageFinding]:
@@ -78,5 +96,13 @@ def _unfound(exporter: Exporter, others: Collection[Exporter]) -> Iterator[Cover
 
 def _decided_elsewhere(name: str, own: CheckedDeclaration, exporters: Mapping[str, Exporter]) -> frozenset[str]:
     """Return the tables of the same database on which other sources decide."""
-    others = (one.declaration for key, one in exporters.items() if key != name and isinstance(one, CheckingExporter))
-    return frozenset(table for one in others if own.database and one.database == own.database for table in one.tables)
+    if not own.database:
+        return frozenset()
+    others = [one for key, exporter in exporters.items() if key != name for one in _declarations(exporter)]
+    return frozenset(table for one in others if one.database == own.database for table in one.tables)
+
+
+def _declarations(exporter: Exporter) -> Iterator[CheckedDeclaration]:
+    """Yield the declaration of another source; a fault of it is found when that source is checked."""
+    with suppress(Exception):
+        yield declaration(exporter)

@@ -9,6 +9,7 @@ from typing import Any
 
 from portability.api import Batch, File, Gap, Record, RowRemark
 from portability.api.errors import ExporterFault
+from portability.api.names import storable
 from portability.api.rows import Rows
 from worker.plan.plan import PlanLine
 from worker.read import nested_keys
@@ -47,11 +48,6 @@ def kept(batch: Any, line: PlanLine) -> Batch:  # noqa: ANN401  # what a strange
     files = named_apart(batch.files)
     gaps = (*gaps, *undecided, *_unclear(line, records, batch.files))
     return replace(batch, records=records, files=files, gaps=gaps, remarks=remarks, withheld=filled)
-
-
-def storable(text: str) -> str:
-    """Remove characters that JSON (lone surrogates) or PostgreSQL (NUL) cannot store."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _check_kind(values: object, kind: type, what: str) -> None:

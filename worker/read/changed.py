@@ -6,9 +6,10 @@ instructions, decisions, maps, rules and this software are the scope. Otherwise 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 
 import orjson
@@ -48,17 +49,25 @@ class CoveredLine:
         return self.line.exporter, self.line.dataset.name
 
 
-def covered(plan: ExportPlan, exporters: Mapping[str, Exporter], unresolved: Collection[str]) -> Sequence[CoveredLine]:
+def covered(
+    plan: ExportPlan, exporters: Mapping[str, Exporter], unresolved: Collection[str], patience: SourcePatience
+) -> Sequence[CoveredLine]:
     """Return the lines whose changes sources state; `unresolved` are exporters that do not know the whole subject."""
-    found = []
+    found: list[CoveredLine] = []
     for line in plan.lines:
-        exporter = exporters[line.exporter]
-        declared = exporter.changes if isinstance(exporter, ChangingExporter) else None
-        if declared is None or line.dataset.name not in declared.datasets or line.exporter in unresolved:
-            continue
-        if line.state is DatasetState.PENDING and isinstance(exporter, ChangingExporter):
-            found.append(CoveredLine(line, exporter, declared))
+        if line.state is DatasetState.PENDING and line.exporter not in unresolved:
+            stating = partial(_stating, line, exporters[line.exporter])
+            found += patience.once(f"{line.exporter}: changes", stating).value or ()
     return found
+
+
+def _stating(line: PlanLine, exporter: Exporter) -> Sequence[CoveredLine]:
+    """Return the line if its source states changes of it."""
+    if not isinstance(exporter, ChangingExporter):
+        return ()
+    declared = exporter.changes
+    is_covered = isinstance(declared, DeclaredChanges) and line.dataset.name in declared.datasets
+    return (CoveredLine(line, exporter, declared),) if declared and is_covered else ()
 
 
 def decide(
@@ -98,10 +107,27 @@ def _follows(last: FeedProgress, lines: Sequence[CoveredLine], number: int, scop
 def _horizons(lines: Sequence[CoveredLine], patience: SourcePatience) -> Mapping[str, JSON]:
     found: dict[str, JSON] = {}
     for name, exporter in {one.line.exporter: one.exporter for one in lines}.items():
-        answer = patience.once(f"{name}: horizon()", exporter.horizon)
-        if answer.error is None:
+        answer = patience.once(f"{name}: horizon()", partial(_stated, exporter.horizon))
+        if not answer.error:
             found[name] = answer.value
     return found
+
+
+def _stated(call: Callable[[], JSON]) -> JSON:
+    """Return a value of JSON from a source. Raises TypeError for another value, and what the source raises."""
+    value: JSON = orjson.loads(orjson.dumps(call()))
+    return value
+
+
+def _keys(given: object, line: PlanLine) -> Collection[RecordKey] | None:
+    """Return keys from a source as they are written; None: it cannot say them. Raises TypeError for other values."""
+    if not isinstance(given, Collection) or isinstance(given, str | bytes | Mapping):
+        return None
+    keys = {tuple(one) for one in given}
+    if any(len(one) != len(line.dataset.key) for one in keys):
+        raise TypeError
+    orjson.dumps([*keys])
+    return keys
 
 
 def _touched(
@@ -117,7 +143,7 @@ def _touched(
         line, since = one.line, last.horizon[one.line.exporter]
 
         def ask(one: CoveredLine = one, since: JSON = since, limit: int = left) -> Collection[RecordKey] | None:
-            return one.exporter.changed(one.line.subject, one.line.dataset, since, limit)
+            return _keys(one.exporter.changed(one.line.subject, one.line.dataset, since, limit), one.line)
 
         answer = patience.once(line.name, ask)
         keys = None if answer.error is not None else answer.value

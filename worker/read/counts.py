@@ -18,6 +18,9 @@ from portability.api import (
 from portability.requests.states import DatasetState
 from worker.plan.plan import PlanLine
 
+COUNT_MAX = 2**53
+"""The largest number that counts records or bytes."""
+
 
 class Expected(NamedTuple):
     """What a line is expected to contain; None: unknown."""
@@ -61,4 +64,9 @@ def expect_together(
 
 
 def _expected(size: Size) -> Expected:
-    return Expected(int(size.records), *(None if n is None else int(n) for n in (size.bytes, size.unrelated)))
+    """Return a count as the ledger can store it. Raises ValueError for numbers that count nothing."""
+    stated = (None if n is None else int(n) for n in (size.bytes, size.unrelated))
+    found = Expected(int(size.records), *stated)
+    if any(n and not 0 < n <= COUNT_MAX for n in found):
+        raise ValueError
+    return found

@@ -55,18 +55,22 @@ def check_source(engine: Engine, exporters: Mapping[str, Exporter], name: str, p
 
 def _of_source(context: WorkerContext, name: str, patience: SourcePatience) -> PlannedCoverage:
     exporter = context.exporters[name]
-    if not checks.is_checked(exporter):
+    answer = patience.once(name, partial(checks.declaration, exporter))
+    if answer.error:
+        fault = source_fault(name, answer.error)
+        log.warning("coverage.not_checked", exporter=name, code=fault.code)
+        return PlannedCoverage(name, CoverageState.UNKNOWN, error=fault.code)
+    declared = answer.get()
+    if declared is checks.NOT_CHECKED:
         return PlannedCoverage(name, CoverageState.UNKNOWN)
-    declaration = patience.once(name, partial(checks.declaration, exporter))
     with reading(context.engine) as connection:
         row = state.find(connection, name)
-        is_valid = declaration.error is None and state.is_valid(connection, row, declaration.get().sha256)
+        is_valid = state.is_valid(connection, row, declared.sha256)
     if not is_valid:
         code = check_source(context.engine, context.exporters, name, patience)
         if code is not None:
             # Where a check could list a part only, its failure hides no more than its success would.
-            is_gap = declaration.error is not None or declaration.get().lists_all
-            return PlannedCoverage(name, CoverageState.UNKNOWN, error=code if is_gap else None)
+            return PlannedCoverage(name, CoverageState.UNKNOWN, error=code if declared.lists_all else None)
         with reading(context.engine) as connection:
             row = state.find(connection, name)
     if row is None:

@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from portability.api import Slice
-from portability.api.errors import ExporterFault, SourceStalled
+from portability.api.errors import ExporterFault
 from portability.api.ranges import WHOLE
 from portability.database import incidents
 from portability.database.incidents import Incident
@@ -20,6 +20,7 @@ from worker.plan.position import Reading
 from worker.plan.slicing import RECORD_BYTES, SliceOffer, how_many, offered
 from worker.read import counts
 from worker.read.counts import Expected
+from worker.read.reader import source_fault
 from worker.write.open_volume import SliceJob
 
 log = structlog.get_logger()
@@ -53,7 +54,8 @@ def divide(context: WorkerContext, unplanned: SliceJob, by_keys: Collection[tupl
         else:
             call = partial(counts.expect, context.exporters[line.exporter], line, selection)
             counted = patience.once(line.name, call)
-            expected.append(Expected() if isinstance(counted.error, SourceStalled) else counted.get())
+            # Counting is optional, whatever it raises, even SystemExit: reading will report the fault.
+            expected.append(Expected() if counted.error else counted.get())
         if line.state is DatasetState.PENDING:
             parts = _parts(context, line, unplanned, expected[-1])
             if len(parts) == 1:
@@ -74,7 +76,7 @@ def _counted_together(
     }
     call = partial(counts.expect_together, context.exporters, lines, unplanned.selection)
     counted = unplanned.patience.once("counts", call)
-    return {} if isinstance(counted.error, SourceStalled) else counted.get()
+    return {} if counted.error else counted.get()
 
 
 def _is_counted(unplanned: SliceJob, line: PlanLine, by_keys: Collection[tuple[str, str]]) -> bool:
@@ -88,8 +90,8 @@ def _parts(context: WorkerContext, line: PlanLine, unplanned: SliceJob, expected
     n = how_many(expected.records, expected.bytes, slice_bytes=settings.slice_bytes, slices_max=settings.slices_max)
     if n == 1:
         return (WHOLE,)
-    arguments = unplanned.patience.once(line.name, partial(offered, exporter, line, selection, n))
-    offer = SliceOffer((WHOLE,), arguments.error) if isinstance(arguments.error, SourceStalled) else arguments.get()
+    answer = unplanned.patience.once(line.name, partial(offered, exporter, line, selection, n))
+    offer = SliceOffer((WHOLE,), source_fault(line.name, answer.error)) if answer.error else answer.get()
     if offer.fault is not None:
         log.warning("slices.refused", exporter=line.exporter, dataset=line.dataset.name, code=offer.fault.code)
     if isinstance(offer.fault, ExporterFault):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from archive.write.volume import MEMBER_BYTES
 from portability.api import Dataset, Document, DocumentFormat, Gap, Record
 from portability.api.errors import FormatError
-from worker.read.batch_validation import storable
+from portability.api.names import storable
 from worker.read.reader import Reader
 from worker.read.redaction import Redact, as_it_is
 from worker.read.screening import Screen

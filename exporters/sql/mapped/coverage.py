@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import OID, REGCLASS
 
 from exporters.maps.reading import MapFault
 from exporters.sql.catalogue import Catalogue, CatalogueTable
-from exporters.sql.faults import reading
+from exporters.sql.faults import check_answers, reading
 from exporters.sql.identifiers import plain_type
 from exporters.sql.mapped.catalogue import Catalogue as FoundCatalogue
 from exporters.sql.mapped.catalogue import check_read_only
@@ -24,7 +24,7 @@ from exporters.sql.proposal.names import Guess, guess, names_rows_of_several
 from exporters.sql.rows import rows_of, statement
 from exporters.sql.source import TableSource
 from portability.api import CoverageFinding, CoverageKind, Identity, Selection, Subject, SubjectKind
-from portability.api.errors import BadMap, SourceRefused
+from portability.api.errors import BadMap, SourceRefused, SourceUnavailable
 from portability.api.nouns import first_identity
 
 NAMES_NOTHING = (
@@ -67,7 +67,8 @@ def undecided(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFin
             yield from _columns(table, of_table[name])
         elif not table.is_partition and not _is_internal(form, name):
             seen = f"{'view, ' if table.is_view else ''}{_counted(table.columns)}"
-            yield CoverageFinding(CoverageKind.UNDECIDED_TABLE, name, columns=len(table.columns), detail=seen)
+            seen = seen if table.columns else "the account sees none of its columns"
+            yield CoverageFinding(CoverageKind.UNDECIDED_TABLE, name, columns=len(table.columns) or 1, detail=seen)
 
 
 def writable(connection: Connection, form: SqlSourceForm, used: FoundCatalogue) -> Iterator[CoverageFinding]:
@@ -84,13 +85,14 @@ def unfit(form: SqlSourceForm, catalogue: Catalogue, faults: Sequence[MapFault])
     missing: set[tuple[str | int, ...]] = set()
     hints = {tuple(fault.path): fault.hint for fault in faults}
     for used in used_tables(form):
-        if used.table not in catalogue.tables:
+        listed = catalogue.tables.get(used.table)
+        if not (listed and listed.columns):
             missing.add(tuple(used.path))
             name, hint = _dataset(form, used.path), hints.get(tuple(used.path), "")
             yield CoverageFinding(CoverageKind.MISSING_TABLE, used.table, dataset=name, detail=hint)
     for column in used_columns(form):
         found = catalogue.tables.get(column.table)
-        if found is not None and column.column not in found.columns:
+        if found and found.columns and column.column not in found.columns:
             missing.add(tuple(column.path))
             yield _missing(form, column, hints.get(tuple(column.path), ""))
     for fault in faults:
@@ -158,13 +160,28 @@ def unsigned(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFind
 
 
 def refused(engine: Engine, form: SqlSourceForm, sources: Sequence[TableSource]) -> Iterator[CoverageFinding]:
-    """Yield the datasets whose query the database refuses; each is run with LIMIT 0. Raises SourceUnavailable."""
+    """Yield the datasets whose query the database refuses; each is run with LIMIT 0.
+
+    A query that fails while the database answers others is that of a table which cannot be read, such as one of a
+    foreign server that is away. Raises SourceUnavailable if the database answers nothing.
+    """
     tables = {one.name: one.table for one in form.dataset}
     for source in sources:
         fault = next(filter(None, (_refusal(engine, source, kind) for kind in _kinds(source))), None)
         if fault is not None:
             name = source.dataset.name
             yield CoverageFinding(CoverageKind.QUERY_REFUSED, tables[name], dataset=name, detail=fault)
+
+
+def refused_once(findings: Iterable[CoverageFinding]) -> Iterator[CoverageFinding]:
+    """Yield the findings; of a table that the database does not read for a dataset only the first."""
+    seen: set[tuple[str, str]] = set()
+    for one in findings:
+        place = (one.table, one.dataset)
+        if one.kind is CoverageKind.QUERY_REFUSED and place in seen:
+            continue
+        seen |= {place} if one.kind is CoverageKind.QUERY_REFUSED else set()
+        yield one
 
 
 def _refusal(engine: Engine, source: TableSource, kind: SubjectKind) -> str | None:
@@ -183,6 +200,9 @@ def _refused(
         with reading(engine, source.dataset.name) as connection:
             connection.execute(statement(source, rows, 0, marks))
     except SourceRefused as error:
+        return str(error)
+    except SourceUnavailable as error:
+        check_answers(engine, source.dataset.name)
         return str(error)
     return None
 

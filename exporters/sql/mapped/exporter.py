@@ -140,7 +140,7 @@ class MappedExporter:
             findings += coverage.refused(sources.database, form, compiled.sources)
             findings += tenantless.found(sources.database, section.name, form, used, compiled.tables)
         findings += damage.examine(section.sources.database, section.name, used)
-        return Coverage(tuple(findings))
+        return Coverage(tuple(coverage.refused_once(findings)))
 
     def prepare(self) -> None:
         """Read the catalogue, so that forks have it. Raises BadMap, SourceUnavailable, SourceRefused."""

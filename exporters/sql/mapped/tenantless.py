@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Engine,
     Enum,
     Integer,
@@ -29,7 +30,7 @@ from sqlalchemy.types import TypeEngine
 
 from exporters.maps.reading import MapFault
 from exporters.sql.belonging import Within
-from exporters.sql.faults import reading
+from exporters.sql.faults import check_answers, reading
 from exporters.sql.identifiers import plain_type
 from exporters.sql.mapped.belongings import Tables, conditions_of
 from exporters.sql.mapped.catalogue import Catalogue
@@ -37,6 +38,7 @@ from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.limits import is_ended, limited
 from exporters.sql.mapped.way_forms import ConditionForm, RowsForm
 from portability.api import CoverageFinding, CoverageKind, SubjectKind
+from portability.api.errors import SourceDamaged, SourceError
 
 LOOK_SECONDS = 5.0
 """How long each table is searched at most: without an index its rows are read until one has no tenant."""
@@ -153,24 +155,39 @@ def _empty(column: Column[str], *, is_nullable: bool) -> Sequence[ColumnElement[
 def _look(
     engine: Engine, source: str, place: TenantPlace, tables: Tables, empty: Sequence[ColumnElement[bool]]
 ) -> CoverageKind | None:
-    """Return the kind of what one search finds; None: every row has a tenant."""
+    """Return the kind of what one search finds; None: every row has a tenant.
+
+    Raises: SourceUnavailable, SourceRefused if the database answers nothing; SourceDamaged.
+    """
     table = tables[place.table]
     has_value = (table.c[name].is_not(None) for name in place.needed)
     conditions = (one.on(table) for one in conditions_of(place.where))
     query: Select[int] = (
         select(literal_column("1", Integer)).select_from(table).where(or_(*empty), *has_value, *conditions).limit(1)
     )
-    with reading(engine, f"{source}: {place.name}") as connection:
-        try:
-            with limited(connection, LOOK_SECONDS):
-                return CoverageKind.TENANTLESS if connection.execute(query).first() else None
-        except DBAPIError as error:
-            if not is_ended(error):
-                raise
-            return CoverageKind.NOT_COMPARED
+    try:
+        with reading(engine, f"{source}: {place.name}") as connection:
+            return _searched(connection, query)
+    except SourceDamaged:
+        raise
+    except SourceError:
+        check_answers(engine, source)
+        return CoverageKind.QUERY_REFUSED
+
+
+def _searched(connection: Connection, query: Select[int]) -> CoverageKind | None:
+    try:
+        with limited(connection, LOOK_SECONDS):
+            return CoverageKind.TENANTLESS if connection.execute(query).first() else None
+    except DBAPIError as error:
+        if not is_ended(error):
+            raise
+        return CoverageKind.NOT_COMPARED
 
 
 def _detail(kind: CoverageKind) -> str:
     if kind is CoverageKind.TENANTLESS:
         return "rows name no tenant here: no company and no contact gets them"
+    if kind is CoverageKind.QUERY_REFUSED:
+        return "the database does not read this table"
     return "not searched to its end for rows without a tenant: an index finds them, row-level security hides them"

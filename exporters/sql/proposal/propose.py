@@ -80,7 +80,7 @@ def _read(connection: Connection, subject: str, schemas: tuple[str, ...]) -> tup
     schema, _, name = subject.rpartition(".")
     meant = meant_schemas(connection).get(name, inspect(connection).default_schema_name)
     every = catalogue.read(connection, (*schemas, *(({schema} - {meant}) & {*known}))).tables
-    found = Catalogue({name: one for name, one in every.items() if not one.is_partition})
+    found = Catalogue({name: one for name, one in every.items() if one.columns and not one.is_partition})
     written = stored_names(connection, None, [name] if schema in {"", meant} else [])
     for one in (subject, *written.values()):
         if one in found.tables:
