@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from receiver.importer.plans import RecordPlans, RefusedValue
 from receiver.importer.report import DatasetResult, Files, RefusedRecord
 from receiver.importer.values import Reason
 from receiver.importer.write import WriteJob, Writer
+from receiver.ledger import pending_files
 
 Progress = Callable[[int], object]
 """Called with a number of payload bytes that were just processed."""
@@ -47,7 +49,7 @@ class ImportedDataset:
         dataset = f"{taken.exporter}/{taken.dataset}"
         allowed = {one.column: one for one in job.write.target.allowed if one.dataset == dataset}
         self._plans = RecordPlans(dataset, table, allowed, job.dialect)
-        self._writer = Writer(job.write, table, taken, self._accepted)
+        self._writer = Writer(job.write, table, taken, self._accepted, self._files_noted)
         self._files: dict[str, tuple[str, StoredFile]] = {}
         """By id of the records that wait in the writer: the keys of their files."""
         self._stored: set[str] = set()
@@ -117,6 +119,20 @@ class ImportedDataset:
         key = key_of(exporter, dataset, name, file)
         self._files[identifier] = key, file
         return key
+
+    @contextmanager
+    def _files_noted(self) -> Iterator[None]:
+        """Note the files of a batch until it has ended: an undo deletes those of a batch that was rolled back."""
+        keys = [] if self._job.dry_run else [key for key, _file in self._files.values()]
+        batch, run = self._job.write.batch, self._job.write.scope.run
+        if not keys:
+            yield
+            return
+        with batch() as connection:
+            pending_files.note(connection, run, keys)
+        yield
+        with batch() as connection:
+            pending_files.settle(connection, run, keys)
 
     def _accepted(self, identifiers: list[str]) -> None:
         """Store the files of the written rows; those of refused rows are not stored."""

@@ -24,7 +24,7 @@ from receiver.importer.files import clear_uploads
 from receiver.importer.stored_forms import restorable
 from receiver.importer.stored_rows import stored_rows
 from receiver.importer.values import is_same
-from receiver.ledger import feeds, runs
+from receiver.ledger import feeds, pending_files, runs
 from receiver.ledger.seals import JournalKey
 from receiver.ledger.tables import CHANGE, ID, RUN, create, exist
 
@@ -105,6 +105,7 @@ def undo(
         work = _Undo(batch, report, key, storage)
         while work.step():
             progress(BATCH)
+        work.delete_pending()
         ending(report)
         with batch() as connection:
             work.forget_run(connection)
@@ -163,6 +164,14 @@ class _Undo:
         if entries:
             self._before = entries[-1].seq
         return bool(entries)
+
+    def delete_pending(self) -> None:
+        """Delete the files of batches that were rolled back."""
+        with self._batch() as connection:
+            self._recall(connection)
+            self._delete_files(connection, pending_files.of(connection, self._report.import_id))
+            pending_files.forget(connection, RUN.c.id == self._report.import_id)
+            self._note(connection)
 
     def _delete(self, connection: Connection, entries: Sequence[Row[Any]], rows: Rows) -> set[int]:
         """Delete the rows that are to be removed, the newest table first; returns the entries of those that stay."""
@@ -282,14 +291,14 @@ class _Undo:
 
 def _removed(storage: Storage, key: str, *, dry_run: bool) -> bool:
     """Delete a file, or look at it in a dry run; returns whether it was there. Raises StorageError."""
+    if not dry_run:
+        clear_uploads(storage, key, {key})
     try:
-        if dry_run:
-            storage.stat(key)
-        else:
-            clear_uploads(storage, key, {key})
-            storage.delete(key)
+        storage.stat(key)  # deleting says nothing of a file that is not there
     except ObjectMissing:
         return False
+    if not dry_run:
+        storage.delete(key)
     return True
 
 

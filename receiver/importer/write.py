@@ -57,7 +57,12 @@ class Writer:
     """Collects rows of one dataset and writes them in batches."""
 
     def __init__(
-        self, job: WriteJob, table: Table, taken: DatasetResult, accepted: Callable[[list[str]], None]
+        self,
+        job: WriteJob,
+        table: Table,
+        taken: DatasetResult,
+        accepted: Callable[[list[str]], None],
+        around: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._job = job
         self._table = table
@@ -68,6 +73,8 @@ class Writer:
         self._inserts = NewRows(table, self._rules, self._narrow, is_plain=table.name in job.plain)
         self._accepted = accepted
         """Called with the archive's ids of each batch whose rows have the archive's file now."""
+        self._around = around
+        """Entered before the transaction of each batch, and left after it."""
         self._rows: dict[str, tuple[int, Values]] = {}
         self._bytes = 0
 
@@ -84,7 +91,7 @@ class Writer:
         """Write the collected rows in one transaction."""
         if not self._rows:
             return
-        with self._job.batch() as connection:
+        with self._around(), self._job.batch() as connection:
             ids = IdMap(connection, self._job.scope)
             binder = RowBinder(connection, self._job.target, ids, self._dataset, self._table)
             bound = binder.bind({identifier: values for identifier, (_line, values) in self._rows.items()})

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, select, upda
 from portability.api.errors import BadInput
 from portability.database.engine import now
 from receiver.faults import OlderRevision, UndoUnfinished, UnknownImport
+from receiver.ledger import pending_files
 from receiver.ledger.tables import CHANGE, FEED, ID, KEY, RUN, exist
 
 RUNNING, DONE, EXPIRED, UNDOING = "running", "done", "expired", "undoing"
@@ -173,9 +174,10 @@ def sweep(connection: Connection) -> None:
 
     The clock of the database decides: that of a machine may be days ahead, and no journal comes back.
     """
-    over = select(RUN.c.id).where(RUN.c.keep_until <= now())
-    connection.execute(delete(CHANGE).where(CHANGE.c.run.in_(over)))
-    connection.execute(update(RUN).where(RUN.c.id.in_(over)).values(state=EXPIRED))
+    is_over = RUN.c.keep_until <= now()
+    connection.execute(delete(CHANGE).where(CHANGE.c.run.in_(select(RUN.c.id).where(is_over))))
+    pending_files.forget(connection, is_over)
+    connection.execute(update(RUN).where(is_over).values(state=EXPIRED))
 
 
 def listed(connection: Connection) -> Sequence[Row[Any]]:
@@ -200,6 +202,7 @@ def forget(connection: Connection, target: str, person: str | None) -> int:
         parts = select(CHANGE.c.name + "/" + CHANGE.c.local_id).where(CHANGE.c.person == person)
         about = about | (CHANGE.c.person == person) | CHANGE.c.parent.in_(parts)
     count = connection.execute(delete(CHANGE).where(about)).rowcount
+    pending_files.forget(connection, RUN.c.target == target)
     for table in (KEY, ID, RUN, FEED):
         connection.execute(delete(table).where(table.c.target == target))
     return count

@@ -97,6 +97,12 @@ FEED = Table(
     Column("run", String(32), nullable=False, comment="its import; while it runs, the archive is here in part"),
     Column("cursor_sha256", String(64), comment="of its cursor; NULL: unknown"),
 )
+PENDING_FILE = Table(
+    "portability_import_file",
+    metadata,
+    Column("run", String(32), primary_key=True),
+    Column("storage_key", Text, primary_key=True, comment="of a file that a batch stores, until the batch has ended"),
+)
 
 
 def placed(engine: Engine) -> Engine:
@@ -130,7 +136,7 @@ def _add_column(connection: Connection, column: Column[Any], place: str) -> None
         connection.execute(text(f"ALTER TABLE {place}{table} ADD COLUMN {column.name} {kind}"))
 
 
-def exist(connection: Connection) -> bool:
-    """Return whether an import was ever made into this database."""
+def exist(connection: Connection, table: Table = RUN) -> bool:
+    """Return whether an import was ever made into this database: by a release that has this table."""
     schema = None if connection.dialect.name == "sqlite" else SCHEMA
-    return connection.dialect.has_table(connection, RUN.name, schema=schema)
+    return connection.dialect.has_table(connection, table.name, schema=schema)

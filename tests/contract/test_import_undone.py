@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import orjson
 import pytest
-from faults import Killed
+from faults import FaultyStorage, Killed
 from handmade import CREATED, content, table, unpacked_archive
 from importing import KEY, import_as, undone
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, select
 
 from exporters.reference import schema
+from portability.api.errors import StorageUnavailable
 from portability.storage.local import LocalStorage
 from receiver.binding.target import ImportTarget
 from receiver.faults import UnknownImport
@@ -26,6 +27,7 @@ from receiver.importer.undo import UndoReport, undo
 from receiver.importer.values import Reason
 from receiver.ledger import runs
 from receiver.ledger.merge import OnConflict
+from receiver.ledger.tables import PENDING_FILE
 
 
 @pytest.fixture
@@ -129,6 +131,45 @@ def test_a_file_of_a_deleted_row_is_deleted_after_a_kill(
     assert list(storage.list()) == []
     assert undone(empty_url, report, storage=storage).restored == 1
     assert selected(receiving, "SELECT id, storage_key FROM recordings") == [("rec_1", None)]
+
+
+@pytest.mark.parametrize("fault", [StorageUnavailable("made: it is away"), Killed()])
+def test_files_of_a_batch_that_was_rolled_back_are_deleted(
+    tmp_path: Path, receiving: Engine, empty_url: str, fault: BaseException
+) -> None:
+    """No row and no journal lead to them; one that a row of another import needs stays. The import can be run again."""
+    storage = FaultyStorage(LocalStorage(tmp_path / "files"))
+
+    def sound(name: str, parts: str) -> list[Any]:
+        of = {"tenant_id": "ten_x", "call_id": "cal_1", "created_at": CREATED}
+        records = [{"id": f"rec_{part}", **of, "file": f"{part}.wav"} for part in parts]
+        paths = [f"calls/recordings/{part}.wav" for part in parts]
+        files = [(path, path.encode(), content("recordings", file=path[-5:])) for path in paths]
+        (tmp_path / name).mkdir()
+        return unpacked_archive(tmp_path / name, [table("recordings", *records), *files], export=name, subject="sub_1")
+
+    def fail(operation: str, count: int) -> None:
+        if (operation, count) == ("complete", 4):
+            raise fault
+
+    place = ImportTarget(tenant="ten_a")
+    import_as(sound("first", "a"), empty_url, place, storage=storage)
+    storage.before = fail
+    second = sound("second", "abcde")
+    with pytest.raises(type(fault)):
+        import_as(second, empty_url, place, storage=storage)
+    assert len(list(storage.inner.list())) == 3
+    with opened(empty_url, make=False) as engine, engine.connect() as connection:
+        (unfinished,) = [run.id for run in runs.listed(connection) if run.state == "running"]
+    with opened(empty_url, make=False) as engine:
+        kept = undo(engine, unfinished, KEY, storage=storage)
+    assert (kept.removed, kept.files) == (0, 2)
+    assert [stored.key.rpartition("/")[2] for stored in storage.inner.list()] == ["a.wav"]
+    report = import_as(second, empty_url, place, storage=storage)
+    assert (len(list(storage.inner.list())), len(selected(receiving, "SELECT id FROM recordings"))) == (5, 5)
+    with opened(empty_url, make=False) as engine, engine.connect() as connection:
+        assert connection.execute(select(PENDING_FILE)).all() == []
+    assert undone(empty_url, report, storage=storage).files == 4
 
 
 def feed_archive(folder: Path, *members: Any, after: str | None = None, gone: str | None = None) -> list[Path]:
