@@ -27,9 +27,10 @@ from portability.requests.policy import ActorRole
 from portability.requests.states import ONGOING, OPEN, UNANSWERED, WITH_CONTENTS
 from web import auth, sessions, words
 from web.logins import Login
+from web.provider import LoginFailed
 
 HERE = Path(__file__).parent
-LOCAL = re.compile(r"/(?:me|staff|d|development)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
+LOCAL = re.compile(r"/(?:me|staff|d|development|problems)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
 LOCAL_LENGTH = 2000
 FLASH, ALERT = "flash", "alert"
 """Names in the session of what the next page shows: what was done, or what went wrong."""
@@ -130,6 +131,7 @@ def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN40
         FLASH: request.session.pop(FLASH, None),
         ALERT: request.session.pop(ALERT, None),
         "path": request.url.path,
+        "shown_at": _here(request),
     }
     return _environment().get_template(template).render({**shared, **context})
 
@@ -145,7 +147,7 @@ def _shown_login(request: Request) -> Login | None:
 def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str] | None = None) -> Response:
     """Answer an error with a page that says what it means for the visitor and what to do, without its details."""
     if code == "not_logged_in" and request.method in auth.SAFE:
-        return see_other(login_url(request.url.path))
+        return see_other(login_url(_here(request)))
     if code == "link_invalid":
         return page(request, "link_dead.html", status=status)
     if code == "step_up_required":
@@ -161,6 +163,7 @@ def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str
         headers=headers,
         name=_fault_sentence(status, code),
         back=again or (None if request.method in auth.SAFE else _came_from(request)),
+        logs_in=code == LoginFailed.code,
         kept=sent if again else [],
         typed=[] if again else [value for name, value in sent if name in TEXTS and value.strip()],
         when=values.ahead(language(request), wait_seconds),
@@ -195,9 +198,16 @@ def login_url(after: str, *, again: bool = False) -> str:
     return f"/login?next={quote(local(after), safe='/')}{'&again=1' if again else ''}"
 
 
-def local(path: str | None) -> str:
-    """Return the path if it is a page of this application, else /me (no open redirect)."""
-    return path if path is not None and len(path) <= LOCAL_LENGTH and LOCAL.fullmatch(path) else "/me"
+def local(path: str, *, otherwise: str = "/me") -> str:
+    """Return the path if it is a page of this application, else another page (no open redirect)."""
+    return path if len(path) <= LOCAL_LENGTH and LOCAL.fullmatch(path) else otherwise
+
+
+def _here(request: Request) -> str:
+    """Return the address that shows this page again: an answer to a form has none, but the page of the form has."""
+    if request.method in auth.SAFE:
+        return local(f"{request.url.path}?{request.url.query}".rstrip("?"), otherwise=request.url.path)
+    return _came_from(request)
 
 
 def address(request: Request) -> str:
@@ -212,7 +222,7 @@ def _came_from(request: Request) -> str:
         return page_of_form[0]
     if path.startswith("/staff/"):
         return "/staff" if path.startswith(_FORMS_OF_THE_DESK) else "/staff/new"
-    return "/me"
+    return "/me" if path.startswith("/me") else "/"
 
 
 def polled(content: bytes, media_type: str, if_none_match: str | None) -> Response:
