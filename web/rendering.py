@@ -50,8 +50,11 @@ FORMS_SHOWN_AGAIN = {
     **dict.fromkeys(("/me/exports", "/me"), "/me"),
     **dict.fromkeys(("/staff/exports", "/staff/new"), "/staff/new"),
     **dict.fromkeys(("/staff/recipients", "/staff/recipients/draft"), "/staff/recipients/draft"),
+    **dict.fromkeys(("/login/address/send", "/login/address"), "/login/address"),
 }
 """By the address of a form: the page that shows it again with what was entered, when the form is sent there."""
+_TRANSFER_FORM = re.compile(r"(/me/exports/[^/]+)(?:/transfers)?")
+"""The same for the form of a transfer, which is part of the page of each copy."""
 TEXTS = ("reason", "text")
 """Fields in which people write sentences: a page about an error gives them back."""
 FORMATTERS = (values.date, values.moment, values.month, values.number, values.size, values.span, values.whole_span)
@@ -155,7 +158,7 @@ def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str
         return page(request, "step_up.html", status=status, headers=headers, go=login_url(here, again=True))
     wait_seconds = int((headers or {}).get("Retry-After", WAIT_SECONDS))
     sent: list[tuple[str, str]] = getattr(request.state, "sent_fields", [])
-    again = FORMS_SHOWN_AGAIN.get(request.url.path) if sent and code != "not_logged_in" else None
+    again = _shows_again(request.url.path) if sent and code != "not_logged_in" else None
     return page(
         request,
         "fault.html",
@@ -169,6 +172,12 @@ def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str
         when=values.ahead(language(request), wait_seconds),
         request_id=request.scope["state"]["request_id"],
     )
+
+
+def _shows_again(path: str) -> str | None:
+    """Return the page that shows a form again with what was entered; None if no page does."""
+    of_copy = _TRANSFER_FORM.fullmatch(path)
+    return of_copy[1] if of_copy else FORMS_SHOWN_AGAIN.get(path)
 
 
 def _fault_sentence(status: int, code: str) -> str:
