@@ -121,6 +121,7 @@ def _page_login(request: Request, place: CurrentContext) -> Login:
         raise NotLoggedIn("the session has no login")
     try:
         present = sessions.with_present_roles(request, place, session, changes=request.method not in SAFE)
+        present = sessions.without_sent(request, place, present)
     except LoginFailed:
         sessions.end(request, place)
         raise NotLoggedIn("the login at the provider has ended") from None

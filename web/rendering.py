@@ -27,9 +27,10 @@ from portability.requests.policy import ActorRole
 from portability.requests.states import ONGOING, OPEN, UNANSWERED, WITH_CONTENTS
 from web import auth, sessions, words
 from web.logins import Login
+from web.provider import LoginFailed
 
 HERE = Path(__file__).parent
-LOCAL = re.compile(r"/(?:me|staff|d|development)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
+LOCAL = re.compile(r"/(?:me|staff|d|development|problems)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
 LOCAL_LENGTH = 2000
 FLASH, ALERT = "flash", "alert"
 """Names in the session of what the next page shows: what was done, or what went wrong."""
@@ -49,8 +50,11 @@ FORMS_SHOWN_AGAIN = {
     **dict.fromkeys(("/me/exports", "/me"), "/me"),
     **dict.fromkeys(("/staff/exports", "/staff/new"), "/staff/new"),
     **dict.fromkeys(("/staff/recipients", "/staff/recipients/draft"), "/staff/recipients/draft"),
+    **dict.fromkeys(("/login/address/send", "/login/address"), "/login/address"),
 }
 """By the address of a form: the page that shows it again with what was entered, when the form is sent there."""
+_TRANSFER_FORM = re.compile(r"(/me/exports/[^/]+)(?:/transfers)?")
+"""The same for the form of a transfer, which is part of the page of each copy."""
 TEXTS = ("reason", "text")
 """Fields in which people write sentences: a page about an error gives them back."""
 FORMATTERS = (values.date, values.moment, values.month, values.number, values.size, values.span, values.whole_span)
@@ -130,6 +134,7 @@ def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN40
         FLASH: request.session.pop(FLASH, None),
         ALERT: request.session.pop(ALERT, None),
         "path": request.url.path,
+        "shown_at": _here(request),
     }
     return _environment().get_template(template).render({**shared, **context})
 
@@ -145,7 +150,7 @@ def _shown_login(request: Request) -> Login | None:
 def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str] | None = None) -> Response:
     """Answer an error with a page that says what it means for the visitor and what to do, without its details."""
     if code == "not_logged_in" and request.method in auth.SAFE:
-        return see_other(login_url(request.url.path))
+        return see_other(login_url(_here(request)))
     if code == "link_invalid":
         return page(request, "link_dead.html", status=status)
     if code == "step_up_required":
@@ -153,7 +158,7 @@ def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str
         return page(request, "step_up.html", status=status, headers=headers, go=login_url(here, again=True))
     wait_seconds = int((headers or {}).get("Retry-After", WAIT_SECONDS))
     sent: list[tuple[str, str]] = getattr(request.state, "sent_fields", [])
-    again = FORMS_SHOWN_AGAIN.get(request.url.path) if sent and code != "not_logged_in" else None
+    again = _shows_again(request.url.path) if sent and code != "not_logged_in" else None
     return page(
         request,
         "fault.html",
@@ -161,11 +166,18 @@ def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str
         headers=headers,
         name=_fault_sentence(status, code),
         back=again or (None if request.method in auth.SAFE else _came_from(request)),
+        logs_in=code == LoginFailed.code,
         kept=sent if again else [],
         typed=[] if again else [value for name, value in sent if name in TEXTS and value.strip()],
         when=values.ahead(language(request), wait_seconds),
         request_id=request.scope["state"]["request_id"],
     )
+
+
+def _shows_again(path: str) -> str | None:
+    """Return the page that shows a form again with what was entered; None if no page does."""
+    of_copy = _TRANSFER_FORM.fullmatch(path)
+    return of_copy[1] if of_copy else FORMS_SHOWN_AGAIN.get(path)
 
 
 def _fault_sentence(status: int, code: str) -> str:
@@ -195,9 +207,16 @@ def login_url(after: str, *, again: bool = False) -> str:
     return f"/login?next={quote(local(after), safe='/')}{'&again=1' if again else ''}"
 
 
-def local(path: str | None) -> str:
-    """Return the path if it is a page of this application, else /me (no open redirect)."""
-    return path if path is not None and len(path) <= LOCAL_LENGTH and LOCAL.fullmatch(path) else "/me"
+def local(path: str, *, otherwise: str = "/me") -> str:
+    """Return the path if it is a page of this application, else another page (no open redirect)."""
+    return path if len(path) <= LOCAL_LENGTH and LOCAL.fullmatch(path) else otherwise
+
+
+def _here(request: Request) -> str:
+    """Return the address that shows this page again: an answer to a form has none, but the page of the form has."""
+    if request.method in auth.SAFE:
+        return local(f"{request.url.path}?{request.url.query}".rstrip("?"), otherwise=request.url.path)
+    return _came_from(request)
 
 
 def address(request: Request) -> str:
@@ -212,7 +231,7 @@ def _came_from(request: Request) -> str:
         return page_of_form[0]
     if path.startswith("/staff/"):
         return "/staff" if path.startswith(_FORMS_OF_THE_DESK) else "/staff/new"
-    return "/me"
+    return "/me" if path.startswith("/me") else "/"
 
 
 def polled(content: bytes, media_type: str, if_none_match: str | None) -> Response:

@@ -177,13 +177,11 @@ def want(request: Request, place: AppContext, wanted: Wanted) -> None:
         _changed(request, place, replace(session, wanted=wanted))
 
 
-def take_wanted(request: Request, place: AppContext) -> Wanted | None:
-    """Return what the person wanted to do, once."""
-    session = current(request, place)
-    if not session or not session.wanted:
-        return None
-    _changed(request, place, replace(session, wanted=None))
-    return session.wanted
+def without_sent(request: Request, place: AppContext, session: PageSession) -> PageSession:
+    """Return the session without the form that waits in it, if the request sends that form."""
+    if session.wanted and request.method == "POST" and session.wanted.path == request.url.path:
+        return _changed(request, place, replace(session, wanted=None))
+    return session
 
 
 def end(request: Request, place: AppContext) -> PageSession | None:

@@ -46,6 +46,7 @@ CUT = """() => {
     return [...own, ...over].map(each => each.outerHTML.slice(0, 120));
 }"""
 """What is wider than its place or hangs over the edge of a list: text that is cut, and tables that have to be cards."""
+LONG_ID = "u" * 170
 NARROW: ViewportSize = {"width": 320, "height": 640}
 """The smallest phone, and a window of 1,280 pixels at 400 % (WCAG 2.2, 1.4.10)."""
 
@@ -115,6 +116,33 @@ def test_a_page_in_a_state(
         assert f'<html lang="{variant.language}"' in content
         assert variant.language == SOURCE or left_in_source(texts_of(content, variant.language), variant.language) == []
         look_over(page, axe, f"{scene.room}-{scene.name}", variant)
+
+
+def test_a_long_id_of_a_colleague_fits(browser: Browser, staged: Served, identifiers: Mapping[str, str]) -> None:
+    """Providers give ids without a place to break; the list and the page of a request have them."""
+    request, assigned = (f"{staged.url}/staff{path}" for path in (f"/exports/{identifiers['late']}", "?state=assigned"))
+    with (
+        looked(browser, Variant("phone", "light", "de")) as context,
+        looked(browser, Variant("phone", "dark", "id")) as other,
+    ):
+        add_session(other, staged, "olga", "officer")
+        add_session(context, staged, LONG_ID, "officer")
+        page, colleague = context.new_page(), other.new_page()
+        page.goto(request)
+        with page.expect_navigation():
+            page.locator("form[action$='/assignment/me'] button").click()
+        for shown, address in (
+            (page, request),
+            (page, assigned),
+            (colleague, request),
+            (colleague, f"{staged.url}/staff"),
+        ):
+            shown.set_viewport_size(NARROW)
+            shown.goto(address)
+            assert (shown.evaluate("document.documentElement.scrollWidth"), shown.evaluate(CUT)) == (
+                NARROW["width"],
+                [],
+            )
 
 
 @pytest.mark.parametrize("variant", [Variant("desktop", "light", "de"), Variant("phone", "dark", "id")], ids="-".join)

@@ -101,8 +101,7 @@ def test_each_form_works_without_script(
     page.get_by_text("About this copy").click()
     follow(page, page.get_by_role("button", name="Revoke all download links"))
     expect(page.get_by_text("All download links are revoked.")).to_be_visible()
-    page.get_by_label("I agree that these parts").check()
-    follow(page, page.get_by_role("button", name="Send my data"))
+    _send_with_another_day(page)
     expect(page.get_by_text("Being prepared")).to_be_visible()
     follow(page, page.get_by_role("button", name="Withdraw"))
     expect(page.get_by_text("Being prepared")).to_be_hidden()
@@ -138,6 +137,19 @@ def _come_back(staged: Served, page: Page) -> None:
     follow(page, page.get_by_role("button", name="Request my data"))
     follow(page, page.get_by_role("button", name="Go back"))
     expect(page.locator("#since")).to_have_value("2026-02-01")
+
+
+def _send_with_another_day(page: Page) -> None:
+    """Send data until a day that has passed, go back to the form, which still has the day, and send it without."""
+    page.get_by_label("I agree that these parts").check()
+    page.locator("#until").fill("2026-01-01")
+    page.locator("#until").evaluate("field => field.removeAttribute('min')")
+    follow(page, page.get_by_role("button", name="Send my data"))
+    follow(page, page.get_by_role("button", name="Go back"))
+    expect(page.locator("#until")).to_have_value("2026-01-01")
+    page.locator("#until").fill("")
+    page.get_by_label("I agree that these parts").check()
+    follow(page, page.get_by_role("button", name="Send my data"))
 
 
 def _end_sessions(staged: Served, page: Page) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from factories import MadeUpExporter, things
+from given_back import form_again
 from served import Browser, Served, serving
 from sqlalchemy import func, select, update
 
@@ -160,10 +161,16 @@ def test_a_wrong_code_logs_no_one_in(served: Served) -> None:
 
 @pytest.mark.parametrize("address", ["reader", "@", "a@b@c", "030 9018 2020", "+49", "x" * 290 + "@news.example"])
 def test_what_is_no_address_gets_no_code(served: Served, address: str) -> None:
-    """A text, a number without country code, an address that is too long: one sentence, and nothing is sent."""
+    """A text, a number without country code, an address that is too long: one sentence, and nothing is sent.
+
+    The field has what was entered; no address of a page and no cookie has it.
+    """
     with served.browser() as visitor:
-        visitor.send("/login/address/send", page="/login/address", address=address)
-        assert "not a valid address" in visitor.client.get("/login/address").text
+        answer = visitor.send("/login/address/send", page="/login/address", address=address)
+        assert (answer.status_code, "not a valid address" in answer.text) == (400, True)
+        assert f'value="{address}"' in answer.text
+        assert 'aria-invalid="true"' in answer.text
+        assert "not a valid address" not in visitor.client.get("/login/address").text
     assert sent(served) == 0
 
 
@@ -229,5 +236,16 @@ def test_it_is_offered_only_where_codes_can_be_sent(redis_server: str, tmp_path:
     with serving(tmp_path / "sms", redis_server, **only) as server, server.browser() as visitor:
         page = visitor.client.get("/login/address").text
         assert "Phone number with country code" in page
-        visitor.send("/login/address/send", page="/login/address", address=ADDRESS)
-        assert "not a valid address" in visitor.client.get("/login/address").text
+        refused = visitor.send("/login/address/send", page="/login/address", address=ADDRESS)
+        assert "not a valid address" in refused.text
+
+
+def test_an_address_comes_back_where_a_limit_is_reached(served: Served) -> None:
+    """To be sent later, as it was entered."""
+    with served.browser() as visitor:
+        for _time in range(11):
+            refused = visitor.send("/login/address/send", address="Ann@Mail.example")
+        visitor.send("/login/address/other")
+        again = form_again(visitor, refused)
+    assert (refused.status_code, again.status_code) == (429, 200)
+    assert 'name="address" value="Ann@Mail.example"' in again.text

@@ -15,7 +15,7 @@ from workers import until
 from portability.api import Gap
 from portability.database import models
 from portability.database.engine import writing
-from portability.requests import approvals, exports
+from portability.requests import approvals, exports, reversions
 from portability.requests.policy import Actor
 
 
@@ -69,6 +69,49 @@ def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> N
         server.world.advance_all()
         assert "did not answer" not in visitor.client.get(page).text
     assert server.world.view(export_id)["revision"] == 2
+
+
+def test_a_person_learns_that_a_new_version_was_not_made(lacking: Lacking) -> None:
+    """They wait for it. Not where they stopped it themselves, and no longer when a later one is ready."""
+    server = lacking.server
+    export_id = server.ready()
+    page = f"/me/exports/{export_id}"
+    said = "could not be completed"
+    with server.browser(OWNER) as visitor:
+        assert visitor.send(f"{page}/gaps").status_code == 303
+        assert said not in visitor.client.get(page).text
+        assert visitor.send(f"{page}/cancel").status_code == 303
+        assert said not in visitor.client.get(page).text
+        assert visitor.send(f"{page}/gaps").status_code == 303
+        with writing(server.world.engine) as connection:
+            row = exports.lock(connection, export_id)
+            assert reversions.revert(connection, row, code="storage_refused", actor="worker:1")
+        shown = visitor.client.get(page).text
+        assert (said in shown, "Try again" in shown, "storage_refused" in shown) == (True, True, False)
+        lacking.gaps.clear()
+        assert visitor.send(f"{page}/gaps").status_code == 303
+        server.world.advance_all()
+        assert said not in visitor.client.get(page).text
+
+
+def test_several_are_cancelled_and_the_page_says_what_became_of_each(lacking: Lacking) -> None:
+    """One that no worker has begun, one whose copy stays, and one that cannot be cancelled, with its state."""
+    server = lacking.server
+    ready, revised = server.ready(), server.ready(since="2020-01-01")
+    queued = server.world.request(f"user:{OTHER}")
+    with server.browser(OWNER) as visitor:
+        assert visitor.send(f"/me/exports/{revised}/gaps").status_code == 303
+    with server.browser("olga", "officer") as officer:
+        shown = officer.send("/staff/bulk", what="cancel", selected=[ready, revised, queued], confirmed="yes").text
+    lines = {each[:8]: text for each in (ready, revised, queued) for text in shown.split("<li") if each[:8] in text}
+    assert "Done for 2 of 3." in shown
+    for export_id, sentence, badge in (
+        (ready, "Not done: The status does not allow this.", "Ready"),
+        (revised, "Only the new version was stopped.", "Ready"),
+        (queued, "", "Cancelled"),
+    ):
+        assert sentence in lines[export_id[:8]]
+        assert f">{badge}" in lines[export_id[:8]]
 
 
 def test_a_copy_that_no_one_got_has_no_contents(lacking: Lacking) -> None:
@@ -145,7 +188,7 @@ def test_copies_are_listed_page_by_page(served: Served, monkeypatch: pytest.Monk
     made = [served.ready("user:usr_listed", since=f"{year}-01-01") for year in (2019, 2020)]
     with served.browser("usr_listed") as visitor:
         monkeypatch.setattr("web.pages.me.SHOWN", len(made))
-        assert "/me?cursor=" not in visitor.client.get("/me").text
+        assert 'href="/me?cursor=' not in visitor.client.get("/me").text
         monkeypatch.setattr("web.pages.me.SHOWN", 1)
         page = visitor.client.get("/me").text
         older = visitor.client.get(_next_page(page, "/me")).text
@@ -153,7 +196,7 @@ def test_copies_are_listed_page_by_page(served: Served, monkeypatch: pytest.Monk
     assert made[0] not in page
     assert made[0] in older
     assert made[1] not in older
-    assert "/me?cursor=" not in older
+    assert 'href="/me?cursor=' not in older
 
 
 def test_an_administrator_finds_the_copies_of_the_company(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

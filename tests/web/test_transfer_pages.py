@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from factories import MadeUpExporter, things
+from given_back import form_again
 from sending import sender
 from served import OTHER, OWNER, Browser, Served
 from transferring import EXPORTER, Provider, encrypted, providing, view
@@ -101,6 +102,21 @@ def test_without_a_yes_nothing_is_sent(served: Served, other: Provider) -> None:
     with reading(served.world.engine) as connection:
         assert sending.of(connection, export_id) == []
         assert [row for row in authorisations.of(connection) if row["recipient_id"] == other.recipient] == []
+
+
+def test_the_form_comes_back_filled_in(served: Served, other: Provider) -> None:
+    """With provider and day. The agreement is given anew: it is for what is sent, and nothing was sent."""
+    page = f"/me/exports/{served.ready(profile='portability')}"
+    asked = {"recipient": other.recipient, "agreed": "yes"}
+    with served.browser(OWNER) as visitor:
+        for until in ("2020-01-01", "+12020-01-01"):
+            refused = visitor.send(f"{page}/transfers", **asked, until=until)
+            again = form_again(visitor, refused)
+            assert refused.status_code in {400, 422}
+            assert (again.status_code, again.url.path) == (200, page)
+            assert f'name="until" value="{until}"' in again.text
+            assert f'<option value="{other.recipient}" selected>' in again.text
+            assert 'name="agreed" value="yes" required>' in again.text
 
 
 def test_one_second_login_is_enough_to_send(served: Served, other: Provider) -> None:

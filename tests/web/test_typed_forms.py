@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from html import unescape
 
-import httpx
 import pytest
-from served import OWNER, Browser, Served
+from given_back import BACK, form_again
+from served import OWNER, Served
 
-FIELD = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
-BACK = re.compile(
-    r'<form method="post" action="([^"]+)">((?:\s*<input type="hidden"[^>]*>)+)\s*<button class="button">',
-)
 REASON = 'She called <twice>,\nand "insists".'
 OF_STAFF = {"kind": "user", "id": "usr_9", "reason": REASON, "channel": "letter", "received_at": "2026-01-05"}
 OWN = {"profile": "portability", "formats": "csv", "since": "2026-02-01", "until": "2026-01-01", "tell_tenants": "yes"}
-
-
-def _back(visitor: Browser, answer: httpx.Response) -> httpx.Response:
-    """Press the button that leads back from a page about an error."""
-    found = BACK.search(answer.text)
-    assert found
-    fields: dict[str, list[str]] = {}
-    for name, value in FIELD.findall(found[2]):
-        fields.setdefault(name, []).append(unescape(value))
-    return visitor.client.post(found[1], data=fields)
 
 
 @pytest.mark.parametrize("wrong", [{"id": "usr/../9"}, {"received_at": "2999-01-01"}, {"id": "usr_ä"}, {"reason": " "}])
@@ -34,7 +19,7 @@ def test_the_form_of_staff_comes_back_filled_in(served: Served, wrong: dict[str,
     sent = {**OF_STAFF, **wrong}
     with served.browser("sam", "staff") as visitor:
         refused = visitor.send("/staff/exports", page="/staff/new", **sent)
-        again = _back(visitor, refused)
+        again = form_again(visitor, refused)
     text = unescape(again.text)
 
     assert refused.status_code in {400, 422}
@@ -59,7 +44,7 @@ def test_the_form_for_a_provider_comes_back_filled_in(served: Served) -> None:
     }
     with served.browser("olga", "officer") as visitor:
         refused = visitor.send("/staff/recipients", page="/staff/recipients", **sent)
-        again = _back(visitor, refused)
+        again = form_again(visitor, refused)
     text = unescape(again.text)
 
     assert (refused.status_code, again.status_code) == (422, 200)
@@ -71,12 +56,16 @@ def test_the_own_form_comes_back_filled_in(served: Served) -> None:
     """With the choices in its folded part, which is open; another part was not chosen."""
     with served.browser(OWNER) as visitor:
         refused = visitor.send("/me/exports", page="/me", **OWN)
-        again = _back(visitor, refused)
+        again = form_again(visitor, refused)
 
     assert (refused.status_code, again.status_code) == (400, 200)
     for part in ('value="portability" checked', 'value="csv" checked', 'name="since" value="2026-02-01"'):
         assert part in again.text
-    for part in ('name="until" value="2026-01-01"', 'name="tell_tenants" value="yes" checked', "<details open>"):
+    for part in (
+        'name="until" value="2026-01-01"',
+        'name="tell_tenants" value="yes" checked',
+        "<details open data-filled>",
+    ):
         assert part in again.text
     assert 'value="access" checked' not in again.text
     assert 'value="json" checked' not in again.text
@@ -92,7 +81,7 @@ def test_a_form_of_an_earlier_session_comes_back_filled_in(served: Served) -> No
             assert answer.status_code == 403
             assert ("insists" in answer.text) is is_kept
             if is_kept:
-                assert REASON in unescape(_back(visitor, answer).text)
+                assert REASON in unescape(form_again(visitor, answer).text)
 
 
 @pytest.mark.parametrize("csrf", ["x", "x" * 101])
@@ -105,7 +94,7 @@ def test_a_text_of_another_site_is_not_shown(served: Served, csrf: str) -> None:
     assert "insists" not in answer.text
 
 
-def test_a_text_is_given_back(served: Served) -> None:
+def test_a_text_is_givenform_again(served: Served) -> None:
     """With a form of another page, and where the session has ended: to be copied after the login."""
     with served.browser("sam", "staff") as visitor:
         lost = visitor.send("/staff/exports/none/notes", page="/staff", text=REASON, about="request")

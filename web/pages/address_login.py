@@ -7,7 +7,8 @@ is read: the person is informed to log in to the account (ADR 43).
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
@@ -26,14 +27,21 @@ from web.logins import Login
 router = APIRouter(prefix=codes.LOGIN_PAGE, include_in_schema=False)
 SENT = "address_code"
 """In the session: the id of the code that was sent for this browser."""
+Draft = Annotated[str, Form(max_length=10_000)]
 
 
 @router.get("")
 def begin(request: Request, place: CurrentContext) -> Response:
     """Show the field for the address, or for the code that was sent to it."""
     _check_offered(place)
-    is_sent = SENT in request.session
-    return rendering.page(request, "address_login.html", is_sent=is_sent, code_seconds=codes.HOLDS_SECONDS)
+    return _shown(request, is_sent=SENT in request.session)
+
+
+@router.post("", dependencies=[OurForm])
+def begin_again(request: Request, place: CurrentContext, address: Draft = "") -> Response:
+    """Show the field with what was entered; nothing is sent."""
+    _check_offered(place)
+    return _shown(request, address=address)
 
 
 @router.post("/send", dependencies=[OurForm])
@@ -47,8 +55,9 @@ def send(request: Request, place: CurrentContext, address: Annotated[str, Form(m
     except BadSubject:
         normal = ""
     if not normal or kind not in place.settings.address_kinds:
+        # Not a redirect: neither the cookie nor an address of a page may have what was entered.
         rendering.alert(request, "address_invalid")
-        return rendering.see_other(codes.LOGIN_PAGE)
+        return _shown(request, address=address, status=HTTPStatus.BAD_REQUEST)
     settings, language = place.settings, rendering.language(request)
     with place.writing() as connection:
         request.session[SENT] = codes.send_to_address(
@@ -92,6 +101,11 @@ def use_other(request: Request) -> Response:
     """Go back to the field for the address."""
     request.session.pop(SENT, None)
     return rendering.see_other(codes.LOGIN_PAGE)
+
+
+def _shown(request: Request, *, is_sent: bool = False, address: str = "", status: int = HTTPStatus.OK) -> Response:
+    shown: dict[str, Any] = {"is_sent": is_sent, "address": address, "code_seconds": codes.HOLDS_SECONDS}
+    return rendering.page(request, "address_login.html", status=status, **shown)
 
 
 def _check_offered(place: AppContext) -> None:

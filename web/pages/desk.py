@@ -50,6 +50,10 @@ ASSIGNING = frozenset({"assign", "assign_to", "release"})
 """Only people who work on the requests of all tenants assign them."""
 
 
+DONE, REVISION_STOPPED = "done", "revision_stopped"
+"""What became of a request; the second: only its next revision was cancelled, and its copy stays."""
+
+
 class BulkForm(BaseModel):
     """The fields of an action on several requests."""
 
@@ -132,7 +136,14 @@ def bulk(request: Request, place: CurrentContext, login: LoggedIn, form: Annotat
             rows = [exports.get(connection, row["id"]) for row in rows]
     asked = _questions(place, rows) if form.what == "approve" else {}
     return rendering.page(
-        request, "bulk.html", what=form.what, rows=rows, results=results, assignee=form.assignee, asked=asked
+        request,
+        "bulk.html",
+        what=form.what,
+        rows=rows,
+        results=results,
+        assignee=form.assignee,
+        asked=asked,
+        fine=(DONE, REVISION_STOPPED),
     )
 
 
@@ -195,7 +206,8 @@ def _questions(place: AppContext, rows: Sequence[RowMapping]) -> Mapping[str, Se
 
 
 def _one(place: AppContext, login: Login, identifier: str, form: BulkForm, action: Action) -> str:
-    """Do it with one request; returns the code of the sentence that says what became of it."""
+    """Do it with one request; returns what became of it: DONE, REVISION_STOPPED or the code of an error."""
+    became = DONE
     try:
         with place.writing() as connection:
             # One second login is for all: with one for each, the list would ask for the next at every attempt.
@@ -205,25 +217,27 @@ def _one(place: AppContext, login: Login, identifier: str, form: BulkForm, actio
                 whom = {"assign": login.id, "assign_to": form.assignee}.get(form.what)
                 desk_queue.assign(connection, row["id"], whom, actor=str(actor))
             else:
-                _DOES[form.what](connection, row, actor, form)
+                became = _DOES[form.what](connection, row, actor, form)
     except StepUpRequired:
         raise
     except PortabilityError as error:
         return error.code
     place.wake(identifier)
-    return "done"
+    return became
 
 
-def _approve(connection: Connection, row: RowMapping, actor: Actor, form: BulkForm) -> None:
+def _approve(connection: Connection, row: RowMapping, actor: Actor, form: BulkForm) -> str:
     questions.check_among(connection, row["id"], form.seen.split())
     approvals.approve(connection, row["id"], actor=actor)
+    return DONE
 
 
-def _cancel(connection: Connection, row: RowMapping, actor: Actor, _form: BulkForm) -> None:
-    exports.cancel(connection, row["id"], actor=str(actor))
+def _cancel(connection: Connection, row: RowMapping, actor: Actor, _form: BulkForm) -> str:
+    reached = exports.cancel(connection, row["id"], actor=str(actor))
+    return REVISION_STOPPED if reached is ExportState.READY else DONE
 
 
-_DOES: dict[str, Callable[[Connection, RowMapping, Actor, BulkForm], object]] = {"approve": _approve, "cancel": _cancel}
+_DOES: dict[str, Callable[[Connection, RowMapping, Actor, BulkForm], str]] = {"approve": _approve, "cancel": _cancel}
 
 
 def _note_search(place: AppContext, login: Login, count: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
+import json
 import time
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
@@ -14,7 +15,7 @@ from portability import locale
 from portability.delivery import codes, limits
 from portability.requests.policy import ROLES
 from web import rendering, sessions
-from web.auth import LoggedIn, OurForm
+from web.auth import LoggedIn, OurForm, check_form
 from web.context import CurrentContext
 from web.logins import Login, from_claims
 from web.provider import LoginFailed
@@ -23,7 +24,10 @@ from web.sessions import PageSession
 router = APIRouter(include_in_schema=False)
 
 CONTINUE = "/login/continue"
-PENDING = "pending"
+ATTEMPTS = "attempts"
+"""In the cookie: the logins that this browser has begun, the oldest first, by state. Each tab may have its own."""
+ATTEMPTS_LENGTH = 2300
+"""Characters of the attempts: a browser refuses a cookie of more than 4,096 bytes."""
 PENDING_SECONDS = 600
 PLAYED_ROLES = tuple(role for role in ROLES if role not in {"operator", "recipient"})
 Name = Annotated[str, Form(max_length=100, pattern=r"^[A-Za-z0-9._@~/|:-]+$")]
@@ -45,9 +49,17 @@ def begin(request: Request, place: CurrentContext, next: Next = "/me", again: st
             request, "login.html", development=playing, roles=PLAYED_ROLES, next=rendering.local(next)
         )
     attempt = place.provider.begin(step_up=bool(again))
-    kept = {"state": attempt.state, "nonce": attempt.nonce, "verifier": attempt.verifier}
-    request.session[PENDING] = {**kept, "next": rendering.local(next), "at": int(time.time()), "again": bool(again)}
+    asked = {"next": rendering.local(next), "at": int(time.time()), "again": bool(again)}
+    _remember(request, attempt.state, {"nonce": attempt.nonce, "verifier": attempt.verifier, **asked})
     return RedirectResponse(attempt.url, 303)
+
+
+def _remember(request: Request, state: str, attempt: Mapping[str, object]) -> None:
+    """Keep an attempt beside those of other tabs; the oldest are left out where the cookie would be too long."""
+    kept = {**request.session.get(ATTEMPTS, {}), state: attempt}
+    while len(kept) > 1 and len(json.dumps(kept)) > ATTEMPTS_LENGTH:
+        kept.pop(next(iter(kept)))
+    request.session[ATTEMPTS] = kept
 
 
 @router.get("/login/callback")
@@ -55,11 +67,17 @@ def finish(
     request: Request, place: CurrentContext, code: Annotated[str, Query(max_length=4096)] = "", state: str = ""
 ) -> Response:
     """Accept the provider's answer to an attempt of this browser (RFC 6749, 10.12). Raises LoginFailed."""
-    pending = request.session.pop(PENDING, None)
-    if place.provider is None or pending is None or not code:
-        raise LoginFailed("this browser has not begun a login")
-    if not hmac.compare_digest(str(pending["state"]).encode(), state.encode()):
-        raise LoginFailed("the answer belongs to another login")
+    # An answer to no attempt of this browser ends them all: the state of none can be guessed.
+    attempts = request.session.pop(ATTEMPTS, {})
+    pending = attempts.pop(state, None)
+    if not pending and sessions.current(request, place):
+        # Another tab was faster. Nothing of the answer is used: it may be that of an attacker's own login.
+        rendering.flash(request, "logged_in_already")
+        return rendering.see_other("/me")
+    if not (place.provider and pending and code):
+        raise LoginFailed("this browser has not begun this login")
+    if attempts:
+        request.session[ATTEMPTS] = attempts
     # It may have begun on another machine, whose clock is ahead.
     if abs(time.time() - pending["at"]) > PENDING_SECONDS:
         raise LoginFailed(f"the login took longer than {PENDING_SECONDS} seconds")
@@ -105,16 +123,25 @@ def _after(session: PageSession, asked: str) -> str:
 
 @router.get(CONTINUE)
 def resume(request: Request, place: CurrentContext, _login: LoggedIn) -> Response:
-    """Show the form that a person had filled in before they logged in again; they send it with one button."""
-    wanted = sessions.take_wanted(request, place)
+    """Show the form that a person had filled in before they logged in again; they send it with one button.
+
+    The form stays until it is sent: a page may be loaded again.
+    """
+    session = sessions.current(request, place)
+    wanted = session.wanted if session else None
     if not wanted or not wanted.fields:
         return rendering.see_other("/me")
     return rendering.page(request, "continue.html", action=wanted.path, fields=wanted.fields)
 
 
-@router.post("/logout", dependencies=[OurForm])
-def leave(request: Request, place: CurrentContext) -> Response:
-    """Log out, here and at the provider: the session's cookie is worthless from now on, also a copy of it."""
+@router.post("/logout")
+def leave(request: Request, place: CurrentContext, csrf: Annotated[str, Form(max_length=100)] = "") -> Response:
+    """Log out, here and at the provider: the session's cookie is worthless from now on, also a copy of it.
+
+    Raises: ForgedForm. A browser without a login is logged out already: a form of an ended session is not an error.
+    """
+    if sessions.current(request, place):
+        check_form(request, csrf)
     session = sessions.end(request, place)
     url = place.provider.logout_url(session.id_token) if place.provider and session else None
     if url:
@@ -141,6 +168,4 @@ def speak(
     """Show pages in the chosen language from now on, whatever the browser asks for."""
     if language in locale.languages():
         request.session["language"] = language
-    if next in {"/", "/login"}:
-        return rendering.see_other("/")
-    return rendering.see_other(next if next == codes.LOGIN_PAGE else rendering.local(next))
+    return rendering.see_other(next if next == codes.LOGIN_PAGE else rendering.local(next, otherwise="/"))

@@ -157,6 +157,24 @@ def _formats(asked: MyRequestForm) -> list[str] | None:
 @router.get("/exports/{export_id}")
 def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: str) -> Response:
     """Show a copy: its status, its contents, and until when it is available."""
+    return _shown(request, place, login, export_id)
+
+
+@router.post("/exports/{export_id}", dependencies=[OurForm])
+def show_again(
+    request: Request,
+    place: CurrentContext,
+    login: LoggedIn,
+    export_id: str,
+    asked: Annotated[my_transfers.TransferDraft, Form()],
+) -> Response:
+    """Show a copy with the form for a transfer as the person had filled it in; nothing is sent."""
+    return _shown(request, place, login, export_id, asked)
+
+
+def _shown(
+    request: Request, place: AppContext, login: Login, export_id: str, asked: my_transfers.TransferDraft | None = None
+) -> Response:
     with place.reading() as connection:
         row, _actor = found(place, login, connection, export_id, Action.SEE_OWN)
         status, lines = copy_status.standing(connection, row), exports.ledger(connection, export_id)
@@ -165,6 +183,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
         can_retry = bool(missing) and retries.count_fillable(connection, row) > 0
         denial = copy_status.refusal(connection, place, row, chosen)
         downloads = copy_status.downloads(connection, export_id)
+        failed_at = copy_status.revision_failed_at(connection, row)
         sending = my_transfers.transfer_view(connection, row)
         kept_until = keeping.archive_end(connection, place.settings, row)
     waiting = [line for line in lines if line["state"] == DatasetState.NEEDS_INSTRUCTION]
@@ -180,6 +199,8 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
         missing=missing,
         can_retry=can_retry,
         downloads=downloads,
+        failed_at=failed_at,
+        asked=asked or my_transfers.TransferDraft(),
         staff=False,
         rights=place.rights,
         today=datetime.now(place.settings.place.zone).date(),

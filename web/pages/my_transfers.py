@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
 from portability.api import SubjectKind
@@ -28,6 +29,15 @@ from web.visibility import facts_of, found, own_authorisation
 
 router = APIRouter(prefix="/me", include_in_schema=False)
 Short = Annotated[str, Form(max_length=64)]
+Draft = Annotated[str, Field(max_length=10_000)]
+
+
+class TransferDraft(BaseModel):
+    """The fields of the form for a transfer that are shown again, whatever was entered. An agreement is given anew."""
+
+    csrf: str = ""
+    recipient: Draft = ""
+    until: Draft = ""
 
 
 def transfer_view(connection: Connection, row: RowMapping) -> dict[str, Any]:

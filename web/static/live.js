@@ -1,6 +1,6 @@
 "use strict";
-/* While an export is open, its piece of the page is asked for again; when it has ended, the page is loaded anew.
-   Times are shown in the visitor's own zone. Everything works without this script. */
+/* While an export is open, its piece of the page is asked for again; when it has ended, the page is loaded anew, or only
+   its piece where a form is filled in. Where the session has ended, the page is loaded anew and leads to the login. Times are shown in the visitor's own zone. Everything works without this script. */
 const everySeconds = 2;
 const restSeconds = 15;
 
@@ -18,14 +18,29 @@ function localTimes(root) {
   }
 }
 
+function isFilledIn() {
+  /* What is typed would be lost, and a page that a form has made can only be loaded by sending the form again. */
+  const chosen = (select) => Math.max(0, [...select.options].findIndex((each) => each.defaultSelected));
+  const changed = (field) =>
+    field.matches("select")
+      ? field.selectedIndex !== chosen(field)
+      : field.matches("[type=checkbox], [type=radio]")
+        ? field.checked !== field.defaultChecked
+        : field.value !== field.defaultValue;
+  const fields = document.querySelectorAll("main :is(input, select, textarea)");
+  return Boolean(document.querySelector("[data-filled]")) || [...fields].some(changed);
+}
+
 async function look(section, etag) {
   const headers = etag ? { "If-None-Match": etag } : {};
-  const answer = await fetch(section.dataset.live, { headers, redirect: "error" });
+  const answer = await fetch(section.dataset.live, { headers, redirect: "manual" });
   if (answer.status === 304) return etag;
+  if (answer.type === "opaqueredirect" && !isFilledIn()) location.reload();
   if (!answer.ok) throw new Error(answer.status);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("section");
   localTimes(fresh);
-  if (!fresh.dataset.live) location.reload();
+  if (!fresh.dataset.live && isFilledIn()) section.replaceWith(fresh);
+  else if (!fresh.dataset.live) location.reload();
   else refresh(section, fresh);
   return answer.headers.get("ETag");
 }

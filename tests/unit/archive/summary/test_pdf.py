@@ -114,6 +114,18 @@ def test_the_longest_summary_has_two_pages() -> None:
     assert text_of(found).count("und ") > GROUPS_SHOWN
 
 
+@pytest.mark.slow
+def test_a_long_word_stays_in_its_place() -> None:
+    """A name ends before the edge of the page, a kind of data before its numbers; an address gets no hyphen."""
+    kind, address = "W" * 50, "maximilian.mustermann.verwaltung@kundenbetreuung.example"
+    lines = [{"exporter": kind, "dataset": "d", "title": "d", "records": 7, "files": 1, "bytes": 1, "gaps": 0}]
+    found = text_of(made("M" * 60, datasets=lines))
+    widths = {letter: max(len(run) for run in re.findall(f"{letter}+", found)) for letter in "MW"}
+    assert (widths["M"] <= 36, widths["W"] <= 13) == (True, True)
+    assert (found.count("M"), found.count("W")) == (60 + found.count("README"), len(kind) + found.count("What"))
+    assert address in "".join(text_of(made(address)).split())
+
+
 def test_markup_of_the_data_is_text() -> None:
     """The typesetter's own language does nothing: names are values, not code."""
     name = '#panic() *x* $y$ `z` #read("/etc/passwd")'
