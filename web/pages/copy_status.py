@@ -15,7 +15,7 @@ from portability.law.regime import SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.locale import translated
 from portability.requests import approvals, estimates, exports, slices
-from portability.requests.states import OPEN, UNANSWERED
+from portability.requests.states import OPEN
 from portability.trust import audit
 from web.context import AppContext
 
@@ -44,7 +44,7 @@ def standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
         "expected": expected,
         "remaining": remaining,
         "expected_at": estimates.expected_at(remaining, at),
-        "late": row["state"] in UNANSWERED and row["due_at"] < at,
+        "late": exports.is_unanswered(row) and row["due_at"] < at,
     }
 
 
