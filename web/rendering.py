@@ -24,7 +24,7 @@ from portability.locale import values
 from portability.locale.isolation import closed, isolated
 from portability.requests import exports, outcome
 from portability.requests.policy import ActorRole
-from portability.requests.states import ONGOING, OPEN, UNANSWERED, WITH_CONTENTS
+from portability.requests.states import ONGOING, OPEN, WITH_CONTENTS
 from web import auth, sessions, words
 from web.logins import Login
 from web.provider import LoginFailed
@@ -75,7 +75,7 @@ def _environment() -> Environment:
         "is_revised": exports.is_revised,
         "WITH_CONTENTS": WITH_CONTENTS,
         "OPEN": OPEN,
-        "UNANSWERED": UNANSWERED,
+        "is_unanswered": exports.is_unanswered,
         "answer": words.answer,
         "lacks": outcome.lacks,
     }

@@ -89,13 +89,13 @@ def issue(
     The default audience is the one for this subject, `default_audience`. The person gets a message unless
     `is_reported` is false: then another message does it.
 
-    Raises: UnknownExport; WrongState if there is nothing to read; BadInput for an audience that does not fit the
-    subject or an invalid lifetime; NoSigningKey.
+    Raises: UnknownExport; WrongState if there is nothing to read; ErasureRunning; BadInput for an audience that does
+    not fit the subject or an invalid lifetime; NoSigningKey.
     """
     if not 0 < ttl_seconds <= TTL_MAX_SECONDS:
         raise BadInput("invalid lifetime of a link: it must be more than 0 seconds and at most 30 days")
     key = keys.signing(connection, keys_folder, purpose="link")
-    row = exports.lock(connection, export_id)
+    row = exports.lock_unerased(connection, export_id)
     if row["state"] not in READABLE and not earlier_revisions.archive(connection, row):
         raise WrongState(f"export {export_id} is {row['state']}, not ready")
     if transfer_id is not None:

@@ -92,6 +92,13 @@ def stands() -> ColumnElement[bool]:
 
 def held() -> ColumnElement[bool]:
     """Return the condition for exports whose subject is under an active hold."""
-    same = (HOLD.c.subject_kind == EXPORT.c.subject_kind, HOLD.c.subject_id == EXPORT.c.subject_id)
-    same_tenant = func.coalesce(HOLD.c.tenant, "") == func.coalesce(EXPORT.c.tenant, "")
-    return select(HOLD.c.id).where(*same, same_tenant, stands()).correlate(EXPORT).exists()
+    return is_held(EXPORT.c.subject_kind, EXPORT.c.subject_id, EXPORT.c.tenant)
+
+
+def is_held(
+    kind: ColumnElement[str], identifier: ColumnElement[str], tenant: ColumnElement[str | None]
+) -> ColumnElement[bool]:
+    """Return the condition for rows of a table whose subject, in these columns, is under an active hold."""
+    same = (HOLD.c.subject_kind == kind, HOLD.c.subject_id == identifier)
+    same_tenant = func.coalesce(HOLD.c.tenant, "") == func.coalesce(tenant, "")
+    return select(HOLD.c.id).where(*same, same_tenant, stands()).correlate_except(HOLD).exists()

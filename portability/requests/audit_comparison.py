@@ -96,12 +96,23 @@ def _of_events(rows: Iterable[RowMapping], actions: Mapping[str, Sequence[str]])
 
 
 def _reached(actions: Iterable[str]) -> frozenset[ExportState]:
-    """Return the states to which the events may have led: the last event that changes a state decides."""
-    last = frozenset({ExportState.QUEUED})
+    """Return the states to which the events may have led.
+
+    The last event that changes a state decides. One that cannot follow the states before it may have changed nothing: a
+    recall of an expired archive leaves it expired. Or the event between them was lost in a failover.
+    """
+    last = _with_silent(frozenset({ExportState.QUEUED}))
     for action in actions:
-        targets = {to for meaning in EXPORTS.values() for to, event in meaning.next.items() if event == action}
-        last = frozenset(targets) or last
-    return _with_silent(last)
+        following = _targets(action, last)
+        last = _with_silent(following) if following else last | _with_silent(_targets(action, ExportState))
+    return last
+
+
+def _targets(action: str, states: Iterable[ExportState]) -> frozenset[ExportState]:
+    """Return the states to which an event leads from some states; empty: to none."""
+    meanings = [EXPORTS[state] for state in states]
+    steps = [step for meaning in meanings for step in (*meaning.next.items(), *meaning.reverts.items())]
+    return frozenset(to for to, event in steps if event == action)
 
 
 def _with_silent(states: frozenset[ExportState]) -> frozenset[ExportState]:

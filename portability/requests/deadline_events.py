@@ -111,7 +111,7 @@ def resume(
     connection: Connection, export_id: str, *, actor: str, regimes: Iterable[Law], place: BusinessCalendar
 ) -> datetime:
     """End a pause; returns the current deadline. Raises UnknownExport; WrongState if it is not paused."""
-    row = exports.lock(connection, export_id)
+    row = exports.lock_unerased(connection, export_id)
     if not _lasting(connection, export_id):
         raise WrongState(f"the deadline of export {export_id} is not paused")
     _note(connection, export_id, DeadlineEventKind.RESUMED, actor)
@@ -123,7 +123,8 @@ def resume(
 def running_pauses(connection: Connection) -> Sequence[str]:
     """Return the open requests with a running pause, whose deadlines move."""
     ever = select(EVENT.c.export_id).where(EVENT.c.kind == DeadlineEventKind.PAUSED).distinct()
-    query = select(EXPORT.c.id).where(EXPORT.c.state.in_(UNANSWERED), EXPORT.c.id.in_(ever))
+    living = (EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None))
+    query = select(EXPORT.c.id).where(*living, EXPORT.c.id.in_(ever))
     return [export_id for export_id in connection.scalars(query).all() if _lasting(connection, export_id)]
 
 
@@ -133,7 +134,7 @@ def refresh(connection: Connection, export_id: str, regimes: Sequence[Law], plac
     Raises: UnknownExport; BadInput if no regime applies to it.
     """
     row = exports.lock(connection, export_id)
-    is_due = row["state"] in UNANSWERED and _lasting(connection, export_id)
+    is_due = exports.is_unanswered(row) and _lasting(connection, export_id)
     if is_due:
         _set(connection, export_id, _due(connection, row, regimes, place))
     return is_due
@@ -178,7 +179,7 @@ def _lasting(connection: Connection, export_id: str) -> bool:
 
 
 def _open(connection: Connection, export_id: str) -> RowMapping:
-    row = exports.lock(connection, export_id)
+    row = exports.lock_unerased(connection, export_id)
     if row["state"] not in UNANSWERED:
         raise WrongState(
             f"export {export_id} is {row['state']}: its deadline is final",

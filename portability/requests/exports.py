@@ -17,6 +17,7 @@ from portability.errors import AddressOfAccount, UnknownExport, WrongState
 from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.omissions import explanation
+from portability.people import subject_locks
 from portability.requests import earlier_revisions, reversions, slices
 from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import (
@@ -214,13 +215,18 @@ def _total(counts: Iterable[int | None]) -> int | None:
 
 def alarm(row: Mapping[Any, Any], at: datetime) -> Alarm:
     """Return how close an unanswered request is to its deadline, at a time of the control database."""
-    if row["state"] not in UNANSWERED or row["erased_at"] is not None:
+    if not is_unanswered(row):
         return Alarm.NONE
     notice_ends_at = row["notice_ends_at"]
     # A law without notice may end before: then its time, which began with the receipt, is the one that counts.
     is_counted = notice_ends_at is not None and notice_ends_at < row["due_at"]
     begins_at = notice_ends_at if is_counted else row["received_at"]
     return deadlines.alarm(begins_at, row["due_at"], at)
+
+
+def is_unanswered(row: Mapping[Any, Any]) -> bool:
+    """Return whether the request has no answer yet, and its subject was not erased meanwhile: its due date counts."""
+    return row["state"] in UNANSWERED and not row["erased_at"]
 
 
 def unanswered() -> ColumnElement[bool]:
@@ -241,6 +247,22 @@ def lock(connection: Connection, identifier: str) -> RowMapping:
     return row
 
 
+def lock_unerased(connection: Connection, identifier: str) -> RowMapping:
+    """Return the same for an act on a request: of an erased one only an anonymous line of the log is left.
+
+    Raises: UnknownExport; WrongState if its subject was erased; ErasureRunning.
+    """
+    row = lock(connection, identifier)
+    _check_unerased(row)
+    subject_locks.check_not_erasing(connection, *subject_locks.name_of_row(row))
+    return row
+
+
+def _check_unerased(row: RowMapping) -> None:
+    if row["erased_at"]:
+        raise WrongState(f"the subject of export {row['id']} was erased", hint="the request log has what is left of it")
+
+
 def is_revised(row: Mapping[Any, Any]) -> bool:
     """Return whether an archive was ready, and its next revision is being made: `revision` counts up as it begins."""
     return row["revision"] > 1 and row["state"] in ONGOING
@@ -248,7 +270,7 @@ def is_revised(row: Mapping[Any, Any]) -> bool:
 
 def is_cancellable(row: Mapping[Any, Any]) -> bool:
     """Return whether a request can be cancelled; if its archive was ready, only the revision that is being made."""
-    return row["state"] in CANCELLABLE
+    return row["state"] in CANCELLABLE and not row["erased_at"]
 
 
 def cancel(connection: Connection, identifier: str, *, actor: str, with_archive: bool = False) -> ExportState:
@@ -259,10 +281,11 @@ def cancel(connection: Connection, identifier: str, *, actor: str, with_archive:
     Its objects are deleted. An archive that was ready has answered the request, and stays until its end: while its next
     revision is made, only that ends, and the export is ready again. `with_archive`: of an erasure, which ends both.
 
-    Raises: UnknownExport; WrongState if it is ready, or has ended in another way, or if an earlier release began the
-    revision: then there is nothing to go back to.
+    Raises: UnknownExport; WrongState if it is ready, or has ended in another way, or its subject was erased, or if an
+    earlier release began the revision: then there is nothing to go back to.
     """
     row = lock(connection, identifier)
+    _check_unerased(row)
     state = ExportState(row["state"])
     if state is ExportState.CANCELLED:
         return state

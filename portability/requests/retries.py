@@ -10,7 +10,6 @@ from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from portability.database import models
 from portability.errors import WrongState
-from portability.people import subject_locks
 from portability.requests import earlier_revisions, exports, ledger_lines, referrals, reviews, slices
 from portability.requests.states import ONGOING, DatasetState, ExportState
 from portability.requests.transition import rewrite_volumes, transition
@@ -28,7 +27,7 @@ def retry(connection: Connection, identifier: str, *, actor: str) -> None:
 
     Raises: UnknownExport; WrongState if it has not failed, or was ready in a feed; ErasureRunning.
     """
-    row = _locked(connection, identifier)
+    row = exports.lock_unerased(connection, identifier)
     if row["state"] != ExportState.FAILED:
         hint = "add --gaps to fetch what is missing in a ready export" if row["state"] == ExportState.READY else None
         raise WrongState(f"export {identifier} is {row['state']}; it must be failed", hint=hint)
@@ -54,7 +53,7 @@ def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
     Raises: UnknownExport; WrongState if it is not ready, or has no gap that reading again could fill;
     ErasureRunning.
     """
-    row = _locked(connection, identifier)
+    row = exports.lock_unerased(connection, identifier)
     if row["state"] != ExportState.READY:
         raise WrongState(f"export {identifier} is {row['state']}; it must be ready")
     if row["feed_id"] is not None:
@@ -121,15 +120,6 @@ def _fillable(gaps: Iterable[RowMapping], last_decision: int) -> Sequence[RowMap
         for gap in gaps
         if gap["resume"] is not None and gap["resume"].get("reviewed", last_decision - 1) < last_decision
     ]
-
-
-def _locked(connection: Connection, identifier: str) -> RowMapping:
-    """Return the export's row, locked. Raises WrongState or ErasureRunning for a subject that is or will be erased."""
-    row = exports.lock(connection, identifier)
-    if row["erased_at"] is not None:
-        raise WrongState(f"the subject of export {identifier} was erased")
-    subject_locks.check_not_erasing(connection, row["subject_kind"], row["subject_id"], row["tenant"])
-    return row
 
 
 def _check_never_ready(connection: Connection, export: RowMapping) -> None:

@@ -40,7 +40,7 @@ from portability.messages.recipient_notices import NoticeKind
 from portability.people import subject_locks, subjects
 from portability.requests import exports
 from portability.requests.states import DISCARDED, ONGOING, ExportState, TransferState
-from portability.requests.transition import end_transfers, transition
+from portability.requests.transition import end_delivery, transition
 from portability.retention import anonymise, erasure_holds
 from portability.trust import audit
 
@@ -165,14 +165,13 @@ def _inform_recipients(connection: Connection, export_ids: Sequence[str], *, act
 
 
 def close(connection: Connection, row: RowMapping, *, actor: str) -> None:
-    """Stop all downloads and transfers of a locked export."""
+    """Stop all downloads and transfers of a locked export, and what links lead to: also the reasons of a refusal."""
     revoked = TransferState.REVOKED
     if row["state"] == ExportState.READY:
         erased: audit.Detail = {"erasure": True}
         transition(connection, row, ExportState.EXPIRED, actor=actor, detail=erased, transfers_become=revoked)
     else:
-        sent = TRANSFER.c.export_id == row["id"]
-        ended = end_transfers(connection, sent, revoked, actor=actor, is_told=False)
+        ended = end_delivery(connection, row["id"], revoked, actor=actor)
         ended.record(connection, revoked, actor=actor)
 
 

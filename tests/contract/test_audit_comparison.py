@@ -11,6 +11,9 @@ from sqlalchemy import delete, insert, text, update
 from portability.database import models
 from portability.database.engine import reading, writing
 from portability.requests import audit_comparison, exports
+from portability.requests.states import ExportState
+from portability.requests.transition import transition
+from portability.retention import recalls
 from portability.trust import audit
 
 EXPORT, EVENT = models.export, models.audit_event
@@ -69,6 +72,29 @@ def test_a_state_without_its_event_is_a_fault(made: World, state: str) -> None:
     identifier = ready_export(made)
     change_row(made, identifier, state=state)
     assert contradictions(made, storage=False) == [("state_differs", identifier)]
+
+
+def test_a_recall_of_what_has_ended_changes_no_state(made: World) -> None:
+    """It opens a breach record: copies that were downloaded cannot be recalled, and the archive stays expired."""
+    identifier, cancelled = ready_export(made), made.request("user:usr_2")
+    with writing(made.engine) as connection:
+        row = exports.lock(connection, identifier)
+        transition(connection, row, ExportState.EXPIRED, actor="clock")
+        exports.cancel(connection, cancelled, actor="operator:test")
+        for one in (identifier, cancelled):
+            recalls.recall(connection, one, reason="wrong person", actor="operator:test")
+    assert contradictions(made, storage=False) == []
+    change_row(made, identifier, state="ready")
+    assert contradictions(made, storage=False) == [("state_differs", identifier)]
+
+
+def test_an_archive_whose_next_revision_was_given_up_differs_from_nothing(made: World) -> None:
+    """The archive is as it was before."""
+    identifier = ready_export(made)
+    with writing(made.engine) as connection:
+        for action in ("export.gaps_retried", "export.reverted"):
+            audit.record(connection, action, actor="worker", export_id=identifier)
+    assert contradictions(made, storage=False) == []
 
 
 def test_complete_beside_a_gap_is_a_fault(made: World) -> None:

@@ -18,6 +18,7 @@ from forks import run_fork
 from simultaneous import in_threads
 from sqlalchemy import Connection, select, update
 
+from portability.api import Contact, Subject
 from portability.api.errors import BadInput, PortabilityError, StorageUnavailable
 from portability.api.storages import Storage
 from portability.database import models
@@ -34,6 +35,7 @@ from portability.errors import (
     WrongState,
 )
 from portability.law.deadlines import UTC_CALENDAR
+from portability.messages.outbox import MessageState
 from portability.people import subject_locks, subjects
 from portability.people.subject_locks import SubjectName
 from portability.requests import (
@@ -53,7 +55,8 @@ from portability.retention import erasures, legal_holds, recalls
 from portability.retention.erasures import Whom
 from portability.trust import audit, keys
 from worker import export as pipeline
-from worker.clock import erasure
+from worker.clock import envelopes, erasure
+from worker.clock.envelopes import Desk, Unmailed
 
 TEST = "operator:test"
 JANE = Whom("user", "usr_jane", None)
@@ -223,7 +226,7 @@ def test_it_does_not_wait_but_refuses_running_exports(made: World) -> None:
 
 
 def test_a_link_ends_with_the_beginning(made: World) -> None:
-    """Before the first object is deleted: half an archive cannot be downloaded."""
+    """Before the first object is deleted: half an archive cannot be downloaded, and no other link is made."""
     identifier = made.request("user:usr_jane")
     made.advance_all()
     folder = made.place.settings.keys
@@ -232,8 +235,72 @@ def test_a_link_ends_with_the_beginning(made: World) -> None:
     begin(made)
     with reading(made.engine) as connection, pytest.raises(LinkInvalid):
         links.resolve(connection, folder, given.token)
-    with writing(made.engine) as connection, pytest.raises(WrongState):
+    with writing(made.engine) as connection, pytest.raises(ErasureRunning):
         links.issue(connection, folder, identifier, audience="login", ttl_seconds=600, actor=TEST)
+
+
+def test_the_link_to_a_refusal_ends_with_the_beginning(made: World) -> None:
+    """It leads to the reasons, which name what the person wrote; while storage is away they are still stored."""
+    identifier, folder = made.request("user:usr_jane"), made.place.settings.keys
+    given: dict[str, Any] = {"audience": "login", "ttl_seconds": 600, "actor": TEST}
+    with writing(made.engine) as connection:
+        approvals.deny(connection, identifier, reason="we doubt that it is Jane", actor=OLGA)
+        link = links.issue(connection, folder, identifier, **given)
+    begin(made)
+    with reading(made.engine) as connection, pytest.raises(LinkInvalid):
+        links.resolve(connection, folder, link.token)
+    with writing(made.engine) as connection, pytest.raises(ErasureRunning):
+        links.issue(connection, folder, identifier, **given)
+
+
+def test_after_it_a_request_is_a_line_of_the_log_and_nothing_else(made: World) -> None:
+    """Who works on it can neither write about the person again, nor change how it was answered."""
+    failed, denied = made.request("user:usr_jane"), made.request("user:usr_jane", since="2021-01-01")
+    with writing(made.engine) as connection:
+        deadline_events.pause(connection, failed, reason="identity", actor=TEST)
+        approvals.deny(connection, denied, reason="we doubt it", actor=OLGA)
+        connection.execute(update(models.export).where(models.export.c.id == failed).values(state="failed"))
+    begin(made)
+    assert advance(made) == 1
+    law: dict[str, Any] = {"regimes": ("gdpr",), "place": UTC_CALENDAR, "actor": TEST}
+    longer = deadline_events.Extension("much of usr_jane")
+    link: dict[str, Any] = {"audience": "login", "ttl_seconds": 600, "actor": TEST}
+    acts: list[Callable[[Connection], Any]] = [
+        lambda c: exports.cancel(c, failed, actor=TEST),
+        lambda c: deadline_events.extend(c, failed, longer, **law),
+        lambda c: deadline_events.pause(c, failed, reason="identity", actor=TEST),
+        lambda c: deadline_events.resume(c, failed, **law),
+        lambda c: links.issue(c, made.place.settings.keys, denied, **link),
+    ]
+    before = [made.view(one) for one in (failed, denied)]
+    for act in acts:
+        with writing(made.engine) as connection, pytest.raises(WrongState, match="erased"):
+            act(connection)
+    assert [made.view(one) for one in (failed, denied)] == before
+    with reading(made.engine) as connection:
+        assert list(deadline_events.running_pauses(connection)) == []
+        rows = [exports.get(connection, one) for one in (failed, denied)]
+        assert connection.scalars(select(models.notification.c.id)).all() == []
+    assert [(exports.is_unanswered(row), exports.is_cancellable(row)) for row in rows] == [(False, False)] * 2
+
+
+class NoOneDirectory:
+    """A directory that is asked about no one."""
+
+    def contact(self, subject: Subject) -> Contact | None:
+        raise AssertionError(subject)
+
+
+@pytest.mark.parametrize("subject", ["user:usr_jane", "phone:+6281234567890"])
+def test_a_letter_that_was_claimed_before_goes_to_no_one_afterwards(made: World, subject: str) -> None:
+    """The row of the request has no number any more: an SMS would go to an empty one."""
+    made.request(subject)
+    with reading(made.engine) as connection:
+        row = connection.execute(select(models.notification)).mappings().one()
+    begin(made, Whom.parse(subject, None), cancel_running=True)
+    assert advance(made) == 1
+    desk = Desk(made.engine, made.place.settings, NoOneDirectory())
+    assert envelopes.fill(desk, row) == Unmailed(MessageState.PAGE, "outdated")
 
 
 @pytest.mark.requirement("R8")

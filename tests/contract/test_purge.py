@@ -31,6 +31,8 @@ from worker.write.withdraw import withdraw_discarded
 TEST, OLGA = "operator:test", Actor("officer", "olga")
 EXPORT = models.export
 DAY = 86_400
+_FAR = datetime(2126, 1, 1, tzinfo=UTC)
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def ended(made: World, subject: str = "user:usr_1", *, ended_at: datetime | None = None, state: str = "expired") -> str:
@@ -147,6 +149,62 @@ def test_powers_and_orders_that_ended_go_too(made: World) -> None:
     with reading(made.engine) as connection:
         assert [len(connection.execute(select(t)).all()) for t in (models.mandate, models.legal_hold)] == [1, 1]
         assert connection.scalars(select(models.instruction.c.contact_id)).all() == ["con_2"]
+
+
+def test_what_names_a_subject_is_kept_until_its_legal_hold_ends(made: World) -> None:
+    """Like the records of its requests: by kind, id and tenant; of a mandate also if its agent is under the hold."""
+    under_hold = [("user:usr_1", None), ("user:usr_8", None), ("contact:con_1", "ten_1"), ("tenant:ten_2", "ten_2")]
+    power: dict[str, Any] = {"profiles": ["access"], "issuer": "a court", "expires_at": _FAR, "actor": TEST}
+    whom = {"subject_kind": "user", "subject_ref": "sub_x"}
+    row = {**whom, "profile": "access", "formats": ["jsonl"], "created_at": now(), "created_by": TEST, "number": 0}
+    with writing(made.engine) as connection:
+        for agent, subject in (("usr_9", "usr_1"), ("usr_8", "usr_2"), ("usr_9", "usr_2")):
+            mandates.add(connection, agent=f"subject:{agent}", subject=f"user:{subject}", tenant=None, **power)
+        for tenant, contact in (("ten_1", "con_1"), ("ten_1", None), ("ten_2", None), ("ten_3", "con_1")):
+            instructions.add(connection, tenant, contact_id=contact, exporters=None, actor=TEST)
+        connection.execute(update(models.mandate).values(ended_at=now(-900 * DAY)))
+        connection.execute(update(models.instruction).values(withdrawn_at=now(-900 * DAY)))
+        for name in ("usr_1", "usr_2"):
+            connection.execute(insert(models.feed).values(**row, id=f"fed_{name}", subject_id=name, ended_at=_LONG_AGO))
+        for subject, of_tenant in under_hold:
+            legal_holds.add(connection, subject=subject, tenant=of_tenant, reason="case", actor=TEST)
+    purge.purge(made.engine, 24)
+    orders = models.instruction
+    with reading(made.engine) as connection:
+        agents = set(connection.execute(select(models.mandate.c.agent, models.mandate.c.subject_id)).all())
+        assert agents == {("subject:usr_9", "usr_1"), ("subject:usr_8", "usr_2")}
+        assert set(connection.execute(select(orders.c.tenant, orders.c.contact_id)).all()) == {
+            *(("ten_1", "con_1"), ("ten_2", None))
+        }
+        assert connection.scalars(select(models.feed.c.subject_id)).all() == ["usr_1"]
+    with writing(made.engine) as connection:
+        for found in legal_holds.rows(connection):
+            legal_holds.release(connection, found["id"], actor=TEST)
+    purge.purge(made.engine, 24)
+    with reading(made.engine) as connection:
+        assert [connection.execute(select(t)).all() for t in (models.mandate, orders, models.feed)] == [[], [], []]
+
+
+def test_the_pseudonym_goes_with_the_last_row_that_names_its_subject(made: World) -> None:
+    """A hold assigns one, and so does the journal for whom a mandate or an instruction names."""
+    known = models.subject_ref
+    with writing(made.engine) as connection:
+        for name in ("usr_1", "usr_2"):
+            legal_holds.add(connection, subject=f"user:{name}", tenant=None, reason="case", actor=TEST)
+        power: dict[str, Any] = {"profiles": ["access"], "issuer": "a court", "expires_at": _FAR, "actor": TEST}
+        mandates.add(connection, agent="subject:usr_9", subject="user:usr_2", tenant=None, **power)
+        instructions.add(connection, "ten_1", contact_id="con_1", exporters=None, actor=TEST)
+        subjects.pairwise_ref(connection, "contact", "con_1", "ten_1")
+        connection.execute(update(models.legal_hold).values(released_at=now(-900 * DAY)))
+        connection.execute(update(models.instruction).values(withdrawn_at=now(-900 * DAY)))
+        ref = subjects.pairwise_ref(connection, "user", "usr_2", None)
+    purge.purge(made.engine, 24)
+    with writing(made.engine) as connection:
+        assert connection.scalars(select(known.c.ref)).all() == [ref]
+        connection.execute(update(models.mandate).values(expires_at=now(-900 * DAY)))
+    purge.purge(made.engine, 24)
+    with reading(made.engine) as connection:
+        assert connection.scalars(select(known.c.ref)).all() == []
 
 
 def test_consents_that_ended_go_with_what_rests_on_them(made: World) -> None:

@@ -19,7 +19,7 @@ from portability.database import deployment, models
 from portability.database.engine import now, reading, writing
 from portability.delivery import links
 from portability.delivery.links import Link
-from portability.errors import LinkInvalid, WrongState
+from portability.errors import ErasureRunning, LinkInvalid, WrongState
 from portability.requests import exports, keeping, retries
 from portability.requests.states import ExportState
 from portability.retention import erasures, recalls
@@ -400,5 +400,5 @@ def test_what_ends_the_archive_ends_its_downloads_during_a_revision(revised: Rev
         erase(connection, revised.id)
     with pytest.raises(LinkInvalid):
         revised.downloads(revised.announced, 1)
-    with pytest.raises(WrongState):
+    with pytest.raises(ErasureRunning):
         revised.link()

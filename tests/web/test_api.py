@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from served import OTHER, OWNER, TENANT, Served
+from served import CONTACT, OTHER, OWNER, TENANT, Served
 from wrong_clocks import set_wrong
 
+from portability import locale
 from portability.database.engine import reading, writing
 from portability.requests import acceptance, exports, mandates
+from portability.retention import erasures, legal_holds
+from portability.retention.erasures import Whom
 from portability.trust import keys
 from web import asking
 
@@ -52,6 +55,37 @@ def test_asking_twice_is_answered_with_the_same_export(served: Served) -> None:
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json()["id"] == second.json()["id"]
     served.call("POST", f"/v1/exports/{first.json()['id']}/cancel")
+
+
+def test_a_request_during_an_erasure_is_refused_with_its_reason(served: Served) -> None:
+    """409 as documented; the page says what is going on, because reloading it changes nothing."""
+    person = "usr_erased"
+    with writing(served.world.engine) as connection:
+        whom = Whom("user", person, None)
+        erasures.begin(connection, whom, reason="ticket 7", actor="officer:olga")
+    refused = served.call("POST", "/v1/exports", person, json={"profile": "access", "subject": f"user:{person}"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "erasure_running")
+    with served.browser(person) as visitor:
+        page = visitor.send("/me/exports", page="/me", profile="access", formats="jsonl")
+    assert page.status_code == httpx.codes.CONFLICT
+    assert locale.text("en", "pages.fault_erasure_running") in page.text
+
+
+def test_erasure_holds_are_those_of_the_subject_or_tenant_that_is_asked_about(served: Served) -> None:
+    """A deletion job of one company does not get the people of another."""
+    subjects = [(f"contact:{CONTACT}", TENANT), (f"contact:{CONTACT}", "ten_b"), ("user:usr_with_hold", None)]
+    with writing(served.world.engine) as connection:
+        for subject, tenant in subjects:
+            legal_holds.add(connection, subject=subject, tenant=tenant, reason="case", actor="officer:olga")
+
+    def listed(query: str) -> list[tuple[str, str | None]]:
+        answer = served.call("GET", f"/v1/erasure-holds{query}", "olga", "officer").json()
+        held = [(one["subject"], one["tenant"]) for one in answer["erasure_holds"]]
+        return [one for one in held if one in subjects]
+
+    assert sorted(listed(""), key=str) == sorted(subjects, key=str)
+    assert listed(f"?tenant={TENANT}") == listed(f"?subject=contact:{CONTACT}&tenant={TENANT}") == subjects[:1]
+    assert listed("?subject=user:usr_with_hold") == subjects[2:]
 
 
 def test_an_idempotency_key_counts_for_one_request(served: Served) -> None:

@@ -25,12 +25,13 @@ def read_holds(
     place: CurrentContext,
     login: Caller,
     subject: Annotated[HeldSubjectName | None, Query(description="Only this: `user:ID`, `contact:ID`")] = None,
-    tenant: Annotated[HeldTenantId | None, Query(description="The contact's tenant")] = None,
+    tenant: Annotated[HeldTenantId | None, Query(description="Only of this tenant; a contact needs it")] = None,
 ) -> Response:
     """List the subjects whose data must not be erased now, with the reasons; ask before each deletion."""
     permit(place, login, Action.ERASURE_HOLDS)
     wanted = None if subject is None else subjects.parse(subject, tenant)
     with place.reading() as connection:
         found = erasure_holds.subjects(connection)
-    held = [one.view() for one in found if wanted in {None, (one.kind, one.id, one.tenant)}]
+    asked = [one for one in found if wanted in {None, (one.kind, one.id, one.tenant)} and tenant in {None, one.tenant}]
+    held = [one.view() for one in asked]
     return json_answer({"erasure_holds": held})

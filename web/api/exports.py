@@ -100,7 +100,10 @@ class LinkBody(Body):
     "/exports",
     status_code=201,
     operation_id="create_export",
-    responses={200: {"model": ShownExport, "description": "The same request is open already: this is its export"}},
+    responses={
+        200: {"model": ShownExport, "description": "The same request is open already: this is its export"},
+        **problem_answers(409),
+    },
     **SHOWN,
 )
 def ask(

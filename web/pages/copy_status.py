@@ -17,7 +17,7 @@ from portability.law.regimes import giving_rights
 from portability.locale import translated
 from portability.requests import approvals, estimates, exports, reversions, slices
 from portability.requests.policy import ActorRole
-from portability.requests.states import OPEN, UNANSWERED, ExportState
+from portability.requests.states import OPEN, ExportState
 from portability.trust import audit
 from web.context import AppContext
 
@@ -48,7 +48,7 @@ def standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
         "expected": expected,
         "remaining": remaining,
         "expected_at": estimates.expected_at(remaining, at),
-        "late": row["state"] in UNANSWERED and row["due_at"] < at,
+        "late": exports.is_unanswered(row) and row["due_at"] < at,
     }
 
 

@@ -234,7 +234,9 @@ def _possible(place: AppContext, login: Login, connection: Connection, row: RowM
         "deny": asked or state in UNBEGUN,
         "recall": recalls.had_archive(row),
         "cancel": exports.is_cancellable(row) and not row["cancel_requested_at"],
-        "retry": state == ExportState.FAILED and not retries.archive_number(connection, row["id"]),
+        "retry": state == ExportState.FAILED
+        and not row["erased_at"]
+        and not retries.archive_number(connection, row["id"]),
         "gaps": is_fillable,
         "revoke": standing and bool(earlier_revisions.archive(connection, row)),
     }

@@ -6,8 +6,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    String,
+    Table,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+)
 
+from portability.api import SubjectKind
 from portability.database import deployment, models
 from portability.database.engine import reading, writing
 from portability.delivery import codes, downloads
@@ -27,8 +41,9 @@ from worker.clock import turns
 
 EXPORT, VOLUME, RECALL, GONE = models.export, models.volume, models.recall, models.deleted_volume
 RECEIVED = models.received_transfer
-REFERRING = (EXPORT, models.authorisation, models.feed, models.schedule)
-"""Tables whose rows state the pseudonym of their subject: pages and lists find them by it."""
+ORDER, HOLD, MANDATE = models.instruction, models.legal_hold, models.mandate
+NAMING = (EXPORT, models.authorisation, models.feed, models.schedule, HOLD, MANDATE, RECEIVED, ORDER)
+"""Tables whose rows name a subject: as long as one of them has a row, the subject keeps its pseudonym."""
 ACTOR = "clock"
 PAGE = 100
 
@@ -133,59 +148,75 @@ def _asked(connection: Connection, ref: str) -> bool:
 
 
 def _forget_unused(connection: Connection, subject: SubjectName) -> None:
-    """Unlink a locked subject from its pseudonym, unless rows are left by which the person finds their own."""
-    named = (select(table.c.id).where(subject_locks.of(table, *subject)).limit(1) for table in REFERRING)
+    """Unlink a locked subject from its pseudonym, unless a row is left that names the subject."""
+    named = (select(table.c.id).where(_is_about(table, subject)).limit(1) for table in NAMING)
     if not any(connection.scalar(query) for query in named):
         subjects.forget_ref(connection, *subject)
 
 
 def _purge_what_ended(engine: Engine, before: datetime) -> None:
-    """Delete what names people and ended before: mandates, instructions, consents, holds, received transfers ..."""
-    mandate, order, hold = models.mandate, models.instruction, models.legal_hold
+    """Delete what names people and ended before: mandates, instructions, consents, holds, received transfers ...
+
+    What names a subject under an active legal hold stays, as the records of its requests do.
+    """
     consent, sent = models.authorisation, models.transfer
     used = select(sent.c.id).where(sent.c.authorisation_id == consent.c.id).exists()
     spent = or_(
         consent.c.revoked_at < before, consent.c.expires_at < before, and_(consent.c.once, consent.c.used_at < before)
     )
+    agent = func.replace(MANDATE.c.agent, "subject:", "", type_=String)
+    held_agent = subject_locks.is_held(literal(str(SubjectKind.USER)), agent, literal(None, String))
     over: Sequence[tuple[Table, ColumnElement[bool]]] = (
-        (mandate, or_(mandate.c.ended_at < before, mandate.c.expires_at < before)),
-        (order, order.c.withdrawn_at < before),
+        (MANDATE, and_(or_(MANDATE.c.ended_at < before, MANDATE.c.expires_at < before), ~held_agent)),
+        (ORDER, ORDER.c.withdrawn_at < before),
         # A consent is kept as long as the record of a transfer that is based on it.
         (consent, and_(spent, ~used)),
         (models.feed, models.feed.c.ended_at < before),
         (models.schedule, models.schedule.c.ended_at < before),
-        (hold, or_(hold.c.released_at < before, hold.c.until < before)),
+        (RECEIVED, RECEIVED.c.ended_at < before),
     )
-    received_over = RECEIVED.c.ended_at < before
+    ended = [(table, and_(which, ~subject_locks.is_held(*_subject(table)))) for table, which in over]
+    ended.append((HOLD, or_(HOLD.c.released_at < before, HOLD.c.until < before)))
     with reading(engine) as connection:
-        has_received = connection.scalar(select(RECEIVED.c.id).where(received_over).limit(1)) is not None
-        found = [(table, which) for table, which in over if connection.scalar(select(table.c.id).where(which).limit(1))]
+        found = [pair for pair in ended if connection.scalar(select(pair[0].c.id).where(pair[1]).limit(1))]
     for table, which in found:
         with writing(engine) as connection:
-            if table in REFERRING:
-                _purge_of_subjects(connection, table, which)
-            else:
-                connection.execute(delete(table).where(which))
-    if has_received:
-        with writing(engine) as connection:
-            received.forget(connection, received_over)
+            _purge_of_subjects(connection, table, which)
 
 
 def _purge_of_subjects(connection: Connection, table: Table, which: ColumnElement[bool]) -> None:
-    """Delete rows that state a pseudonym, at most a page, and each link to a pseudonym that no row states any more."""
-    whom = (table.c.subject_kind, table.c.subject_id, table.c.tenant)
+    """Delete rows that name subjects, at most a page, and each link to a pseudonym whose subject no row names now."""
+    kind, identifier, tenant = _subject(table)
+    whom = (kind.label("subject_kind"), identifier.label("subject_id"), tenant.label("tenant"))
     rows = connection.execute(select(table.c.id, *whom).where(which).order_by(table.c.id).limit(PAGE)).mappings().all()
-    named = {subject_locks.name_of_row(row) for row in rows}
+    # An officer may have refused a received transfer before saying whose data it is.
+    named = {subject_locks.name_of_row(row) for row in rows if row["subject_id"]}
     subject_locks.lock(connection, *named)
     gone = and_(table.c.id.in_([row["id"] for row in rows]), which)
     if table is models.feed:
         feeds.erase(connection, gone)
+    elif table is RECEIVED:
+        received.forget(connection, gone)
     else:
         connection.execute(delete(table).where(gone))
     if table is models.authorisation:
         outbox.purge_unowned(connection)
     for subject in named:
         _forget_unused(connection, subject)
+
+
+def _subject(table: Table) -> tuple[ColumnElement[str], ColumnElement[str], ColumnElement[str | None]]:
+    """Return kind, id and tenant of the subject of a table's rows; of an order for all contacts it is the company."""
+    if table is ORDER:
+        kind = case((ORDER.c.contact_id.is_(None), str(SubjectKind.TENANT)), else_=str(SubjectKind.CONTACT))
+        return kind, func.coalesce(ORDER.c.contact_id, ORDER.c.tenant), ORDER.c.tenant
+    return table.c.subject_kind, table.c.subject_id, table.c.tenant
+
+
+def _is_about(table: Table, subject: SubjectName) -> ColumnElement[bool]:
+    """Return the condition for rows of a table that name a subject."""
+    kind, identifier, tenant = _subject(table)
+    return and_(kind == subject[0], identifier == subject[1], tenant.is_not_distinct_from(subject[2]))
 
 
 def _months_ago(moment: datetime, months: int) -> datetime:
