@@ -42,6 +42,19 @@ def clear_uploads(storage: Storage, prefix: str, keys: Container[str]) -> None:
             storage.abort(found.key, found.upload_id)
 
 
+def removed(storage: Storage, key: str, *, dry_run: bool) -> bool:
+    """Delete a file, or look at it in a dry run; returns whether it was there. Raises StorageError."""
+    if not dry_run:
+        clear_uploads(storage, key, {key})
+    try:
+        storage.stat(key)  # deleting says nothing of a file that is not there
+    except ObjectMissing:
+        return False
+    if not dry_run:
+        storage.delete(key)
+    return True
+
+
 def is_stored(storage: Storage, key: str, file: StoredFile) -> bool:
     """Return whether it is already stored: the key identifies the content, and uploads are atomic."""
     try:

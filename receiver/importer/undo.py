@@ -14,13 +14,12 @@ from sqlalchemy import Connection, Engine, Insert, Row, Table, Update, delete, i
 
 from exporters.reference import schema
 from portability.api import JSON
-from portability.api.errors import ObjectMissing
 from portability.api.storages import Storage
 from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches, check_present
 from receiver.importer.exact_rows import delete_rows, never_replacing, written_rows
-from receiver.importer.files import clear_uploads
+from receiver.importer.files import removed
 from receiver.importer.stored_forms import restorable
 from receiver.importer.stored_rows import stored_rows
 from receiver.importer.values import is_same
@@ -271,7 +270,7 @@ class _Undo:
                 connection.execute(select(table.c.id).where(table.c[STORAGE_KEY] == key)).first() for table in of
             )
             if self._storage is not None and not in_use:
-                self._report.files += _removed(self._storage, key, dry_run=self._report.dry_run)
+                self._report.files += removed(self._storage, key, dry_run=self._report.dry_run)
 
     def forget_run(self, connection: Connection) -> None:
         """Delete the run and its ids; the ids of rows that stay remain, so that a later import finds them."""
@@ -287,19 +286,6 @@ class _Undo:
         connection.execute(delete(ID).where(ID.c.run == run))
         if staying:
             connection.execute(insert(ID), staying)
-
-
-def _removed(storage: Storage, key: str, *, dry_run: bool) -> bool:
-    """Delete a file, or look at it in a dry run; returns whether it was there. Raises StorageError."""
-    if not dry_run:
-        clear_uploads(storage, key, {key})
-    try:
-        storage.stat(key)  # deleting says nothing of a file that is not there
-    except ObjectMissing:
-        return False
-    if not dry_run:
-        storage.delete(key)
-    return True
 
 
 def _not_written(

@@ -1,6 +1,7 @@
 "use strict";
-/* While an export is open, its piece of the page is asked for again; when it has ended, the page is loaded anew, or only
-   its piece where a form is filled in. Where the session has ended, the page is loaded anew and leads to the login. Times are shown in the visitor's own zone. Everything works without this script. */
+/* While an export is open, its piece of the page is asked for again. When it has ended, the page is loaded anew, or only
+   its piece where a form is filled in. Where the session has ended, the page is loaded anew and leads to the login.
+   Times are shown in the visitor's own zone. Everything works without this script. */
 const everySeconds = 2;
 const restSeconds = 15;
 

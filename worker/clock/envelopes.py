@@ -99,9 +99,8 @@ def fill(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
 def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | Unmailed:
     with reading(desk.engine) as connection:
         export = exports.get(connection, row["export_id"])
-        # The letter may have been claimed before the erasure of the person ended.
         is_past = kind in TRUE_OF and not _holds(connection, export, row, TRUE_OF[kind])
-        if is_past or export["erased_at"]:
+        if is_past or export["erased_at"]:  # the letter may have been claimed before the erasure ended
             return Unmailed(MessageState.PAGE, outbox.OUTDATED)
         to_admin = links.to_admin(connection, export)
         code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is MessageKind.CODE else ""
