@@ -7,7 +7,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
@@ -197,9 +197,10 @@ def pg_url(pg_server: servers.Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _pg_control_databases(pg_server: servers.Postgres) -> ReusedDatabases:
+def _pg_control_databases(pg_server: servers.Postgres) -> Iterator[ReusedDatabases]:
     another_salt = "update deployment set pairwise_salt = md5(random()::text) || md5(random()::text)"
-    return ReusedDatabases(pg_server, migrate, another_salt)
+    with closing(ReusedDatabases(pg_server, migrate, another_salt)) as databases:
+        yield databases
 
 
 @pytest.fixture
