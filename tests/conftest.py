@@ -78,12 +78,8 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
+        shared_work.spare_collector()
         gc.enable()
-
-
-def pytest_collection_finish() -> None:
-    """Collected tests stay until the end."""
-    shared_work.spare_collector()
 
 
 @pytest.fixture
