@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,9 +71,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.nodeid.startswith("tests/unit/"))
 
 
-def pytest_collection_finish() -> None:
-    """Collected tests stay until the end."""
-    shared_work.spare_collector()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and tests come, and nothing goes: the garbage collector would look through them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        shared_work.spare_collector()
+        gc.enable()
 
 
 @pytest.fixture
@@ -186,9 +193,10 @@ def pg_url(pg_server: servers.Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _pg_control_databases(pg_server: servers.Postgres) -> ReusedDatabases:
+def _pg_control_databases(pg_server: servers.Postgres) -> Iterator[ReusedDatabases]:
     another_salt = "update deployment set pairwise_salt = md5(random()::text) || md5(random()::text)"
-    return ReusedDatabases(pg_server, migrate, another_salt)
+    with closing(ReusedDatabases(pg_server, migrate, another_salt)) as databases:
+        yield databases
 
 
 @pytest.fixture

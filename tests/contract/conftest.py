@@ -10,6 +10,7 @@ the embedded stack are tested on SQLite.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import platform_data as platform
@@ -75,8 +76,9 @@ def control_engine(control_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def _pg_platforms(pg_server: servers.Postgres) -> ReusedDatabases:
-    return ReusedDatabases(pg_server, platform.fill)
+def _pg_platforms(pg_server: servers.Postgres) -> Iterator[ReusedDatabases]:
+    with closing(ReusedDatabases(pg_server, platform.fill)) as databases:
+        yield databases
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,7 +75,4 @@ def _help(context: click.Context) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--print"]:
-        sys.stdout.write(render())
-    else:
-        PAGE.write_text(render())
+    PAGE.write_text(render())

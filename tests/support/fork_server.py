@@ -177,11 +177,13 @@ if __name__ == "__main__":
     atexit.register(_end_quickly)  # before all imports of the product: the first runs last
     die_with_parent(int(sys.argv[1]))
     faulthandler.register(signal.SIGUSR2)  # in forks, too: a test that finds a thread can see what it does
+    gc.disable()  # what is made now stays
     import_project()
     patches = ExitStack()
     warm_up(patches)
     gc.collect()
     gc.freeze()
+    gc.enable()
     own = os.getpid()
     if taken := serve(socket.socket(fileno=int(sys.argv[2]))):
         die_with_parent(own)

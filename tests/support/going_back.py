@@ -11,6 +11,7 @@ from typing import Any
 import servers
 from factories import World
 from psycopg import sql
+from reused import LEAVE, NAME
 from sqlalchemy import select
 
 from portability.database import models
@@ -31,6 +32,8 @@ class Backups:
         """Copy the database as it is now; returns the number of the copy."""
         self._made.engine.dispose()
         if self._server:
+            with self._server.connect() as connection:
+                connection.execute(LEAVE, [self._name, NAME])  # a database in use is not copied
             self._copies.append(self._server.create_database(self._name))
         else:
             path = Path(self._name)

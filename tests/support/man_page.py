@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from collections.abc import Iterator
 from inspect import cleandoc
@@ -87,8 +86,5 @@ def _escaped(text: str) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--print"]:
-        sys.stdout.write(render())
-    else:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(render())
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(render())

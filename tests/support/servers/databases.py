@@ -51,8 +51,8 @@ class Postgres:
         with self.connect() as connection:
             connection.execute(statement)
 
-    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
-        return psycopg.connect(self.url(database).replace("+psycopg", ""), autocommit=True)
+    def connect(self, database: str = "postgres", **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(self.url(database).replace("+psycopg", ""), autocommit=True, **options)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from pypdf.generic import StreamObject
 from volumes import CALLS, closing_document, envelope
 
 from archive.summary import pdf as module
-from archive.summary import typeset
 from archive.summary.figures import summarize
 from archive.summary.pdf import Typesetter, TypesettingFailed
 from archive.summary.words import GROUPS_SHOWN, worded
@@ -155,13 +154,26 @@ def test_a_program_that_cannot_start_is_a_fault(monkeypatch: pytest.MonkeyPatch)
         made()
 
 
+def test_a_missing_library_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named, and no process starts."""
+    monkeypatch.setattr("archive.summary.pdf.find_spec", lambda _name: None)
+    before = children()
+    with pytest.raises(TypesettingFailed, match="cannot start: the library typst is not installed"):
+        made()
+    assert children() == before
+
+
 def test_the_program_imports_nothing_of_the_engine() -> None:
-    """It starts for each export: it has the standard library and the typesetter."""
-    listing = "import sys, runpy; runpy.run_path(sys.argv[1]); print(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-I", "-c", listing, typeset.__file__], capture_output=True, check=True)
+    """It starts for each export: it has the typesetter and little of the standard library, and reads no folder."""
+    with closing(Typesetter()) as typesetter:
+        typesetter.start()
+        assert typesetter._process
+        *options, program, packages = map(os.fsencode, typesetter._process.args)  # type: ignore[arg-type]  # a list
+    listing = "import sys; sys.path.append(sys.argv[2]); exec(open(sys.argv[1]).read(), {}); print(*sys.modules)"
+    ran = subprocess.run([*options, "-c", listing, program, packages], capture_output=True, check=True)
     loaded = {name.partition(".")[0] for name in ran.stdout.decode().split()}
     assert "typst" in loaded
-    assert loaded.isdisjoint({"portability", "archive", "worker", "babel", "sqlalchemy"})
+    assert loaded.isdisjoint({"portability", "archive", "worker", "babel", "sqlalchemy", "site", "typing"})
 
 
 def children() -> list[int]:
