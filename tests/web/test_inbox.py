@@ -500,7 +500,7 @@ def test_transfers_are_listed_page_by_page(both: Inbox, monkeypatch: pytest.Monk
         while path:
             [row] = (shown := visitor.client.get(path).text).split('href="/staff/inbox/')[1:]
             found.append(row[:24])
-            cursor = shown.partition("/staff/inbox?cursor=")[2].partition('"')[0]
+            cursor = shown.partition('href="/staff/inbox?cursor=')[2].partition('"')[0]
             path = cursor and f"/staff/inbox?cursor={cursor}"
         assert visitor.client.get("/staff/inbox?cursor=x").status_code == 400
     assert len(found) > 2
