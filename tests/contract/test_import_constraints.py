@@ -261,7 +261,7 @@ def test_sqlite_replaces_no_row_of_the_platform(tmp_path: Path) -> None:
     assert refused_deals(changed.datasets[0]) == [(1, "a", None, "constraint")]
     assert stored_deals(engine, "stage") == [("a", "a"), ("own", "own")]
 
-    undone(url, changed)
+    assert (changed.is_repeated, changed.import_id) == (True, report.import_id)
     undone(url, report)
     assert stored_deals(engine, "stage") == [("own", "own")]
     engine.dispose()
