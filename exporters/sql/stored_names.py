@@ -38,10 +38,10 @@ def stored_names(connection: Connection, schema: str | None, wanted: Collection[
     Tables that do not exist, or that the database cannot describe, are left out.
     """
     stored = _listed(connection, schema)
-    if stored is None:
-        return {name: name for name in wanted}
-    found = {name: _same(connection, name, stored) for name in wanted}
-    return {name: one for name, one in found.items() if one and not _fault(connection, schema, one)}
+    if isinstance(stored, list):
+        found = {name: _same(connection, name, stored) for name in wanted}
+        return {name: one for name, one in found.items() if one and not _fault(connection, schema, one)}
+    return {name: name for name in wanted}
 
 
 def _listed(connection: Connection, schema: str | None) -> list[str] | None:

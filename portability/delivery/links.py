@@ -96,7 +96,7 @@ def issue(
         raise BadInput("invalid lifetime of a link: it must be more than 0 seconds and at most 30 days")
     key = keys.signing(connection, keys_folder, purpose="link")
     row = exports.lock_unerased(connection, export_id)
-    if row["state"] not in READABLE and not earlier_revisions.archive(connection, row):
+    if not (row["state"] in READABLE or earlier_revisions.archive(connection, row)):
         raise WrongState(f"export {export_id} is {row['state']}, not ready")
     if transfer_id is not None:
         chosen = Audience.RECIPIENT
@@ -306,7 +306,8 @@ def _living() -> Select[*tuple[Any, ...]]:
 
 def _lives(row: Mapping[Any, Any]) -> bool:
     is_readable = row["export_state"] in READABLE or row["revision"]
-    return bool(is_readable and row["revoked_at"] is None and row["expires_at"] > row["present"])
+    is_over = row["revoked_at"] or row["expires_at"] <= row["present"]
+    return bool(is_readable and not is_over)
 
 
 def _volume(connection: Connection, row: Mapping[Any, Any], number: int) -> RowMapping | None:

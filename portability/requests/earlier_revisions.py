@@ -75,9 +75,9 @@ def archive(connection: Connection, export: Mapping[Any, Any]) -> Mapping[Any, A
     """
     if export["state"] == ExportState.READY:
         return export
-    if export["state"] not in OPEN or export["revision"] == FIRST:
-        return None
-    kept = connection.scalar(_kept(TABLE.c.contents["export"], OPEN).where(EXPORT.c.id == export["id"]))
+    kept: Mapping[str, Any] | None = None
+    if export["state"] in OPEN and export["revision"] > FIRST:
+        kept = connection.scalar(_kept(TABLE.c.contents["export"], OPEN).where(EXPORT.c.id == export["id"]))
     return {**export, **_columns(kept)} if kept else None
 
 

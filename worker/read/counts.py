@@ -65,7 +65,7 @@ def expect_together(
 
 def _expected(size: Size) -> Expected:
     """Return a count as the ledger can store it. Raises ValueError for numbers that count nothing."""
-    stated = (None if n is None else int(n) for n in (size.bytes, size.unrelated))
+    stated = (n and int(n) for n in (size.bytes, size.unrelated))
     found = Expected(int(size.records), *stated)
     if any(n and not 0 < n <= COUNT_MAX for n in found):
         raise ValueError
