@@ -78,8 +78,10 @@ def archive_volumes(connection: Connection, export: Mapping[Any, Any]) -> Sequen
     While its next revision is made, they are those of the revision before.
     """
     archive = earlier_revisions.archive(connection, export)
-    stored = stored_volumes(connection, export["id"]) if archive else ()
-    return [volume for volume in stored if archive and volume["revision"] <= archive["revision"]]
+    if not archive:
+        return ()
+    stored = stored_volumes(connection, export["id"])
+    return [volume for volume in stored if volume["revision"] <= archive["revision"]]
 
 
 @dataclass(frozen=True, slots=True)

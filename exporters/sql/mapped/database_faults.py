@@ -73,8 +73,10 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
             if (other := names.setdefault(place, used.table)) != used.table:
                 yield MapFault(used.path, f"{other!r} and {used.table!r} are one table", "write one of both everywhere")
         if used.table not in catalogue:
-            hint = "the account may lack the right to see it, or the database cannot open it: a SELECT from it says why"
-            hint += "; `schema.table` names a table of another schema"
+            hint = (
+                "the account may lack the right to see it, or the database cannot open it: a SELECT from it says why; "
+                "`schema.table` names a table of another schema"
+            )
             hint += ", and of a table with a dot in its own name a map names a view" if "." in used.table else ""
             yield MapFault(used.path, f"unknown table {used.table!r}", hint)
         elif catalogue[used.table].hides_rows and not form.session.set and not form.session.shows_all_rows:
