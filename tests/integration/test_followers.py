@@ -40,17 +40,18 @@ def different_requests(alone: Watched, count: int) -> list[str]:
 def test_one_wake_up_serves_all_that_waits_each_in_a_process_of_its_own(alone: Watched) -> None:
     """Five exports, one message: five child processes one after the other, and none is left afterwards.
 
-    After 10 s the worker sends itself a second message.
+    After 10 s the worker sends itself a second message. A child logs its volume after the commit that others see, so
+    the log is complete when no child is left.
     """
     asked = different_requests(alone, 5)
     alone.redis.flushdb()
     wake(open_queue(alone.redis), asked[0])
     until(lambda: all(alone.state(identifier) == "ready" for identifier in asked), "all are ready", seconds=60)
+    until(lambda: not family(alone.deployed), "no horse is left", seconds=30)
     lines = [orjson.loads(line) for line in alone.deployed.log.read_bytes().splitlines() if line.startswith(b"{")]
     writers = {line["export"]: line["process"] for line in lines if line["event"] == "volume.stored"}
     assert len({writers[identifier] for identifier in asked}) == 5
     assert len([*alone.redis.scan_iter("rq:job:*", _type="hash")]) < 5
-    until(lambda: not family(alone.deployed), "no horse is left", seconds=30)
 
 
 def test_the_death_of_a_later_child_is_counted(alone: Watched) -> None:
