@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
 from portability.api.errors import BadInput
 from portability.database.engine import now
@@ -47,12 +47,36 @@ def begin(connection: Connection, target: str, source: Source, journal_days: int
     query = select(RUN.c.id).where(RUN.c.target == target, *same, RUN.c.state == RUNNING)
     if not identifier and (unfinished := connection.scalar(query.limit(1))) is not None:
         return str(unfinished)
-    identifier = identifier or secrets.token_hex(8)
+    identifier = identifier or _dropped(connection, RUN.c.target == target, *same) or secrets.token_hex(8)
     values = {"issuer": source.issuer, "export": source.export, "revision": source.revision, "subject": source.subject}
     values["read_at"] = source.read_at
     times = {"began_at": now(), "keep_until": now(timedelta(days=journal_days).total_seconds())}
     connection.execute(insert(RUN).values(id=identifier, target=target, state=RUNNING, **times, **values))
     return identifier
+
+
+def _dropped(connection: Connection, *of_archive: ColumnElement[bool]) -> str | None:
+    """Return the id of the run that `drop_repeated` has deleted, for the next run of this archive.
+
+    A slower process may still import with this id: both continue one run.
+    """
+    query = select(RUN.c.repeat).where(*of_archive, RUN.c.state == DONE, RUN.c.repeat != "").limit(1)
+    if found := connection.scalar(query):
+        connection.execute(update(RUN).where(RUN.c.repeat == found).values(repeat=None))
+    return found
+
+
+def _enter_again(connection: Connection, identifier: str) -> bool:
+    """Enter a run again that another process has ended by `drop_repeated`; returns whether one has.
+
+    This process imports the same archive, and ends the run again.
+    """
+    earlier = connection.execute(select(RUN).where(RUN.c.repeat == identifier)).mappings().one_or_none()
+    if earlier:
+        connection.execute(update(RUN).where(RUN.c.id == earlier["id"]).values(repeat=None))
+        run = {**earlier, "id": identifier, "repeat": None, "state": RUNNING, "began_at": now(), "ended_at": None}
+        connection.execute(insert(RUN).values(run))
+    return bool(earlier)
 
 
 def check_newest(connection: Connection, target: str, source: Source) -> None:
@@ -96,6 +120,7 @@ def state_of(connection: Connection, identifier: str) -> str | None:
 def check_kept(connection: Connection, identifier: str) -> None:
     """Check that a run is not undone meanwhile, nor its target forgotten: what it adds would belong to no import.
 
+    A run that another process has ended as a repeated import without a change goes on here.
     Nor ended by another process that imports the same archive, if the next archive was begun since then: this process
     would bring back the values before it.
 
@@ -105,7 +130,7 @@ def check_kept(connection: Connection, identifier: str) -> None:
     if state == DONE and _is_followed(connection, identifier):
         hint = "nothing is lost; let one process at a time import an archive"
         raise BadInput(f"another process has ended import {identifier} meanwhile, and others follow it", hint=hint)
-    if state in {None, UNDOING}:
+    if state in {None, UNDOING} and not _enter_again(connection, identifier):
         hint = "import the archive again if it is still wanted"
         raise UnknownImport(f"import {identifier} was undone, or its target forgotten, while it ran", hint=hint)
 
@@ -155,7 +180,8 @@ def end(connection: Connection, identifier: str) -> None:
 def drop_repeated(connection: Connection, identifier: str) -> str | None:
     """Delete a run that has changed nothing, if an import of the same archive has ended; returns that import.
 
-    The archive was imported before, by a command that was ended before it could say so, for example.
+    The archive was imported before, by a command that was ended before it could say so, for example. That import keeps
+    the id of the deleted run: another process may still be at it.
     """
     for table in (CHANGE, ID, FEED):
         if connection.scalar(select(table.c.run).where(table.c.run == identifier).limit(1)):
@@ -166,6 +192,7 @@ def drop_repeated(connection: Connection, identifier: str) -> str | None:
     found = connection.scalar(ended.where(earlier.c.state == DONE).order_by(earlier.c.began_at.desc()).limit(1))
     if found:
         connection.execute(delete(RUN).where(RUN.c.id == identifier))
+        connection.execute(update(RUN).where(RUN.c.id == found).values(repeat=identifier))
     return found
 
 
@@ -185,7 +212,7 @@ def listed(connection: Connection) -> Sequence[Row[Any]]:
     if not exist(connection):
         return []
     sweep(connection)
-    later = (RUN.c.read_at, RUN.c.undone)  # an earlier release has made no such columns
+    later = (RUN.c.read_at, RUN.c.undone, RUN.c.repeat)  # an earlier release has made no such columns
     columns = [column for column in RUN.c if column not in {*later}]
     return connection.execute(select(*columns).order_by(RUN.c.began_at.desc(), RUN.c.id)).all()
 

@@ -46,6 +46,7 @@ RUN = Table(
     Column("keep_until", UtcTime, nullable=False, comment="the journal is deleted then"),
     Column("read_at", UtcTime, comment="when the export began: its values are of that time; NULL: unknown"),
     Column("undone", Text, comment="counts of an undo that has not ended, as JSON"),
+    Column("repeat", String(32), comment="the last import that has repeated it without a change"),
 )
 KEY = Table(
     "portability_import_key",
@@ -122,7 +123,7 @@ def create(connection: Connection) -> None:
     present = inspect(connection).get_table_names(SCHEMA if place else None)
     if not {table.name for table in metadata.tables.values()} <= set(present):
         metadata.create_all(connection)  # asks for each table by itself
-    for column in (RUN.c.read_at, RUN.c.undone, FEED.c.cursor_sha256):
+    for column in (RUN.c.read_at, RUN.c.undone, RUN.c.repeat, FEED.c.cursor_sha256):
         _add_column(connection, column, place)
     for name in _EARLIER_INDEXES:
         connection.execute(text(f"DROP INDEX IF EXISTS {place}{name}"))

@@ -382,15 +382,16 @@ def test_an_import_of_an_earlier_release_can_be_undone(tmp_path: Path, target: E
     before = deal_values(target, "stage")
     report = at(20, tmp_path, control_url, deal(2))
     place = "portability_import." if target.dialect.name == "postgresql" else ""
-    later = {"portability_import_run": "undone", "portability_import_feed": "cursor_sha256"}
+    run, feed = "portability_import_run", "portability_import_feed"
+    later = [(run, "undone"), (run, "repeat"), (feed, "cursor_sha256")]
     with target.begin() as connection:
-        for name, column in later.items():
+        for name, column in later:
             connection.execute(text(f"ALTER TABLE {place}{name} DROP COLUMN {column}"))
     with opened(control_url, make=False) as engine, engine.begin() as connection:
         assert [row.id for row in runs.listed(connection)] == [report.import_id]
     assert undone(control_url, report, dry_run=True).removed == 1
     folder = place.rstrip(".") or None
-    for name, column in later.items():
+    for name, column in later:
         assert column not in {one["name"] for one in inspect(target).get_columns(name, folder)}
     assert undone(control_url, report).removed == 1
     assert deal_values(target, "stage") == before

@@ -81,6 +81,51 @@ def test_an_import_that_another_process_has_ended_stops(
         assert {run.state for run in runs.listed(connection)} == {runs.DONE}
 
 
+def test_two_processes_that_repeat_an_unchanged_import_have_one_answer(
+    tmp_path: Path, into: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The faster one, or two that follow each other, has ended before the slower one writes its first batch."""
+    folders = unpacked_archive(tmp_path, [table("deals", DEAL, exporter="crm")], subject="sub_1")
+    options = ImportOptions(journal_key=JournalKey(Fernet.generate_key()))
+    first = import_archive(folders, into, ImportTarget(tenant="ten_here"), options)
+    write, faster = ImportedDataset.run, list[ImportReport]()
+
+    def slow(self: ImportedDataset) -> None:
+        monkeypatch.setattr(ImportedDataset, "run", write)
+        faster.extend(import_archive(folders, into, ImportTarget(tenant="ten_here"), options) for _ in range(2))
+        write(self)
+
+    monkeypatch.setattr(ImportedDataset, "run", slow)
+    slower = import_archive(folders, into, ImportTarget(tenant="ten_here"), options)
+
+    assert (slower.is_repeated, slower.import_id) == (True, first.import_id)
+    assert [report.as_json() for report in faster] == [slower.as_json()] * 2
+    with opened(into, make=False) as engine, engine.connect() as connection:
+        assert [run.id for run in runs.listed(connection)] == [first.import_id]
+
+
+def test_a_repeated_import_that_is_undone_meanwhile_stops(
+    tmp_path: Path, into: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its earlier import is still here, but no other process has ended the repeated one."""
+    folders = unpacked_archive(tmp_path, [table("deals", DEAL, exporter="crm")], subject="sub_1")
+    options = ImportOptions(journal_key=JournalKey(Fernet.generate_key()))
+    for _ in range(2):
+        import_archive(folders, into, ImportTarget(tenant="ten_here"), options)
+    write = ImportedDataset.run
+
+    def overtaken(self: ImportedDataset) -> None:
+        with opened(into, make=False) as engine:
+            with engine.connect() as connection:
+                (run,) = [run.id for run in runs.listed(connection) if run.state == runs.RUNNING]
+            undo(engine, run, options.journal_key or JournalKey(b""))
+        write(self)
+
+    monkeypatch.setattr(ImportedDataset, "run", overtaken)
+    with pytest.raises(UnknownImport, match=r"import \w+ was undone"):
+        import_archive(folders, into, ImportTarget(tenant="ten_here"), options)
+
+
 def test_the_import_of_an_inbox_that_has_ended_is_repeated(tmp_path: Path, into: str) -> None:
     """Its process was killed before the end was noted in the control database: the same run says it again."""
     folders = unpacked_archive(tmp_path, [table("deals", DEAL, exporter="crm")])
