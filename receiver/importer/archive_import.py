@@ -48,7 +48,7 @@ class ImportOptions:
     journal_key: JournalKey | None = None
     """Required unless it is a dry run."""
     journal_days: int = 30
-    """How long the import can be undone: then its journal is deleted."""
+    """How long the import can be undone: then its journal is deleted. Of a repeated import the later end counts."""
     import_id: str | None = None
     """Chosen by a caller that repeats the call after a kill; None: a new id, or that of an import that did not end."""
     dry_run: bool = False
@@ -193,6 +193,7 @@ class _Import:
         scope = MapScope(target.name, contents.issuer, "")
         place = contents.changes.place if contents.changes else None
         if place and feeds.is_imported(connection, scope, place, newer):
+            runs.keep_imported(connection, target.name, source, options.journal_days)
             return None
         runs.check_none_undoing(connection, target.name)
         runs.check_newest(connection, target.name, source)

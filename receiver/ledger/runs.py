@@ -35,24 +35,43 @@ class Source:
 def begin(connection: Connection, target: str, source: Source, journal_days: int, identifier: str | None = None) -> str:
     """Return the id of a new run, or of the run of this archive that did not end.
 
-    With an `identifier` the run has this id, and a run that has it already is continued.
+    With an `identifier` the run has this id, and a run that has it already is continued. The journal of a run that is
+    continued is kept for `journal_days` from now at least.
     """
     sweep(connection)
     if identifier and state_of(connection, identifier) is not None:
         # It may have ended, and its process before that was noted anywhere else.
         again = update(RUN).where(RUN.c.id == identifier, RUN.c.state == DONE)
         connection.execute(again.values(state=RUNNING, ended_at=None))
+        _keep(connection, journal_days, RUN.c.id == identifier)
         return identifier
     same = (RUN.c.issuer == source.issuer, RUN.c.export == source.export, RUN.c.revision == source.revision)
     query = select(RUN.c.id).where(RUN.c.target == target, *same, RUN.c.state == RUNNING)
     if not identifier and (unfinished := connection.scalar(query.limit(1))) is not None:
+        _keep(connection, journal_days, RUN.c.id == unfinished)
         return str(unfinished)
     identifier = identifier or _dropped(connection, RUN.c.target == target, *same) or secrets.token_hex(8)
     values = {"issuer": source.issuer, "export": source.export, "revision": source.revision, "subject": source.subject}
     values["read_at"] = source.read_at
-    times = {"began_at": now(), "keep_until": now(timedelta(days=journal_days).total_seconds())}
+    times = {"began_at": now(), "keep_until": _in_days(journal_days)}
     connection.execute(insert(RUN).values(id=identifier, target=target, state=RUNNING, **times, **values))
     return identifier
+
+
+def keep_imported(connection: Connection, target: str, source: Source, journal_days: int) -> None:
+    """Keep the journals of ended imports of an archive for some days from now at least: it is imported again."""
+    same = (RUN.c.issuer == source.issuer, RUN.c.export == source.export, RUN.c.revision == source.revision)
+    _keep(connection, journal_days, RUN.c.target == target, *same, RUN.c.state == DONE)
+
+
+def _keep(connection: Connection, days: int, *which: ColumnElement[bool]) -> None:
+    """Keep journals for some days from now, if they would be deleted before."""
+    until = _in_days(days)
+    connection.execute(update(RUN).where(*which, RUN.c.keep_until < until).values(keep_until=until))
+
+
+def _in_days(days: int) -> ColumnElement[datetime]:
+    return now(timedelta(days=days).total_seconds())
 
 
 def _dropped(connection: Connection, *of_archive: ColumnElement[bool]) -> str | None:
@@ -181,7 +200,7 @@ def drop_repeated(connection: Connection, identifier: str) -> str | None:
     """Delete a run that has changed nothing, if an import of the same archive has ended; returns that import.
 
     The archive was imported before, by a command that was ended before it could say so, for example. That import keeps
-    the id of the deleted run: another process may still be at it.
+    the id of the deleted run: another process may still be at it. Its journal is kept for the time of both.
     """
     for table in (CHANGE, ID, FEED):
         if connection.scalar(select(table.c.run).where(table.c.run == identifier).limit(1)):
@@ -191,6 +210,8 @@ def drop_repeated(connection: Connection, identifier: str) -> str | None:
     ended = select(earlier.c.id).join(run, and_(run.c.id == identifier, earlier.c.id != identifier, *same))
     found = connection.scalar(ended.where(earlier.c.state == DONE).order_by(earlier.c.began_at.desc()).limit(1))
     if found:
+        until = connection.scalar(select(RUN.c.keep_until).where(RUN.c.id == identifier))
+        connection.execute(update(RUN).where(RUN.c.id == found, RUN.c.keep_until < until).values(keep_until=until))
         connection.execute(delete(RUN).where(RUN.c.id == identifier))
         connection.execute(update(RUN).where(RUN.c.id == found).values(repeat=identifier))
     return found

@@ -137,6 +137,18 @@ def test_the_import_of_an_inbox_that_has_ended_is_repeated(tmp_path: Path, into:
         assert [(run.id, run.state) for run in runs.listed(connection)] == [(RUN, runs.DONE)]
 
 
+def test_a_repeated_import_can_be_undone_as_long_as_it_asks_for(tmp_path: Path, into: str) -> None:
+    """An import that it repeats is kept longer, never shorter."""
+    folders = unpacked_archive(tmp_path, [table("deals", DEAL, exporter="crm")], subject="sub_1")
+    key, kept = JournalKey(Fernet.generate_key()), list[int]()
+    for days in (30, 90, 7):
+        import_archive(folders, into, ImportTarget(tenant="ten_here"), ImportOptions(journal_key=key, journal_days=days))
+        with opened(into, make=False) as engine, engine.connect() as connection:
+            (run,) = runs.listed(connection)
+        kept.append((run.keep_until - run.began_at).days)
+    assert kept == [30, 90, 90]
+
+
 @pytest.fixture
 def deals(tmp_path: Path, into: str, monkeypatch: pytest.MonkeyPatch) -> DealImports:
     """Six deals, of which each step of undoing takes two."""

@@ -164,6 +164,14 @@ def test_an_archive_whose_undo_was_killed_is_neither_here_nor_gone(restored: Res
     assert restored.here() == ["dea_a", "dea_e"]
 
 
+def test_an_archive_of_a_feed_that_is_imported_already_is_kept_as_long_as_it_asks_for(restored: RestoredFeed) -> None:
+    """The period of the repetition counts, although nothing is read again."""
+    assert restored.take(1, journal_days=90).is_repeated
+    with opened(restored.into, make=False) as engine, engine.begin() as connection:
+        (run,) = runs.listed(connection)
+    assert (run.keep_until - run.began_at).days == 90
+
+
 def test_the_journal_of_a_killed_undo_expires(restored: RestoredFeed) -> None:
     """Then the archive is here in part, and importing it again brings the rest."""
     restored.archive("a", "d")
