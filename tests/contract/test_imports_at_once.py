@@ -142,7 +142,9 @@ def test_a_repeated_import_can_be_undone_as_long_as_it_asks_for(tmp_path: Path, 
     folders = unpacked_archive(tmp_path, [table("deals", DEAL, exporter="crm")], subject="sub_1")
     key, kept = JournalKey(Fernet.generate_key()), list[int]()
     for days in (30, 90, 7):
-        import_archive(folders, into, ImportTarget(tenant="ten_here"), ImportOptions(journal_key=key, journal_days=days))
+        import_archive(
+            folders, into, ImportTarget(tenant="ten_here"), ImportOptions(journal_key=key, journal_days=days)
+        )
         with opened(into, make=False) as engine, engine.connect() as connection:
             (run,) = runs.listed(connection)
         kept.append((run.keep_until - run.began_at).days)
