@@ -29,7 +29,7 @@ from portability.law.regime import FigureOrigin
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.queue import connect, open_queue, redis_url, wake
-from portability.requests import actors, approvals, earlier_revisions, exports, retries
+from portability.requests import actors, approvals, earlier_revisions, exports, retries, reversions
 from portability.requests.policy import Action
 from portability.requests.states import DatasetState, ExportState
 from portability.trust import audit
@@ -244,7 +244,7 @@ def show_export(context: Context, identifier: str, **more: JSON) -> None:
         lines = exports.ledger(connection, identifier)
         gaps = exports.gaps(connection, identifier)
         volumes = exports.stored_volumes(connection, identifier)
-        causes = exports.review(connection, row)
+        causes, failed = exports.review(connection, row), reversions.last_failed(connection, row)
         alone = [
             {"reason": each["reason"], "by": each["decided_by"], "at": rfc3339(each["decided_at"])}
             for each in approvals.alone(connection, identifier)
@@ -252,6 +252,9 @@ def show_export(context: Context, identifier: str, **more: JSON) -> None:
 
     def human() -> None:
         _print_report(context, row, document["alarm"], causes, lines, gaps, volumes)
+        if failed:
+            line = f"revision {failed.revision} failed at {rfc3339(failed.at)} [{failed.code}]"
+            context.console.print(f"{line}; the archive is that of revision {row['revision']}", markup=False)
         for each in alone:
             context.console.print(
                 "approved without a second person by {by} at {at}: {reason}".format_map(each), markup=False

@@ -149,6 +149,7 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
         "began_at": rfc3339(row["began_at"]),
         "ended_at": rfc3339(row["ended_at"]),
         "revision": row["revision"],
+        "failed_revision": reversions.view(connection, row),
         "cancel_requested": row["cancel_requested_at"] is not None,
         "progress": progress(lines, slices.of(connection, identifier)),
         "datasets": [_dataset(line) for line in lines],

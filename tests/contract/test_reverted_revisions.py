@@ -60,7 +60,7 @@ class Revised:
             gaps = [{**gap, "id": 0} for gap in exports.gaps(connection, self.id)]
             told = connection.scalars(select(models.notification.c.kind).order_by(models.notification.c.kind)).all()
             return {
-                "view": exports.view(connection, self.id),
+                "view": {**exports.view(connection, self.id), "failed_revision": None},
                 "columns": {name: row[name] for name in CHANGED},
                 "ledger": [dict(line) for line in exports.ledger(connection, self.id)],
                 "gaps": gaps,
@@ -126,6 +126,8 @@ class Revised:
         assert self.made.verify(self.made.fetch(self.id)).errors == ()
         assert self.objects() == self.kept_objects
         assert (self.kept(), self.events()[-1]) == (0, "export.reverted")
+        failed = self.made.view(self.id)["failed_revision"]
+        assert (failed["revision"], failed["code"] in {"storage_refused", "cancelled", "object_missing"}) == (2, True)
         self.storage.before = lambda _operation, _count: None
         self.retry()
         self.made.advance_all()
@@ -133,6 +135,7 @@ class Revised:
         assert (self.made.verify(paths).errors, lacks_nothing(paths, self.source)) == ((), True)
         view = self.made.view(self.id)
         assert (view["state"], view["complete"], view["revision"], self.kept()) == ("ready", True, 2, 0)
+        assert view["failed_revision"] is None
 
     def retry(self) -> None:
         with writing(self.made.engine) as connection:

@@ -88,6 +88,8 @@ def test_a_person_learns_that_a_new_version_was_not_made(lacking: Lacking) -> No
             assert reversions.revert(connection, row, code="storage_refused", actor="worker:1")
         shown = visitor.client.get(page).text
         assert (said in shown, "Try again" in shown, "storage_refused" in shown) == (True, True, False)
+        failed = visitor.client.get(f"/v1/exports/{export_id}").json()["failed_revision"]
+        assert (failed["revision"], failed["code"]) == (2, "storage_refused")
         lacking.gaps.clear()
         assert visitor.send(f"{page}/gaps").status_code == 303
         server.world.advance_all()

@@ -93,6 +93,14 @@ class ErrorAnswer(BaseModel):
     message: Prose | None
 
 
+class FailedRevisionAnswer(BaseModel):
+    """A revision that was given up; the archive before it stays ready."""
+
+    revision: int
+    code: texts.ErrorName
+    at: Moment
+
+
 class LinkAnswer(BaseModel):
     """A download link, without its address."""
 
@@ -133,6 +141,7 @@ class ShownExport(BaseModel):
     began_at: Moment | None
     ended_at: Moment | None
     revision: int
+    failed_revision: FailedRevisionAnswer | None
     cancel_requested: bool
     progress: ProgressAnswer
     datasets: list[DatasetAnswer] = texts.left_out()

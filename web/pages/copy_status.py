@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -15,9 +14,8 @@ from portability.law.omissions import explanation
 from portability.law.regime import SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.locale import translated
-from portability.requests import approvals, estimates, exports, reversions, slices
-from portability.requests.policy import ActorRole
-from portability.requests.states import OPEN, ExportState
+from portability.requests import approvals, estimates, exports, slices
+from portability.requests.states import OPEN
 from portability.trust import audit
 from web.context import AppContext
 
@@ -25,8 +23,6 @@ SHOWN_FIRST = ("pending", "partial", "refused", "needs_instruction", "with_remar
 """A part with datasets in several states shows the first of these."""
 DOWNLOADS = ("link.downloaded", "link.url_issued")
 """Events of a download: one that this service served, and one that object storage served."""
-REVERTED = "export.reverted"
-"""Event of a revision that ended alone."""
 
 
 def standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
@@ -88,19 +84,6 @@ def missing(connection: Connection, export_id: str, language: str) -> list[dict[
             }
         )
     return found
-
-
-def revision_failed_at(connection: Connection, row: RowMapping) -> datetime | None:
-    """Return when the newest revision of a ready copy was given up; None where a later one is ready, or for no failure.
-
-    A revision that the person has stopped has not failed.
-    """
-    ended = audit.events(connection, export_id=row["id"], action=REVERTED) if row["state"] == ExportState.READY else ()
-    last = ended[-1] if ended else None
-    if not last or last["detail"]["revision"] <= row["revision"]:
-        return None
-    is_stopped = last["detail"]["code"] == reversions.CANCELLED and last["actor"].startswith(f"{ActorRole.SUBJECT}:")
-    return None if is_stopped else last["at"]
 
 
 def downloads(connection: Connection, export_id: str) -> list[Mapping[str, Any]]:

@@ -18,7 +18,17 @@ from portability.inbox import received
 from portability.law import tenants
 from portability.law.profiles import Profile
 from portability.messages import outbox
-from portability.requests import estimates, exports, forms, intake, keeping, page_cursors, request_log, retries
+from portability.requests import (
+    estimates,
+    exports,
+    forms,
+    intake,
+    keeping,
+    page_cursors,
+    request_log,
+    retries,
+    reversions,
+)
 from portability.requests.dates import end_of_day
 from portability.requests.policy import Action, ActorRole
 from portability.requests.states import ONGOING, DatasetState, ExportState
@@ -183,7 +193,7 @@ def _shown(
         can_retry = bool(missing) and retries.count_fillable(connection, row) > 0
         denial = copy_status.refusal(connection, place, row, chosen)
         downloads = copy_status.downloads(connection, export_id)
-        failed_at = copy_status.revision_failed_at(connection, row)
+        failed = reversions.last_failed(connection, row)
         sending = my_transfers.transfer_view(connection, row)
         kept_until = keeping.archive_end(connection, place.settings, row)
     waiting = [line for line in lines if line["state"] == DatasetState.NEEDS_INSTRUCTION]
@@ -199,7 +209,7 @@ def _shown(
         missing=missing,
         can_retry=can_retry,
         downloads=downloads,
-        failed_at=failed_at,
+        failed_at=failed and failed.at,
         asked=asked or my_transfers.TransferDraft(),
         staff=False,
         rights=place.rights,
