@@ -16,7 +16,7 @@ from archive.names import is_zip
 from cli.context import Context, beginning, one_of
 from cli.verify import jwks_of_folder, load_jwks
 from portability.api import JSON
-from portability.storage import open_storage
+from portability.storage import named_by, open_storage
 from receiver.binding.target import ImportTarget, parse_allowed, parse_people
 from receiver.faults import NoRoom
 from receiver.importer.archive_import import ImportOptions, import_archive
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from portability.trust.signing import Jwks
 
+FILES = "--files"
 KEY_NAME = "import-journal.key"
 TEMPORARY_HINT = "free some space there, or set TMPDIR to another disk, and run the same command again"
 JOURNAL_DAYS_MAX = 36_500
@@ -56,7 +57,7 @@ JOURNAL_DAYS_MAX = 36_500
 @click.option(
     "--map-user", multiple=True, metavar="THEIRS=OURS", help="An account in a company's archive, and the account here."
 )
-@click.option("--files", metavar="URL", help="Storage for recordings and attachments; default: they are not imported.")
+@click.option(FILES, metavar="URL", help="Storage for recordings and attachments; default: they are not imported.")
 @click.option("--jwks", metavar="FILE|URL", help="The issuer's public keys: checks the signatures (again).")
 @click.option("--dry-run", is_flag=True, help="Only report what would be done.")
 @click.option(
@@ -134,7 +135,8 @@ def import_command(
             difference=difference,
             hooks=installed_hooks(),
         )
-        report = import_archive(folders, into, target, options)
+        with named_by(FILES):
+            report = import_archive(folders, into, target, options)
     context.result(report.as_json(), lambda: _print(context, report))
     if report.refused or report.quarantined:
         sys.exit(1)

@@ -8,8 +8,8 @@ import click
 from rich.progress import BarColumn, TextColumn
 
 from cli.context import Context, shared
-from cli.importing import load_key
-from portability.storage import open_storage
+from cli.importing import FILES, load_key
+from portability.storage import named_by, open_storage
 from receiver.binding.target import ImportTarget
 from receiver.importer.database import check_exists, opened
 from receiver.importer.undo import UndoReport, undo
@@ -40,7 +40,7 @@ def list_imports(context: Context, *, into: str) -> None:
 @imports.command("undo")
 @click.argument("import_id", metavar="ID")
 @INTO
-@click.option("--files", metavar="URL", help="Storage of the imported files; default: they stay.")
+@click.option(FILES, metavar="URL", help="Storage of the imported files; default: they stay.")
 @click.option("--journal-key", metavar="FILE", type=click.Path(path_type=Path), help="Key of the journal.")
 @click.option("--dry-run", is_flag=True, help="Only report what would be done.")
 @shared
@@ -55,7 +55,7 @@ def undo_import(
     storage = open_storage(files) if files else None
     key = load_key(context, journal_key, make=False)
     columns = TextColumn("{task.description}"), BarColumn()
-    with opened(into, make=False, waits=context.note) as engine, context.bars(*columns) as bar:
+    with named_by(FILES), opened(into, make=False, waits=context.note) as engine, context.bars(*columns) as bar:
         task = bar.add_task("undoing", total=None)
         report = undo(
             engine, import_id, key, storage=storage, dry_run=dry_run, progress=lambda count: bar.advance(task, count)

@@ -15,7 +15,7 @@ from demo.seed import seed as make_up
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.settings import Settings, load_settings
-from portability.storage import open_storage
+from portability.storage import named_by, open_storage
 
 DEFAULT = SeedPlan()
 TOTALS = {
@@ -63,7 +63,7 @@ def seed(
     plan = SeedPlan(recording_seconds=_range(recording_seconds), **totals)
     settings = _settings(context, source_url, recordings_url)
     files = None if no_files else open_storage(settings.recordings)
-    with _bar(context) as bar:
+    with named_by("--recordings-url or PORTABILITY_RECORDINGS_URL"), _bar(context) as bar:
         task = bar.add_task("making data", total=None)
         report = make_up(
             settings.source, files, plan, progress=lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from portability.api.errors import BrokenPlugin, PortabilityError
+from portability.api.errors import BrokenPlugin, PortabilityError, StorageError
 from portability.api.storages import PreparedStorage, Storage, StorageFactory, bad_url
 from portability.plugins import STORAGES, find
 
@@ -39,6 +41,19 @@ def open_storage(url: str, *, sse: str | None = None) -> Storage:
     if not isinstance(storage, Storage):
         raise BrokenPlugin(f"storage plug-in {parts.scheme!r} is not a Storage: it is a {type(storage).__name__}")
     return storage
+
+
+@contextmanager
+def named_by(option: str) -> Iterator[None]:
+    """Name the option or setting that a storage was given by in the hints of its errors.
+
+    They name that of this deployment's own archives.
+    """
+    try:
+        yield
+    except StorageError as error:
+        error.hint = error.hint.replace("PORTABILITY_STORAGE_URL", option)
+        raise
 
 
 def prepare(storage: Storage) -> None:

@@ -21,7 +21,9 @@ from cryptography.fernet import Fernet
 from cli.context import Context
 from cli.import_report import print_report
 from cli.main import main
+from portability.api.errors import StorageRefused
 from portability.settings import load_settings
+from portability.storage.local import LocalStorage
 from receiver.faults import NoRoom
 from receiver.importer.report import ImportReport
 from receiver.verify import unpack as unpacking
@@ -63,6 +65,22 @@ def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
     assert (first["refused"], first["profile"], first["complete"]) == (0, "switch", True)
     earlier = {"export", "profile", "complete", "gaps", "dry_run", "refused", "datasets", "left"}
     assert set(first) == earlier | {"import", "target", "quarantined", "conflicts", "repeated"}
+
+
+def test_a_refusal_of_the_storage_names_the_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an import and of its undo: PORTABILITY_STORAGE_URL is the storage of this deployment's own archives."""
+    into, storage = target(tmp_path), ["--files", f"file://{tmp_path}/files"]
+    done = imported_json(*SWITCH, *JWKS, *into, *storage)
+
+    def refused(*_: object) -> NoReturn:
+        raise StorageRefused("cannot list: AccessDenied (403)")
+
+    monkeypatch.setattr(LocalStorage, "check", refused)
+    monkeypatch.setattr(LocalStorage, "delete", refused)
+    undo = ["imports", "undo", "--json", done["import"], *into[:2], *into[-2:], *storage]
+    results = [run_import("--json", *SWITCH, *JWKS, *into, *storage), CliRunner().invoke(main, undo)]
+    hints = [json.loads(result.stdout)["error"]["hint"] for result in results]
+    assert hints == ["check --files, the credentials and their rights; see docs/storage.md"] * 2
 
 
 def test_zips_in_capitals_are_imported(tmp_path: Path) -> None:
