@@ -91,7 +91,8 @@ def undo(
     `progress` is called with a number of entries; `ending` with the whole report, before the import is forgotten.
 
     Raises: UnknownImport if there is no such import, its journal is deleted, another key made it, or another process
-    has undone it meanwhile; FeedGap if a later archive of its feed is imported; BadTarget if a table is gone.
+    has undone it meanwhile; FeedGap if a later archive of its feed is imported; BadTarget if a table is gone;
+    BadInput without the storage of files that no row needs.
     """
     with batches(engine, dry_run=dry_run) as batch:
         with batch() as connection:
@@ -100,6 +101,8 @@ def undo(
             report = UndoReport(import_id, target, dry_run=dry_run)
             key.cipher(connection, target)  # another key is an error before anything is changed
             check_present(connection, runs.tables_of(connection, import_id))
+            if not storage:
+                pending_files.check_none(connection, import_id)
             runs.begin_undo(connection, import_id)
         work = _Undo(batch, report, key, storage)
         while work.step():

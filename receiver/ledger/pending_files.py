@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, select
 
+from portability.api.errors import BadInput
 from portability.database.rows import inserting
 from receiver.ledger.tables import PENDING_FILE, RUN, exist
 
@@ -25,6 +26,14 @@ def settle(connection: Connection, run: str, keys: Collection[str]) -> None:
 def of(connection: Connection, run: str) -> Sequence[str]:
     """Return the keys of batches that have not ended."""
     return connection.scalars(select(PENDING_FILE.c.storage_key).where(PENDING_FILE.c.run == run)).all()
+
+
+def check_none(connection: Connection, run: str) -> None:
+    """Check that no batch has left files: an undo without their storage would forget them. Raises BadInput."""
+    if count := len(of(connection, run)):
+        hint = "name the storage of the import (--files); a new, empty folder if that storage is gone"
+        message = f"a batch of import {run} has not ended: up to {count} of its files may be stored"
+        raise BadInput(message, hint=hint)
 
 
 def forget(connection: Connection, which: ColumnElement[bool]) -> None:

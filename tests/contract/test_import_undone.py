@@ -15,7 +15,7 @@ from importing import KEY, import_as, undone
 from sqlalchemy import Engine, create_engine, select
 
 from exporters.reference import schema
-from portability.api.errors import StorageUnavailable
+from portability.api.errors import BadInput, StorageUnavailable
 from portability.storage.local import LocalStorage
 from receiver.binding.target import ImportTarget
 from receiver.faults import UnknownImport
@@ -137,7 +137,10 @@ def test_a_file_of_a_deleted_row_is_deleted_after_a_kill(
 def test_files_of_a_batch_that_was_rolled_back_are_deleted(
     tmp_path: Path, receiving: Engine, empty_url: str, fault: BaseException
 ) -> None:
-    """No row and no journal lead to them; one that a row of another import needs stays. The import can be run again."""
+    """No row and no journal lead to them; one that a row of another import needs stays. The import can be run again.
+
+    An undo without the storage would forget them: it is refused.
+    """
     storage = FaultyStorage(LocalStorage(tmp_path / "files"))
 
     def sound(name: str, parts: str) -> list[Any]:
@@ -162,6 +165,8 @@ def test_files_of_a_batch_that_was_rolled_back_are_deleted(
     with opened(empty_url, make=False) as engine, engine.connect() as connection:
         (unfinished,) = [run.id for run in runs.listed(connection) if run.state == "running"]
     with opened(empty_url, make=False) as engine:
+        with pytest.raises(BadInput, match=rf"a batch of import {unfinished} has not ended"):
+            undo(engine, unfinished, KEY)
         kept = undo(engine, unfinished, KEY, storage=storage)
     assert (kept.removed, kept.files) == (0, 2)
     assert [stored.key.rpartition("/")[2] for stored in storage.inner.list()] == ["a.wav"]
