@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 from factories import World
-from long_history import HOT, fill_history, rows_read, scanned, statements_of
+from long_history import HOT, fill_archives, fill_history, rows_read, scanned, statements_of
 from sqlalchemy import select
 
 from portability.database import models
@@ -17,6 +17,7 @@ from portability.requests import acceptance, intake
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.trust import audit
+from worker.write.withdraw import withdraw_given_up
 
 REF = select(models.subject_ref.c.ref)
 ENDED = 10_000
@@ -55,6 +56,18 @@ def test_a_hot_statement_reads_few_rows_however_often_it_ran(made: World, redis_
             redis.flushdb()
             read[act.__name__].append(rows_read(made.engine, partial(act, made, open_queue(redis))))
     assert {name: rows for name, rows in read.items() if max(rows) > 500} == {}
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+def test_the_clock_finds_volumes_that_were_given_up_without_reading_the_others(made: World) -> None:
+    """It looks for them each minute, and almost all volumes are of archives that are kept."""
+    fill_archives(made.engine, ENDED)
+    withdraw = partial(withdraw_given_up, made.engine, lambda: made.place.storage)
+    assert max(rows_read(made.engine, withdraw) for _time in range(12)) < 100
+    with statements_of(made.engine) as statements:
+        withdraw()
+    with reading(made.engine) as connection:
+        assert [scanned(connection, *each, {"volume", "export"}) for each in statements] == [[]] * len(statements)
 
 
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)

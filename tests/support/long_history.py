@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +69,17 @@ FILL = (
     "UPDATE journal SET shipped_id = %(count)s",
 )
 
+ARCHIVES = (
+    """INSERT INTO export (id, profile, subject_kind, subject_id, subject_ref, formats, require_complete, channel,
+      requested_by, received_at, due_at, created_at, began_at, ended_at, state, complete, volume_counter, revision)
+    SELECT n || 'new', 'access', 'user', 'usr_new' || n, 'sub_' || n || 'new', '["jsonl"]', false, 'api',
+      'subject:sub_new', at, at + interval '30 days', at, at, at, 'ready', true, 1, 1
+    FROM (SELECT n, now() AS at FROM generate_series(1, %(count)s::int) n) made""",
+    """INSERT INTO volume (id, export_id, number, fence, state, object_key, upload_id, closing, name, began_at)
+    SELECT rtrim(id, 'new')::int, id, 1, 1, 'stored', id || '/1', '', true, 'archive', began_at FROM export
+    WHERE state = 'ready'""",
+)
+
 
 def fill_history(engine: Engine, count: int) -> None:
     """Insert exports that ended in the last year with an event each, the newest with all children; PostgreSQL only."""
@@ -81,7 +92,16 @@ def fill_history(engine: Engine, count: int) -> None:
         connection.exec_driver_sql("VACUUM ANALYZE")
 
 
-def rows_read(engine: Engine, act: Callable[[], None]) -> int:
+def fill_archives(engine: Engine, count: int) -> None:
+    """Insert ready exports with a stored volume each; PostgreSQL only."""
+    with engine.begin() as connection:
+        for statement in ARCHIVES:
+            connection.exec_driver_sql(statement, {"count": count})
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+
+
+def rows_read(engine: Engine, act: Callable[[], object]) -> int:
     """Return the number of rows that PostgreSQL reads from tables for an act, which is rolled back."""
     with undone(engine):
         # What earlier transactions read may not be added up yet, and counts here too.
@@ -110,17 +130,19 @@ def statements_of(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
         event.remove(engine, "before_cursor_execute", remember)
 
 
-def scanned(connection: Connection, statement: str, parameters: Any) -> Sequence[str]:
+def scanned(
+    connection: Connection, statement: str, parameters: Any, growing: Collection[str] = GROWING
+) -> Sequence[str]:
     """Return the growing tables that PostgreSQL would read from one end to the other for a statement."""
     if not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
         return []
     once = parameters[0] if isinstance(parameters, list) else parameters
     (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", once).scalars().one()
-    return [*_scanned(plan["Plan"])]
+    return [name for name in _scanned(plan["Plan"]) if name in growing]
 
 
 def _scanned(node: dict[str, Any]) -> Iterator[str]:
-    if node["Node Type"] == "Seq Scan" and node["Relation Name"] in GROWING:
+    if node["Node Type"] == "Seq Scan":
         yield node["Relation Name"]
     for part in node.get("Plans", ()):
         yield from _scanned(part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, select
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, literal, select
 
 from portability.api.errors import StorageError
 from portability.api.storages import Storage
@@ -89,7 +89,9 @@ def withdraw_given_up(
     They are those that a ready export has not stored: no worker writes for it. Raises: the last StorageError.
     """
     is_ready = VOLUME.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.state == ExportState.READY))
-    given_up = and_(VOLUME.c.state == VolumeState.WRITING, is_ready)
+    # As a literal: a parameter would hide the partial index from the planner.
+    is_writing = VOLUME.c.state == literal(str(VolumeState.WRITING), literal_execute=True)
+    given_up = and_(is_writing, is_ready)
     which = and_(given_up, VOLUME.c.export_id == export_id) if export_id else given_up
     with reading(engine) as connection:
         if not connection.scalar(select(VOLUME.c.id).where(which).limit(1)):

@@ -11,7 +11,7 @@ from sqlalchemy import Index, TextClause, func, text
 
 from portability.database.models.people import audit_event
 from portability.database.models.transfers import transfer_copy
-from portability.database.models.work import export, slice  # noqa: A004  # the project's noun, as in models/work.py
+from portability.database.models.work import export, slice, volume  # noqa: A004  # the project's noun, as in models/work.py
 
 UNANSWERED = "state IN ('queued', 'review', 'running', 'closing', 'failed') AND erased_at IS NULL"
 
@@ -39,6 +39,8 @@ INDEXES = (
     _partial("slice_leased_idx", slice.c.tenant, where="lease_until IS NOT NULL"),
     # Copies of a transfer that a worker has begun and not stored (worker/transfer.py).
     _partial("transfer_copy_writing_idx", transfer_copy.c.transfer_id, where="state = 'writing'"),
+    # Volumes that are not stored, of which some belong to revisions that were given up (worker/write/withdraw.py).
+    _partial("volume_writing_idx", volume.c.export_id, where="state = 'writing'"),
     # Slices to wake workers for, the oldest first (worker/clock/dispatch.py).
     _partial("slice_open_idx", slice.c.created_at, where="state = 'open'"),
     # Requests without an answer: the most urgent first, and the newest first (portability/requests/desk_queue.py).
