@@ -18,6 +18,8 @@ ADDRESS_SECONDS = 1800
 """How long a login by code is valid."""
 ID_MAX = 180
 """Characters of an account's id: with the longest role before it, the audit log has 200 for an actor."""
+STEP_UPS_MAX = 5
+"""How many second logins a session has: each counts for its own action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class Login:
     """The pseudonym of an address."""
     issuer: str = ""
     """Who authenticated the person: the login provider; empty for the development login."""
-    step_up: StepUp | None = None
+    step_ups: tuple[StepUp, ...] = ()
+    """Of the last tabs that asked for a second login, the newest last."""
 
     @property
     def subject(self) -> str:
@@ -79,8 +82,8 @@ class Login:
         if self.kind in ADDRESS_KINDS:
             # The code proves all that can be proved; its session is short.
             return PRESENT
-        again = self.step_up
-        counting = again if again and (again.action, again.thing) == (action, thing) else self
+        matching = [again for again in self.step_ups if (again.action, again.thing) == (action, thing)]
+        counting = matching[-1] if matching else self
         claims = {"acr": counting.acr, "amr": counting.amr, "auth_time": counting.auth_time}
         limits = {"strong_acr": settings.strong_acr, "max_age_seconds": settings.step_up_seconds}
         return Auth.of(claims, **limits, present=datetime.now(UTC))  # type: ignore[arg-type]  # two of two types
@@ -88,7 +91,8 @@ class Login:
     def with_step_up(self, again: Login, action: str, thing: str) -> Login:
         """Return this login, with the present roles and a second login of the same person for one action."""
         step_up = StepUp(action, thing, again.acr, again.amr, again.auth_time)
-        return replace(self, roles=again.roles, tenant=again.tenant, step_up=step_up)
+        step_ups = (*self.step_ups, step_up)[-STEP_UPS_MAX:]
+        return replace(self, roles=again.roles, tenant=again.tenant, step_ups=step_ups)
 
     def as_json(self) -> dict[str, Any]:
         """Return the login as a session keeps it."""
@@ -97,10 +101,10 @@ class Login:
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
         """Return the login that a session kept."""
-        again = kept["step_up"]
-        step_up = StepUp(**{**again, "amr": tuple(again["amr"])}) if again else None
+        step_ups = tuple(StepUp(**{**again, "amr": tuple(again["amr"])}) for again in kept.get("step_ups", ()))
         lists = {name: tuple(kept[name]) for name in ("roles", "amr")}
-        return cls(**{**kept, **lists, "kind": SubjectKind(kept["kind"]), "step_up": step_up})
+        known = {name: value for name, value in kept.items() if name != "step_up"}  # an earlier release kept one
+        return cls(**{**known, **lists, "kind": SubjectKind(kept["kind"]), "step_ups": step_ups})
 
 
 def from_claims(settings: Settings, claims: Mapping[str, Any]) -> Login:

@@ -155,7 +155,7 @@ def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str
         return page(request, "link_dead.html", status=status)
     if code == "step_up_required":
         here = request.url.path if request.method in auth.SAFE else _came_from(request)
-        return page(request, "step_up.html", status=status, headers=headers, go=login_url(here, again=True))
+        return page(request, "step_up.html", status=status, headers=headers, go=_step_up_url(request, here))
     wait_seconds = int((headers or {}).get("Retry-After", WAIT_SECONDS))
     sent: list[tuple[str, str]] = getattr(request.state, "sent_fields", [])
     again = _shows_again(request.url.path) if sent and code != "not_logged_in" else None
@@ -202,9 +202,15 @@ def see_other(url: str) -> Response:
     return RedirectResponse(url, HTTPStatus.SEE_OTHER)
 
 
-def login_url(after: str, *, again: bool = False) -> str:
+def login_url(after: str) -> str:
     """Return the address of the login that leads back to a page."""
-    return f"/login?next={quote(local(after), safe='/')}{'&again=1' if again else ''}"
+    return f"/login?next={quote(local(after), safe='/')}"
+
+
+def _step_up_url(request: Request, after: str) -> str:
+    """Return the address of a second login, with the key of the form that waits for it."""
+    key = getattr(request.state, sessions.FORM, "")
+    return f"{login_url(after)}&again=1{f'&{sessions.FORM}={key}' if key else ''}"
 
 
 def local(path: str, *, otherwise: str = "/me") -> str:

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -34,7 +34,11 @@ ROLES_SECONDS = 30.0
 """How long a page may show what roles permit before they are read again; a change always reads them."""
 PAGE = 50
 FORM_MAX = 65_536
-"""Characters of a form that is kept during a step-up."""
+"""Characters of all forms that are kept during step-ups."""
+WAITING_MAX = 5
+"""How many forms are kept: those of the last tabs that asked for a second login."""
+FORM = "form"
+"""In the address of a form that waited: its key. In the state of a request: the key of the form that it has kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,13 @@ class Wanted:
     path: str
     fields: Sequence[tuple[str, str]]
     """Empty: it was not a form."""
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    """Which of the forms of several tabs it is."""
+
+    @property
+    def length(self) -> int:
+        """Return the number of characters of the form."""
+        return sum(len(name) + len(value) for name, value in self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +71,30 @@ class PageSession:
     access_token: str = ""
     """For the present roles; empty: the provider does not publish them."""
     roles_read_at: float = 0.0
-    wanted: Wanted | None = None
+    waiting: tuple[Wanted, ...] = ()
+    """What waits for a second login, each in its tab, the newest last."""
+
+    def wanted(self, key: str = "") -> Wanted | None:
+        """Return what waits with a key, or the newest; None: nothing."""
+        return next((one for one in reversed(self.waiting) if key in {"", one.key}), None)
 
     def content(self) -> bytes:
         """Return what the database keeps, encrypted."""
-        kept = {"login": self.login.as_json(), "wanted": asdict(self.wanted) if self.wanted else None}
+        kept = {"login": self.login.as_json(), "waiting": [asdict(one) for one in self.waiting]}
         names = ("id_token", "access_token", "roles_read_at")
         return orjson.dumps({**kept, **{name: getattr(self, name) for name in names}})
 
 
 def begin(
-    request: Request, place: AppContext, login: Login, tokens: Tokens = NO_TOKENS, *, again: bool = False
+    request: Request,
+    place: AppContext,
+    login: Login,
+    tokens: Tokens = NO_TOKENS,
+    *,
+    again: bool = False,
+    form: str = "",
 ) -> PageSession:
-    """Begin a session with a new token. It keeps nothing of an earlier one but the language and a step-up's form.
+    """Begin a session with a new token. It keeps nothing of an earlier one but the language and the forms of step-ups.
 
     Args:
         request: of the login.
@@ -81,12 +103,14 @@ def begin(
         tokens: what the provider has sent.
         again: whether it is a second login for an action that required it. If it is the same person, it counts for
             that action only: the first login stays as it was.
+        form: the key of the form for which it is the second login; empty: the newest.
     """
     earlier = current(request, place)
-    wanted = earlier.wanted if again and earlier and earlier.login.identity == login.identity else None
-    if earlier and wanted:
+    is_same = again and earlier and earlier.login.identity == login.identity
+    waiting = earlier.waiting if earlier and is_same else ()
+    if earlier and is_same and (wanted := earlier.wanted(form)):
         login = earlier.login.with_step_up(login, wanted.action, wanted.thing)
-    session = PageSession("", "", login, tokens.id_token, tokens.access_token, time.time(), wanted)
+    session = PageSession("", "", login, tokens.id_token, tokens.access_token, time.time(), waiting)
     seconds = min(filter(None, (place.settings.session_seconds, login.valid_seconds)))
     with place.writing() as connection:
         if earlier:
@@ -139,10 +163,11 @@ def _read(place: AppContext, token: str) -> PageSession | None:
         with writing(place.engine) as connection:
             sessions.touch(connection, row.id)
     kept = orjson.loads(row.content)
-    wanted = kept.pop("wanted")
-    if wanted:
-        wanted = Wanted(**{**wanted, "fields": [(name, value) for name, value in wanted["fields"]]})
-    return PageSession(row.id, token, Login.from_json(kept.pop("login")), **kept, wanted=wanted)
+    waiting = [
+        Wanted(**{**one, "fields": [(name, value) for name, value in one["fields"]]}) for one in kept.pop("waiting", ())
+    ]
+    kept.pop("wanted", None)  # an earlier release kept one form
+    return PageSession(row.id, token, Login.from_json(kept.pop("login")), **kept, waiting=tuple(waiting))
 
 
 def with_present_roles(request: Request, place: AppContext, session: PageSession, *, changes: bool) -> PageSession:
@@ -171,16 +196,26 @@ def with_present_roles(request: Request, place: AppContext, session: PageSession
 
 
 def want(request: Request, place: AppContext, wanted: Wanted) -> None:
-    """Keep what a person wanted to do until they have logged in again."""
+    """Keep what a person wanted to do until they have logged in again, beside that of their other tabs.
+
+    The oldest give way to it. A form that is sent again, such as by a reload, is kept once.
+    """
     session = current(request, place)
-    if session and sum(len(name) + len(value) for name, value in wanted.fields) <= FORM_MAX:
-        _changed(request, place, replace(session, wanted=wanted))
+    if not session or wanted.length > FORM_MAX:
+        return
+    others = [one for one in session.waiting if (one.path, [*one.fields]) != (wanted.path, [*wanted.fields])]
+    while len(others) >= WAITING_MAX or sum(one.length for one in others) + wanted.length > FORM_MAX:
+        others.pop(0)
+    _changed(request, place, replace(session, waiting=(*others, wanted)))
+    setattr(request.state, FORM, wanted.key)
 
 
 def without_sent(request: Request, place: AppContext, session: PageSession) -> PageSession:
-    """Return the session without the form that waits in it, if the request sends that form."""
-    if session.wanted and request.method == "POST" and session.wanted.path == request.url.path:
-        return _changed(request, place, replace(session, wanted=None))
+    """Return the session without the form that waits in it, if the request sends that form: its address has the key."""
+    key = request.query_params.get(FORM)
+    waiting = tuple(one for one in session.waiting if (one.path, one.key) != (request.url.path, key))
+    if request.method == "POST" and waiting != session.waiting:
+        return _changed(request, place, replace(session, waiting=waiting))
     return session
 
 

@@ -47,7 +47,7 @@ def test_a_step_up_asks_for_a_fresh_second_factor(served: Served) -> None:
     with served.browser(OWNER, strong=False) as visitor:
         refused = visitor.send("/me/exports", page="/me", profile="access")
         assert refused.status_code == 401
-        assert 'href="/login?next=/me&amp;again=1"' in refused.text
+        assert 'href="/login?next=/me&amp;again=1&amp;form=' in refused.text
         visitor.client.get("/login", params={"next": "/me", "again": "1"})
         served.issuer.person = served.issuer.claims(OWNER)
         visitor.client.get("/login", params={"next": "/me", "again": "1"}, follow_redirects=True)

@@ -263,7 +263,7 @@ def test_a_step_up_keeps_the_form_and_is_for_one_action(served: Served) -> None:
         assert page.url.path == "/login/continue"
         fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text.split("<main")[1]))
         assert (fields["profile"], fields["since"], fields["formats"]) == ("access", "2026-01-02", "jsonl")
-        made = visitor.client.post("/me/exports", data=fields)
+        made = visitor.client.post(re.findall(r'action="(/me/exports[^"]*)"', page.text)[0], data=fields)
         assert made.status_code == 303
         export_id = made.headers["location"].rsplit("/", 1)[1]
         headers = {"X-CSRF-Token": fields["csrf"]}

@@ -10,6 +10,7 @@ import pytest
 from served import OTHER, OWNER, Browser, Served
 
 CHOICE = re.compile(r'action="/language".*?name="next" value="([^"]*)"', re.DOTALL)
+HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 LONGEST = "/me/" + "a" * 1990
 COOKIE_MAX = 4096
 """Bytes of a cookie that each browser keeps (RFC 6265, 6.1)."""
@@ -78,8 +79,41 @@ def test_a_form_that_waits_for_a_second_login_stays_when_its_page_is_loaded_agai
         for _time in range(2):
             page = visitor.client.get("/login/continue")
             assert 'name="since" value="2026-01-07"' in page.text
-        assert visitor.send("/me/exports", page="/me", profile="access", since="2026-01-07").status_code == 303
+        (action,) = re.findall(r'action="(/me/exports[^"]*)"', page.text)
+        assert visitor.send(action, page="/me", profile="access", since="2026-01-07").status_code == 303
         assert visitor.client.get("/login/continue").headers["location"] == "/me"
+
+
+def test_each_tab_keeps_its_form_during_its_second_login(served: Served) -> None:
+    """Both ask for a second login, one after the other, and both send what was filled in there."""
+    with served.browser(OWNER, strong=False) as visitor:
+        links = []
+        for since in ("2026-01-03", "2026-01-04"):
+            refused = visitor.send("/me/exports", page="/me", profile="access", since=since)
+            links += re.findall(r'href="(/login\?[^"]*again=1[^"]*)"', refused.text)
+        served.issuer.person = served.issuer.claims(OWNER)
+        pages = [visitor.client.get(unescape(link), follow_redirects=True) for link in links]
+        for page, since in zip(pages, ("2026-01-03", "2026-01-04"), strict=True):
+            assert f'name="since" value="{since}"' in page.text
+            fields = dict(
+                re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text.split("<main")[1])
+            )
+            (action,) = re.findall(r'action="(/me/exports[^"]*)"', page.text)
+            sent = visitor.client.post(unescape(action), data={**fields, "csrf": visitor.token()})
+            assert sent.status_code == 303
+        assert visitor.client.get("/login/continue").headers["location"] == "/me"
+
+
+def test_a_session_keeps_the_forms_of_the_last_tabs(served: Served) -> None:
+    """They are bounded: the oldest gives way, and one that is sent twice is kept once."""
+    with served.browser(OWNER, strong=False) as visitor:
+        refused = [
+            visitor.send("/me/exports", page="/me", profile="access", since=f"2026-01-{day:02}")
+            for day in (1, 2, 3, 4, 5, 6, 6)
+        ]
+        keys = [re.findall(r"&amp;form=([\w-]+)", answer.text)[0] for answer in refused]
+        shown = [visitor.client.get("/login/continue", params={"form": key}).status_code for key in keys]
+    assert shown == [303, 200, 200, 200, 200, 303, 200]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ ATTEMPTS_LENGTH = 2300
 PENDING_SECONDS = 600
 PLAYED_ROLES = tuple(role for role in ROLES if role not in {"operator", "recipient"})
 Name = Annotated[str, Form(max_length=100, pattern=r"^[A-Za-z0-9._@~/|:-]+$")]
+FormKey = Annotated[str, Query(max_length=20, pattern="^[A-Za-z0-9_-]*$")]
 Next = Annotated[str, Query(max_length=rendering.LOCAL_LENGTH)]
 
 
@@ -41,15 +42,18 @@ def home(request: Request) -> Response:
 
 
 @router.get("/login")
-def begin(request: Request, place: CurrentContext, next: Next = "/me", again: str = "") -> Response:  # noqa: A002  # the parameter's public name
-    """Redirect to the provider, or show the form of the development login. `again`: request a strong, fresh login."""
+def begin(request: Request, place: CurrentContext, next: Next = "/me", again: str = "", form: FormKey = "") -> Response:  # noqa: A002  # the parameter's public name
+    """Redirect to the provider, or show the form of the development login.
+
+    `again`: request a strong, fresh login; `form`: the key of the form that waits for it.
+    """
     if place.provider is None:
         playing = place.settings.development_login
         return rendering.page(
-            request, "login.html", development=playing, roles=PLAYED_ROLES, next=rendering.local(next)
+            request, "login.html", development=playing, roles=PLAYED_ROLES, next=rendering.local(next), form=form
         )
     attempt = place.provider.begin(step_up=bool(again))
-    asked = {"next": rendering.local(next), "at": int(time.time()), "again": bool(again)}
+    asked = {"next": rendering.local(next), "at": int(time.time()), "again": bool(again), "form": form}
     _remember(request, attempt.state, {"nonce": attempt.nonce, "verifier": attempt.verifier, **asked})
     return RedirectResponse(attempt.url, 303)
 
@@ -90,8 +94,8 @@ def finish(
         place.observations.note("login.failed", "provider")
         place.limits.attempt(limits.LOGIN, rendering.address(request))
         raise
-    session = sessions.begin(request, place, login, tokens, again=pending["again"])
-    return rendering.see_other(_after(session, pending["next"]))
+    session = sessions.begin(request, place, login, tokens, again=pending["again"], form=pending["form"])
+    return rendering.see_other(_after(session, pending["next"], pending["form"]))
 
 
 @router.post("/login/development", dependencies=[OurForm])
@@ -103,6 +107,7 @@ def play(
     tenant: Annotated[str, Form(max_length=100, pattern=r"^[A-Za-z0-9._~-]*$")] = "",
     weak: Annotated[str, Form(max_length=1)] = "",
     next: Annotated[str, Form(max_length=rendering.LOCAL_LENGTH)] = "/me",  # noqa: A002  # as above
+    form: Annotated[str, Form(max_length=20)] = "",
 ) -> Response:
     """Log in as any person, on this machine only: the settings refuse it with a public BASE_URL."""
     if not place.settings.development_login or role not in PLAYED_ROLES:
@@ -111,27 +116,29 @@ def play(
     moment = int(time.time())
     strong = () if weak else tuple(place.settings.strong_acr)
     login = Login(id, roles, tenant or None, acr=None, amr=strong, auth_time=moment, at=moment)
-    session = sessions.begin(request, place, login, again=True)
-    after = _after(session, next)
+    session = sessions.begin(request, place, login, again=True, form=form)
+    after = _after(session, next, form)
     return rendering.see_other("/staff" if after == "/me" and len(roles) > 1 else after)
 
 
-def _after(session: PageSession, asked: str) -> str:
+def _after(session: PageSession, asked: str, form: str) -> str:
     """Return the page after a login: the form that waits, else the page that was asked for."""
-    return CONTINUE if session.wanted and session.wanted.fields else rendering.local(asked)
+    wanted = session.wanted(form)
+    return f"{CONTINUE}?{sessions.FORM}={wanted.key}" if wanted and wanted.fields else rendering.local(asked)
 
 
 @router.get(CONTINUE)
-def resume(request: Request, place: CurrentContext, _login: LoggedIn) -> Response:
+def resume(request: Request, place: CurrentContext, _login: LoggedIn, form: FormKey = "") -> Response:
     """Show the form that a person had filled in before they logged in again; they send it with one button.
 
-    The form stays until it is sent: a page may be loaded again.
+    The form stays until it is sent: a page may be loaded again. `form` is its key; without it, it is the newest.
     """
     session = sessions.current(request, place)
-    wanted = session.wanted if session else None
+    wanted = session.wanted(form) if session else None
     if not wanted or not wanted.fields:
         return rendering.see_other("/me")
-    return rendering.page(request, "continue.html", action=wanted.path, fields=wanted.fields)
+    action = f"{wanted.path}?{sessions.FORM}={wanted.key}"
+    return rendering.page(request, "continue.html", action=action, fields=wanted.fields)
 
 
 @router.post("/logout")
