@@ -89,6 +89,7 @@ JOURNAL_DAYS_MAX = 36_500
     help="Limit of the unpacked size of ZIPs; default: 100 times their size.",
 )
 @beginning
+@named_by(FILES)
 def import_command(
     context: Context,
     *,
@@ -135,8 +136,7 @@ def import_command(
             difference=difference,
             hooks=installed_hooks(),
         )
-        with named_by(FILES):
-            report = import_archive(folders, into, target, options)
+        report = import_archive(folders, into, target, options)
     context.result(report.as_json(), lambda: _print(context, report))
     if report.refused or report.quarantined:
         sys.exit(1)

@@ -44,6 +44,7 @@ def list_imports(context: Context, *, into: str) -> None:
 @click.option("--journal-key", metavar="FILE", type=click.Path(path_type=Path), help="Key of the journal.")
 @click.option("--dry-run", is_flag=True, help="Only report what would be done.")
 @shared
+@named_by(FILES)
 def undo_import(
     context: Context, import_id: str, *, into: str, files: str | None, journal_key: Path | None, dry_run: bool
 ) -> None:
@@ -55,7 +56,7 @@ def undo_import(
     storage = open_storage(files) if files else None
     key = load_key(context, journal_key, make=False)
     columns = TextColumn("{task.description}"), BarColumn()
-    with named_by(FILES), opened(into, make=False, waits=context.note) as engine, context.bars(*columns) as bar:
+    with opened(into, make=False, waits=context.note) as engine, context.bars(*columns) as bar:
         task = bar.add_task("undoing", total=None)
         report = undo(
             engine, import_id, key, storage=storage, dry_run=dry_run, progress=lambda count: bar.advance(task, count)
