@@ -42,6 +42,7 @@ from receiver.importer.faults import BadArchive, BadTarget, NotImportable
 from receiver.importer.hooks import installed_hooks
 from receiver.importer.report import ImportReport
 from receiver.importer.undo import UndoReport, undo
+from receiver.inbox import waits
 from receiver.inbox.quarantine import folder_of
 from receiver.ledger import runs
 from receiver.ledger.merge import OnConflict
@@ -231,6 +232,7 @@ def _imported(service: ReceivingService, row: RowMapping, **options: Any) -> Map
     """Import, or only compare; returns the report. Raises what `import_archive` raises."""
     folders = bags(service.quarantine / row["id"])
     rule = OnConflict.TAKE if row["on_conflict"] == ConflictRule.TAKE else OnConflict.KEEP
+    options["waits"] = partial(waits.note, _run_id(row))
     chosen = ImportOptions(storage=service.storage(), on_conflict=rule, hooks=installed_hooks(), **options)
     report: ImportReport = import_archive(folders, service.into, target_of(row), chosen)
     return report.as_json()
@@ -284,7 +286,7 @@ def _undo(
     ending: Callable[[UndoReport], object] = lambda _: None,
 ) -> None:
     """Undo an import, unless it was undone before or is by now, or nothing was imported."""
-    with opened(service.into, make=False) as engine:
+    with opened(service.into, make=False, waits=partial(waits.note, import_id)) as engine:
         try:
             undo(engine, import_id, key, storage=service.storage(), ending=ending)
         except UnknownImport:
