@@ -48,6 +48,28 @@ def test_a_copy_that_becomes_ready_takes_no_text_away(staged: Served, waiting: P
     assert (waiting.locator("#since").input_value(), len(loaded)) == ((DAY, 0) if is_typed else ("", 1))
 
 
+def test_another_language_keeps_what_is_typed(staged: Served, waiting: Page) -> None:
+    """Texts, choices and boxes, also of a form that came back; once, so that the browser keeps nothing."""
+    box = waiting.locator("main input[type=checkbox]").first
+    is_checked = box.is_checked()
+    box.set_checked(not is_checked)
+    waiting.locator("#since").fill("2026-02-01")
+    waiting.locator("#until").fill(DAY)
+    with waiting.expect_navigation():
+        waiting.get_by_role("button", name="DE, Deutsch").click()
+    expect(waiting.locator("html")).to_have_attribute("lang", "de")
+    expect(waiting.locator("#until")).to_be_visible()
+    assert (waiting.locator("#until").input_value(), box.is_checked()) == (DAY, not is_checked)
+    assert waiting.evaluate("sessionStorage.length") == 0
+    for name in ("Meine Daten anfordern", "Zurück"):
+        with waiting.expect_navigation():
+            waiting.get_by_role("button", name=name).click()
+    with waiting.expect_navigation():
+        waiting.get_by_role("button", name="EN, English").click()
+    assert waiting.locator("#since").input_value() == "2026-02-01"
+    staged.world.advance_all()
+
+
 def test_a_form_that_came_back_stays(staged: Served, waiting: Page) -> None:
     """A page that a form has made cannot be loaded anew without sending the form again."""
     waiting.locator("#since").fill("2026-02-01")

@@ -1,7 +1,8 @@
 "use strict";
 /* While an export is open, its piece of the page is asked for again. When it has ended, the page is loaded anew, or only
    its piece where a form is filled in. Where the session has ended, the page is loaded anew and leads to the login.
-   Times are shown in the visitor's own zone. Everything works without this script. */
+   Times are shown in the visitor's own zone, and another language keeps what is typed. Everything works without this
+   script. */
 const everySeconds = 2;
 const restSeconds = 15;
 
@@ -19,17 +20,40 @@ function localTimes(root) {
   }
 }
 
+const fields = () => [...document.querySelectorAll("main :is(input, select, textarea)")];
+
+function isChanged(field) {
+  if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
+  if (!field.matches("select")) return field.value !== field.defaultValue;
+  const chosen = [...field.options].findIndex((each) => each.defaultSelected);
+  return field.selectedIndex !== Math.max(0, chosen);
+}
+
 function isFilledIn() {
   /* What is typed would be lost, and a page that a form has made can only be loaded by sending the form again. */
-  const chosen = (select) => Math.max(0, [...select.options].findIndex((each) => each.defaultSelected));
-  const changed = (field) =>
-    field.matches("select")
-      ? field.selectedIndex !== chosen(field)
-      : field.matches("[type=checkbox], [type=radio]")
-        ? field.checked !== field.defaultChecked
-        : field.value !== field.defaultValue;
-  const fields = document.querySelectorAll("main :is(input, select, textarea)");
-  return Boolean(document.querySelector("[data-filled]")) || [...fields].some(changed);
+  return Boolean(document.querySelector("[data-filled]")) || fields().some(isChanged);
+}
+
+function keepTyped({ target }) {
+  /* Another language loads the page anew: until then this tab keeps what is typed, but no codes and no passwords. */
+  const secret = "[type=hidden], [type=password], [type=file], [autocomplete=one-time-code]";
+  const typed = isFilledIn() ? fields() : [];
+  const kept = typed.map((each) => !each.matches(secret) && [each.name, each.value, each.checked]);
+  const { pathname } = new URL(target.elements.next.value, location);
+  sessionStorage.setItem("typed", JSON.stringify({ pathname, kept }));
+}
+
+function giveBack() {
+  const { pathname, kept } = JSON.parse(sessionStorage.getItem("typed") ?? "{}");
+  sessionStorage.removeItem("typed");
+  if (pathname !== location.pathname) return;
+  for (const [index, field] of fields().entries()) {
+    const [name, value, checked] = kept[index] || [];
+    if (!name || name !== field.name) continue;
+    if (field.matches("[type=checkbox], [type=radio]")) field.checked = checked;
+    else field.value = value;
+    if (isChanged(field)) field.closest("details")?.setAttribute("open", "");
+  }
 }
 
 async function look(section, etag) {
@@ -74,3 +98,5 @@ function watch() {
 
 localTimes(document);
 watch();
+document.querySelector("form.languages")?.addEventListener("submit", keepTyped);
+giveBack();
