@@ -8,5 +8,5 @@ log = structlog.get_logger()
 
 
 def note(run: str, _sentence: str) -> None:
-    """Log that an import, or its undo, waits for another one. The sentence is for a person at a terminal."""
+    """Log that an import, or its undo, waits until its turn. The sentence is for a person at a terminal."""
     log.info("inbox.import_waits", **{"import": run})
