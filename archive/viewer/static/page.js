@@ -145,6 +145,9 @@
     return h("button", { type: "button", ...attributes, on: { click } }, text);
   }
 
+  /* Words for paper alone, where the controls of the page are not printed. */
+  const paper = (...words) => h("small", { class: "paper" }, words);
+
   const code = (text) => h("code", { dir: "ltr" }, visible(text));
 
   const PATHS = {
@@ -165,7 +168,7 @@
   }
 
   Object.assign(portability, {
-    h, svg, visible, t, sentence, word, label, columnHead, group, title, read, speak, moment, time, count, bytes, duration, button, code, icon,
+    h, svg, visible, t, sentence, word, label, columnHead, group, title, read, speak, moment, time, count, bytes, duration, button, paper, code, icon,
     format: (kind, value) => formats[kind].format(value),
     parts: (number) => formats.count.formatToParts(number),
   });

@@ -1,7 +1,7 @@
 "use strict";
 /* Search in everything: shard after shard; results appear as they are found, and each leads to its place. */
 (() => {
-  const { h, t, visible, count, button, own, records } = portability;
+  const { h, t, visible, count, button, paper, own, records } = portability;
   const SHOWN = 5;
   const MORE = 50;
   const AROUND = 60;
@@ -87,6 +87,7 @@
     const number = h("small", { class: "count" });
     let [shown, seen] = [0, 0];
     const more = button("", async () => { await show(MORE); }, { class: "link", hidden: true });
+    const cut = paper();
     async function show(rows, part = null) {
       const some = found.slice(shown, shown + rows);
       shown += some.length;
@@ -97,8 +98,10 @@
       number.textContent = count(found.length);
       more.hidden = shown >= found.length;
       more.textContent = t("showMore", { n: count(Math.min(MORE, found.length - shown)) });
+      cut.hidden = more.hidden;
+      cut.textContent = t("paperMore", { n: count(found.length - shown) });
     }
-    results.append(h("section", { class: "card" }, h("h3", {}, portability.title(dataset), " ", number), list, more));
+    results.append(h("section", { class: "card" }, h("h3", {}, portability.title(dataset), " ", number), list, more, cut));
     return {
       add(rows, part) {
         found.push(...rows);

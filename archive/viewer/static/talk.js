@@ -1,7 +1,7 @@
 "use strict";
 /* Conversations: a list on the one side; what was said, and the recording, on the other. */
 (() => {
-  const { h, t, visible, count, button, prose, time, duration, sentence, pointer, records, talks: model } = portability;
+  const { h, t, visible, count, button, paper, prose, time, duration, sentence, pointer, records, talks: model } = portability;
   const { fact, string } = model;
   const LIST_ROWS = 50;
   const BUBBLES = 200;
@@ -189,7 +189,8 @@
     const rest = talks.said !== null && talks.said.reach < talks.said.total;
     const note = h("p", { class: "note", hidden: true }, t(kindOf(talks).nothing), " ",
       rest ? sentence("notShown", { file: pointer(talks.said) }) : null);
-    const box = h("div", {}, list, note, more);
+    const cut = paper();
+    const box = h("div", {}, list, note, more, cut);
     const waiting = [];
     let [drawn, ended] = [0, false];
 
@@ -205,7 +206,10 @@
         drawn += some.length;
       } while (target !== null && !mark(target) && (waiting.length > 0 || !ended));
       more.hidden = waiting.length === 0 && ended;
-      more.textContent = t("showMore", { n: count(Math.min(BUBBLES, Math.max(talk.count - drawn, 1))) });
+      const left = Math.max(talk.count - drawn, 1);
+      more.textContent = t("showMore", { n: count(Math.min(BUBBLES, left)) });
+      cut.hidden = more.hidden;
+      cut.textContent = `${t("paperMore", { n: count(left) })} ${t("paperAll", { print: t("print") })}`;
       note.hidden = list.children.length > 0;
     }
 
