@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,44 @@ def test_a_volume_that_is_not_extracted_is_named(browser: Browser, tmp_path: Pat
     expect(page.locator(".talk h3")).to_have_text("message 0 of chat 1")
     expect(page.locator(".talk .warn").first).to_contain_text(f"in volume {made.volume(2).name}")
     context.close()
+
+
+def test_no_search_says_that_a_missing_volume_has_nothing(browser: Browser, tmp_path: Path) -> None:
+    """A volume that is not extracted is searched by none: the list, a table and the page name it.
+
+    Before, the list of conversations said "No matching records.", a call that it has no recording, and the second page
+    of a table did not name the volume any more.
+    """
+    made = Unpacked(tmp_path, volumes=3)
+    made.add("calls", "calls", [{"id": "c", "direction": "inbound", "started_at": "2026-01-01T08:00:00Z"}], volume=1)
+    made.add("calls", "recordings", [{"id": "r", "call_id": "c", "file": "c.wav"}], volume=2)
+    made.add("calls", "transcripts", [{"id": "s", "call_id": "c", "text": "secret words"}], volume=2)
+    for volume in (1, 2):
+        rows: list[Record] = [{"id": f"{volume}-{n}", "text": f"row {n}"} for n in range(40)]
+        made.add("strange", plain_dataset("things", "Things"), rows, volume=volume)
+    index = made.write()
+    shutil.rmtree(made.volume(2))
+    nothing, where = "No matching records in the volumes that are here.", f"in volume {made.volume(2).name}"
+    with closing(browser.new_context(locale="en-GB")) as context:
+        page = context.new_page()
+        page.goto(f"{index}#calls/c")
+        expect(page.locator(".talk .warn").first).to_contain_text(where)
+        expect(page.get_by_text("This call has no recording.")).to_have_count(0)
+        page.locator(".list input").fill("secret")
+        expect(page.locator(".list .status")).to_have_text(nothing)
+        expect(page.locator(".list .warn")).to_contain_text(where)
+        page.locator(".list input").fill("")
+        expect(page.locator(".list .warn")).to_have_count(0)
+        page.get_by_label("Search all data").fill("secret")
+        expect(page.get_by_role("status").first).to_have_text(nothing)
+        page.goto(f"{index}#strange")
+        table = page.locator(".tablebox")
+        table.get_by_role("searchbox").fill("row")
+        table.get_by_role("button", name="Next").click()
+        expect(table.get_by_role("status")).to_have_text("26\u201340 of 40")
+        expect(table.locator(".warn")).to_contain_text(where)
+        table.get_by_role("searchbox").fill("nowhere")
+        expect(table.get_by_role("status")).to_have_text(nothing)
 
 
 def test_a_corrected_message_replaces_its_first_form(browser: Browser, tmp_path: Path) -> None:

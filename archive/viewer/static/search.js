@@ -1,7 +1,7 @@
 "use strict";
 /* Search in everything: shard after shard; results appear as they are found, and each leads to its place. */
 (() => {
-  const { h, t, visible, count, button, paper, own, records } = portability;
+  const { h, t, visible, count, button, paper, nothingFound, toUnpack, own, records } = portability;
   const SHOWN = 5;
   const MORE = 50;
   const AROUND = 60;
@@ -56,7 +56,7 @@
           done += 1;
           if (missing !== null && !gone.has(missing)) {
             gone.add(missing);
-            warning.append(h("p", { class: "note warn" }, t("unpackPart", { volume: missing })));
+            warning.replaceChildren(...toUnpack(gone));
           }
           if (rows.length > 0) {
             box ??= boxed(dataset, query, results);
@@ -73,7 +73,7 @@
         if (mine !== running) return;
       }
       stop.hidden = true;
-      status.textContent = total === 0 ? t("noResults") : total === 1 ? t("oneResult") : t("resultsIn", { n: count(total) });
+      status.textContent = total === 0 ? nothingFound(gone) : total === 1 ? t("oneResult") : t("resultsIn", { n: count(total) });
     }
 
     const box = h("div", { class: "group" }, h("h2", { id: "found" }, visible(t("searchFor", { query }))), h("div", { class: "progress" }, status, stop), warning, results);

@@ -1,7 +1,7 @@
 "use strict";
 /* A dataset as a table: searched, sorted and paged; each row opens to all of its fields. */
 (() => {
-  const { h, t, visible, count, button, paper, columnHead, value, pointer, sentence, fieldList, records } = portability;
+  const { h, t, visible, count, button, paper, nothingFound, toUnpack, columnHead, value, pointer, sentence, fieldList, records } = portability;
   const pageRows = () => (matchMedia("(max-width: 44rem)").matches ? 10 : 25);
   const COLUMNS_SHOWN = 6;
   const COLUMNS_ON_PAPER = 8;
@@ -93,17 +93,18 @@
     const extract = paper();
     const warning = h("div", {});
     const pager = h("div", { class: "pager" });
-    let [run, order, orderOf] = [0, null, ""];
+    let [run, order, orderOf, unread] = [0, null, "", new Set()];
 
     async function draw(focus) {
       run += 1;
       const mine = run;
-      const report = { missing: new Set() };
       const wanted = JSON.stringify([view.query, view.sort, view.down]);
+      // A page of an order that is known lacks what the order lacks.
+      const report = { missing: new Set(wanted === orderOf ? unread : []) };
       if (wanted !== orderOf) {
         if (!dataset.isWhole) status.textContent = t("searching");
         order = await ordered(dataset, report, () => mine !== run);
-        orderOf = wanted;
+        [orderOf, unread] = [wanted, new Set(report.missing)];
       }
       const all = dataset.isSharded ? dataset.about.shards.reduce((sum, [, , n]) => sum + n, 0) : dataset.lines.length;
       const total = order === null ? all : order.length;
@@ -116,10 +117,10 @@
       if (dataset.has("file")) await records.findFiles(dataset, shown.map(({ part, row }) => part.value(row, "file")));
       if (mine !== run) return;
       body.replaceChildren(grid(dataset, shown, title, draw));
-      status.textContent = total === 0 ? t("noResults")
+      status.textContent = total === 0 ? nothingFound(report.missing)
         : t("page", { from: count(from + 1), to: count(Math.min(from + rows, total)), n: count(total) });
       extract.replaceChildren(...onPaper(dataset));
-      warning.replaceChildren(...[...report.missing].map((volume) => h("p", { class: "note warn" }, t("unpackPart", { volume }))));
+      warning.replaceChildren(...toUnpack(report.missing));
       const turn = (by) => () => { view.page += by; draw(by < 0 ? "previous" : "next"); };
       pager.replaceChildren(
         button(t("previous"), turn(-1), { "data-focus": "previous", disabled: view.page === 0 }),
