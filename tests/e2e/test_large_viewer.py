@@ -7,6 +7,7 @@ import re
 import shutil
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from browsing import opened
@@ -188,6 +189,40 @@ def test_a_volume_that_is_not_extracted_is_named(browser: Browser, tmp_path: Pat
     expect(page.locator(".talk h3")).to_have_text("message 0 of chat 1")
     expect(page.locator(".talk .warn").first).to_contain_text(f"in volume {made.volume(2).name}")
     context.close()
+
+
+def test_volumes_that_windows_extracts_are_found(browser: Browser, tmp_path: Path) -> None:
+    """Windows and 7-Zip extract `NAME.zip` to `NAME/NAME`: rows, recordings and links of all volumes are there.
+
+    The closing volume alone in such a folder, with the others beside it, is found, too.
+    """
+    made = Unpacked(tmp_path / "apart", volumes=3)
+    made.add("calls", "calls", [{"id": "c", "direction": "inbound", "started_at": "2026-01-01T08:00:00Z"}], volume=1)
+    made.add("calls", "recordings", [{"id": "r", "call_id": "c", "file": "c.wav"}], volume=2)
+    made.add_file(1, "calls", "recordings", "c.wav", sound(tmp_path), "audio/wav")
+    made.add("strange", plain_dataset("things", "Things"), [{"id": f"{n}", "text": f"row {n}"} for n in range(3)])
+    data = made.volume(1) / "data" / "strange" / "things.jsonl"
+    data.parent.mkdir(parents=True)
+    data.write_text("{}\n")
+    made.write()
+    beside = tmp_path / made.last.name
+    shutil.copytree(made.folder, beside)
+    for number in (1, 2, 3):
+        name = made.volume(number).name
+        made.volume(number).rename(tmp_path / "moved")
+        made.volume(number).mkdir()
+        (tmp_path / "moved").rename(made.folder / name / name)
+    for folder in (made.last / made.last.name, beside / beside.name):
+        index = (folder / "index.html").as_uri()
+        with closing(browser.new_context(locale="en-GB")) as context:
+            page = context.new_page()
+            page.goto(f"{index}#calls/c")
+            expect(page.locator(".talk audio")).to_have_js_property("duration", 0.5)
+            page.goto(f"{index}#strange")
+            expect(page.locator(".tablebox tbody tr")).to_have_count(3)
+            expect(page.locator(".warn")).to_have_count(0)
+            link = page.get_by_role("link", name="things.jsonl")
+            assert Path(unquote(urlsplit(link.evaluate("each => each.href")).path)).is_file()
 
 
 def test_no_search_says_that_a_missing_volume_has_nothing(browser: Browser, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@
   /* A link to a file of the archive, if a browser opens such files harmlessly; its path otherwise. */
   function link(file) {
     if (!LINKED.test(file.path)) return code(file.path);
-    return h("a", { href: file.path, target: "_blank", rel: "noopener noreferrer" }, code(file.path));
+    return h("a", { href: portability.shards.at(file.path), target: "_blank", rel: "noopener noreferrer" }, code(file.path));
   }
 
   function files(parts, preload) {
@@ -150,8 +150,8 @@
       return [player(file, preload, { error: failed("unplayable"), loadedmetadata: silent }), paper(t("recording"), " ", visible(file.name ?? "")), " ", notes];
     }
     if (IMAGE.test(file.path)) {
-      const picture = h("img", { src: file.path, alt: file.name ?? "", loading: "lazy", on: { error: failed("unshown") } });
-      return [h("a", { href: file.path, target: "_blank", rel: "noopener noreferrer", class: "picture" }, picture), notes];
+      const picture = h("img", { src: portability.shards.at(file.path), alt: file.name ?? "", loading: "lazy", on: { error: failed("unshown") } });
+      return [h("a", { href: portability.shards.at(file.path), target: "_blank", rel: "noopener noreferrer", class: "picture" }, picture), notes];
     }
     const about = LINKED.test(file.path) ? null : h("small", { class: "note" }, t("noPreview"));
     return [link(file), notes, about];
@@ -163,7 +163,7 @@
   }
 
   function player(file, preload, on) {
-    return h("audio", { controls: true, preload, src: file.path, "aria-label": `${t("recording")} ${file.name ?? ""}`, on });
+    return h("audio", { controls: true, preload, src: portability.shards.at(file.path), "aria-label": `${t("recording")} ${file.name ?? ""}`, on });
   }
 
   /* All fields of a record, with their descriptions as help. */
