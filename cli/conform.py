@@ -19,6 +19,7 @@ from rich.progress import MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from cli.context import Context, shared
 from portability.api.errors import BadInput
+from portability.files import naming
 from portability.inbox.senders import check_secret
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def conform(context: Context, *, junit: Path | None, **options: Any) -> None:  #
     with _counted(context) as finished:
         report = _recipient(options, finished) if recipient else _sender(options, finished)
     if junit is not None:
-        junit.write_bytes(report.to_junit())
+        with naming(junit):
+            junit.write_bytes(report.to_junit())
     context.result(report.to_json(), lambda: _print_report(context, report))
     if not report.ok:
         sys.exit(1)
@@ -104,7 +106,7 @@ def _secret(path: Path | None, public_url: str) -> str:
     if not path.exists():
         made = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
+        with naming(path), os.fdopen(handle, "w") as file:
             file.write(f"{made}\n")
         hint = f"record the issuer {public_url} with this secret at the recipient, then run it again"
         raise BadInput(f"a new secret was written to {path}", hint=hint)

@@ -24,6 +24,7 @@ from portability.database import models
 from portability.database.engine import reading, writing
 from portability.delivery import codes, links
 from portability.errors import VolumeFault
+from portability.files import naming
 from portability.processes import stop_event
 from portability.requests import acceptance, exports, instructions
 from portability.requests.policy import Actor, ActorRole
@@ -171,7 +172,7 @@ def _check_ready(context: Context, row: RowMapping) -> None:
 
 def _jwks_file(context: Context) -> Path:
     path = context.settings.dir.absolute() / "jwks.json"
-    with reading(context.engine) as connection:
+    with reading(context.engine) as connection, naming(path):
         path.write_bytes(orjson.dumps(keys.jwks(connection), option=orjson.OPT_INDENT_2))
     return path
 

@@ -24,6 +24,7 @@ from portability.api.times import rfc3339
 from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.errors import NotAllowed, QueueUnavailable, WrongState
+from portability.files import naming
 from portability.law.deadlines import Alarm
 from portability.law.regime import FigureOrigin
 from portability.messages import outbox
@@ -161,13 +162,14 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
     # Before the person gets a message about a copy that could not be made.
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     mark = target / f"{identifier}.begun"
-    occasion = _copy_begun(mark, archive["revision"])
+    with naming(target):
+        occasion = _copy_begun(mark, archive["revision"])
     with writing(context.engine) as connection:
         outbox.queue(connection, MessageKind.FETCHED, identifier, occasion=occasion)
         audit.record(
             connection, "export.fetched", actor=str(actor), export_id=identifier, detail={"volumes": len(volumes)}
         )
-    with context.bars(*Progress.get_default_columns()) as bars:
+    with context.bars(*Progress.get_default_columns()) as bars, naming(target):
         task = bars.add_task("fetching", total=sum(volume["bytes"] for volume in volumes))
         paths = [_fetch(context.storage, volume, target, lambda n: bars.advance(task, n)) for volume in volumes]
     # Only now it counts as delivered (portability/retention/erasure_holds.py).

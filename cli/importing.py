@@ -16,6 +16,7 @@ from archive.names import is_zip
 from cli.context import Context, beginning, one_of
 from cli.verify import jwks_of_folder, load_jwks
 from portability.api import JSON
+from portability.files import naming
 from portability.storage import named_by, open_storage
 from receiver.binding.target import ImportTarget, parse_allowed, parse_people
 from receiver.faults import NoRoom
@@ -227,21 +228,11 @@ def _difference(path: Path | None) -> Iterator[Callable[[str], object] | None]:
     with os.fdopen(handle, "w") as file:
 
         def write(text: str) -> None:
-            with _named(path):
+            with naming(path):
                 file.write(text)
 
         try:
             yield write
         finally:
-            with _named(path):
+            with naming(path):
                 file.close()  # writes the rest
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Give an error of writing into an open file the name of the file."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = str(path)
-        raise

@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from portability.api.errors import BadInput
+from portability.files import naming
 
 TEMPLATES = files("cli") / "plugin_templates"
 KINDS = ("sql", "http", "python")
@@ -39,7 +40,8 @@ def make(name: str, kind: str, folder: Path) -> list[Path]:
     for path, template in _templates(TEMPLATES / kind):
         target = folder / path.replace("package", package).removesuffix(SUFFIX)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(Template(template.read_text("utf-8")).substitute(names), "utf-8")
+        with naming(target):
+            target.write_text(Template(template.read_text("utf-8")).substitute(names), "utf-8")
         written.append(target)
     return written
 

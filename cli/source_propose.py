@@ -14,6 +14,7 @@ from exporters.sql.proposal.propose import propose
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.api.references import is_reference, resolve
+from portability.files import naming
 
 STATEMENT_SECONDS = 60
 
@@ -69,7 +70,8 @@ def propose_command(
         engine.dispose()
     text = draft(found)
     if target:
-        target.write_text(text, "utf-8")
+        with naming(target):
+            target.write_text(text, "utf-8")
     elif not context.json:
         click.echo(text, nl=False)
         return

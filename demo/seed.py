@@ -21,6 +21,7 @@ from demo.rows.web import VISIT_EVENTS, trace_rows, visit_rows
 from demo.world import MadeUpWorld, Row, make_world
 from exporters.reference import schema
 from portability.api.storages import Storage
+from portability.database import causes
 from portability.database.engine import open_engine
 from portability.errors import BadSource
 
@@ -54,9 +55,9 @@ def seed(source_url: str, files: Storage | None, plan: SeedPlan, *, progress: Pr
             sound_bytes += sum(row["bytes"] for table, row in chunk if table is schema.recordings)
             added_rows += added
     except DBAPIError as error:
-        seen = type(error.orig).__name__
-        hint = "check --source-url or PORTABILITY_SOURCE_URL"
-        raise BadSource(f"cannot write to the source database: {seen}", hint=hint) from error
+        cause = causes.found(error.orig)
+        hint = cause.hint or "check --source-url or PORTABILITY_SOURCE_URL"
+        raise BadSource(f"cannot write to the source database: {cause.seen}", hint=hint) from error
     finally:
         engine.dispose()
     return SeedReport(dict(tables), added_rows, tables["recordings"], sound_bytes, world.examples())

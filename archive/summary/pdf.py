@@ -91,7 +91,8 @@ def _shown(one: SummaryText, envelope: VolumeMetadata) -> dict[str, JSON]:
         "issuer": readable(envelope.sender),
         "questions": say("summary.questions", contact=contact, export=envelope.export),
         "files": say("summary.files"),
-        "boxes": say("summary.boxes"),
+        "unshown": say("summary.unshown"),
+        "unshown_note": say("summary.unshown_note"),
         "page": say("summary.page"),
         "footer": f"{say('readme.made')}: {moment(one.language, envelope.produced_at)}",
     }

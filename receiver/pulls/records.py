@@ -17,6 +17,7 @@ import orjson
 
 from portability.api import JSON
 from portability.api.errors import BadInput
+from portability.files import naming
 from receiver.faults import UnknownRequest
 from receiver.pulls.metadata import PullServer
 
@@ -117,9 +118,10 @@ def reserved(folder: Path, identifier: str) -> Iterator[Callable[[PullRecord], N
     with os.fdopen(handle, "wb") as file:
 
         def write(content: bytes) -> None:
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
+            with naming(folder):
+                file.write(content)
+                file.flush()
+                os.fsync(handle)
 
         def store(record: PullRecord) -> None:
             content = orjson.dumps(asdict(record))

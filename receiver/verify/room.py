@@ -10,7 +10,8 @@ from pathlib import Path
 
 from receiver.faults import NoRoom
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+LARGER_HINT = "raise the limit of the process (ulimit -f), or use a folder whose file system takes larger files"
 
 
 @contextmanager
@@ -21,7 +22,8 @@ def room_in(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise NoRoom(f"cannot write into {folder}: {_seen(folder, error)}") from None
+        hint = LARGER_HINT if error.errno == errno.EFBIG else None
+        raise NoRoom(f"cannot write into {folder}: {_seen(folder, error)}", hint=hint) from None
 
 
 def _seen(folder: Path, error: OSError) -> str:

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from browsing import WITHOUT_DATA, opened, visit_everything
+from browsing import WITHOUT_DATA, cut_on_paper, opened, unfold, visit_everything
 from judges.cases import exported, platform
 from playwright.sync_api import Browser, expect
 from untranslated import left_in_source, texts_of
@@ -87,3 +87,21 @@ def test_the_notice_is_a_summary_and_details(browser: Browser, bags: dict[str, P
     with opened(browser, (bags["user"] / "notice.html").as_uri(), width=360) as page:
         assert page.evaluate("document.documentElement.scrollHeight") < 3_000
         assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+@pytest.mark.parametrize("language", locale.languages())
+@pytest.mark.parametrize("name", ["README.html", "notice.html"])
+def test_a_printed_document_is_whole(browser: Browser, bags: dict[str, Path], name: str, language: str) -> None:
+    """Tables and commands end before the edge of the paper, where nothing scrolls. Before, both were cut off."""
+    with opened(browser, f"{(bags['contact'] / name).as_uri()}#{language}") as page:
+        unfold(page)
+        assert cut_on_paper(page) == []
+
+
+def test_a_printed_viewer_is_whole(browser: Browser, bags: dict[str, Path]) -> None:
+    """Each part of the viewer, with its details and rows opened."""
+    with opened(browser, (bags["contact"] / "index.html").as_uri(), locale="de") as page:
+        for part in visit_everything(page):
+            assert (part, cut_on_paper(page)) == (part, [])
+            page.emulate_media(media="screen")
+            page.set_viewport_size({"width": 1280, "height": 800})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from browsing import opened
@@ -187,6 +189,78 @@ def test_a_volume_that_is_not_extracted_is_named(browser: Browser, tmp_path: Pat
     expect(page.locator(".talk h3")).to_have_text("message 0 of chat 1")
     expect(page.locator(".talk .warn").first).to_contain_text(f"in volume {made.volume(2).name}")
     context.close()
+
+
+def test_volumes_that_windows_extracts_are_found(browser: Browser, tmp_path: Path) -> None:
+    """Windows and 7-Zip extract `NAME.zip` to `NAME/NAME`: rows, recordings and links of all volumes are there.
+
+    The closing volume alone in such a folder, with the others beside it, is found, too.
+    """
+    made = Unpacked(tmp_path / "apart", volumes=3)
+    made.add("calls", "calls", [{"id": "c", "direction": "inbound", "started_at": "2026-01-01T08:00:00Z"}], volume=1)
+    made.add("calls", "recordings", [{"id": "r", "call_id": "c", "file": "c.wav"}], volume=2)
+    made.add_file(1, "calls", "recordings", "c.wav", sound(tmp_path), "audio/wav")
+    made.add("strange", plain_dataset("things", "Things"), [{"id": f"{n}", "text": f"row {n}"} for n in range(3)])
+    data = made.volume(1) / "data" / "strange" / "things.jsonl"
+    data.parent.mkdir(parents=True)
+    data.write_text("{}\n")
+    made.write()
+    beside = tmp_path / made.last.name
+    shutil.copytree(made.folder, beside)
+    for number in (1, 2, 3):
+        name = made.volume(number).name
+        made.volume(number).rename(tmp_path / "moved")
+        made.volume(number).mkdir()
+        (tmp_path / "moved").rename(made.folder / name / name)
+    for folder in (made.last / made.last.name, beside / beside.name):
+        index = (folder / "index.html").as_uri()
+        with closing(browser.new_context(locale="en-GB")) as context:
+            page = context.new_page()
+            page.goto(f"{index}#calls/c")
+            expect(page.locator(".talk audio")).to_have_js_property("duration", 0.5)
+            page.goto(f"{index}#strange")
+            expect(page.locator(".tablebox tbody tr")).to_have_count(3)
+            expect(page.locator(".warn")).to_have_count(0)
+            link = page.get_by_role("link", name="things.jsonl")
+            assert Path(unquote(urlsplit(link.evaluate("each => each.href")).path)).is_file()
+
+
+def test_no_search_says_that_a_missing_volume_has_nothing(browser: Browser, tmp_path: Path) -> None:
+    """A volume that is not extracted is searched by none: the list, a table and the page name it.
+
+    Before, the list of conversations said "No matching records.", a call that it has no recording, and the second page
+    of a table did not name the volume any more.
+    """
+    made = Unpacked(tmp_path, volumes=3)
+    made.add("calls", "calls", [{"id": "c", "direction": "inbound", "started_at": "2026-01-01T08:00:00Z"}], volume=1)
+    made.add("calls", "recordings", [{"id": "r", "call_id": "c", "file": "c.wav"}], volume=2)
+    made.add("calls", "transcripts", [{"id": "s", "call_id": "c", "text": "secret words"}], volume=2)
+    for volume in (1, 2):
+        rows: list[Record] = [{"id": f"{volume}-{n}", "text": f"row {n}"} for n in range(40)]
+        made.add("strange", plain_dataset("things", "Things"), rows, volume=volume)
+    index = made.write()
+    shutil.rmtree(made.volume(2))
+    nothing, where = "No matching records in the volumes that are here.", f"in volume {made.volume(2).name}"
+    with closing(browser.new_context(locale="en-GB")) as context:
+        page = context.new_page()
+        page.goto(f"{index}#calls/c")
+        expect(page.locator(".talk .warn").first).to_contain_text(where)
+        expect(page.get_by_text("This call has no recording.")).to_have_count(0)
+        page.locator(".list input").fill("secret")
+        expect(page.locator(".list .status")).to_have_text(nothing)
+        expect(page.locator(".list .warn")).to_contain_text(where)
+        page.locator(".list input").fill("")
+        expect(page.locator(".list .warn")).to_have_count(0)
+        page.get_by_label("Search all data").fill("secret")
+        expect(page.get_by_role("status").first).to_have_text(nothing)
+        page.goto(f"{index}#strange")
+        table = page.locator(".tablebox")
+        table.get_by_role("searchbox").fill("row")
+        table.get_by_role("button", name="Next").click()
+        expect(table.get_by_role("status")).to_have_text("26\u201340 of 40")
+        expect(table.locator(".warn")).to_contain_text(where)
+        table.get_by_role("searchbox").fill("nowhere")
+        expect(table.get_by_role("status")).to_have_text(nothing)
 
 
 def test_a_corrected_message_replaces_its_first_form(browser: Browser, tmp_path: Path) -> None:

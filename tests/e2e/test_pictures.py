@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import unfold
+from browsing import cut_on_paper, unfold
 from frozen_export import frozen_archive
 from keyboard_walks import keyboard_faults
 from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize, expect
@@ -224,6 +224,35 @@ def test_a_printed_page_is_whole(browser: Browser, staged: Served, identifiers: 
             expect(page.locator("form >> visible=true")).to_have_count(0)
             expect(page.locator(".button >> visible=true")).to_have_count(0)
             expect(page.get_by_role("heading", name="Weitere Kopie anfordern")).to_be_hidden()
+            page.emulate_media(media="screen")
+
+
+@pytest.mark.parametrize(
+    ("who", "roles", "paths"),
+    [
+        (OWNER, (), ("/me", "/me/exports/{ready}", "/me/exports/{failed}", "/me/exports/{sent}", "/me/exports/{gaps}")),
+        (
+            "olga",
+            ("officer",),
+            ("/staff/inbox", "/staff/inbox/{received}", "/staff/recipients", "/staff/exports/{ready}"),
+        ),
+    ],
+)
+def test_nothing_is_cut_off_on_paper(
+    browser: Browser,
+    staged: Served,
+    identifiers: Mapping[str, str],
+    who: str,
+    roles: Sequence[str],
+    paths: Sequence[str],
+) -> None:
+    """A person's pages, and those of who receives archives, end before the edge of A4."""
+    with closing(browser.new_context(locale="de-DE")) as context:
+        page = context.new_page()
+        add_session(context, staged, who, *roles)
+        for path in paths:
+            response = page.goto(f"{staged.url}{path.format_map(identifiers)}")
+            assert (path, response and response.status, cut_on_paper(page)) == (path, 200, [])
             page.emulate_media(media="screen")
 
 

@@ -275,5 +275,6 @@ def test_the_image_is_not_root() -> None:
     assert 'ENTRYPOINT ["portability"]' in text
     assert "/healthz/live" in text
     assert "--require-hashes -r requirements/run.txt" in text
+    assert 0 < text.index('ARG FONTS=""') < text.index("USER ")
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert {path for path in allowed if not (ROOT / path).exists()} == set()

@@ -606,17 +606,27 @@ def test_data_beyond_the_free_space_is_refused(
         assert len(sender.asked) == fetched
 
 
-def test_a_disk_that_fills_up_is_an_error(zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fault", "said", "hint"),
+    [
+        (errno.ENOSPC, "No space left on device", "free some space"),
+        (errno.EFBIG, "File too large", "ulimit -f"),
+    ],
+)
+def test_a_disk_that_fills_up_is_an_error(
+    zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int, said: str, hint: str
+) -> None:
     """Reported in one line, and not to the sender; with free space the run continues."""
 
     def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(fault, said)
 
     with sending(zips) as sender:
         with monkeypatch.context() as patch:
             patch.setattr(unpacking, "_write_file", full)
-            with pytest.raises(NoRoom, match=f"cannot write into {tmp_path}/in/archive: No space left on device"):
+            with pytest.raises(NoRoom, match=f"cannot write into {tmp_path}/in/archive: {said}") as raised:
                 received(sender, tmp_path)
+        assert hint in raised.value.hint
         assert sender.receipts == []
         assert received(sender, tmp_path).receipted
 

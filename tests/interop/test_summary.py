@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,11 @@ import pytest
 from archives import members
 from judges.cases import Archive
 from judges.programs import program, run
+from volumes import CALLS, closing_document, envelope
+
+from archive.summary.figures import summarize
+from archive.summary.pdf import Typesetter
+from archive.summary.words import worded
 
 CASES = ("access of a user", "portability of a contact", "switch of a tenant in volumes")
 HAPPENED: Mapping[str, str] = {
@@ -133,3 +139,35 @@ def test_the_pdf_is_sound_and_has_the_same_figures(judged: Archive, tmp_path: Pa
     text = run([program("pdftotext", package="poppler-utils"), "-layout", path, "-"])
     shown = Counter(word.replace(".", ",") for word in text.split())
     assert Counter(f"{n:,}" for n in Counter(exporter for exporter, _, _ in every_record(judged)).values()) <= shown
+
+
+def printed(name: str, path: Path) -> Path:
+    """A summary of someone with this name, as a PDF."""
+    document = closing_document(envelope(), 1)
+    summary = summarize(document, [("calls", CALLS)], lambda *_of: {}, name)
+    with closing(Typesetter()) as typesetter:
+        path.write_bytes(typesetter.pdf(worded(summary, document, envelope(), "en"), envelope()))
+    return path
+
+
+def picture_of_name(path: Path) -> bytes:
+    """The pixels of the line with the name, by Poppler."""
+    boxes = run([program("pdftotext", package="poppler-utils"), "-bbox", path, "-"])
+    top = float(re.findall(r'yMin="([\d.]+)"[^>]*>(?:\[not|Ann)<', boxes)[0])
+    crop = ["-x", "0", "-y", f"{top:.0f}", "-W", "595", "-H", "18", "-r", "72", "-gray"]
+    run([program("pdftoppm", package="poppler-utils"), *crop, "-singlefile", path, path.with_suffix("")])
+    return path.with_suffix(".pgm").read_bytes()
+
+
+def test_letters_without_a_font_are_words_for_other_readers(tmp_path: Path) -> None:
+    """Poppler reads and draws the words of the sentence in place of boxes, with fonts that the file contains."""
+    without, words, ann = (
+        printed(name, tmp_path / f"{n}.pdf") for n, name in enumerate(("\u0378\u0379", "[not shown]", "Ann"))
+    )
+    text = run([program("pdftotext", package="poppler-utils"), without, "-"])
+    assert "\n[not shown]\n" in text
+    assert "stands for letters that the fonts of this file do not have" in " ".join(text.split())
+    lines = run([program("pdffonts", package="poppler-utils"), without]).splitlines()[2:]
+    assert {tuple(line.split()[-5:-2]) for line in lines} == {("yes", "yes", "yes")}
+    assert picture_of_name(without) == picture_of_name(words) != picture_of_name(ann)
+    run([program("qpdf", package="qpdf"), "--check", without])

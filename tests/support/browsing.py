@@ -20,6 +20,16 @@ WITHOUT_DATA = """() => {
 # What is not broken stays in the browser: of a long page it is megabytes, and takes ten times as long as the rules.
 VIOLATIONS = """async options => (await axe.run(document, {...options, resultTypes: ["violations"]})).violations"""
 
+CUT_ON_PAPER = """() => [...document.body.querySelectorAll("*")].filter(each => {
+    const box = each.getBoundingClientRect();
+    if (!each.checkVisibility() || box.width < 2 || each.closest("svg")) return false;
+    const clips = getComputedStyle(each).overflowX !== "visible" && each.scrollWidth > each.clientWidth + 1;
+    return clips || box.right > innerWidth + 1;
+}).map(each => `${each.tagName} ${each.className} ${each.textContent.slice(0, 40)}`)"""
+"""What no paper shows: it has no scroll bar, and nothing right of its edge."""
+PAPER_WIDTH = 696
+"""Of A4 with margins of 13 mm, as browsers have them, in pixels."""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -62,6 +72,14 @@ def opened(browser: Browser, address: str, *, locale: str = "en-GB", width: int 
 def tab(page: Page, name: str) -> Locator:
     """The tab of this name."""
     return page.get_by_role("tab", name=name)
+
+
+def cut_on_paper(page: Page, width: int = PAPER_WIDTH) -> list[str]:
+    """What of a page is cut off where it is printed; the page stays in the form for paper."""
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.emulate_media(media="print")
+    found: list[str] = page.evaluate(CUT_ON_PAPER)
+    return found
 
 
 def unfold(page: Page) -> None:

@@ -155,5 +155,5 @@
   }
 
   Object.assign(portability, { lookFor });
-  addEventListener("DOMContentLoaded", start);
+  addEventListener("DOMContentLoaded", () => portability.shards.settle().then(start));
 })();

@@ -145,6 +145,13 @@
     return h("button", { type: "button", ...attributes, on: { click } }, text);
   }
 
+  /* Words for paper alone, where the controls of the page are not printed. */
+  const paper = (...words) => h("small", { class: "paper" }, words);
+
+  /* What to say where nothing was found: `missing` are the volumes that could not be searched. */
+  const nothingFound = (missing) => t(missing.size > 0 ? "noResultsHere" : "noResults");
+  const toUnpack = (missing) => [...missing].map((volume) => h("p", { class: "note warn" }, t("unpackPart", { volume })));
+
   const code = (text) => h("code", { dir: "ltr" }, visible(text));
 
   const PATHS = {
@@ -165,7 +172,7 @@
   }
 
   Object.assign(portability, {
-    h, svg, visible, t, sentence, word, label, columnHead, group, title, read, speak, moment, time, count, bytes, duration, button, code, icon,
+    h, svg, visible, t, sentence, word, label, columnHead, group, title, read, speak, moment, time, count, bytes, duration, button, paper, code, icon, nothingFound, toUnpack,
     format: (kind, value) => formats[kind].format(value),
     parts: (number) => formats.count.formatToParts(number),
   });

@@ -1,7 +1,7 @@
 "use strict";
 /* Search in everything: shard after shard; results appear as they are found, and each leads to its place. */
 (() => {
-  const { h, t, visible, count, button, own, records } = portability;
+  const { h, t, visible, count, button, paper, nothingFound, toUnpack, own, records } = portability;
   const SHOWN = 5;
   const MORE = 50;
   const AROUND = 60;
@@ -56,7 +56,7 @@
           done += 1;
           if (missing !== null && !gone.has(missing)) {
             gone.add(missing);
-            warning.append(h("p", { class: "note warn" }, t("unpackPart", { volume: missing })));
+            warning.replaceChildren(...toUnpack(gone));
           }
           if (rows.length > 0) {
             box ??= boxed(dataset, query, results);
@@ -73,7 +73,7 @@
         if (mine !== running) return;
       }
       stop.hidden = true;
-      status.textContent = total === 0 ? t("noResults") : total === 1 ? t("oneResult") : t("resultsIn", { n: count(total) });
+      status.textContent = total === 0 ? nothingFound(gone) : total === 1 ? t("oneResult") : t("resultsIn", { n: count(total) });
     }
 
     const box = h("div", { class: "group" }, h("h2", { id: "found" }, visible(t("searchFor", { query }))), h("div", { class: "progress" }, status, stop), warning, results);
@@ -87,6 +87,7 @@
     const number = h("small", { class: "count" });
     let [shown, seen] = [0, 0];
     const more = button("", async () => { await show(MORE); }, { class: "link", hidden: true });
+    const cut = paper();
     async function show(rows, part = null) {
       const some = found.slice(shown, shown + rows);
       shown += some.length;
@@ -97,8 +98,10 @@
       number.textContent = count(found.length);
       more.hidden = shown >= found.length;
       more.textContent = t("showMore", { n: count(Math.min(MORE, found.length - shown)) });
+      cut.hidden = more.hidden;
+      cut.textContent = t("paperMore", { n: count(found.length - shown) });
     }
-    results.append(h("section", { class: "card" }, h("h3", {}, portability.title(dataset), " ", number), list, more));
+    results.append(h("section", { class: "card" }, h("h3", {}, portability.title(dataset), " ", number), list, more, cut));
     return {
       add(rows, part) {
         found.push(...rows);

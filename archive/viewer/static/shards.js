@@ -1,10 +1,11 @@
 "use strict";
 /* Records on demand: shards are scripts of this folder and of the folders beside it, loaded when they are needed. */
 (() => {
-  const PATTERN = /^(?:\.\.\/[A-Za-z0-9][A-Za-z0-9._-]*\/)?viewer\/(?:rows|list)\/[0-9]{5}\.js$/;
+  const PATTERN = /^(?:\.\.\/(?:\.\.\/([A-Za-z0-9][A-Za-z0-9._-]*)\/\1\/|[A-Za-z0-9][A-Za-z0-9._-]*\/))?viewer\/(?:rows|list)\/[0-9]{5}\.js$/;
   const KEPT = 48; // 300 KB each
   const AHEAD = 4;
   const { nonce } = document.currentScript;
+  let isApart = false;
   const arrived = new Map();
   const kept = new Map();
 
@@ -15,10 +16,24 @@
   /* The only policy that the page allows: it accepts no text but the address of a shard. */
   const policy = globalThis.trustedTypes?.createPolicy("portability-shards", { createScriptURL: checked }) ?? { createScriptURL: checked };
 
+  /* The address of a file of the archive. Windows extracts each ZIP, which has one folder, to a folder of the same name. */
+  const at = (file) => (isApart ? file.replace(/^\.\.\/([^/]+)\//, "../../$1/$1/") : file);
+
+  /* Find out where the other volumes are: beside this one, or each in a folder of its own, as this one is then. */
+  async function settle() {
+    const [outer, inner] = location.pathname.split("/").slice(-3);
+    const shard = [...portability.datasets.values()].flatMap(({ about }) => about.shards ?? []).find(([volume]) => volume !== portability.export.name);
+    if (outer !== inner || shard === undefined) return;
+    const probe = () => load(shard[0], path("rows", shard[1])).then(() => true, () => false);
+    if (await probe()) return;
+    isApart = true;
+    isApart = await probe();
+  }
+
   /* The text of a shard. The promise is rejected if its volume does not lie beside this one. */
   function load(volume, path) {
     const name = `${volume}/${path}`;
-    const found = kept.get(name) ?? fetched(name, volume === portability.export.name ? path : `../${name}`);
+    const found = kept.get(name) ?? fetched(name, volume === portability.export.name ? path : at(`../${name}`));
     kept.delete(name);
     kept.set(name, found); // the newest is the last
     if (kept.size > KEPT) kept.delete(kept.keys().next().value);
@@ -81,7 +96,7 @@
   }
 
   Object.assign(portability, {
-    shards: { load, list, part, texts },
+    shards: { load, list, part, texts, at, settle },
     /* A shard's script calls this with its name and its lines. */
     arrive(name, text) {
       arrived.set(name, text);

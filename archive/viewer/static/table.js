@@ -1,9 +1,10 @@
 "use strict";
 /* A dataset as a table: searched, sorted and paged; each row opens to all of its fields. */
 (() => {
-  const { h, t, visible, count, button, columnHead, value, pointer, sentence, fieldList, records } = portability;
+  const { h, t, visible, count, button, paper, nothingFound, toUnpack, columnHead, value, pointer, sentence, fieldList, records } = portability;
   const pageRows = () => (matchMedia("(max-width: 44rem)").matches ? 10 : 25);
   const COLUMNS_SHOWN = 6;
+  const COLUMNS_ON_PAPER = 8;
   const COLLATED_MAX = 20_000;
   // What a reader looks for first, where the declared order does not begin with it.
   const BEST = {
@@ -89,19 +90,21 @@
     const title = portability.title(dataset);
     const body = h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": title });
     const status = h("p", { class: "status", role: "status" });
+    const extract = paper();
     const warning = h("div", {});
     const pager = h("div", { class: "pager" });
-    let [run, order, orderOf] = [0, null, ""];
+    let [run, order, orderOf, unread] = [0, null, "", new Set()];
 
     async function draw(focus) {
       run += 1;
       const mine = run;
-      const report = { missing: new Set() };
       const wanted = JSON.stringify([view.query, view.sort, view.down]);
+      // A page of an order that is known lacks what the order lacks.
+      const report = { missing: new Set(wanted === orderOf ? unread : []) };
       if (wanted !== orderOf) {
         if (!dataset.isWhole) status.textContent = t("searching");
         order = await ordered(dataset, report, () => mine !== run);
-        orderOf = wanted;
+        [orderOf, unread] = [wanted, new Set(report.missing)];
       }
       const all = dataset.isSharded ? dataset.about.shards.reduce((sum, [, , n]) => sum + n, 0) : dataset.lines.length;
       const total = order === null ? all : order.length;
@@ -114,9 +117,10 @@
       if (dataset.has("file")) await records.findFiles(dataset, shown.map(({ part, row }) => part.value(row, "file")));
       if (mine !== run) return;
       body.replaceChildren(grid(dataset, shown, title, draw));
-      status.textContent = total === 0 ? t("noResults")
+      status.textContent = total === 0 ? nothingFound(report.missing)
         : t("page", { from: count(from + 1), to: count(Math.min(from + rows, total)), n: count(total) });
-      warning.replaceChildren(...[...report.missing].map((volume) => h("p", { class: "note warn" }, t("unpackPart", { volume }))));
+      extract.replaceChildren(...onPaper(dataset));
+      warning.replaceChildren(...toUnpack(report.missing));
       const turn = (by) => () => { view.page += by; draw(by < 0 ? "previous" : "next"); };
       pager.replaceChildren(
         button(t("previous"), turn(-1), { "data-focus": "previous", disabled: view.page === 0 }),
@@ -128,9 +132,19 @@
       else if (focus) body.focus();
     }
 
-    const box = h("div", { class: "tablebox" }, tools(dataset, title, draw), status, warning, body, pager, meanings(dataset));
+    const box = h("div", { class: "tablebox" }, tools(dataset, title, draw), status, extract, warning, body, pager, meanings(dataset));
     draw();
     return box;
+  }
+
+  /* What the tools, which are not printed, leave out of the table. */
+  function onPaper(dataset) {
+    const { query, all } = dataset.view;
+    const [shown, total] = [columns(dataset, all).length, columns(dataset, true).length];
+    return [
+      ...(query === "" ? [] : visible(`${t("paperQuery", { query })} `)),
+      ...(shown < total ? [t("paperColumns", { n: count(shown), total: count(total) })] : []),
+    ];
   }
 
   function tools(dataset, title, draw) {
@@ -160,7 +174,7 @@
       return h("th", { scope: "col", role: "columnheader", "aria-sort": direction, class: numeric(field) },
         button(h("bdi", {}, visible(columnHead(field))), sort, { title: portability.read(field, "description")[0], class: "sort", "data-focus": `sort ${field.name}` }));
     });
-    return h("table", { role: "table" },
+    return h("table", { role: "table", class: shown.length > COLUMNS_ON_PAPER ? "broad" : null },
       h("caption", { class: "unseen" }, title),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { role: "columnheader", scope: "col" }, h("span", { class: "unseen" }, t("details"))), head)),
       h("tbody", { role: "rowgroup" }, found.map((ref) => row(ref, shown))));

@@ -1,7 +1,7 @@
 "use strict";
 /* Conversations: a list on the one side; what was said, and the recording, on the other. */
 (() => {
-  const { h, t, visible, count, button, prose, time, duration, sentence, pointer, records, talks: model } = portability;
+  const { h, t, visible, count, button, paper, nothingFound, toUnpack, prose, time, duration, sentence, pointer, records, talks: model } = portability;
   const { fact, string } = model;
   const LIST_ROWS = 50;
   const BUBBLES = 200;
@@ -53,7 +53,8 @@
     const status = h("p", { class: "status", role: "status" });
     const article = h("article", { class: "talk", tabindex: "-1", "aria-busy": "true" });
     const more = button("", () => grow(), { class: "link", hidden: true });
-    let [found, shown, open, run] = [null, 0, chosen, 0];
+    const warning = h("div", {});
+    let [found, shown, open, run, unread] = [null, 0, chosen, 0, new Set()];
 
     /* Append the next entries; `found` are those of a search, null for all. */
     async function grow() {
@@ -67,7 +68,7 @@
       shown += added.length;
       const total = found === null ? talks.total : found.length;
       list.append(...added.map((entry) => entryOf(talks, entry, String(entry[0]) === open)));
-      status.textContent = total === 0 ? t("noResults") : t("foundList", { n: count(total), total: count(talks.total) });
+      status.textContent = total === 0 ? nothingFound(unread) : t("foundList", { n: count(total), total: count(talks.total) });
       more.hidden = shown >= total;
       more.textContent = t("showMore", { n: count(Math.min(LIST_ROWS, total - shown)) });
     }
@@ -78,13 +79,17 @@
       list.replaceChildren();
       shown = 0;
       found = talks.query === "" ? null : [];
+      const gone = new Set();
       if (found !== null) {
         status.textContent = t("searching");
-        const ids = await matching(talks, () => mine !== run);
+        const ids = await matching(talks, () => mine !== run, gone);
         if (mine !== run) return;
         for await (const entry of model.entries(talks)) if (ids.has(String(entry[0]))) found.push(entry);
       }
-      if (mine === run) await grow();
+      if (mine !== run) return;
+      unread = gone;
+      warning.replaceChildren(...toUnpack(unread));
+      await grow();
     }
 
     async function fill() {
@@ -112,17 +117,18 @@
     const unreadable = () => article.replaceChildren(h("p", { class: "note warn" }, t("unreadable")));
     const ready = fill().catch(unreadable).then(filter).catch(unreadable);
     const box = h("div", { class: chosen === null ? "panes" : "panes chosen" },
-      h("div", { class: "list" }, input, status, list, more, portability.extent(talks.parent)), article);
+      h("div", { class: "list" }, input, status, warning, list, more, portability.extent(talks.parent)), article);
     return Object.assign(box, { ready });
   }
 
-  /* The ids of the conversations that contain each word: in their own record, or in what was said. */
-  async function matching(talks, isStopped) {
+  /* The ids of the conversations that contain each word: in their own record, or in what was said. Adds to `gone`. */
+  async function matching(talks, isStopped, gone) {
     const ids = new Set();
     for (const [dataset, link] of [[talks.parent, "id"], [talks.said, talks.kind.link]]) {
       if (dataset === null) continue;
-      for await (const { part, rows } of records.scan(dataset, talks.query)) {
+      for await (const { part, rows, missing } of records.scan(dataset, talks.query)) {
         if (isStopped()) return ids;
+        if (missing !== null) gone.add(missing);
         for (const row of rows) ids.add(String(part.value(row, link)));
       }
     }
@@ -152,8 +158,8 @@
         h("h3", { dir: "auto" }, visible(nameOf(talks, entry))),
         h("p", { class: "note" }, time(entry[1]), " · ", h("bdi", {}, visible(factLine(talks, entry)))),
         connections(talk, button(t("print"), async () => { await spoken.drawAll(); print(); }, { class: "link" }))),
-      [...talk.missing].map((volume) => h("p", { class: "note warn" }, t("unpackPart", { volume }))),
-      kind.sound ? h("section", { class: "sound" }, players.length ? players : h("p", { class: "note" }, t("noRecording")), spoken.subtitles) : null,
+      toUnpack(talk.missing),
+      kind.sound ? h("section", { class: "sound" }, players.length > 0 || talk.missing.size > 0 ? players : h("p", { class: "note" }, t("noRecording")), spoken.subtitles) : null,
       h("h4", {}, t(kind.heading)),
       spoken,
       kind.sound ? null : loose(talks, talk),
@@ -189,7 +195,8 @@
     const rest = talks.said !== null && talks.said.reach < talks.said.total;
     const note = h("p", { class: "note", hidden: true }, t(kindOf(talks).nothing), " ",
       rest ? sentence("notShown", { file: pointer(talks.said) }) : null);
-    const box = h("div", {}, list, note, more);
+    const cut = paper();
+    const box = h("div", {}, list, note, more, cut);
     const waiting = [];
     let [drawn, ended] = [0, false];
 
@@ -205,7 +212,10 @@
         drawn += some.length;
       } while (target !== null && !mark(target) && (waiting.length > 0 || !ended));
       more.hidden = waiting.length === 0 && ended;
-      more.textContent = t("showMore", { n: count(Math.min(BUBBLES, Math.max(talk.count - drawn, 1))) });
+      const left = Math.max(talk.count - drawn, 1);
+      more.textContent = t("showMore", { n: count(Math.min(BUBBLES, left)) });
+      cut.hidden = more.hidden;
+      cut.textContent = `${t("paperMore", { n: count(left) })} ${t("paperAll", { print: t("print") })}`;
       note.hidden = list.children.length > 0;
     }
 

@@ -1,7 +1,7 @@
 "use strict";
 /* One value of a record as something to look at, by the type of its field. */
 (() => {
-  const { h, visible, t, sentence, count, bytes, button, code, own } = portability;
+  const { h, visible, t, sentence, count, bytes, button, paper, code, own } = portability;
   const CELL_CHARACTERS = 240;
   const PROSE_CHARACTERS = 1500;
   const SHOWN_MAX = 200_000;
@@ -31,6 +31,7 @@
     }
     let open = false;
     const more = button("", () => draw(!open), { class: "link" });
+    const cut = paper(t("paperText", { n: count(whole ?? text.length) }));
     // Not in the middle of a character that takes two units.
     const begin = text.slice(0, characters).replace(/[\ud800-\udbff]$/, "");
     function draw(opened) {
@@ -38,9 +39,10 @@
       place.replaceChildren(...visible(open ? text : `${begin} …`));
       more.textContent = open ? t("less") : t("showAll", { n: count(whole ?? text.length) });
       more.setAttribute("aria-expanded", String(open));
+      cut.hidden = open;
     }
     draw(false);
-    return h("span", {}, place, " ", more, rest);
+    return h("span", {}, place, " ", more, cut, rest);
   }
 
   /* The number of characters of a text, as other programs count them: some take two of JavaScript's units. */
@@ -125,7 +127,7 @@
   /* A link to a file of the archive, if a browser opens such files harmlessly; its path otherwise. */
   function link(file) {
     if (!LINKED.test(file.path)) return code(file.path);
-    return h("a", { href: file.path, target: "_blank", rel: "noopener noreferrer" }, code(file.path));
+    return h("a", { href: portability.shards.at(file.path), target: "_blank", rel: "noopener noreferrer" }, code(file.path));
   }
 
   function files(parts, preload) {
@@ -145,11 +147,11 @@
     if (AUDIO.test(file.path)) {
       // Of a head without sound, Chromium says that it never ends.
       const silent = ({ target }) => { if (target.duration === 0 || (target.duration === Infinity && file.bytes < HEAD_BYTES)) notes.append(" ", h("span", { class: "warn" }, t("emptyRecording"))); };
-      return [player(file, preload, { error: failed("unplayable"), loadedmetadata: silent }), notes];
+      return [player(file, preload, { error: failed("unplayable"), loadedmetadata: silent }), paper(t("recording"), " ", visible(file.name ?? "")), " ", notes];
     }
     if (IMAGE.test(file.path)) {
-      const picture = h("img", { src: file.path, alt: file.name ?? "", loading: "lazy", on: { error: failed("unshown") } });
-      return [h("a", { href: file.path, target: "_blank", rel: "noopener noreferrer", class: "picture" }, picture), notes];
+      const picture = h("img", { src: portability.shards.at(file.path), alt: file.name ?? "", loading: "lazy", on: { error: failed("unshown") } });
+      return [h("a", { href: portability.shards.at(file.path), target: "_blank", rel: "noopener noreferrer", class: "picture" }, picture), notes];
     }
     const about = LINKED.test(file.path) ? null : h("small", { class: "note" }, t("noPreview"));
     return [link(file), notes, about];
@@ -161,7 +163,7 @@
   }
 
   function player(file, preload, on) {
-    return h("audio", { controls: true, preload, src: file.path, "aria-label": `${t("recording")} ${file.name ?? ""}`, on });
+    return h("audio", { controls: true, preload, src: portability.shards.at(file.path), "aria-label": `${t("recording")} ${file.name ?? ""}`, on });
   }
 
   /* All fields of a record, with their descriptions as help. */

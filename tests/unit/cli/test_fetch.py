@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,3 +66,29 @@ def test_a_person_hears_once_of_a_copy(run: Run, made: World, monkeypatch: pytes
         connection.execute(update(models.export).values(revision=models.export.c.revision + 1))
     run("fetch", identifier, "--to", str(target))
     assert told(made) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "said"), [(errno.ENOSPC, "No space left on device"), (errno.EFBIG, "File too large")]
+)
+def test_a_full_disk_is_named_and_the_run_continues(
+    run: Run, made: World, monkeypatch: pytest.MonkeyPatch, fault: int, said: str
+) -> None:
+    """The error names the folder: the kernel names no file that is open. With free space the same command ends it."""
+    identifier = made.request("user:usr_1")
+    made.advance_all()
+    target = made.folder / "mine"
+
+    def full(_storage: LocalStorage, _key: str, _offset: int = 0) -> Iterator[bytes]:
+        yield b"some bytes"
+        raise OSError(fault, said)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStorage, "read", full)
+        done = run("fetch", identifier, "--to", str(target))
+    assert done.exit_code == 1
+    assert f"cannot use {target}: {said} [storage_full]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    (path,) = map(Path, json.loads(run("fetch", identifier, "--to", str(target), "--json").stdout)["archives"])
+    assert [*target.iterdir()] == [path]

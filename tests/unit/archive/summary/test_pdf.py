@@ -75,12 +75,32 @@ def test_other_scripts_are_letters(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_letter_without_a_font_is_a_box() -> None:
-    """A code that Unicode has not assigned is in no font: it keeps its place, and a sentence says what the box is."""
-    found = text_of(made("Ann \u0378 Lee"))
-    assert re.search("Ann . Lee", found, re.DOTALL)
-    assert "A box stands for a letter" in " ".join(found.split())
-    assert "A box stands" not in text_of(made())
+@pytest.mark.parametrize("language", languages())
+def test_letters_without_a_font_are_reported_in_words(language: str) -> None:
+    """Codes that Unicode has not assigned are in no font. Words stand for a run of them, and a sentence explains them.
+
+    Before, each was a box, and the file was no accessible PDF.
+    """
+    mark = {"en": "[not shown]", "de": "[nicht darstellbar]", "id": "[tidak tertampil]"}[language]
+    found = made("Ann \u0378\u0379 \u0378 \N{LATIN SMALL LETTER E WITH ACUTE}\u0378 Lee", language)
+    text = " ".join(text_of(found).split())
+    assert is_accessible(found)
+    assert f"Ann {mark} \N{LATIN SMALL LETTER E WITH ACUTE}{mark} Lee" in text
+    assert text.count(mark) == 3
+    assert "README.html" in text[text.rindex(mark) :][:120]
+    assert mark not in text_of(made("Ann Lee", language))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["王小明", "田中さくら", "김민수", "สมชาย ใจดี", "नमस्ते", "👩‍👩‍👧 Ann", "🇩🇪 Ann", "e\u0e49"]
+)
+def test_a_name_in_any_script_is_shown_or_reported(name: str) -> None:
+    """With the fonts of this machine, whatever they are, each letter is text, or words stand for it."""
+    found = made(name)
+    text = " ".join(text_of(found).split())
+    assert is_accessible(found)
+    assert "[not shown]" in text or set(name) <= set(text)
 
 
 @pytest.mark.slow
