@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from http_sources import (
+    SECONDS,
     Asked,
     StandIn,
     batches_of,
@@ -30,9 +31,10 @@ from http_sources import (
     stand_in,
 )
 from listener import listening
+from workers import until
 
 from exporters.http.exporter import HttpExporter
-from portability.api import Identity, Subject
+from portability.api import Identity, Rate, Subject
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 
 ONE = """
@@ -105,7 +107,7 @@ def test_a_wait_past_the_time_limit_is_an_outage_with_the_time_to_come_back(stan
         SourceUnavailable, match=r"the source allows no call before \d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z"
     ):
         open_source(ONE, stand.url).identities(person())
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < SECONDS / 2
     assert len(stand.asked) == 1
 
 
@@ -136,9 +138,7 @@ def test_a_pause_holds_all_readers(stand: StandIn) -> None:
     exporters = [open_source(ONE, stand.url, shared) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(exporters[0].identities, person())
-        while not stand.asked:
-            time.sleep(0.01)
-        time.sleep(0.1)
+        until(lambda: bool(shared.shared.take([Rate("desk", 1000, 1)])), "the pause is known")
         others = [pool.submit(one.identities, person()) for one in exporters[1:]]
         assert all(one.result() == FOUND for one in [first, *others])
     assert len(stand.asked) == 5
@@ -152,7 +152,7 @@ def test_a_rate_is_shared(stand: StandIn) -> None:
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(lambda n: exporters[n % 4].identities(person()), range(12)):
             pass
-    assert 2.0 <= time.monotonic() - begun < 4.0
+    assert 2.0 <= time.monotonic() - begun < 10.0
 
 
 def test_a_named_bucket_limits_its_requests_only(stand: StandIn) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -46,27 +47,31 @@ def state(redis: Redis, control_engine: Engine, keys_folder: Path) -> Deployment
     return DeploymentState(redis, SealedSecrets(control_engine, keys_folder), control_engine)
 
 
-def calls_for(url: str, seconds: float) -> list[float]:
-    """When one process was allowed to call."""
+def calls_for(url: str, seconds: float) -> list[tuple[float, float]]:
+    """The times between which one process was allowed to call."""
     rates = DeploymentState(connect(url), None, None)  # type: ignore[arg-type]  # secrets are not used here
     ends_at, times = time.time() + seconds, []
-    while time.time() < ends_at:
+    while (asked_at := time.time()) < ends_at:
         wait = rates.take([FAST])
         if wait:
             time.sleep(min(wait, 0.05))
         else:
-            times.append(time.time())
+            times.append((asked_at, time.time()))
     return times
 
 
 @pytest.mark.usefixtures("redis")
 def test_processes_share_a_rate(redis_url: str) -> None:
-    """Two processes, 20 calls a second, for 2.5 seconds: no second has more, and little is lost."""
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        times = sorted(at for found in pool.starmap(calls_for, [(redis_url, 2.5)] * 2) for at in found)
+    """Two processes, 20 calls a second, for 2.5 seconds: no second has more, and each has some.
 
-    assert max(sum(begin <= at < begin + 0.98 for at in times) for begin in times) <= 20
-    assert 40 <= len(times) <= 60
+    A call is allowed between two times: a busy machine stops a process between them.
+    """
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        times = [each for found in pool.starmap(calls_for, [(redis_url, 2.5)] * 2) for each in found]
+
+    windows = [[asked_at >= begin and had_at < begin + 0.98 for asked_at, had_at in times] for begin, _ in times]
+    assert max(map(sum, windows)) <= 20
+    assert 20 < len(times) <= 60 + 20 * ceil(max(had_at - asked_at for asked_at, had_at in times))
 
 
 def test_all_rates_of_a_call_must_allow_it(state: DeploymentState) -> None:

@@ -55,7 +55,7 @@ def confirm(page: Page, code: str) -> None:
 
 def code_by_mail(box: Postbox, address: str) -> str:
     def mails() -> list[str]:
-        pairs = zip(box.recipients, box.taken, strict=True)
+        pairs = zip(box.recipients, box.taken, strict=False)  # of the newest mail one half may be there
         return [bodies(mail)[0] for to, mail in pairs if to == address and str(mail["Subject"]) == "Your code"]
 
     until(lambda: bool(mails()), "the mail with the code")

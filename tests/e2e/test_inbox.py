@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyrage
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from postbox import Postbox, bodies
+from servers.process import free_ports
 from sqlalchemy import create_engine, insert, select
 from visits import VisitedStack, check_accessible, follow, log_in, picture, standing, visiting
 from workers import READY, Deployment, until
@@ -53,9 +53,8 @@ def receiver(box: Postbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def free_address() -> str:
     """An address of this machine that nothing listens at."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"http://localhost:{listener.getsockname()[1]}"
+    (port,) = free_ports(1)
+    return f"http://localhost:{port}"
 
 
 def known_to_each_other(sender: VisitedStack, receiver: VisitedStack) -> None:

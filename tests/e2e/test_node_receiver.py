@@ -8,7 +8,7 @@ from pathlib import Path
 import node_receiver
 import pyrage
 import pytest
-from node_receiver import free_port
+from servers.process import free_ports
 from visits import standing
 from workers import READY, until
 
@@ -19,8 +19,8 @@ PARTS = "account,marketing,devices"
 @pytest.mark.requirement("R39")
 def test_the_receiver_in_node_takes_a_transfer_of_a_whole_stack(tmp_path: Path) -> None:
     """From the challenge to the receipt: the sender has the proof, and the receiver each record as NDJSON."""
-    identity, port = pyrage.x25519.Identity.generate(), free_port()
-    url, base = f"http://127.0.0.1:{port}", f"http://localhost:{free_port()}"
+    identity, (port, own_port) = pyrage.x25519.Identity.generate(), free_ports(2)
+    url, base = f"http://127.0.0.1:{port}", f"http://localhost:{own_port}"
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with standing(tmp_path / "a", BASE_URL=base) as (here, issuer):

@@ -159,6 +159,6 @@ def test_an_error_of_a_receiver_is_found(tmp_path: Path, name: str) -> None:
     url, port = kit_address()
 
     with node_receiver.receiving(tmp_path, url, SECRET, {error.file: (error.old, error.new)}) as receiver:
-        report = conformed(receiver.webhook, url, port, only=error.rule, settle_seconds=2.0)
+        report = conformed(receiver.webhook, url, port, only=error.rule, settle_seconds=20.0)
 
     assert [result.name for result in report.failed] == [error.rule]

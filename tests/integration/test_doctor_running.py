@@ -8,6 +8,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from heartbeats import WORKER, report_processes
 from sqlalchemy import delete, text, update
 from workers import own_notice
 
+from cli import journal_check
 from cli.main import main
 from demo.plan import SeedPlan
 from demo.seed import seed
@@ -44,6 +46,7 @@ def filled_platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def source_file(tmp_path: Path, filled_platform: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Path:
     """The platform of a healthy embedded folder, whose worker and clock are at work."""
+    monkeypatch.setattr(journal_check, "LATE", timedelta(hours=1))  # no clock ships what is recorded here
     monkeypatch.setenv("PORTABILITY_DIR", str(tmp_path))
     monkeypatch.setenv("PORTABILITY_NOTICE_DIR", str(own_notice(tmp_path / "notice")))
     (tmp_path / VALKEY_URL_FILE).write_text(redis_url)

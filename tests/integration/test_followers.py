@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 
 import orjson
 import pytest
 from watched import SLOW, Watched, watched
-from workers import family, kill, until
+from workers import family, has_killed, until
 
 from portability.database.engine import writing
 from portability.queue import open_queue, wake
@@ -18,8 +17,8 @@ from portability.requests.policy import Actor
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Watched]:
-    """A worker without a clock: nothing else wakes it."""
-    with watched(tmp_path_factory.mktemp("followers"), redis_server, SLOW, LEASE_SECONDS="3") as running:
+    """A worker without a clock: nothing else wakes it, also if a short lease is lost on a busy machine."""
+    with watched(tmp_path_factory.mktemp("followers"), redis_server, SLOW, LEASE_SECONDS="10") as running:
         running.rests(running.ask("access"))
         running.deployed.processes[1].terminate()
         running.deployed.processes[1].wait(30)
@@ -64,12 +63,7 @@ def test_the_death_of_a_later_child_is_counted(alone: Watched) -> None:
     def has_killed_a_later_child() -> bool:
         children = family(alone.deployed)
         seen.update(children)
-        if len(seen) < 2 or not children:
-            return False
-        with suppress(ProcessLookupError):  # it has just ended: the next one
-            kill(children[0])
-            return True
-        return False
+        return len(seen) > 1 and any(map(has_killed, children))
 
     until(has_killed_a_later_child, "a second child works", seconds=60)
     until(lambda: alone.counts().get("horse_died", 0) > before, "it is counted", seconds=30)

@@ -21,7 +21,7 @@ from worker.process import rq_worker
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Watched]:
-    with watched(tmp_path_factory.mktemp("horses"), redis_server, SLOW, LEASE_SECONDS="3") as running:
+    with watched(tmp_path_factory.mktemp("horses"), redis_server, SLOW) as running:
         running.rests(running.ask("access"))  # worker and clock are up: a database that is locked ends their start
         yield running
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from archives import export_json, records
 from factories import described
 from http_sources import Asked, StandIn, stand_in
 from sqlalchemy import select
-from workers import Deployment, children, deployment, kill, until
+from workers import Deployment, deployment, family, has_killed, until
 
 from portability.database import models
 from portability.database.engine import open_engine, reading
@@ -159,19 +159,16 @@ def test_a_worker_that_is_killed_while_paging_loses_and_doubles_nothing(tmp_path
                 named = connection.scalar(select(models.slice.c.owner).where(models.slice.c.owner.is_not(None)))
             return int(named.rsplit(":", 1)[1]) if named else 0
 
+        def has_killed_a_reader(begun: int) -> bool:
+            return len(desk.paths) > begun + 16 and (pid := owner()) in family(running) and has_killed(pid)
+
         for _ in range(KILLS):
-            begun = len(desk.paths)
-            until(lambda begun=begun: len(desk.paths) > begun + 16 and owner() in living(running), "a child reads")  # type: ignore[misc]  # the loop's own value
-            kill(owner())
+            until(partial(has_killed_a_reader, len(desk.paths)), "a child is killed while it reads")
         tickets, messages, document = read_back(running, identifier, tmp_path / "out")
 
     assert tickets == [f"user1-{n}" for n in range(TICKETS)]
     assert messages == [f"user1-{n}-{m}" for n in range(TICKETS) for m in range(MESSAGES)]
     assert document["complete"] is True
-
-
-def living(running: Deployment) -> list[int]:
-    return [child for process in running.processes if process.poll() is None for child in children(process.pid)]
 
 
 @pytest.mark.system

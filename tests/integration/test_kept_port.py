@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from servers.process import free_ports
 
 from demo import embedded
 from portability.settings import Settings, load_settings
@@ -23,8 +23,7 @@ def _address(settings: Settings, folder: Path) -> str:
 @pytest.fixture
 def usual(monkeypatch: pytest.MonkeyPatch) -> int:
     """The usual port, which another program uses now and then."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = int(free.getsockname()[1])
+    (port,) = free_ports(1)
     monkeypatch.setattr("demo.embedded.listening_address", lambda _url: ("127.0.0.1", port))
     return port
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -141,7 +140,7 @@ class TwoReleases:
 @contextmanager
 def at_work(code: ReleasedCode, **settings: str) -> Iterator[None]:
     """A worker, a clock and a web process of a release: each begins, and none ends by itself."""
-    port = free_port()
+    (port,) = servers.free_ports(1)
     commands = (("worker",), ("clock",), ("web", "--port", str(port)))
     processes = [code.start(*command, **settings) for command in commands]
     try:
@@ -154,13 +153,6 @@ def at_work(code: ReleasedCode, **settings: str) -> Iterator[None]:
             process.terminate()
         for process in processes:
             process.wait(60)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def answers(port: int) -> bool:

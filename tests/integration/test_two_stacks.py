@@ -234,12 +234,16 @@ def test_an_interrupted_download_continues(stacks: TwoStacks, tmp_path: Path) ->
 
     assert stacks.json("pull", "fetch", request, "--to", str(target))["receipted"] is True
 
-    stacks.there.app.state.place.observations.end()
     log = models.audit_event
     newest = select(log.c.detail).where(log.c.action == "link.downloaded").order_by(log.c.id.desc()).limit(1)
-    with reading(stacks.there.world.engine) as connection:
-        (sent,) = connection.scalars(newest)
-    assert (sent["bytes"], sent["requests"], sent["complete"]) == (volume["bytes"], 2, True)
+
+    def sent() -> list[tuple[int, int, bool]]:
+        """The newest download; its end is recorded when the recipient has the last byte."""
+        stacks.there.app.state.place.observations.end()
+        with reading(stacks.there.world.engine) as connection:
+            return [(one["bytes"], one["requests"], one["complete"]) for one in connection.scalars(newest)]
+
+    until(lambda: sent() == [(volume["bytes"], 2, True)], "its end is recorded")
 
 
 def kept_copy(stacks: TwoStacks, request: str, copy: str) -> None:

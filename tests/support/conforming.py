@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from inboxes import HERE, Inbox
-from node_receiver import free_port
+from servers.process import free_ports
 
 from portability.database.engine import writing
 from portability.inbox import senders
@@ -23,7 +23,7 @@ LOOPBACK = SafeHttpClient(loopback=True)
 
 def kit_address() -> tuple[str, int]:
     """An address for the kit."""
-    port = free_port()
+    (port,) = free_ports(1)
     return f"http://127.0.0.1:{port}", port
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ import httpx
 import pyrage
 from judges.programs import program
 from repository import ROOT
+from servers.process import free_ports
 
 from receiver.conformance.signers import KitKey
 
@@ -42,12 +42,6 @@ class NodeReceiver:
         return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def planted_copy(folder: Path, planted: Planted) -> Path:
     """A copy of the source with errors."""
     copy = Path(shutil.copytree(SOURCE, folder / "source"))
@@ -70,7 +64,7 @@ def receiving(
 ) -> Iterator[NodeReceiver]:
     """The receiver, which knows one sender, for the length of the block."""
     source = planted_copy(folder, planted) if planted else SOURCE
-    identity, port = identity or pyrage.x25519.Identity.generate(), port or free_port()
+    identity, port = identity or pyrage.x25519.Identity.generate(), port or free_ports(1)[0]
     (folder / "key.txt").write_text(f"# a test key\n{identity}\n")
     (folder / "receipt.json").write_text(json.dumps(KitKey("node", "node-1").private_jwk()))
     config = {

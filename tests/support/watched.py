@@ -61,8 +61,14 @@ class Watched:
 
     def working(self) -> int:
         """Pid of the working child process, as soon as there is one."""
-        self._until(lambda: self.owner() in family(self.deployed), "a child process works", seconds=30)
-        return self.owner()
+        seen: list[int] = []
+
+        def works() -> bool:
+            seen[:] = {self.owner()} & set(family(self.deployed))
+            return bool(seen)
+
+        self._until(works, "a child process works", seconds=30)
+        return seen[0]
 
     def ready(self, identifier: str, seconds: float = 60) -> None:
         self._until(lambda: self.state(identifier) == "ready", f"export {identifier} is ready", seconds)

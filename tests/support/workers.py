@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import forked_children
 import forks
@@ -24,6 +24,9 @@ from portability.database.engine import open_engine
 READY = (0, 3)
 """Exit codes of `request --wait` for an archive; 3: something is missing, or a company decides over it."""
 WAIT_SECONDS = 120.0
+STOPPED, ZOMBIE = "T", "Z"
+"""States of a process in /proc (proc(5))."""
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -119,6 +122,18 @@ def until(true: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) ->
         time.sleep(0.05)
 
 
+def awaited(seek: Callable[[], Found], what: str, seconds: float = WAIT_SECONDS) -> Found:
+    """Ask until there is something, and return it: a second look may find that it has changed."""
+    seen: list[Found] = []
+
+    def is_found() -> bool:
+        seen[:] = filter(None, [seek()])
+        return bool(seen)
+
+    until(is_found, what, seconds)
+    return seen[0]
+
+
 def family(deployed: Deployment) -> list[int]:
     """Pids of all child processes that live."""
     return [child for process in deployed.processes if process.poll() is None for child in children(process.pid)]
@@ -131,4 +146,22 @@ def children(pid: int) -> list[int]:
 
 def kill(pid: int) -> None:
     """As the kernel's OOM killer does."""
+    assert pid > 0, "0 is the group of the tests themselves"
     os.kill(pid, signal.SIGKILL)
+
+
+def has_killed(pid: int) -> bool:
+    """Kill a process at work; False: it has ended by itself, and its parent hears of no death."""
+    assert pid > 0, "0 is the group of the tests themselves"
+    with suppress(ProcessLookupError, FileNotFoundError):
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: state_of(pid) in {STOPPED, ZOMBIE}, "it is stopped")
+        is_at_work = state_of(pid) == STOPPED
+        kill(pid)
+        return is_at_work
+    return False
+
+
+def state_of(pid: int) -> str:
+    """The letter of a process's state (Linux)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

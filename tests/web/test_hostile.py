@@ -11,6 +11,7 @@ import httpx
 import pytest
 import structlog
 from served import OWNER, Served
+from workers import until
 
 from portability import logs
 
@@ -220,7 +221,10 @@ def test_an_internal_fault_reveals_nothing(served: Served, logged: Path, monkeyp
 
 @pytest.mark.requirement("R43")
 def test_the_log_has_routes_and_no_tokens(served: Served, logged: Path) -> None:
-    """Neither a token, a claim, a query nor a person's id is logged; the route and the export are."""
+    """Neither a token, a claim, a query nor a person's id is logged; the route and the export are.
+
+    The line of a request is written when its answer is sent.
+    """
     export_id = served.ready()
     token = served.link(export_id).token
     with served.browser(OWNER) as visitor:
@@ -228,8 +232,8 @@ def test_the_log_has_routes_and_no_tokens(served: Served, logged: Path) -> None:
         visitor.client.get(claimed)
         visitor.client.get("/me", params={"q": CANARY})
     served.call("GET", f"/v1/exports/{export_id}")
+    shown = ('"route": "/d/{token}/volumes/{number}"', '"route": "/me"', f'"export": "{export_id}"')
+    until(lambda: all(each in logged.read_text() for each in shown), "the requests are logged")
     log = logged.read_text()
     claim = claimed.partition("claim=")[2]
     assert all(secret not in log for secret in (token, token.split(".")[2], claim, CANARY, OWNER, "Bearer"))
-    assert '"route": "/d/{token}/volumes/{number}"' in log
-    assert f'"export": "{export_id}"' in log
