@@ -186,7 +186,10 @@ def _playing(settings: Settings, url: str) -> Iterator[None]:
 
 @contextmanager
 def _published(file: Path, url: str) -> Iterator[None]:
-    file.write_text(url)
+    # Another process may read it at any moment: it is there whole, or not at all.
+    whole = file.with_suffix(".part")
+    whole.write_text(url)
+    whole.replace(file)
     try:
         yield
     finally:
