@@ -68,6 +68,19 @@ def check_not_erasing(connection: Connection, kind: str, identifier: str, tenant
         raise ErasureRunning(f"this subject is being erased: erasure {erasure_id} has not ended")
 
 
+def is_erasing(connection: Connection, subject: SubjectName) -> bool:
+    """Return whether an erasure of the subject is running."""
+    return bool(connection.scalar(ERASING, parameters(*subject)))
+
+
+def erasing(table: Table) -> ColumnElement[bool]:
+    """Return the condition for rows of a table whose subject is being erased."""
+    same = (ERASURE.c.subject_kind == table.c.subject_kind, ERASURE.c.subject_id == table.c.subject_id)
+    same_tenant = ERASURE.c.tenant.is_not_distinct_from(table.c.tenant)
+    begun = select(ERASURE.c.id).where(*same, same_tenant, ERASURE.c.state == "begun")
+    return begun.correlate_except(ERASURE).exists()
+
+
 def exclude_erasure(connection: Connection, subject: SubjectName, *others: SubjectName) -> None:
     """Take the locks of a subject and of others, and check that no erasure of the subject is running.
 

@@ -153,6 +153,8 @@ def begin(
         exports.cancel(connection, row["id"], actor=actor, with_archive=True)
     for row in rows:
         close(connection, row, actor=actor)
+    # A process that imports one of them has lost its claim: it ends, and undoes what it has begun.
+    received.forget_subject(connection, whom.kind, whom.id, whom.tenant)
     _inform_recipients(connection, [row["id"] for row in rows], actor=actor)
     return erasure_id
 
