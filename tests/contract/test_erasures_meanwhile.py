@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from desks import SameContact
 from factories import MadeUpExporter, World, things, world
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from portability.api import Exporter, Subject
 from portability.database import models
@@ -16,8 +17,8 @@ from portability.database.engine import now, reading, writing
 from portability.inbox import work
 from portability.inbox.states import ReceivedState
 from portability.messages.outbox import MessageKind, MessageState
-from portability.requests import exports
-from portability.retention import erasures
+from portability.requests import earlier_revisions, exports, instructions, mandates, retries
+from portability.retention import erasure_holds, erasures, legal_holds
 from portability.retention.erasures import Whom
 from portability.trust import audit, keys
 from worker import export as pipeline
@@ -26,6 +27,7 @@ from worker.clock import envelopes, erasure, provider_facts
 from worker.clock.envelopes import Desk, Unmailed
 
 TEST = "operator:test"
+FAR = datetime(2126, 1, 1, tzinfo=UTC)
 JANE = Whom("user", "usr_jane", None)
 
 
@@ -114,3 +116,51 @@ def test_an_accepted_transfer_is_not_imported_meanwhile(made: World) -> None:
     assert row
     begin_erasing(made)
     assert (work.renew(made.engine, row, 60), work.claim(made.engine, 60)) == (False, None)
+
+
+def test_a_hold_keeps_what_an_erasure_of_another_would_delete(made: World) -> None:
+    """Of mandates both sides, and of a company's instructions the contact: they end, and go with a later purge."""
+    with writing(made.engine) as connection:
+        for agent, subject in (("usr_held", "usr_jane"), ("usr_jane", "usr_held"), ("usr_jane", "usr_other")):
+            terms: dict[str, Any] = {"profiles": ["access"], "issuer": "a court", "expires_at": FAR, "actor": TEST}
+            mandates.add(connection, agent=f"subject:{agent}", subject=f"user:{subject}", tenant=None, **terms)
+        for contact in ("con_held", "con_other", None):
+            instructions.add(connection, "ten_x", contact_id=contact, exporters=None, actor=TEST)
+        for subject, tenant in (("user:usr_held", None), ("contact:con_held", "ten_x")):
+            legal_holds.add(connection, subject=subject, tenant=tenant, reason="case 12", actor=TEST)
+    for whom in (JANE, Whom("tenant", "ten_x", "ten_x")):
+        begin_erasing(made, whom)
+    assert advance(made) == 2
+    with reading(made.engine) as connection:
+        left = [(row["agent"], row["subject_id"], bool(row["ended_at"])) for row in mandates.rows(connection)]
+        orders = [(row["contact_id"], bool(row["withdrawn_at"])) for row in instructions.rows(connection)]
+        ended = [e["detail"].get("kept") for e in audit.events(connection) if e["action"] == "erasure.ended"]
+    assert sorted(left) == [("subject:usr_held", "usr_jane", True), ("subject:usr_jane", "usr_held", True)]
+    assert (orders, sorted(ended)) == ([("con_held", True)], [1, 2])
+    with writing(made.engine) as connection:
+        assert not erasures.begin_if_stored(connection, JANE, reason="ticket 7", actor=TEST)
+        for hold in legal_holds.rows(connection):
+            legal_holds.release(connection, hold["id"], actor=TEST)
+    begin_erasing(made)
+    assert advance(made) == 1
+    with reading(made.engine) as connection:
+        assert mandates.rows(connection) == []
+
+
+def test_a_ground_is_for_the_copy_that_was_made(made: World) -> None:
+    """After a retry the person waits for a new copy; a revision that is given up leaves the ground as it was."""
+    failed, revised = made.request("user:usr_jane"), made.request("user:usr_jane", since="2021-01-01")
+    made.advance_all()
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).where(models.export.c.id == failed).values(state="failed"))
+        erasure_holds.permit(connection, [failed, revised], "court", actor=TEST)
+        retries.retry(connection, failed, actor=TEST)
+        kept = exports.get(connection, revised)
+        earlier_revisions.keep(connection, kept, [])
+        same = update(models.export).where(models.export.c.id == revised)
+        connection.execute(same.values(state="running", revision=2))
+        earlier = earlier_revisions.of(connection, kept)
+        assert earlier
+        assert earlier.columns["erasure_ground"] == "court"
+        held = {row["id"] for row in erasure_holds.pending(connection)}
+    assert held == {failed}
