@@ -11,14 +11,15 @@ import click
 from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
 from cli.receiving_service import database_of
-from cli.unknown_subjects import note_unknown
+from cli.unknown_subjects import is_unknown, note_unknown
+from portability.api import SubjectKind
 from portability.api.errors import StorageError
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey
 from portability.people import subjects
 from portability.requests.dates import end_of_day
 from portability.requests.policy import Action
-from portability.retention import erasure_holds, erasure_previews, erasures
+from portability.retention import erasure_holds, erasure_previews, erasures, named_rows
 from portability.retention import legal_holds as standing
 from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasure_previews import ErasurePreview
@@ -27,6 +28,14 @@ from receiver.importer.faults import BadTarget, TargetUnavailable
 from receiver.inbox.forget import forget_imports
 from worker.clock import erasure as work
 
+NOTHING_AT_ALL = (
+    "nothing of this subject is stored: it was erased before, or was never known here; "
+    "if there should be something, check kind, id and --tenant"
+)
+ORDERED = (
+    "companies have instructions about this id, and may have a contact with it: the instructions stay; "
+    "`portability instructions list` shows them"
+)
 NOTHING_STORED = "no request of this subject is stored: if there should be one, check kind, id and --tenant"
 
 
@@ -59,11 +68,30 @@ def erase(
     with reading(context.engine) as connection:
         has_exports = erasure_previews.extent(connection, whom).exports
     with writing(context.engine) as connection:
-        erasure_id = erasures.begin(connection, whom, actor=str(actor), **how)
-    storage_error = _carry_on(context, erasure_id)
+        erasure_id = erasures.begin_if_stored(connection, whom, actor=str(actor), **how)
+    storage_error = _carry_on(context, erasure_id) if erasure_id else None
     entries = _forget_imports(context, whom, erasure_id)
-    if not (has_exports or entries):
+    has_orders = _forget_orders(context, whom)
+    if (entries or has_orders) and not erasure_id:
+        # For the log, which says that something was erased; it is gone already.
+        with writing(context.engine) as connection:
+            erasure_id = erasures.begin(connection, whom, actor=str(actor), **how)
+        storage_error = _carry_on(context, erasure_id)
+    if not erasure_id:
+        context.note(NOTHING_AT_ALL)
+    elif not (has_exports or entries or has_orders):
         context.note(NOTHING_STORED)
+    _report_end(context, whom, erasure_id, entries, storage_error)
+
+
+def _report_end(
+    context: Context, whom: Whom, erasure_id: str | None, entries: int, storage_error: StorageError | None
+) -> None:
+    """Report an erasure; without an id there was nothing to erase."""
+    if not erasure_id:
+        nothing = {**erasures.view_of_none(whom), "journal_entries": 0}
+        context.result(nothing, lambda: context.console.print("there is nothing to erase", markup=False))
+        return
     with reading(context.engine) as connection:
         row = erasures.get(connection, erasure_id)
     if row["state"] != ErasureState.DONE:
@@ -75,20 +103,37 @@ def erase(
     )
 
 
-def _forget_imports(context: Context, whom: Whom, erasure_id: str) -> int:
-    """Delete what the platform's database remembers of imports for the subject.
+def _forget_imports(context: Context, whom: Whom, erasure_id: str | None) -> int:
+    """Delete what the platform's database remembers of imports for the subject; returns the number of entries.
 
     It is repeated by each call of the command, because the clock does not know that database.
 
-    Raises: BadTarget, TargetUnavailable; the erasure has begun, and goes on.
+    Raises: BadTarget, TargetUnavailable; an erasure that has begun goes on.
     """
     into = database_of(context.settings)
     try:
         return forget_imports(into, *astuple(whom)) if into else 0
     except (BadTarget, TargetUnavailable) as error:
-        seen = f"erasure {erasure_id} has begun, and the journals of imports about the subject are left: {error}"
+        begun = f"erasure {erasure_id} has begun" if erasure_id else "nothing else of the subject is stored"
+        seen = f"{begun}, and the journals of imports about the subject are left: {error}"
         hint = "run the same command again when the platform's database answers; the clock deletes all else"
         raise type(error)(seen, hint=hint) from None
+
+
+def _forget_orders(context: Context, whom: Whom) -> bool:
+    """Delete instructions about a user as staff, where no source knows a contact with that id; returns whether any.
+
+    It is repeated by each call of the command, because the clock does not know the sources.
+    """
+    if whom.kind != SubjectKind.USER:
+        return False
+    with reading(context.engine) as connection:
+        tenants = named_rows.ordering(connection, whom.id)
+    ours = [tenant for tenant in tenants if is_unknown(context, SubjectKind.CONTACT, whom.id, tenant)]
+    if len(ours) < len(tenants):
+        context.note(ORDERED)
+    with writing(context.engine) as connection:
+        return named_rows.forget_orders_by_hand(connection, whom.id, ours)
 
 
 def _carry_on(context: Context, erasure_id: str) -> StorageError | None:

@@ -20,17 +20,22 @@ def note_unknown(context: Context, kind: SubjectKind, identifier: str, tenant: s
 
     The order is recorded all the same: a source may be away, and may no longer have who has left.
     """
+    if is_unknown(context, kind, identifier, tenant):
+        context.note(
+            f"no source knows this {kind}: check its spelling; it is recorded, since a source may be incomplete"
+        )
+
+
+def is_unknown(context: Context, kind: SubjectKind, identifier: str, tenant: str | None) -> bool:
+    """Return whether sources can say whether they know a subject, and none of them does; an outage does not count."""
     subject = Subject(kind, tenant, "", (first_identity(kind, identifier, tenant),))
     try:
         answers = [_answer(context, name, exporter, subject) for name, exporter in _knowing(context, kind)]
     except PortabilityError:
-        return  # an outage is not an answer, and `doctor` reports what is wrong
+        return False  # `doctor` reports what is wrong
     finally:
         bounded_calls.dismiss()
-    if False in answers and True not in answers:
-        context.note(
-            f"no source knows this {kind}: check its spelling; it is recorded, since a source may be incomplete"
-        )
+    return False in answers and True not in answers
 
 
 def _knowing(context: Context, kind: SubjectKind) -> list[tuple[str, KnowingExporter]]:

@@ -185,7 +185,7 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
 
     None: no source knows the subject, so a person has to decide first.
 
-    Raises: LeaseLost, SourceError if a source gives no answer and no other one knows the subject.
+    Raises: LeaseLost, Cancelled, SourceError if a source gives no answer and no other one knows the subject.
     """
     # What was recorded about the request before its begin is read from the chain, as part of its subject's data.
     if claim.has_unchained:
@@ -198,6 +198,7 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
     if _is_unknown(context, claim, unplanned, divided):
         with writing(context.engine) as connection:
             export = fenced_writes.lock(connection, claim)
+            fenced_writes.check_wanted(export)
             fenced_writes.release(connection, claim, attempts=0)
             approvals.ask_about_unknown(connection, export, actor=fenced_writes.ACTOR)
         return None

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func
 
 from portability.database import models
 from portability.database.engine import now
+from portability.people import subject_locks
 from portability.requests.states import ONGOING, ExportState, TransferState, transfers_where
 from portability.requests.transfer_ends import is_taken
 
@@ -87,11 +88,14 @@ def newest_transfer(connection: Connection, feed_id: str) -> str | None:
 
 
 def _served(*, ended: bool = False) -> Select[tuple[str, str, str]]:
-    """Return the query for archives of feeds that serve a consent; of open feeds only, unless `ended`."""
+    """Return the query for archives of feeds that serve a consent; of open feeds only, unless `ended`.
+
+    The feed of a person who is being erased is not open: the erasure ends it, and no one hears of it.
+    """
     query = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed"))
     query = query.join(ARCHIVE, ARCHIVE.c.export_id == EXPORT.c.id).join(FEED, FEED.c.id == ARCHIVE.c.feed_id)
     query = query.join(CONSENT, CONSENT.c.id == FEED.c.authorisation_id)
-    return query if ended else query.where(FEED.c.ended_at.is_(None))
+    return query if ended else query.where(FEED.c.ended_at.is_(None), ~subject_locks.erasing(FEED))
 
 
 def _lacking(archive: FromClause) -> ColumnElement[bool]:

@@ -10,7 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Table, and_, bindparam, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from portability.api import SubjectKind
 from portability.database import models, named_locks
@@ -20,6 +33,7 @@ from portability.errors import ErasureRunning, OnLegalHold
 SubjectName: TypeAlias = tuple[str, str, str | None]
 """Kind, id and tenant of a subject."""
 HOLD, ERASURE, EXPORT = models.legal_hold, models.erasure, models.export
+MANDATE, ORDER = models.mandate, models.instruction
 
 
 def lock(connection: Connection, *subjects: SubjectName) -> None:
@@ -68,6 +82,19 @@ def check_not_erasing(connection: Connection, kind: str, identifier: str, tenant
         raise ErasureRunning(f"this subject is being erased: erasure {erasure_id} has not ended")
 
 
+def is_erasing(connection: Connection, subject: SubjectName) -> bool:
+    """Return whether an erasure of the subject is running."""
+    return bool(connection.scalar(ERASING, parameters(*subject)))
+
+
+def erasing(table: Table) -> ColumnElement[bool]:
+    """Return the condition for rows of a table whose subject is being erased."""
+    same = (ERASURE.c.subject_kind == table.c.subject_kind, ERASURE.c.subject_id == table.c.subject_id)
+    same_tenant = ERASURE.c.tenant.is_not_distinct_from(table.c.tenant)
+    begun = select(ERASURE.c.id).where(*same, same_tenant, ERASURE.c.state == "begun")
+    return begun.correlate_except(ERASURE).exists()
+
+
 def exclude_erasure(connection: Connection, subject: SubjectName, *others: SubjectName) -> None:
     """Take the locks of a subject and of others, and check that no erasure of the subject is running.
 
@@ -93,6 +120,20 @@ def stands() -> ColumnElement[bool]:
 def held() -> ColumnElement[bool]:
     """Return the condition for exports whose subject is under an active hold."""
     return is_held(EXPORT.c.subject_kind, EXPORT.c.subject_id, EXPORT.c.tenant)
+
+
+def is_agent_held() -> ColumnElement[bool]:
+    """Return the condition for mandates whose agent is under an active hold."""
+    agent = func.replace(MANDATE.c.agent, "subject:", "", type_=String)
+    return is_held(literal(str(SubjectKind.USER)), agent, literal(None, String))
+
+
+def name_columns(table: Table) -> tuple[ColumnElement[str], ColumnElement[str], ColumnElement[str | None]]:
+    """Return kind, id and tenant of the subject of a table's rows; of an order for all contacts it is the company."""
+    if table is ORDER:
+        kind = case((ORDER.c.contact_id.is_(None), str(SubjectKind.TENANT)), else_=str(SubjectKind.CONTACT))
+        return kind, func.coalesce(ORDER.c.contact_id, ORDER.c.tenant), ORDER.c.tenant
+    return table.c.subject_kind, table.c.subject_id, table.c.tenant
 
 
 def is_held(

@@ -21,7 +21,7 @@ from portability.requests.states import ONGOING, OPEN, ExportState, VolumeState
 TABLE, EXPORT, VOLUME, REFERRAL = models.earlier_revision, models.export, models.volume, models.referral
 COLUMNS = (
     *("complete", "outcome_own", "outcome_processor", "revision", "reviewed"),
-    *("ended_at", "kept_until", "kept_since"),
+    *("ended_at", "kept_until", "kept_since", "erasure_ground"),
 )
 """Columns of an export that a revision changes."""
 FIRST = 1
@@ -97,8 +97,8 @@ def _kept(column: ColumnElement[Any], states: Collection[ExportState]) -> Select
 
 
 def _columns(kept: Mapping[str, Any]) -> Mapping[str, Any]:
-    values = row_from_json(EXPORT, kept)
-    return {name: values[name] for name in COLUMNS}
+    # An earlier release has kept fewer columns.
+    return {name: value for name, value in row_from_json(EXPORT, kept).items() if name in COLUMNS}
 
 
 def restore(connection: Connection, earlier: EarlierRevision) -> None:

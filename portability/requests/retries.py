@@ -16,8 +16,8 @@ from portability.requests.transition import rewrite_volumes, transition
 
 VOLUME, LEDGER, GAP, EXPORT = models.volume, models.ledger, models.gap, models.export
 ARCHIVE = models.feed_archive
-UNDECIDED = dict.fromkeys(("complete", "outcome_own", "outcome_processor"))
-"""Columns of an export that is open again."""
+UNDECIDED = dict.fromkeys(("complete", "outcome_own", "outcome_processor", "erasure_ground"))
+"""Columns of an export that is open again: what is made now is another copy than an officer permitted to erase."""
 PLACE = ("ordinal", "slice", "after", "files", "without", "instructed", "reviewed")
 """Values of a reading: gaps with the same values are read together."""
 

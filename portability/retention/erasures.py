@@ -11,40 +11,37 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Required, TypedDict, Unpack
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
-    Text,
     and_,
-    cast,
-    delete,
     func,
     insert,
-    or_,
     select,
     update,
 )
 
-from portability.api import ADDRESS_KINDS, JSON, SubjectKind
+from portability.api import JSON
 from portability.api.errors import BadInput, PortabilityError
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import ExportsRunning, ReasonRequired
-from portability.feeds import feeds
 from portability.inbox import received
 from portability.messages import recipient_notices
 from portability.messages.recipient_notices import NoticeKind
 from portability.people import subject_locks, subjects
+from portability.people.subject_locks import SubjectName
 from portability.requests import exports
 from portability.requests.states import DISCARDED, ONGOING, ExportState, TransferState
 from portability.requests.transition import end_delivery, transition
-from portability.retention import anonymise, erasure_holds
+from portability.retention import anonymise, erasure_holds, named_rows
 from portability.trust import audit
 
-TABLE, EXPORT, VOLUME, APPROVAL = models.erasure, models.export, models.volume, models.approval
+TABLE, EXPORT, VOLUME = models.erasure, models.export, models.volume
 TRANSFER, COPY = models.transfer, models.transfer_copy
 
 
@@ -53,6 +50,14 @@ class NotDelivered(BadInput):
 
     code = "not_delivered"
     default_hint = "deliver the data first, or add --ground with an officer's ground"
+
+
+class BeginOptions(TypedDict, total=False):
+    """Arguments of `begin`."""
+
+    actor: Required[str]
+    cancel_running: bool
+    ground: str | None
 
 
 class ErasureState(StrEnum):
@@ -76,8 +81,12 @@ class Whom:
         return cls(*subjects.parse(subject, tenant))
 
     @property
+    def name(self) -> SubjectName:
+        return self.kind, self.id, self.tenant
+
+    @property
     def exports(self) -> ColumnElement[bool]:
-        return subject_locks.of(EXPORT, self.kind, self.id, self.tenant)
+        return subject_locks.of(EXPORT, *self.name)
 
 
 def check_reason(reason: str) -> None:
@@ -105,6 +114,20 @@ def refusal(running: int, waiting: int, *, cancel_running: bool, ground: str | N
         return ExportsRunning(f"{running} exports of this subject have not ended")
     if waiting and not ground:
         return NotDelivered(f"{waiting} requests of this subject are not answered, or not downloaded")
+    return None
+
+
+def begin_if_stored(connection: Connection, whom: Whom, *, reason: str, **how: Unpack[BeginOptions]) -> str | None:
+    """Do as `begin`; None: nothing of the subject is stored. It was erased before, or was never known here.
+
+    An erasure forgets whom it was about, so a command that is repeated cannot get the id of the first. Raises as
+    `begin`.
+    """
+    check_reason(reason)
+    subject_locks.lock(connection, whom.name)
+    subject_locks.check_not_held(connection, *whom.name)
+    if begun_of(connection, whom) or named_rows.is_stored(connection, whom.name):
+        return begin(connection, whom, reason=reason, **how)
     return None
 
 
@@ -153,6 +176,8 @@ def begin(
         exports.cancel(connection, row["id"], actor=actor, with_archive=True)
     for row in rows:
         close(connection, row, actor=actor)
+    # A process that imports one of them has lost its claim: it ends, and undoes what it has begun.
+    received.forget_subject(connection, *whom.name)
     _inform_recipients(connection, [row["id"] for row in rows], actor=actor)
     return erasure_id
 
@@ -210,7 +235,7 @@ def strip(connection: Connection, erasure: RowMapping, export_id: str) -> bool:
     gone = (deleted.c.export_id == export_id, deleted.c.why == "erased")
     size = func.coalesce(func.sum(deleted.c.bytes), 0)
     count, total = connection.execute(select(func.count(), size).select_from(deleted).where(*gone)).one()
-    _forget_orders(connection, row)
+    named_rows.forget_orders(connection, row)
     anonymise.strip(connection, row)
     counted = {"exports": TABLE.c.exports + 1, "volumes": TABLE.c.volumes + count, "bytes": TABLE.c.bytes + int(total)}
     connection.execute(update(TABLE).where(TABLE.c.id == erasure["id"]).values(**counted))
@@ -239,13 +264,14 @@ def finish(connection: Connection, erasure_id: str) -> bool:
     if row is None or exports_of(connection, row):
         return False
     whom = Whom(row["subject_kind"], row["subject_id"], row["tenant"])
-    _forget(connection, whom)
-    subjects.forget_ref(connection, whom.kind, whom.id, whom.tenant)
+    kept = named_rows.forget(connection, whom.name)
+    subjects.forget_ref(connection, *whom.name)
     ended = {"state": ErasureState.DONE, "ended_at": now(), "subject_id": None, "tenant": None, "reason": None}
     own = anonymise.role(row["begun_by"]) if row["begun_by"] == f"subject:{whom.id}" else row["begun_by"]
     connection.execute(update(TABLE).where(TABLE.c.id == erasure_id).values(**ended, begun_by=own))
     detail: audit.Detail = {"erasure": erasure_id, "exports": row["exports"], "volumes": row["volumes"]}
-    audit.record(connection, "erasure.ended", actor="clock", detail=detail)
+    kept_rows: audit.Detail = {"kept": kept} if kept else {}
+    audit.record(connection, "erasure.ended", actor="clock", detail={**detail, **kept_rows})
     return True
 
 
@@ -254,67 +280,18 @@ def get(connection: Connection, erasure_id: str) -> RowMapping:
     return connection.execute(select(TABLE).where(TABLE.c.id == erasure_id)).mappings().one()
 
 
+def view_of_none(whom: Whom) -> dict[str, JSON]:
+    """Return the same JSON as `view` for a subject of whom nothing is stored: no erasure is needed."""
+    counted: dict[str, JSON] = dict.fromkeys(("exports", "volumes", "bytes"), 0)
+    state: dict[str, JSON] = {"id": None, "state": ErasureState.DONE, "subject_kind": whom.kind}
+    return {**state, **counted, "begun_at": None, "ended_at": None}
+
+
 def view(row: RowMapping) -> dict[str, JSON]:
     """Return an erasure as JSON, without any person's id."""
     names, times = ("id", "state", "subject_kind", "exports", "volumes", "bytes"), ("begun_at", "ended_at")
     content: dict[str, JSON] = {name: row[name] for name in names}
     return {**content, **{name: rfc3339(row[name]) for name in times}}
-
-
-def _forget(connection: Connection, whom: Whom) -> None:
-    """Delete what names the subject outside its exports: mandates, holds, consents, schedules, reviews ..."""
-    mandate, order, me = models.mandate, models.instruction, f"subject:{whom.id}"
-    named = subject_locks.of(mandate, whom.kind, whom.id, whom.tenant)
-    if whom.kind == SubjectKind.USER:
-        connection.execute(delete(mandate).where(or_(named, mandate.c.agent == me)))
-        requested = update(EXPORT).where(EXPORT.c.requested_by == me)
-        connection.execute(requested.values(requested_by="subject", requested_identity=None))
-        asked = update(APPROVAL).where(APPROVAL.c.asked_by == me)
-        connection.execute(asked.values(asked_by="subject", asked_identity=None))
-    else:
-        connection.execute(delete(mandate).where(named))
-        about = order.c.contact_id == whom.id if whom.kind == SubjectKind.CONTACT else None
-        connection.execute(delete(order).where(order.c.tenant == whom.tenant, *([] if about is None else [about])))
-        part, turn = models.slice, models.turn
-        if whom.kind == SubjectKind.TENANT:
-            waits = select(part.c.tenant).where(part.c.tenant == turn.c.tenant).exists()
-            connection.execute(delete(turn).where(turn.c.tenant == whom.tenant, ~waits))
-    if whom.kind in ADDRESS_KINDS:
-        code = models.code
-        connection.execute(delete(code).where(code.c.subject_kind == whom.kind, code.c.subject_id == whom.id))
-    if whom.kind == SubjectKind.CONTACT:
-        _forget_referred(connection, whom)
-    feeds.erase(connection, subject_locks.of(models.feed, whom.kind, whom.id, whom.tenant))
-    for table in (models.legal_hold, models.authorisation, models.review, models.schedule):
-        connection.execute(delete(table).where(subject_locks.of(table, whom.kind, whom.id, whom.tenant)))
-    received.forget_subject(connection, whom.kind, whom.id, whom.tenant)
-
-
-def _forget_orders(connection: Connection, export: RowMapping) -> None:
-    """Delete what companies ordered about a user of their staff: their answers to an export name the account.
-
-    An instruction does not say whether its id is a contact's: what was ordered otherwise, or by another company, stays,
-    because a contact may have the same id.
-    """
-    order, referral = models.instruction, models.referral
-    asked = select(referral.c.tenant).where(referral.c.export_id == export["id"], _names(export["subject_id"]))
-    if export["subject_kind"] == SubjectKind.USER:
-        about = (order.c.contact_id == export["subject_id"], order.c.tenant.in_(asked))
-        connection.execute(delete(order).where(*about))
-
-
-def _forget_referred(connection: Connection, whom: Whom) -> None:
-    """Remove a contact from the questions to its company: an answer would record an order about it again."""
-    referral = models.referral
-    query = select(referral).where(referral.c.tenant == whom.tenant, _names(whom.id)).order_by(referral.c.id)
-    for row in connection.execute(query.with_for_update()).mappings().all():
-        others = [person for person in row["people"] if person != whom.id]
-        connection.execute(update(referral).where(referral.c.id == row["id"]).values(people=others))
-
-
-def _names(person: str) -> ColumnElement[bool]:
-    """Return the condition for referrals that name a person: ids have no quotation marks."""
-    return cast(models.referral.c.people, Text).contains(f'"{person}"', autoescape=True)
 
 
 def _begun() -> ColumnElement[bool]:

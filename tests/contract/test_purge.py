@@ -320,3 +320,20 @@ def test_an_archive_with_gaps_is_an_answer_in_part(made: World) -> None:
     with reading(made.engine) as connection:
         (row,) = request_log.page(connection, Scope(), limit=1000)[0]
         assert request_log.document(row)["response"] == "complied_in_part"
+
+
+def test_the_pseudonym_of_an_agent_stays_as_long_as_a_mandate_names_them(made: World) -> None:
+    """It goes with the mandate if that is the last row, although the mandate is about another person."""
+    ended(made, "user:usr_agent")
+    terms: dict[str, Any] = {"profiles": ["access"], "issuer": "a court", "expires_at": _FAR, "actor": TEST}
+    with writing(made.engine) as connection:
+        mandates.add(connection, agent="subject:usr_agent", subject="user:usr_1", tenant=None, **terms)
+    assert purge.purge(made.engine, 24) == 1
+    with reading(made.engine) as connection:
+        assert subjects.ref_row(connection, "user", "usr_agent", None)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.mandate).values(ended_at=_LONG_AGO))
+    purge.purge(made.engine, 24)
+    with reading(made.engine) as connection:
+        assert mandates.rows(connection) == []
+        assert not subjects.ref_row(connection, "user", "usr_agent", None)

@@ -25,6 +25,8 @@ from portability.database.engine import now, reading, writing
 from portability.feeds import feeds, undelivered
 from portability.locale import values
 from portability.requests.policy import Actor
+from portability.retention import erasures
+from portability.retention.erasures import Whom
 from portability.transfers import sending
 from portability.trust import audit
 from worker.clock import expiry, message_delivery
@@ -324,3 +326,12 @@ def words_of_letter(box: Postbox, kind: str) -> str:
     subject = locale.text("en", f"mail.{kind}.subject")
     (text, *_html) = [bodies(message) for message in box.taken if message["Subject"] == subject][-1]
     return " ".join(text.split())
+
+
+def test_no_one_hears_of_a_feed_that_ends_by_an_erasure(served_feed: ServedFeed) -> None:
+    """Its archives end as the erasure begins: no transfer has failed, and after it the person is unknown."""
+    served_feed.archive()
+    with writing(served_feed.made.engine) as connection:
+        whom = Whom.parse(served_feed.feed.subject, None)
+        erasures.begin(connection, whom, reason="ticket 7", actor="officer:olga", ground="subject")
+    assert (served_feed.send(), served_feed.give_up(), served_feed.messages()) == (0, 0, [])

@@ -23,6 +23,7 @@ from portability.database.engine import reading
 from receiver.importer.faults import NotImportable
 from receiver.inbox import service, steps
 from receiver.ledger import runs, tables
+from worker.clock import erasure
 
 OTHER = "usr_other"
 KILLED_AT = """
@@ -215,6 +216,43 @@ def test_an_import_whose_target_was_changed_meanwhile_writes_nothing(
     assert [both.account(one)["full_name"] for one in (HERE, OTHER)] == ["Ann Here", "Ann There"]
     both.call("undo", identifier)
     both.work()
+
+
+@pytest.mark.parametrize("at", ["_imported", "_check_claim", "in a batch", "before"])
+def test_an_import_whose_person_is_erased_meanwhile_leaves_no_trace(both: Inbox, at: str) -> None:
+    """A process was stopped before its first batch, killed in it, or waits: no run, journal, message or file is left.
+
+    The clock may have to wait for storage before it ends the erasure.
+    """
+    both.set_name("Ann Here")
+    _, identifier = both.decided(on_conflict="take")
+    erase = ("erase", "--subject", f"user:{HERE}", "--reason", "ticket 17", "--ground", "subject")
+    environment = {**os.environ, **both.environment}
+    away = {**environment, "PORTABILITY_STORAGE_URL": "file:///proc/away"}
+    if at == "before":
+        begun = run_fork(erase, away, seconds=60)
+        assert (begun.returncode, "is begun" in begun.stdout) == (0, True)
+        both.work()
+        erasure.advance(both.receiver.world.engine, lambda: both.receiver.world.place.storage)
+    elif at == "in a batch":
+        killed(both, at)
+        assert run_fork(erase, environment, seconds=60).returncode == 0
+    else:
+        with stopped(both, at):
+            assert run_fork(erase, environment, seconds=60).returncode == 0
+    both.work()
+    service.tidy(both.service)
+
+    assert identifier not in {row["id"] for row in both.listed()}
+    assert not (both.service.quarantine / identifier).exists()
+    assert both.account()["full_name"] == "Ann Here"
+    engine = create_engine(both.service.into)
+    with tables.placed(engine).begin() as connection:
+        assert [run.target for run in runs.listed(connection) if run.target == f"user:{HERE}"] == []
+    engine.dispose()
+    with reading(both.receiver.world.engine) as connection:
+        message = models.notification.c
+        assert connection.scalars(select(message.id).where(message.occasion == identifier)).all() == []
 
 
 def not_importable(*_arguments: object, **_options: object) -> None:

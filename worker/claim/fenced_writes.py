@@ -8,14 +8,14 @@ Changes of the export lock it first, so that slices change it one after the othe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, exists, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import history, models
 from portability.database.engine import now, writing
-from portability.errors import AddressOfAccount, LeaseLost
+from portability.errors import AddressOfAccount, Cancelled, LeaseLost
 from portability.messages.outbox import MessageKind
 from portability.requests import reversions, slices
 from portability.requests.exports import BegunExport
@@ -63,6 +63,12 @@ def lock_export(connection: Connection, claim: Claim) -> RowMapping:
     if not (row and row["is_known"]):
         raise LeaseLost(f"the control database was promoted or restored since slice {claim.number} was claimed")
     return row
+
+
+def check_wanted(export: Mapping[Any, Any]) -> None:
+    """Check that no one has asked to cancel a locked export since the lease looked last. Raises Cancelled."""
+    if export["cancel_requested_at"]:
+        raise Cancelled(f"export {export['id']} was cancelled")
 
 
 def write(connection: Connection, claim: Claim, **values: object) -> None:
@@ -163,9 +169,11 @@ def end(
     """Set the export's final state, with its reason; its slices can no longer be written. Raises LeaseLost.
 
     Returns the state. A revision that fails ends alone, and the archive before it is ready again, unless that is lost
-    (`with_archive`).
+    (`with_archive`). What fails after it was to be cancelled is cancelled: the person waits for nothing.
     """
     export = lock(connection, claim)
+    if error and export["cancel_requested_at"]:
+        state, error = ExportState.CANCELLED, None
     if error and not with_archive and reversions.revert(connection, export, code=error.code, actor=ACTOR):
         return ExportState.READY
     end_locked(connection, export, state, error)

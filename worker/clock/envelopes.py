@@ -100,7 +100,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
     with reading(desk.engine) as connection:
         export = exports.get(connection, row["export_id"])
         is_past = kind in TRUE_OF and not _holds(connection, export, row, TRUE_OF[kind])
-        if is_past or export["erased_at"]:  # the letter may have been claimed before the erasure ended
+        if is_past or provider_facts.is_over(connection, kind, export):  # the letter may have been claimed before
             return Unmailed(MessageState.PAGE, outbox.OUTDATED)
         to_admin = links.to_admin(connection, export)
         code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is MessageKind.CODE else ""
@@ -124,10 +124,9 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         url = _url(desk, export, row, contact, until, to_admin=to_admin)
     except WrongState:
         return Unmailed(MessageState.PAGE, outbox.OUTDATED)
-    settings = desk.settings
     facts = _facts(export, row, language, code, recipient) | {"until": values.moment(language, offered_until or until)}
-    answer = end or awaited or _answer(settings, export, kind)
-    letter = letters.write(kind, language, facts, answer=answer, url=url, **_looks(settings))
+    answer = end or awaited or _answer(desk.settings, export, kind)
+    letter = letters.write(kind, language, facts, answer=answer, url=url, **_looks(desk.settings))
     return Envelope(contact.address, language, letter)
 
 
@@ -223,7 +222,8 @@ def _to_tenant(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
     """Return the envelope of a message to a tenant's administrator: it names no person and no data."""
     with reading(desk.engine) as connection:
         referral = referrals.get(connection, row["occasion"])
-    if referral["state"] != ReferralState.OPEN:
+        is_over = provider_facts.is_over(connection, MessageKind.REFERRED, exports.get(connection, row["export_id"]))
+    if is_over or referral["state"] != ReferralState.OPEN:
         return Unmailed(MessageState.PAGE, outbox.OUTDATED)
     contact = _look_up(desk.directory, named(SubjectKind.TENANT, referral["tenant"], referral["tenant"]))
     if contact is None or not contact.verified:

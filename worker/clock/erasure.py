@@ -72,7 +72,7 @@ def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowM
         found = erasures.exports_of(connection, erasure)
     for row in found:
         with writing(engine) as connection:
-            # A worker may have finished before it noticed the cancellation.
+            # A worker of an earlier release may have finished before it noticed the cancellation.
             erasures.close(connection, exports.lock(connection, row["id"]), actor=ACTOR)
         if row["state"] in ONGOING:
             continue

@@ -13,6 +13,7 @@ from portability.database import deployment, models
 from portability.database.engine import now
 from portability.feeds import feeds, undelivered
 from portability.messages.outbox import MessageKind
+from portability.people import subject_locks
 from portability.requests import transfer_ends
 from portability.requests.states import TRANSFERS_FETCHABLE, TransferState
 from portability.requests.transfer_ends import TransferEnd
@@ -71,8 +72,26 @@ def is_true(connection: Connection, kind: MessageKind, occasion: str) -> bool:
             return True
 
 
+def is_over(connection: Connection, kind: MessageKind, export: Mapping[Any, Any]) -> bool:
+    """Return whether nothing is written about an export any more: its subject was erased, or is being erased.
+
+    While it is being erased, a recall is still reported: its data has gone to another person.
+    """
+    is_silent = kind is not MessageKind.RECALLED
+    return bool(export["erased_at"]) or (is_silent and _is_erasing(connection, export))
+
+
+def _is_erasing(connection: Connection, row: Mapping[Any, Any]) -> bool:
+    return subject_locks.is_erasing(connection, subject_locks.name_of_row(row))
+
+
 def is_consent_true(connection: Connection, kind: MessageKind, consent: Mapping[Any, Any]) -> bool:
-    """Return whether a message about a consent is still so: it is not decided yet, or data may be sent under it."""
+    """Return whether a message about a consent is still so: it is not decided yet, or data may be sent under it.
+
+    No consent of a person is left who is being erased.
+    """
+    if _is_erasing(connection, consent):
+        return False
     match kind:
         case MessageKind.CONSENT_ASKED:
             return not (consent["confirmed_at"] or consent["revoked_at"])

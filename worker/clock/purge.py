@@ -10,13 +10,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    String,
     Table,
     and_,
-    case,
     delete,
-    func,
-    literal,
     or_,
     select,
 )
@@ -164,10 +160,11 @@ def _purge_what_ended(engine: Engine, before: datetime) -> None:
     spent = or_(
         consent.c.revoked_at < before, consent.c.expires_at < before, and_(consent.c.once, consent.c.used_at < before)
     )
-    agent = func.replace(MANDATE.c.agent, "subject:", "", type_=String)
-    held_agent = subject_locks.is_held(literal(str(SubjectKind.USER)), agent, literal(None, String))
     over: Sequence[tuple[Table, ColumnElement[bool]]] = (
-        (MANDATE, and_(or_(MANDATE.c.ended_at < before, MANDATE.c.expires_at < before), ~held_agent)),
+        (
+            MANDATE,
+            and_(or_(MANDATE.c.ended_at < before, MANDATE.c.expires_at < before), ~subject_locks.is_agent_held()),
+        ),
         (ORDER, ORDER.c.withdrawn_at < before),
         # A consent is kept as long as the record of a transfer that is based on it.
         (consent, and_(spent, ~used)),
@@ -175,7 +172,7 @@ def _purge_what_ended(engine: Engine, before: datetime) -> None:
         (models.schedule, models.schedule.c.ended_at < before),
         (RECEIVED, RECEIVED.c.ended_at < before),
     )
-    ended = [(table, and_(which, ~subject_locks.is_held(*_subject(table)))) for table, which in over]
+    ended = [(table, and_(which, ~subject_locks.is_held(*subject_locks.name_columns(table)))) for table, which in over]
     ended.append((HOLD, or_(HOLD.c.released_at < before, HOLD.c.until < before)))
     with reading(engine) as connection:
         found = [pair for pair in ended if connection.scalar(select(pair[0].c.id).where(pair[1]).limit(1))]
@@ -186,11 +183,14 @@ def _purge_what_ended(engine: Engine, before: datetime) -> None:
 
 def _purge_of_subjects(connection: Connection, table: Table, which: ColumnElement[bool]) -> None:
     """Delete rows that name subjects, at most a page, and each link to a pseudonym whose subject no row names now."""
-    kind, identifier, tenant = _subject(table)
+    kind, identifier, tenant = subject_locks.name_columns(table)
     whom = (kind.label("subject_kind"), identifier.label("subject_id"), tenant.label("tenant"))
-    rows = connection.execute(select(table.c.id, *whom).where(which).order_by(table.c.id).limit(PAGE)).mappings().all()
+    agent = (MANDATE.c.agent,) if table is MANDATE else ()
+    query = select(table.c.id, *whom, *agent).where(which).order_by(table.c.id)
+    rows = connection.execute(query.limit(PAGE)).mappings().all()
     # An officer may have refused a received transfer before saying whose data it is.
     named = {subject_locks.name_of_row(row) for row in rows if row["subject_id"]}
+    named |= {_agent(row["agent"]) for row in rows if agent}
     subject_locks.lock(connection, *named)
     gone = and_(table.c.id.in_([row["id"] for row in rows]), which)
     if table is models.feed:
@@ -205,18 +205,18 @@ def _purge_of_subjects(connection: Connection, table: Table, which: ColumnElemen
         _forget_unused(connection, subject)
 
 
-def _subject(table: Table) -> tuple[ColumnElement[str], ColumnElement[str], ColumnElement[str | None]]:
-    """Return kind, id and tenant of the subject of a table's rows; of an order for all contacts it is the company."""
-    if table is ORDER:
-        kind = case((ORDER.c.contact_id.is_(None), str(SubjectKind.TENANT)), else_=str(SubjectKind.CONTACT))
-        return kind, func.coalesce(ORDER.c.contact_id, ORDER.c.tenant), ORDER.c.tenant
-    return table.c.subject_kind, table.c.subject_id, table.c.tenant
-
-
 def _is_about(table: Table, subject: SubjectName) -> ColumnElement[bool]:
-    """Return the condition for rows of a table that name a subject."""
-    kind, identifier, tenant = _subject(table)
-    return and_(kind == subject[0], identifier == subject[1], tenant.is_not_distinct_from(subject[2]))
+    """Return the condition for rows of a table that name a subject: of a mandate also as the agent."""
+    kind, identifier, tenant = subject_locks.name_columns(table)
+    about = and_(kind == subject[0], identifier == subject[1], tenant.is_not_distinct_from(subject[2]))
+    if table is MANDATE and subject[0] == SubjectKind.USER:
+        return or_(about, MANDATE.c.agent == f"subject:{subject[1]}")
+    return about
+
+
+def _agent(actor: str) -> SubjectName:
+    """Return the subject that the agent of a mandate is: agents have accounts."""
+    return str(SubjectKind.USER), actor.partition(":")[2], None
 
 
 def _months_ago(moment: datetime, months: int) -> datetime:

@@ -126,9 +126,10 @@ def _referred(lines: Sequence[PlanLine]) -> Mapping[str, Sequence[str]]:
 
 
 def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> int:
-    """Write the commit in one transaction; returns how many workers to wake. Raises LeaseLost."""
+    """Write the commit in one transaction; returns how many workers to wake. Raises LeaseLost, Cancelled."""
     with writing(context.engine) as connection:
         export = fenced_writes.lock_export(connection, claim)
+        fenced_writes.check_wanted(export)
         if commit.sealed is None:
             fenced_writes.forget_volume(connection, claim, commit.volume)
         else:

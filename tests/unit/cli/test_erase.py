@@ -13,8 +13,11 @@ import pytest
 from click.testing import Result
 from factories import World
 
-from portability.database.engine import reading
+from cli import erase
+from portability.database.engine import reading, writing
+from portability.requests import instructions
 from portability.retention import erasures
+from portability.trust import audit
 
 Run = Callable[..., Result]
 WHY = ("--reason", "ticket 7")
@@ -64,7 +67,24 @@ def test_an_erasure_from_looking_to_the_end(run: Run, made: World) -> None:
     assert shown["erased_at"] is not None
     assert len(shown["attestations"]) == 1
     assert made.archive_keys() == []
-    assert "is done: 0 exports" in run("erase", *JANE, *WHY).stdout
+
+
+def test_an_erasure_that_is_repeated_erases_nothing(run: Run, made: World) -> None:
+    """It is done, for scripts, with no second erasure; a person who came back meanwhile is erased again."""
+    made.request("user:usr_jane")
+    command = ("erase", *JANE, *WHY, *GROUND, "--cancel-running")
+    assert answer(run(*command, "--json"))["exports"] == 1
+    with reading(made.engine) as connection:
+        before = audit.events(connection)
+    again = run(*command, "--json")
+    assert "nothing of this subject is stored: it was erased before" in again.stderr
+    said = answer(again)
+    assert (said["id"], said["state"], said["exports"], said["journal_entries"]) == (None, "done", 0, 0)
+    assert "nothing to erase" in run(*command).stdout
+    with reading(made.engine) as connection:
+        assert audit.events(connection) == before
+    made.request("user:usr_jane")
+    assert answer(run(*command, "--json"))["exports"] == 1
 
 
 @pytest.mark.parametrize("option", [(), ("--dry-run",)])
@@ -73,7 +93,7 @@ def test_an_erasure_of_someone_unknown_says_so(run: Run, made: World, option: tu
     made.request("user:usr_jane")
     mistyped = run("erase", "--subject", "user:usr_jnae", *WHY, *option)
     assert mistyped.exit_code == 0
-    assert "no request of this subject is stored" in mistyped.stderr
+    assert "of this subject is stored" in mistyped.stderr
     assert "usr_jnae" not in mistyped.output
     assert "no request of this subject" not in run("erase", *JANE, *WHY, "--dry-run").output
 
@@ -200,3 +220,26 @@ def test_an_erasure_without_the_platform_s_database_says_what_is_left(
     erasure = failed.stderr.split("erasure ")[1].split()[0]
     with reading(made.engine) as connection:
         assert erasures.get(connection, erasure)["state"] == "done"
+
+
+def test_an_erasure_deletes_orders_about_a_user_as_staff(
+    run: Run, made: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only of a company that has no contact with this id, as its sources say; also if nothing else is stored."""
+    with writing(made.engine) as connection:
+        for tenant in ("ten_x", "ten_y"):
+            instructions.add(connection, tenant, contact_id="usr_jane", exporters=None, actor="operator:test")
+    asked: list[Any] = []
+
+    def is_unknown(_context: object, *subject: Any) -> bool:
+        asked.append(subject)
+        return bool(subject == ("contact", "usr_jane", "ten_x"))
+
+    monkeypatch.setattr(erase, "is_unknown", is_unknown)
+    assert "companies have instructions about this id" in run("erase", *JANE, *WHY).stderr
+    with reading(made.engine) as connection:
+        left = [row["tenant"] for row in instructions.rows(connection)]
+        logged = [event["action"] for event in audit.events(connection)]
+    assert (left, asked) == (["ten_y"], [("contact", "usr_jane", tenant) for tenant in ("ten_x", "ten_y")])
+    assert logged.count("erasure.ended") == 1
+    assert "nothing to erase" in run("erase", *JANE, *WHY).stdout

@@ -1,0 +1,166 @@
+"""What was under way when an erasure began: nothing of it is delivered, announced, or left to a person's decision."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desks import SameContact
+from factories import MadeUpExporter, World, things, world
+from sqlalchemy import func, select, update
+
+from portability.api import Exporter, Subject
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.inbox import work
+from portability.inbox.states import ReceivedState
+from portability.messages.outbox import MessageKind, MessageState
+from portability.requests import earlier_revisions, exports, instructions, mandates, retries
+from portability.retention import erasure_holds, erasures, legal_holds
+from portability.retention.erasures import Whom
+from portability.trust import audit, keys
+from worker import export as pipeline
+from worker.claim import lease
+from worker.clock import envelopes, erasure, provider_facts
+from worker.clock.envelopes import Desk, Unmailed
+
+TEST = "operator:test"
+FAR = datetime(2126, 1, 1, tzinfo=UTC)
+JANE = Whom("user", "usr_jane", None)
+
+
+class KnowingNoOne(MadeUpExporter):
+    """It has no record, and says that it does not know the person."""
+
+    def knows(self, _subject: Subject) -> bool:
+        return False
+
+
+def small_world(folder: Path, url: str, exporter: Exporter) -> World:
+    made = world(folder, {"made": exporter}, database_url=url)
+    with writing(made.engine) as connection:
+        keys.ensure(connection, made.place.settings.keys, actor=TEST)
+    return made
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path) -> World:
+    return small_world(tmp_path, control_url, MadeUpExporter(things(9)))
+
+
+def begin_erasing(made: World, whom: Whom = JANE) -> str:
+    given: dict[str, Any] = {"ground": "subject", "cancel_running": True}
+    with writing(made.engine) as connection:
+        return erasures.begin(connection, whom, reason="ticket 7", actor="officer:olga", **given)
+
+
+def advance(made: World) -> int:
+    return erasure.advance(made.engine, lambda: made.place.storage)
+
+
+def letters(made: World) -> set[str]:
+    with reading(made.engine) as connection:
+        return set(connection.scalars(select(models.notification.c.kind)))
+
+
+@pytest.mark.parametrize("exporter", [MadeUpExporter(things(9)), KnowingNoOne([])])
+def test_a_worker_that_has_not_noticed_the_end_ends_it(
+    control_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exporter: Exporter
+) -> None:
+    """It has looked for a cancellation for the last time: no archive is announced, and no officer is asked."""
+    made = small_world(tmp_path, control_url, exporter)
+    monkeypatch.setattr(lease, "renew", lambda *_: False)
+    export_id = made.request("user:usr_jane")
+    held = made.claim()
+    assert held
+    before = letters(made)
+    begin_erasing(made)
+    pipeline.advance(made.place, held)
+
+    assert made.view(export_id)["state"] == "cancelled"
+    assert letters(made) == before
+    assert advance(made) == 1
+    with reading(made.engine) as connection:
+        assert connection.scalar(select(func.count()).select_from(models.volume)) == 0
+        assert audit.verify(connection).ok
+    assert made.archive_keys() == []
+
+
+def test_no_letter_is_sent_meanwhile(made: World) -> None:
+    """Neither one that was queued before, nor one to a company; but a recall is still reported."""
+    export_id = made.request("user:usr_jane")
+    with reading(made.engine) as connection:
+        (queued,) = connection.execute(select(models.notification)).mappings().all()
+    begin_erasing(made)
+    desk = Desk(made.engine, made.place.settings, SameContact())
+    assert envelopes.fill(desk, queued) == Unmailed(MessageState.PAGE, "outdated")
+    with reading(made.engine) as connection:
+        row = exports.get(connection, export_id)
+        silent = {kind for kind in MessageKind if provider_facts.is_over(connection, kind, row)}
+    assert silent == {*MessageKind} - {MessageKind.RECALLED}
+
+
+def test_an_accepted_transfer_is_not_imported_meanwhile(made: World) -> None:
+    """The erasure waits for storage: an import would bring the person back, and write to them."""
+    values = {"id": "rcv_1", "sender_id": "snd_1", "webhook_id": "w", "sent_id": "trf_1", "kid": "k", "attempts": 0}
+    with writing(made.engine) as connection:
+        sender = {"id": "snd_1", "name": "A", "issuer": "https://a.example", "jwks_url": "https://a.example/jwks"}
+        sender |= {"kid": "k", "sealed": "", "created_by": TEST}
+        connection.execute(models.sender.insert().values(**sender, created_at=now()))
+        whose = {"subject_kind": "user", "subject_id": "usr_jane", "state": ReceivedState.IMPORTING}
+        times = {"offer_ends_at": now(60), "created_at": now(), "not_before": now(-1)}
+        connection.execute(models.received_transfer.insert().values(**values, **whose, **times))
+    row = work.claim(made.engine, 60)
+    assert row
+    begin_erasing(made)
+    assert (work.renew(made.engine, row, 60), work.claim(made.engine, 60)) == (False, None)
+
+
+def test_a_hold_keeps_what_an_erasure_of_another_would_delete(made: World) -> None:
+    """Of mandates both sides, and of a company's instructions the contact: they end, and go with a later purge."""
+    with writing(made.engine) as connection:
+        for agent, subject in (("usr_held", "usr_jane"), ("usr_jane", "usr_held"), ("usr_jane", "usr_other")):
+            terms: dict[str, Any] = {"profiles": ["access"], "issuer": "a court", "expires_at": FAR, "actor": TEST}
+            mandates.add(connection, agent=f"subject:{agent}", subject=f"user:{subject}", tenant=None, **terms)
+        for contact in ("con_held", "con_other", None):
+            instructions.add(connection, "ten_x", contact_id=contact, exporters=None, actor=TEST)
+        for subject, tenant in (("user:usr_held", None), ("contact:con_held", "ten_x")):
+            legal_holds.add(connection, subject=subject, tenant=tenant, reason="case 12", actor=TEST)
+    for whom in (JANE, Whom("tenant", "ten_x", "ten_x")):
+        begin_erasing(made, whom)
+    assert advance(made) == 2
+    with reading(made.engine) as connection:
+        left = [(row["agent"], row["subject_id"], bool(row["ended_at"])) for row in mandates.rows(connection)]
+        orders = [(row["contact_id"], bool(row["withdrawn_at"])) for row in instructions.rows(connection)]
+        ended = [e["detail"].get("kept") for e in audit.events(connection) if e["action"] == "erasure.ended"]
+    assert sorted(left) == [("subject:usr_held", "usr_jane", True), ("subject:usr_jane", "usr_held", True)]
+    assert (orders, sorted(ended)) == ([("con_held", True)], [1, 2])
+    with writing(made.engine) as connection:
+        assert not erasures.begin_if_stored(connection, JANE, reason="ticket 7", actor=TEST)
+        for hold in legal_holds.rows(connection):
+            legal_holds.release(connection, hold["id"], actor=TEST)
+    begin_erasing(made)
+    assert advance(made) == 1
+    with reading(made.engine) as connection:
+        assert mandates.rows(connection) == []
+
+
+def test_a_ground_is_for_the_copy_that_was_made(made: World) -> None:
+    """After a retry the person waits for a new copy; a revision that is given up leaves the ground as it was."""
+    failed, revised = made.request("user:usr_jane"), made.request("user:usr_jane", since="2021-01-01")
+    made.advance_all()
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).where(models.export.c.id == failed).values(state="failed"))
+        erasure_holds.permit(connection, [failed, revised], "court", actor=TEST)
+        retries.retry(connection, failed, actor=TEST)
+        kept = exports.get(connection, revised)
+        earlier_revisions.keep(connection, kept, [])
+        same = update(models.export).where(models.export.c.id == revised)
+        connection.execute(same.values(state="running", revision=2))
+        earlier = earlier_revisions.of(connection, kept)
+        assert earlier
+        assert earlier.columns["erasure_ground"] == "court"
+        held = {row["id"] for row in erasure_holds.pending(connection)}
+    assert held == {failed}
