@@ -381,3 +381,36 @@ def test_cards_with_more_space_between_letters(
             for width in NARROW["width"], NARROW["width"] - SCROLL_BAR:
                 page.set_viewport_size({"width": width, "height": 640})
                 assert (language, width, page.evaluate(WORDS_IN_CARDS, [SPACED, words])) == (language, width, [])
+
+
+BROKEN = """() => {
+    const edge = (each) => each.getBoundingClientRect().right;
+    const hangsOver = (each) => edge(each) > edge(each.parentElement) + 1;
+    const inTwo = (each) => {
+        const range = document.createRange();
+        range.selectNodeContents(each);
+        return /^\\S{1,12}$/.test(each.textContent.trim()) && range.getClientRects().length > 1;
+    };
+    return [
+        ...[...document.querySelectorAll("main :is(.facts, .counts, .grid, .pair, .steps) > *")].filter(hangsOver),
+        ...[...document.querySelectorAll("main :is(.button, .quiet)")].filter(inTwo),
+    ].filter(each => each.checkVisibility()).map(each => each.outerHTML.slice(0, 120));
+}"""
+"""Parts of a grid that hang over its edge, and buttons whose only word is in two lines."""
+
+
+def test_a_scroll_bar_beside_the_smallest_page(
+    browser: Browser, staged: Served, identifiers: Mapping[str, str]
+) -> None:
+    """At 400 % a desktop keeps its scroll bar: no word of a button is broken, and no box hangs over its card."""
+    paths = ("/staff", "/staff/new", "/staff/audit", "/staff/exports/{ready}", "/staff/inbox/{received}", "/me")
+    for language in languages():
+        width = NARROW["width"] - SCROLL_BAR
+        with closing(browser.new_context(viewport={"width": width, "height": 640}, locale=language)) as context:
+            add_session(context, staged, "olga", "officer")
+            page = context.new_page()
+            for path in paths:
+                page.goto(f"{staged.url}{path.format_map(identifiers)}")
+                unfold(page)
+                assert (language, path, page.evaluate(BROKEN)) == (language, path, [])
+                assert page.evaluate("document.documentElement.scrollWidth") == width, path
