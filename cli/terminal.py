@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.harmless import cleaned
+from portability.locale.isolation import isolated
 
 DEFAULT_COLUMNS = 80
 """Of a terminal that does not say its width."""
@@ -22,6 +23,25 @@ UNLIMITED = 10_000
 """Columns: more than any table has."""
 WORD_CHARS = 30
 """A longer word, such as a hash, may be broken."""
+
+
+class Cell:
+    """A text in a table. A terminal that knows the directions of letters shows the columns beside it in their order.
+
+    Each line of it is kept apart: an isolate that is open at the end of a line would turn the columns that follow.
+    """
+
+    def __init__(self, value: object) -> None:
+        if isinstance(value, datetime):
+            value = f"{value:%Y-%m-%d %H:%M} UTC"
+        self.text = Text("" if value is None else cleaned(str(value)))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self.text.wrap(console, options.max_width, overflow=options.overflow, no_wrap=options.no_wrap):
+            yield Text(isolated(line.plain), no_wrap=True, overflow="ignore")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self.text)
 
 
 def open_console(*, stderr: bool) -> Console:
@@ -38,9 +58,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     """Make a table; None is an empty cell."""
     # A text has no markup: titles name what strangers have named.
     made = Table(title=Text(cleaned(title), style="table.title"), title_justify="left", box=box.SIMPLE_HEAD)
-    cells = [[*map(_cell, row)] for row in rows]
+    cells = [[*map(Cell, row)] for row in rows]
     for number, column in enumerate(columns):
-        words = " ".join([column, *(row[number].plain for row in cells)]).split()
+        words = " ".join([column, *(row[number].text.plain for row in cells)]).split()
         # A word stays whole unless it is as long as a hash. The first column is used for copying: it is never cut.
         least = min(max(map(cell_len, words)), WORD_CHARS)
         made.add_column(column, no_wrap=number == 0, overflow="fold", min_width=least)
@@ -56,12 +76,6 @@ def print_table(console: Console, made: Table) -> None:
         console.width = max(width, Measurement.get(console, console.options.update(max_width=UNLIMITED), made).maximum)
     console.print(made, crop=False, soft_wrap=False)
     console.width = width
-
-
-def _cell(value: object) -> Text:
-    if isinstance(value, datetime):
-        value = f"{value:%Y-%m-%d %H:%M} UTC"
-    return Text(cleaned(str(value)) if value is not None else "")
 
 
 def bars(console: Console, *columns: str | ProgressColumn) -> Progress:

@@ -20,7 +20,7 @@ from untranslated import left_in_source, texts_of
 from variants import SCHEMES, SIZES, Variant, pairs, varied
 from visits import check_accessible
 
-from portability.locale import SOURCE, languages
+from portability.locale import SOURCE, languages, sentences
 from portability.messages import letters
 from portability.messages.outbox import MessageKind
 
@@ -345,3 +345,72 @@ def test_pictures_show_each_pair() -> None:
     assert {*PEOPLE, "visitor"} == rooms
     assert set().union(*(pairs(scene.room, variant) for scene, variant in CHOSEN)) == wanted
     assert len({scene.name for scene in SCENES}) == len(SCENES)
+
+
+SPACED = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important; }
+p { margin-bottom: 2em !important; }"""
+"""What people who read with difficulty set (WCAG 2.2, 1.4.12)."""
+SCROLL_BAR = 15
+"""What a window of 1,280 pixels at 400 % has less than 320, where the scroll bar takes room."""
+WORDS_IN_CARDS = """([css, words]) => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+    document.adoptedStyleSheets = [sheet];
+    const list = document.querySelector(".scroll:has(.cards)");
+    const places = [...list.querySelectorAll(".badge, tr > td:nth-child(4)")];
+    return words.filter(word => {
+        for (const place of places) place.textContent = word;
+        return list.scrollWidth > list.clientWidth || document.documentElement.scrollWidth > innerWidth;
+    });
+}"""
+
+
+def test_cards_with_more_space_between_letters(
+    browser: Browser, staged: Served, identifiers: Mapping[str, str]
+) -> None:
+    """On the smallest phone a list of requests is as wide as the screen, whatever their state and kind."""
+    assert identifiers
+    for language in languages():
+        with closing(browser.new_context(viewport=NARROW, locale=language)) as context:
+            add_session(context, staged, "olga", "officer")
+            page = context.new_page()
+            page.goto(f"{staged.url}/staff?state=all")
+            said = sentences(language, "pages")
+            words = [text for name, text in said.items() if name.startswith(("state_", "short_"))]
+            assert words
+            for width in NARROW["width"], NARROW["width"] - SCROLL_BAR:
+                page.set_viewport_size({"width": width, "height": 640})
+                assert (language, width, page.evaluate(WORDS_IN_CARDS, [SPACED, words])) == (language, width, [])
+
+
+BROKEN = """() => {
+    const edge = (each) => each.getBoundingClientRect().right;
+    const hangsOver = (each) => edge(each) > edge(each.parentElement) + 1;
+    const inTwo = (each) => {
+        const range = document.createRange();
+        range.selectNodeContents(each);
+        return /^\\S{1,12}$/.test(each.textContent.trim()) && range.getClientRects().length > 1;
+    };
+    return [
+        ...[...document.querySelectorAll("main :is(.facts, .counts, .grid, .pair, .steps) > *")].filter(hangsOver),
+        ...[...document.querySelectorAll("main :is(.button, .quiet)")].filter(inTwo),
+    ].filter(each => each.checkVisibility()).map(each => each.outerHTML.slice(0, 120));
+}"""
+"""Parts of a grid that hang over its edge, and buttons whose only word is in two lines."""
+
+
+def test_a_scroll_bar_beside_the_smallest_page(
+    browser: Browser, staged: Served, identifiers: Mapping[str, str]
+) -> None:
+    """At 400 % a desktop keeps its scroll bar: no word of a button is broken, and no box hangs over its card."""
+    paths = ("/staff", "/staff/new", "/staff/audit", "/staff/exports/{ready}", "/staff/inbox/{received}", "/me")
+    for language in languages():
+        width = NARROW["width"] - SCROLL_BAR
+        with closing(browser.new_context(viewport={"width": width, "height": 640}, locale=language)) as context:
+            add_session(context, staged, "olga", "officer")
+            page = context.new_page()
+            for path in paths:
+                page.goto(f"{staged.url}{path.format_map(identifiers)}")
+                unfold(page)
+                assert (language, path, page.evaluate(BROKEN)) == (language, path, [])
+                assert page.evaluate("document.documentElement.scrollWidth") == width, path

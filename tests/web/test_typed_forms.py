@@ -103,5 +103,5 @@ def test_a_text_is_givenform_again(served: Served) -> None:
 
     for answer, status in ((lost, 404), (ended, 401)):
         assert answer.status_code == status
-        assert f"readonly>{REASON}</textarea>" in unescape(answer.text)
+        assert f'readonly dir="auto">{REASON}</textarea>' in unescape(answer.text)
         assert not BACK.search(answer.text)

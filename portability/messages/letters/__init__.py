@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2.filters import do_wordwrap
 
 from portability import design, locale
 from portability.brand import DARK, LIGHT
+from portability.locale.isolation import isolated
 from portability.messages.mail import Letter
 from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, MessageKind
 
 FOLDER = Path(__file__).parent
 PARAGRAPH_END = "\n\n"
+LINE_CHARS = 72
+NO_BREAK_SPACE = "\u00a0"
+_ISOLATE = re.compile("\u2068(?:[^\u2066-\u2069]|[\u2066-\u2068][^\u2069]*\u2069)*\u2069")
 ABOUT_NO_REQUEST = frozenset({*ABOUT_CONSENT, *ABOUT_RECEIVED, MessageKind.ADDRESS_CODE, MessageKind.REFERRED})
 """Their reference is not the number of a request of the recipient."""
 
@@ -103,7 +109,13 @@ def short(kind: MessageKind, language: str, url: str, brand: str | None) -> Lett
 
 
 def _short(text: str, brand: str | None) -> Letter:
-    return Letter("", f"{brand}: {text}" if brand else text, "")
+    return Letter("", f"{isolated(brand)}: {text}" if brand else text, "")
+
+
+def _wrapped(text: str) -> str:
+    """Break a paragraph into lines. A name that is kept apart stays in one: its isolate would end with the line."""
+    whole = _ISOLATE.sub(lambda found: found[0].replace(" ", NO_BREAK_SPACE), text)
+    return do_wordwrap(_templates(), whole, LINE_CHARS, break_long_words=False, break_on_hyphens=False)
 
 
 @cache
@@ -116,5 +128,6 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["wrapped"] = _wrapped
     environment.globals |= {"px": design.pixels, "sans": design.TYPE["sans"].replace('"', "'")}
     return environment

@@ -58,4 +58,20 @@ def test_a_cell_has_the_name_and_obeys_nothing_in_it() -> None:
     names = ["[bold]x.zip", "a\x1b[31mb\x07", "\u202egpj.exe", "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc"]
     print_table(Console(file=output, width=80, color_system=None), table("[/x]", ("name",), [[name] for name in names]))
     shown = [line.strip() for line in output.getvalue().splitlines()]
-    assert {"[/x]", "[bold]x.zip", "a?[31mb?", "?gpj.exe", names[3]} <= {*shown}
+    assert {"[/x]", "[bold]x.zip", "a?[31mb?", "?gpj.exe", f"\u2068{names[3]}\u2069"} <= {*shown}
+
+
+@pytest.mark.parametrize("width", [80, 30])
+def test_a_name_from_right_to_left_moves_no_column(width: int) -> None:
+    """Each line of a cell is kept apart by itself, takes no column of the terminal, and has all words of the name."""
+    output = StringIO()
+    row = ("snd_1", "\u05e0\u05de\u05e8 12 (\u05e9\u05dd) " * 3, "2026-12-01")
+    console = Console(file=output, width=width, force_terminal=True, color_system=None)
+    print_table(console, table("Senders", ("id", "name", "since"), [row]))
+    lines = output.getvalue().splitlines()
+    assert all(line.count("\u2068") == line.count("\u2069") <= 1 for line in lines)
+    first = next(line for line in lines if "snd_1" in line)
+    assert first.index("\u2069") < first.index("2026-12-01")
+    heading = next(line for line in lines if "since" in line)
+    assert first.replace("\u2068", "").replace("\u2069", "").index("2026") == heading.index("since")
+    assert "".join(lines).count("\u05e9\u05dd") == 3

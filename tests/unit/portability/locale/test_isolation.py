@@ -66,3 +66,20 @@ def test_a_name_on_a_page_is_kept_apart_in_its_sentence(family: str) -> None:
     sentence = words.sentence("en", family, provider="נמר", domain="other.example")
     assert "\u2068נמר\u2069" in sentence
     assert "\u2068נמר\u2069" in words.label("en", "pull", "title", provider="נמר")
+
+
+def test_a_name_in_a_mail_stays_in_one_line() -> None:
+    """The end of a line ends an isolate (UAX 9, BD9): the next line would begin from the right."""
+    name = "מרכז טיפול " * 9 + "\u2067שם א\u2069 ב"
+    facts = {"id": "con_1", "recipient": name, "at": "today"}
+    letter = letters.write(MessageKind.TRANSFERRED, locale.SOURCE, facts, url=None, contact=None)
+    for line in letter.text.splitlines():
+        assert line.count("\u2068") + line.count("\u2067") == line.count("\u2069")
+        assert unicodedata.bidirectional(f"{line} "[0]) in {"L", "FSI", "WS"}
+
+
+def test_the_name_of_the_service_in_an_sms_is_kept_apart() -> None:
+    """The sentence after it begins on the left."""
+    assert letters.short(MessageKind.READY, locale.SOURCE, "https://a.example", "נמר 12").text.startswith(
+        "\u2068נמר 12\u2069: "
+    )
