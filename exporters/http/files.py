@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,6 +41,8 @@ class SourceFile:
     """`call(what, request, names, link)`, as `ReadingContext.call`."""
     connect: Callable[[], SourceClient] = field(repr=False)
     _etag: str | None = field(default=None, init=False, repr=False)
+    _version: Mapping[str, str] = field(default_factory=dict, init=False, repr=False)
+    """What the answers have said of the version; counts where the source has no `ETag`."""
 
     def open(self, offset: int) -> Iterator[bytes]:
         """Yield blocks from a byte on. Raises SourceUnavailable, SourceRefused."""
@@ -124,9 +126,12 @@ class SourceFile:
                 hint="it may be a page to sign in: check that the account of the source may read files",
             )
         etag = response.headers.get("ETag")
-        if self._etag is not None and etag is not None and etag != self._etag:
+        stated = _version_of(response)
+        known = self._version if offset and not etag else {}
+        is_other = any(stated.get(name, value) != value for name, value in known.items())
+        if is_other or (self._etag and etag and etag != self._etag):
             raise SourceUnavailable(f"{self.what}: the file has changed while it was read")
-        self._etag = self._etag or etag
+        self._etag, self._version = self._etag or etag, {**known, **stated}
         if response.status_code != httpx.codes.PARTIAL_CONTENT:
             return 0
         if not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
@@ -145,6 +150,15 @@ class SourceFile:
 
 def _is_packed_part(response: httpx.Response) -> bool:
     return response.status_code == httpx.codes.PARTIAL_CONTENT and "Content-Encoding" in response.headers
+
+
+def _version_of(response: httpx.Response) -> Mapping[str, str]:
+    """Return what an answer states of the version of a file: the time of its change, and its size."""
+    headers = response.headers
+    is_part = response.status_code == httpx.codes.PARTIAL_CONTENT
+    size = headers.get("Content-Range", "").rpartition("/")[2] if is_part else headers.get("Content-Length", "")
+    stated = {"time": headers.get("Last-Modified", ""), "size": "" if "Content-Encoding" in headers else size}
+    return {name: value for name, value in stated.items() if value.strip("*")}
 
 
 def _size_of_all(response: httpx.Response) -> int | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from exporters.http import paging
 from exporters.http.client import PlaceExpired
 from exporters.http.forms import PageForm, RequestForm
-from exporters.http.places import PartId, Place
+from exporters.http.places import PartId, Place, order_of
 from exporters.http.templates import Names
 from portability.api import JSON
 from portability.api.errors import SourceRefused, SourceUnavailable
@@ -40,7 +40,7 @@ class ListItem:
     """An item of an answer."""
 
     key: str
-    value: Any = field(repr=False)
+    value: Any = field(default=None, repr=False)
     is_wanted: bool = True
     """Whether it is the subject's, and fits all conditions of the map."""
     names: Names = field(default_factory=dict, repr=False)
@@ -73,12 +73,14 @@ class ListPage:
     missing: Sequence[str] = ()
     keys: Sequence[str] = ()
     """Of all items behind the place, also of those that are not wanted."""
+    wanted: Collection[str] = ()
+    """Those of the subject that no earlier page of the part has."""
     total: int | None = None
 
     def place_at(self, item: ListItem) -> Place:
         """Return the place of an item of this page, for reading what belongs to it."""
-        end = self.keys.index(item.key) + 1
-        return self.place.after(_behind_place(self.keys[:end], self.place), self.place.page, self.total)
+        behind = _behind_place(self.keys[: self.keys.index(item.key) + 1], self.place)
+        return self.place.after(behind, self.place.page, self.total, _among(behind, self.wanted))
 
 
 Fetch: TypeAlias = Callable[[ListPart, JSON], SourcePage]
@@ -101,7 +103,7 @@ class Listing:
         on_lack: Callable[[str, ListPart], None] = lambda _reason, _part: None,
     ) -> None:
         """Prepare reading; `on_lack` is called for each part that lacks something, with the reason of its gap."""
-        self._parts = sorted(parts, key=_order)
+        self._parts = sorted(parts, key=lambda part: order_of(part.id))
         self._fetch = fetch
         self._what = what
         self._pages_most = pages_most
@@ -112,6 +114,8 @@ class Listing:
         self._repeats_anywhere = self._has_groups or shifts
         self._may_repeat = self._repeats_anywhere or any(form.page for form in forms)
         self._noted: dict[str, None] = {}
+        self._remembers = False
+        """Whether all keys of the current part that were given are known; else only their sum is."""
 
     def pages(self, start: Place | None = None, *, enters: bool = False) -> Iterator[ListPage]:
         """Yield the pages from a place on; `enters`: the last item before the place is given again.
@@ -122,12 +126,12 @@ class Listing:
         self._noted = {part.id[2]: None for part in self._parts} if start else {}
         seen = self._keys_before(start)
         self._noted = dict.fromkeys(start.noted) if start else {}
-        left = [part for part in self._parts if start is None or _order(part) >= _order_of(start.part)]
+        left = [part for part in self._parts if start is None or order_of(part.id) >= order_of(start.part)]
         for number, part in enumerate(left):
             is_begun = start is not None and start.part == part.id
             at = start if is_begun and start is not None else Place(part.id)
             following = left[number + 1].id if number + 1 < len(left) else None
-            for page in self._read(part, at, enters=enters and is_begun):
+            for page in self._read(part, at, seen, enters=enters and is_begun):
                 items = self._new(page.items, seen)
                 behind = following and Place(following, noted=page.place.noted)
                 yield replace(page, items=items, after=page.after or behind)
@@ -138,9 +142,9 @@ class Listing:
         if start is None or not self._has_groups:
             return seen
         for part in self._parts:
-            if _order(part)[:3] > _order_of(start.part)[:3]:
+            if order_of(part.id)[:3] > order_of(start.part)[:3]:
                 break
-            items = [item for page in self._read(part, Place(part.id), enters=False) for item in page.items]
+            items = [item for page in self._read(part, Place(part.id), {}, enters=False) for item in page.items]
             if part.id == start.part:
                 left = _behind(items, start.kept, enters=False)
                 items = items[: len(items) - len(left) if len(left) < len(items) else start.given]
@@ -161,12 +165,19 @@ class Listing:
                 if self._repeats_anywhere:
                     raise SourceRefused(f"{self._what}: more than {KEYS_MOST} records in a list that may repeat them")
                 del seen[next(iter(seen))]  # pages that follow each other repeat few records
+                self._remembers = False
             seen[item.key] = None
         return new
 
-    def _read(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
-        """Yield the pages of a part; if a place has expired, from the beginning, without what came before it."""
+    def _read(self, part: ListPart, at: Place, seen: dict[str, None], *, enters: bool) -> Iterator[ListPage]:
+        """Yield the pages of a part; if a place has expired, from the beginning, without what came before it.
+
+        A number of a page is a place only as long as no record moves: reading continues behind the last record.
+        """
+        self._remembers = self._may_repeat and not at.given
         reached, pages = at, self._pages(part, at, enters=enters)
+        if _is_watched(part) and at.given:
+            pages = self._again(part, at, seen, enters=enters)
         last: PlaceExpired | ListShrank | None = None
         for _ in range(RESTARTS):
             try:
@@ -174,7 +185,7 @@ class Listing:
                     yield page
                     reached, enters = page.after or reached, False
             except (PlaceExpired, ListShrank) as error:
-                pages, last = self._again(part, reached, enters=enters), error
+                pages, last = self._again(part, reached, seen, enters=enters), error
             else:
                 return
         if isinstance(last, PlaceExpired):
@@ -182,34 +193,63 @@ class Listing:
             raise SourceRefused(f"{last}, also after the list was begun again {RESTARTS - 1} times", hint=hint)
         raise SourceUnavailable(f"{self._what}: the list changes faster than it can be read")
 
-    def _again(self, part: ListPart, reached: Place, *, enters: bool) -> Iterator[ListPage]:
+    def _again(self, part: ListPart, reached: Place, seen: dict[str, None], *, enters: bool) -> Iterator[ListPage]:
         """Yield what is behind the last item that is still in the list. Raises SourceRefused if no item is."""
+        given = list(map(ListItem, reached.kept[: -1 if enters else None]))
         for key in reversed(reached.kept):
             pages = self._pages(part, Place(part.id), enters=False)
+            passed: list[ListItem] = []
             for page in pages:
                 if key in {item.key for item in page.items}:
                     is_current = enters and key == reached.kept[-1]
-                    yield replace(page, items=_behind(page.items, (key,), enters=is_current))
+                    behind = _behind(page.items, (key,), enters=False)
+                    passed += page.items[: len(page.items) - len(behind)]
+                    lack = CHANGED if self._has_passed_new(passed, reached, seen) else ""
+                    place, after = self._with_lack(part, lack, page.place, page.after or page.place)
+                    self._remember([*passed[: len(passed) - is_current], *given], seen)
+                    items = _behind(page.items, (key,), enters=is_current)
+                    yield replace(page, items=items, place=place, after=page.after and after)
                     yield from pages
                     return
+                passed += [ListItem(item.key, is_wanted=item.is_wanted) for item in page.items]
         if reached.given > len(reached.kept):
             raise SourceRefused(
                 f"{self._what}: the place of the last page has expired, and the records before it are gone",
                 hint="repeat the export",
             )
+        self._remember(given, seen)
         yield from self._pages(part, Place(part.id), enters=False)
 
-    def _has_moved(self, part: ListPart, places: Sequence[JSON], keys: Collection[str]) -> bool:
-        """Return whether numbered pages, read again, have a wanted record that they did not have.
+    def _has_passed_new(self, passed: Sequence[ListItem], reached: Place, seen: Collection[str]) -> bool:
+        """Return whether wanted items before a place were not given: they have moved there."""
+        wanted = {item.key for item in passed if item.is_wanted}
+        if self._remembers:
+            return not wanted <= {*seen}
+        return not reached.is_behind(wanted, {item.key for item in passed})
 
-        Without the size of the list nothing else shows that a record has moved to a page that was read already.
+    def _remember(self, passed: Sequence[ListItem], seen: dict[str, None]) -> None:
+        """Note that items were given before this reading began."""
+        if not self._remembers:
+            self._new(passed, seen)
+            self._remembers = self._may_repeat
+
+    def _has_moved(self, part: ListPart, places: Sequence[JSON], known: Collection[str]) -> bool:
+        """Return whether numbered pages, read again until they stay the same, have a wanted record that was on none.
+
+        Nothing else shows that it has moved: a list with one record less and one more has the same size.
         """
-        again = (item for place in places for item in self._fetch(part, place).items)
-        return any(item.is_wanted and item.key not in keys for item in again)
+        before = {*known}
+        for _ in range(RESTARTS):
+            items = [item for place in places for item in self._fetch(part, place).items]
+            found = {item.key for item in items if item.is_wanted}
+            if found == before or not found <= {*known}:
+                return found != before
+            before = found
+        return True
 
     def _pages(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         place, total = at, at.total
-        is_watched = part.form.page is not None and part.form.page.kind in paging.SHIFTING
+        is_watched = _is_watched(part)
         places: list[JSON] = []
         known: set[str] = set()
         read: set[JSON] = {at.page} if isinstance(at.page, str | int) else set()
@@ -225,19 +265,20 @@ class Listing:
             items = _behind(found.items, place.kept, enters=enters) if place is at else found.items
             keys = [item.key for item in items]
             new = _behind_place(keys, place) if enters and place is at else keys
-            after = place.after(new, found.following, total)
+            wanted = {item.key for item in items if item.is_wanted} - known
+            after = place.after(new, found.following, total, _among(new, wanted))
             is_full = _is_full(part.form.page, after)
             is_last = is_full or found.following is None
             is_short = is_full or (is_last and after.given < (found.total or 0))
             lack = found.lack or (INCOMPLETE_LIST if is_short else "")
-            if is_watched and total is None:
-                known.update(item.key for item in found.items)
+            if is_watched:
+                known |= wanted
                 # Before the last page is given: a reading that continues behind it reads no page again.
-                is_changed = is_last and self._has_moved(part, places, known)
-                lack = lack or (CHANGED if is_changed else "")
                 places.append(place.page)
+                is_changed = is_last and len(places) > 1 and self._has_moved(part, places, known)
+                lack = lack or (CHANGED if is_changed else "")
             place, after = self._with_lack(part, lack, place, after)
-            yield ListPage(items, place, None if is_last else after, found.missing, keys, total)
+            yield ListPage(items, place, None if is_last else after, found.missing, keys, wanted, total)
             if is_last:
                 return
             place = after
@@ -250,6 +291,16 @@ class Listing:
             self._noted[window] = None
             self._on_lack(lack, part)
         return tuple(replace(place, noted=tuple(self._noted)) for place in places)
+
+
+def _is_watched(part: ListPart) -> bool:
+    """Return whether pages of a part move when records are added or deleted."""
+    return part.form.page.kind in paging.SHIFTING if part.form.page else False
+
+
+def _among(keys: Sequence[str], wanted: Collection[str]) -> Iterable[str]:
+    """Return the keys that are wanted, each once."""
+    return dict.fromkeys(key for key in keys if key in wanted)
 
 
 def _is_full(page: PageForm | None, after: Place) -> bool:
@@ -273,13 +324,3 @@ def _behind(items: Sequence[ListItem], kept: Sequence[str], *, enters: bool) -> 
             is_current = enters and key == kept[-1]
             return items[keys.index(key) + (not is_current) :]
     return items
-
-
-def _order(part: ListPart) -> tuple[int, str, int, str]:
-    return _order_of(part.id)
-
-
-def _order_of(part: PartId) -> tuple[int, str, int, str]:
-    """Return the order of parts: that of the values' numbers, if they are numbers."""
-    value, number, window = part
-    return len(value), value, number, window

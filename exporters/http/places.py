@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import combinations
 from typing import Any, TypeAlias
 
 from portability.api import JSON, PRIVATE_CURSOR, Cursor
@@ -12,6 +14,8 @@ from portability.api.errors import ExporterFault
 
 KEPT = 3
 """How many of the last keys a place remembers: the last records may be deleted before a reading continues."""
+SUMS = 1 << 64
+"""How many sums of keys there are."""
 PartId: TypeAlias = "tuple[str, int, str]"
 """A part of a list: the value that it is read for, the number of its request, and the begin of its window of time."""
 
@@ -31,10 +35,12 @@ class Place:
     """How many items the part had, if the source has stated it: fewer now mean that records have moved."""
     noted: tuple[str, ...] = ()
     """The windows of the list whose gap was reported before this place, or at its page: they get no other."""
+    sum: int | None = None
+    """The sum of the subject's keys before this place, as `sum_of`; None: not known."""
 
     def to_json(self) -> JSON:
         """Return the place as JSON."""
-        return [list(self.part), self.page, list(self.kept), self.given, self.total, list(self.noted)]
+        return [list(self.part), self.page, list(self.kept), self.given, self.total, list(self.noted), self.sum]
 
     @classmethod
     def from_json(cls, found: Any) -> Place:  # noqa: ANN401  # parsed JSON
@@ -43,11 +49,38 @@ class Place:
         part = (str(value), int(number), str(window))
         size = next((int(total) for total in more[:1] if isinstance(total, int)), None)  # earlier versions wrote none
         noted = (str(window) for windows in more[1:2] for window in windows)
-        return cls(part, page, tuple(map(str, kept)), int(given), size, tuple(noted))
+        known = next((one for one in more[2:3] if isinstance(one, int)), None)
+        return cls(part, page, tuple(map(str, kept)), int(given), size, tuple(noted), known)
 
-    def after(self, keys: Sequence[str], page: JSON, total: int | None = None) -> Place:
-        """Return the place at a page of the same part, after items with these keys; `total`: the size of the part."""
-        return Place(self.part, page, (*self.kept, *keys)[-KEPT:], self.given + len(keys), total, self.noted)
+    def after(self, keys: Sequence[str], page: JSON, total: int | None = None, wanted: Iterable[str] = ()) -> Place:
+        """Return the place at a page of the same part, after items with these keys; `total`: the size of the part.
+
+        `wanted` are those of the subject that were not given before.
+        """
+        before = self.sum if self.given else 0
+        behind = (before + sum_of(wanted)) % SUMS if isinstance(before, int) else None
+        return Place(self.part, page, (*self.kept, *keys)[-KEPT:], self.given + len(keys), total, self.noted, behind)
+
+    def is_behind(self, wanted: Collection[str], keys: Collection[str]) -> bool:
+        """Return whether the subject's keys before this place are these, as far as its sum is known.
+
+        `keys` are all that are before it now. A key that is gone is a difference, unless it is one of the last.
+        """
+        gone = {*self.kept} - {*keys}
+        explained = {sum_of(some) for count in range(len(gone) + 1) for some in combinations(gone, count)}
+        return (self.sum - sum_of(wanted)) % SUMS in explained if isinstance(self.sum, int) else True
+
+
+def order_of(part: PartId) -> tuple[int, str, int, str]:
+    """Return the order of parts: that of the values' numbers, if they are numbers."""
+    value, number, window = part
+    return len(value), value, number, window
+
+
+def sum_of(keys: Iterable[str]) -> int:
+    """Return a sum of hashes: the same for the same keys in any order."""
+    hashes = (blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest() for key in keys)
+    return sum(map(int.from_bytes, hashes)) % SUMS
 
 
 Steps: TypeAlias = "tuple[Place | None, ...]"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
-from portability.api import Cursor, Slice
+from portability.api import Cursor, File, Slice
 
 NUMBERS = ("ordinal", "reviewed")
 """Values of a reading that are stored even if they are 0."""
@@ -28,6 +30,8 @@ class OpenFiles:
     """Number of records in the batch when it was first read; 0: not known."""
     wanted: tuple[str, ...] | None = None
     """Names of the files to write, in their order; None: a retry has not compared the batch with its gaps yet."""
+    version: str = ""
+    """What the source stated of the next file when its first part was written, as `version_of`; empty: not known."""
 
     @classmethod
     def from_json(cls, frozen: Mapping[str, Any]) -> OpenFiles:
@@ -36,7 +40,11 @@ class OpenFiles:
 
     def behind(self, name: str) -> OpenFiles:
         """Return the place after a file that is written completely."""
-        return replace(self, last=name, part=0, offset=0)
+        return replace(self, last=name, part=0, offset=0, version="")
+
+    def is_of(self, file: File) -> bool:
+        """Return whether the parts that are written are of the version of the file that the source has now."""
+        return not (self.offset and self.version) or self.version == version_of(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,12 @@ class Position:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON for the row."""
         return asdict(self)
+
+
+def version_of(file: File) -> str:
+    """Return a hash of what a source states of the content of a file."""
+    stated = [file.etag, file.sha256, file.size, str(file.modified or "")]
+    return blake2b(json.dumps(stated).encode(), digest_size=8).hexdigest()
 
 
 def _names(names: list[str] | None) -> tuple[str, ...] | None:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from archive.parts import Content, MemberState
 from portability.api import Cursor, File, Gap
 from portability.api.errors import ExporterFault, SourceStalled
-from worker.plan.position import Missed, OpenFiles, Reading
+from worker.plan.position import Missed, OpenFiles, Reading, version_of
 from worker.read.batch_validation import free_name
-from worker.read.files import FileStream, streams
+from worker.read.files import CHANGED, FileStream, streams
 from worker.write.ledger import Missing
 from worker.write.open_volume import DatasetRun
 
@@ -31,7 +31,7 @@ def write_files(run: DatasetRun, before: Cursor | None, opened: OpenFiles, found
     names = tuple(by_name) if opened.wanted is None else opened.wanted
     names = names[names.index(opened.last) + 1 :] if opened.last in names else names
     if names and names[0] not in by_name:
-        opened = replace(opened, part=0, offset=0)
+        opened = replace(opened, part=0, offset=0, version="")
     job, files = run.volume.job, [by_name[name] for name in names if name in by_name]
     file_streams = streams(files, run.line.dataset.name, opened.offset, job.limits.member_bytes, job.patience)
     with ExitStack() as opening:
@@ -60,7 +60,11 @@ def _note_gone(run: DatasetRun, before: Cursor | None, opened: OpenFiles, name: 
 
 def _write_file(run: DatasetRun, before: Cursor | None, opened: OpenFiles, stream: FileStream) -> None:
     gap: Gap | None = Gap(stream.what, SourceStalled.code, SourceStalled.retryable)
-    if run.tally.stalls < STALLS_MAX:
+    if not opened.is_of(stream.file):
+        # The parts in earlier volumes are of another version: both together would be a file that never was.
+        gap = Gap(stream.what, CHANGED, retryable=True)
+        run.volume.job.report_gap(run.line, CHANGED)
+    elif run.tally.stalls < STALLS_MAX:
         with closing(stream):
             _write_parts(run, before, opened, stream)
         is_stalled = stream.gap is not None and stream.gap.reason == SourceStalled.code
@@ -88,7 +92,7 @@ def _write_parts(run: DatasetRun, before: Cursor | None, opened: OpenFiles, stre
     name = _name_apart(run, file.name) if part == 0 else file.name
     while part == 0 or stream.more:
         job.check()
-        run.go_to(before, replace(opened, part=part, offset=stream.offset))
+        run.go_to(before, replace(opened, part=part, offset=stream.offset, version=version_of(file)))
         left = limit if file.size is None else min(limit, max(file.size - stream.offset, 0))
         run.volume.require_room(len(job.formats), left)
         if part == 0 and not stream.more and stream.gap is not None:

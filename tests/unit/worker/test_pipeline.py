@@ -96,6 +96,25 @@ def test_a_file_larger_than_a_volume_goes_out_in_parts(tmp_path: Path, promised:
     assert [name for name, _body in parts] == sorted(name for name, _body in parts)
 
 
+def test_versions_of_a_file_are_not_mixed_over_volumes(tmp_path: Path) -> None:
+    """A recording that is replaced between two volumes: the rest is not of the file whose parts are written."""
+    files = [replace(file("a.wav", secrets.token_bytes(300_000)), etag="1")]
+    made = world_of(tmp_path, MadeUpExporter(things(1), files={0: files}), volume_bytes=65_536)
+    identifier = made.request()
+    first = files[0]
+    for _ in range(3):
+        held = made.claim()
+        assert held
+        export.advance(made.place, held)
+    files[0] = replace(file("a.wav", secrets.token_bytes(300_000)), etag="2")
+    made.advance_all()
+    paths = made.fetch(identifier)
+    joined = b"".join(body for name, body in members(paths) if "/a.wav" in name)
+    assert joined
+    assert b"".join(first.open(0)).startswith(joined)
+    assert [gap["reason"] for gap in export_json(paths)["gaps"]] == ["changed"]
+
+
 def _unsized(content: bytes) -> Any:
     return replace(file("a.wav", content), size=None)
 
