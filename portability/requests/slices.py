@@ -69,12 +69,13 @@ def planned_version(version: int, datasets: Iterable[tuple[str, str]]) -> int:
     return version if LATER_DATASETS.isdisjoint(datasets) else VERSION
 
 
-def sealed_version(stored: Iterable[Frozen]) -> dict[str, int]:
+def stored_version(stored: Iterable[Frozen]) -> dict[str, int]:
     """Return the version of a row with these readings or positions if it must change, as a column and its value.
 
-    Earlier workers cannot open a sealed cursor.
+    Earlier workers cannot open a sealed cursor, and cannot read a position with the version of a file.
     """
-    return {"version": VERSION} if any(map(cursor_seals.has_seal, stored)) else {}
+    is_later = any(cursor_seals.has_seal(one) or (one.get("files") or {}).get("version") for one in stored)
+    return {"version": VERSION} if is_later else {}
 
 
 def enter_turns(connection: Connection, tenant: str) -> None:
@@ -86,7 +87,7 @@ def open_more(connection: Connection, export_id: str, readings: Sequence[Frozen]
     """Insert a slice for each list of readings, numbered after the existing slices. The export is locked."""
     newest = select(func.max(SLICE.c.tenant), func.max(SLICE.c.number), func.max(SLICE.c.version))
     tenant, last, version = connection.execute(newest.where(SLICE.c.export_id == export_id)).one()
-    version = sealed_version(readings).get("version", version)
+    version = stored_version(readings).get("version", version)
     rows = [
         {**_row(export_id, last + 1 + place, tenant, version), "readings": [reading], "large": True}
         for place, reading in enumerate(readings)
@@ -138,7 +139,7 @@ def reopen_first(connection: Connection, export_id: str, readings: Sequence[Froz
     """Restart slice 0 with these readings, or with planning. Its fence keeps counting: old workers may be alive."""
     fresh = {"readings": readings, "position": None, "attempts": 0, "not_before": None, "woken_at": None}
     statement = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.number == 0)
-    least = sealed_version(readings or ()).get("version", READINGS_VERSION)
+    least = stored_version(readings or ()).get("version", READINGS_VERSION)
     version = case((SLICE.c.version < least, least), else_=SLICE.c.version)
     values = {"state": SliceState.OPEN, "version": version, "fence": SLICE.c.fence + 1, "token": None}
     connection.execute(statement.values(**values, **fresh, created_at=now()))

@@ -144,8 +144,8 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
         position = seals.sealed(commit.position.to_json())
         match commit.next_step:
             case NextStep.GO_ON:
-                sealed = slices.sealed_version([position])
-                fenced_writes.settle(connection, claim, position=position, large=True, **sealed)
+                version = slices.stored_version([position])
+                fenced_writes.settle(connection, claim, position=position, large=True, **version)
                 return 1
             case NextStep.END_SLICE:
                 fenced_writes.write(connection, claim, position=position)

@@ -124,7 +124,7 @@ class Reading:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON for the row: only values that differ from the defaults."""
-        frozen = asdict(self)
+        frozen = _frozen(self)
         return {name: value for name, value in frozen.items() if value or (name in NUMBERS and value is not None)}
 
 
@@ -150,13 +150,21 @@ class Position:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON for the row."""
-        return asdict(self)
+        return _frozen(self)
 
 
 def version_of(file: File) -> str:
     """Return a hash of what a source states of the content of a file."""
     stated = [file.etag, file.sha256, file.size, str(file.modified or "")]
     return blake2b(json.dumps(stated).encode(), digest_size=8).hexdigest()
+
+
+def _frozen(place: Reading | Position) -> dict[str, Any]:
+    """Return all values: the version of a file only within the file, because earlier workers cannot read it."""
+    frozen = asdict(place)
+    if place.files and not place.files.version:
+        del frozen["files"]["version"]
+    return frozen
 
 
 def _names(names: list[str] | None) -> tuple[str, ...] | None:

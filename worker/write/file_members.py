@@ -92,7 +92,8 @@ def _write_parts(run: DatasetRun, before: Cursor | None, opened: OpenFiles, stre
     name = _name_apart(run, file.name) if part == 0 else file.name
     while part == 0 or stream.more:
         job.check()
-        run.go_to(before, replace(opened, part=part, offset=stream.offset, version=version_of(file)))
+        version = version_of(file) if stream.offset else ""
+        run.go_to(before, replace(opened, part=part, offset=stream.offset, version=version))
         left = limit if file.size is None else min(limit, max(file.size - stream.offset, 0))
         run.volume.require_room(len(job.formats), left)
         if part == 0 and not stream.more and stream.gap is not None:
