@@ -23,6 +23,7 @@ from receiver.faults import ImportConflict, WrongTarget
 from receiver.importer.contents import JSON_LINES, Contents
 from receiver.importer.database import Batch, batches, check_here, opened, other_types, plain_tables
 from receiver.importer.differences import Differences
+from receiver.importer.files import delete_left
 from receiver.importer.hooks import HookedDataset, Hooks
 from receiver.importer.records import ImportedDataset, ImportJob, Progress
 from receiver.importer.report import DatasetResult, Files, ImportReport, Left
@@ -32,6 +33,7 @@ from receiver.ledger import feeds, runs
 from receiver.ledger.identifiers import IdMap, MapScope
 from receiver.ledger.merge import OnConflict
 from receiver.ledger.seals import JournalKey
+from receiver.ledger.tables import RUN
 
 if TYPE_CHECKING:
     from portability.trust.signing import Jwks
@@ -199,6 +201,8 @@ class _Import:
         runs.check_newest(connection, target.name, source)
         run = runs.begin(connection, target.name, source, options.journal_days, options.import_id)
         scope = replace(scope, run=run)
+        if options.storage and not options.dry_run:
+            delete_left(connection, options.storage, RUN.c.state == runs.EXPIRED, forget_absent=False)
         if place:
             feeds.note(connection, scope, place)
         key = options.journal_key
