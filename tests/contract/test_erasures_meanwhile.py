@@ -14,9 +14,12 @@ from sqlalchemy import func, select, update
 from portability.api import Exporter, Subject
 from portability.database import models
 from portability.database.engine import now, reading, writing
+from portability.delivery import downloads, links
+from portability.errors import LinkInvalid
 from portability.inbox import work
 from portability.inbox.states import ReceivedState
 from portability.messages.outbox import MessageKind, MessageState
+from portability.pulls import copies
 from portability.requests import earlier_revisions, exports, instructions, mandates, retries
 from portability.retention import erasure_holds, erasures, legal_holds
 from portability.retention.erasures import Whom
@@ -145,6 +148,32 @@ def test_a_hold_keeps_what_an_erasure_of_another_would_delete(made: World) -> No
     assert advance(made) == 1
     with reading(made.engine) as connection:
         assert mandates.rows(connection) == []
+
+
+def test_a_download_that_was_asked_for_before_records_nothing_afterwards(made: World) -> None:
+    """The link was read before the erasure and answers after its end: no bytes, no row, and no letter to anyone."""
+    identifier, folder = made.request("user:usr_jane"), made.place.settings.keys
+    made.advance_all()
+    limits: dict[str, Any] = {"actor": TEST, "claims_max": 9, "claim_seconds": 600}
+    with writing(made.engine) as connection:
+        token = links.issue(connection, folder, identifier, audience="login", ttl_seconds=600, actor=TEST).token
+        link = links.resolve(connection, folder, token)
+        claim = links.claim(connection, link, 1, **limits)
+        stored = links.claimed(connection, link, 1, claim)
+    begin_erasing(made)
+    assert advance(made) == 1
+    with writing(made.engine) as connection, pytest.raises(LinkInvalid):
+        downloads.begin(connection, link, stored, claim, device="Firefox")
+    with reading(made.engine) as connection:
+        rows = [connection.execute(select(of)).all() for of in (models.download, models.notification)]
+    assert rows == [[], []]
+
+
+def test_a_copy_of_an_erased_person_is_not_sent(made: World) -> None:
+    """A clock has found the copy ready, and the erasure has ended before its turn: that is no fault."""
+    with writing(made.engine) as connection:
+        copies.send(connection, made.place.settings, "pul_erased")
+        assert not copies.fail(connection, "pul_erased", "not_authorised")
 
 
 def test_a_ground_is_for_the_copy_that_was_made(made: World) -> None:
