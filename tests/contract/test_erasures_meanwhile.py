@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from desks import SameContact
 from factories import MadeUpExporter, World, things, world
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from portability.api import Exporter, Subject
 from portability.database import models
@@ -21,6 +21,7 @@ from portability.inbox.states import ReceivedState
 from portability.messages.outbox import MessageKind, MessageState
 from portability.pulls import copies
 from portability.requests import earlier_revisions, exports, instructions, mandates, retries
+from portability.requests.referrals import ReferralState
 from portability.retention import erasure_holds, erasures, legal_holds
 from portability.retention.erasures import Whom
 from portability.trust import audit, keys
@@ -148,6 +149,43 @@ def test_a_hold_keeps_what_an_erasure_of_another_would_delete(made: World) -> No
     assert advance(made) == 1
     with reading(made.engine) as connection:
         assert mandates.rows(connection) == []
+
+
+def test_a_hold_keeps_who_has_asked_and_what_was_answered(made: World) -> None:
+    """The record of a request on hold stays whole when another is erased. An open question loses the contact."""
+    held = [made.request("user:usr_held", profile=profile) for profile in ("access", "portability")]
+    other = made.request("user:usr_other")
+    states = (ReferralState.INSTRUCTED, ReferralState.OPEN, ReferralState.INSTRUCTED)
+    contact = Whom("contact", "con_1", "ten_x")
+    with writing(made.engine) as connection:
+        of_agent = {"requested_by": "subject:usr_jane", "requested_identity": "https://idp.example jane"}
+        connection.execute(update(models.export).values(of_agent))
+        for export, state in zip((*held, other), states, strict=True):
+            asked = {"id": f"ref_{export[:20]}", "export_id": export, "tenant": "ten_x", "people": ["con_1"]}
+            connection.execute(insert(models.referral).values(**asked, state=state, created_at=now()))
+        hold = legal_holds.add(connection, subject="user:usr_held", tenant=None, reason="case 12", actor=TEST)
+
+    def named() -> list[tuple[str, list[str]]]:
+        with reading(made.engine) as connection:
+            query = select(models.export.c.requested_by, models.referral.c.people).join(models.referral)
+            rows = [connection.execute(query.where(models.export.c.id == one)).one() for one in (*held, other)]
+        return [(row.requested_by, row.people) for row in rows]
+
+    for whom in (JANE, contact):
+        begin_erasing(made, whom)
+        assert advance(made) == 1
+    assert named() == [("subject:usr_jane", ["con_1"]), ("subject:usr_jane", []), ("subject", [])]
+    with reading(made.engine) as connection:
+        ended = [e["detail"].get("kept") for e in audit.events(connection) if e["action"] == "erasure.ended"]
+    assert sorted(ended) == [1, 2]
+    with writing(made.engine) as connection:
+        assert not erasures.begin_if_stored(connection, JANE, reason="ticket 7", actor=TEST)
+        assert not erasures.begin_if_stored(connection, contact, reason="ticket 7", actor=TEST)
+        legal_holds.release(connection, hold, actor=TEST)
+        for whom in (JANE, contact):
+            assert erasures.begin_if_stored(connection, whom, reason="ticket 7", actor=TEST)
+    assert advance(made) == 2
+    assert named() == [("subject", [])] * 3
 
 
 def test_a_download_that_was_asked_for_before_records_nothing_afterwards(made: World) -> None:
