@@ -60,7 +60,10 @@ class ImportOptions:
     hooks: Hooks = field(default_factory=dict)
     """For datasets that the reference schema does not know."""
     begun: Callable[[], object] = lambda: None
-    """Called when the run is in the target's database, before its first record: what it raises ends the import."""
+    """Called in the transaction that begins the run, at its turn: what it raises ends the import without a trace.
+
+    Who forgets or undoes the import takes turns with it, so they come before this call, or find the run.
+    """
     waits: Callable[[str], object] = lambda _: None
     """Gets a sentence if another import into the database is waited for."""
     started: Callable[[int], Progress] = lambda _: lambda _: None
@@ -120,10 +123,11 @@ class _Import:
         progress = options.started(self._contents.total_bytes)
         with self._batch() as connection:
             write = self._begun(connection)
+            if write:
+                options.begun()
         if write is None:
             report.is_repeated = True
             return report
-        options.begun()
         self._batch = write.batch
         if not options.dry_run:
             report.import_id = write.scope.run

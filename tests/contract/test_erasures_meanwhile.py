@@ -208,7 +208,7 @@ def test_a_download_that_was_asked_for_before_records_nothing_afterwards(made: W
 
 
 def test_a_copy_of_an_erased_person_is_not_sent(made: World) -> None:
-    """A clock has found the copy ready, and the erasure has ended before its turn: that is no fault."""
+    """A clock has found the copy ready, and the erasure has ended before its turn: the clock goes on."""
     with writing(made.engine) as connection:
         copies.send(connection, made.place.settings, "pul_erased")
         assert not copies.fail(connection, "pul_erased", "not_authorised")

@@ -24,7 +24,7 @@ from receiver.importer.database import opened
 from receiver.importer.report import ImportReport
 from receiver.inbox.forget import forget_target_of
 from receiver.ledger import runs
-from receiver.ledger.tables import CHANGE, PENDING_FILE, RUN
+from receiver.ledger.tables import CHANGE, ID, KEY, PENDING_FILE, RUN
 
 HERE = ImportTarget(tenant="ten_a")
 
@@ -134,6 +134,18 @@ def test_a_repeated_import_without_files_leads_to_those_of_its_killed_batch(rece
     assert undone(receiver.url, report, storage=receiver.storage).files == 1
 
     assert (receiver.files, receiver.noted()) == ([], 0)
+
+
+def test_an_import_that_may_not_begin_leaves_nothing(receiver: Receiver) -> None:
+    """Nor after a kill at its first check: the person may be erased by then, and no command would find the run."""
+
+    def killed() -> None:
+        raise Killed
+
+    archive = receiver.archive("first", "a")
+    with pytest.raises(Killed):
+        import_as(archive, receiver.url, HERE, begun=killed)
+    assert receiver.ask(lambda one: [one.execute(select(of)).all() for of in (RUN, KEY, ID)]) == [[], [], []]
 
 
 def test_a_target_that_is_forgotten_during_a_batch_leaves_nothing(tmp_path: Path, pg_url: str) -> None:
