@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +9,10 @@ import click
 
 from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
-from cli.receiving_service import database_of
+from cli.receiving_service import database_of, files_of
 from cli.unknown_subjects import is_unknown, note_unknown
 from portability.api import SubjectKind
-from portability.api.errors import StorageError
+from portability.api.errors import BadInput, PortabilityError, StorageError
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey
 from portability.people import subjects
@@ -24,6 +23,7 @@ from portability.retention import legal_holds as standing
 from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasure_previews import ErasurePreview
 from portability.retention.erasures import ErasureState, Whom
+from portability.storage import open_storage
 from receiver.importer.faults import BadTarget, TargetUnavailable
 from receiver.inbox.forget import forget_imports
 from worker.clock import erasure as work
@@ -108,16 +108,27 @@ def _forget_imports(context: Context, whom: Whom, erasure_id: str | None) -> int
 
     It is repeated by each call of the command, because the clock does not know that database.
 
-    Raises: BadTarget, TargetUnavailable; an erasure that has begun goes on.
+    Raises: BadTarget, TargetUnavailable, StorageError, BadInput; an erasure that has begun goes on.
     """
-    into = database_of(context.settings)
+    into, files = database_of(context.settings), files_of(context.settings)
     try:
-        return forget_imports(into, *astuple(whom)) if into else 0
-    except (BadTarget, TargetUnavailable) as error:
+        opening = (lambda: open_storage(files)) if files else (lambda: None)
+        return forget_imports(into, whom.name, opening, waits=context.note) if into else 0
+    except (BadTarget, TargetUnavailable, StorageError, BadInput) as error:
         begun = f"erasure {erasure_id} has begun" if erasure_id else "nothing else of the subject is stored"
         seen = f"{begun}, and the journals of imports about the subject are left: {error}"
-        hint = "run the same command again when the platform's database answers; the clock deletes all else"
-        raise type(error)(seen, hint=hint) from None
+        raise type(error)(seen, hint=_hint_of(error)) from None
+
+
+def _hint_of(error: PortabilityError) -> str:
+    """Return what to do about journals of imports that an erasure could not delete."""
+    if isinstance(error, StorageError):
+        what = "the storage of PORTABILITY_INBOX_FILES answers"
+    elif isinstance(error, BadTarget | TargetUnavailable):
+        what = "the platform's database answers"
+    else:
+        what = "PORTABILITY_INBOX_FILES is the storage of the import"
+    return f"run the same command again when {what}; the clock deletes all else"
 
 
 def _forget_orders(context: Context, whom: Whom) -> bool:

@@ -70,7 +70,11 @@ def undo_import(
 @click.option("--as-user", metavar="ID", help="The account.")
 @click.option("--as-contact", metavar="ID", help="The contact; with --as-tenant.")
 @click.option("--as-email", metavar="ADDRESS", help="The address without an account.")
+@click.option(
+    FILES, metavar="URL", help="Storage of the imported files: those that a killed import has left are deleted."
+)
 @shared
+@named_by(FILES)
 def forget_target(
     context: Context,
     *,
@@ -79,12 +83,14 @@ def forget_target(
     as_user: str | None,
     as_contact: str | None,
     as_email: str | None,
+    files: str | None,
 ) -> None:
     """Delete journal, key and ids of a company or person, such as at an erasure. Imported rows stay."""
     target = ImportTarget(as_tenant, as_user, as_contact, as_email)
     target.check_complete()
     check_exists(into)
-    count = forget_target_of(into, target)
+    opening = (lambda: open_storage(files)) if files else (lambda: None)
+    count = forget_target_of(into, target, opening, waits=context.note)
     context.result({"target": target.name, "entries": count}, lambda: context.console.print(f"{count} entries deleted"))
 
 

@@ -38,7 +38,7 @@ def service_of(context: Context) -> ReceivingService:
         receipt_key=receipt_key_of(context),
         audience=audience_of(settings),
         into=into,
-        files=settings.inbox_files or (settings.recordings if settings.has_recordings else None),
+        files=files_of(settings),
         quarantine=settings.inbox_dir or settings.dir.absolute() / "inbox",
         journal_key=journal_key_of(settings),
     )
@@ -57,6 +57,11 @@ def database_of(settings: Settings) -> str | None:
     """Return the URL of the platform's database that transfers are imported into; None: it is not set."""
     is_embedded_platform = settings.embedded and not (settings.source_url or settings.sources)
     return settings.inbox_into or (settings.source if is_embedded_platform else None)
+
+
+def files_of(settings: Settings) -> str | None:
+    """Return the URL of the storage of imported files; None: it is not set."""
+    return settings.inbox_files or (settings.recordings if settings.has_recordings else None)
 
 
 def journal_key_of(settings: Settings) -> Path:

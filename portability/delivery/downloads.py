@@ -17,11 +17,12 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
+from portability.errors import LinkInvalid
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.trust import audit
 
-CLAIM, DOWNLOAD = models.link_claim, models.download
+CLAIM, DOWNLOAD, LINK = models.link_claim, models.download, models.link
 WINDOW_SECONDS = 600.0
 """After this time without a request a download has ended; the next request begins another download."""
 KEPT_SECONDS = 86_400.0
@@ -54,9 +55,12 @@ def begin(
         claim: the token of the claim.
         device: the device that asks.
         by_storage: object storage sends the bytes: nothing more is known of them here.
+
+    Raises: LinkInvalid if the link has ended since it was read, or its export was erased.
     """
     digest = sha256(claim.encode()).hexdigest()
-    _lock(connection, digest)
+    if not _lock(connection, digest):
+        raise LinkInvalid
     same = {"claim_sha256": digest, "revision": link["revision"], "device": device, "by_storage": by_storage}
     of_same = [DOWNLOAD.c[name] == value for name, value in same.items()]
     latest = select(DOWNLOAD, (DOWNLOAD.c.seen_at < now(-WINDOW_SECONDS)).label("is_idle")).where(*of_same)
@@ -158,9 +162,15 @@ def merged(spans: Sequence[Span]) -> list[list[int]]:
     return sorted(longest)
 
 
-def _lock(connection: Connection, claim_sha256: str) -> None:
-    """Lock a claim before its download: eight connections that begin or end at once are one download."""
-    connection.execute(select(CLAIM.c.id).where(CLAIM.c.claim_sha256 == claim_sha256).with_for_update())
+def _lock(connection: Connection, claim_sha256: str) -> bool:
+    """Lock a claim before its download: eight connections that begin or end at once are one download.
+
+    Returns whether it is there and its link has not ended.
+    """
+    of_link = CLAIM.join(LINK, LINK.c.id == CLAIM.c.link_id)
+    query = select(LINK.c.revoked_at).select_from(of_link).where(CLAIM.c.claim_sha256 == claim_sha256)
+    found = connection.execute(query.with_for_update(of=CLAIM)).one_or_none()
+    return bool(found and not found.revoked_at)
 
 
 def _insert(connection: Connection, values: Mapping[str, Any], *, earlier: RowMapping | None) -> str:

@@ -139,15 +139,14 @@ def waiting(connection: Connection) -> Sequence[str]:
 
 
 def send(connection: Connection, settings: Settings, pull_id: str) -> None:
-    """Start the transfer of a copy that is ready, unless another clock has done it.
+    """Start the transfer of a copy that is ready, unless another clock has done it, or the person was erased meanwhile.
 
     Raises: what `sending.start` raises.
     """
-    row = connection.execute(select(TABLE).where(TABLE.c.id == pull_id)).mappings().one()
-    exports.lock(connection, row["export_id"])
-    consent = authorisations.get(connection, row["authorisation_id"])
-    if connection.scalar(select(TABLE.c.transfer_id).where(TABLE.c.id == pull_id)) is not None:
+    row = _lock(connection, pull_id)
+    if not row or row["transfer_id"]:
         return
+    consent = authorisations.get(connection, row["authorisation_id"])
     transfer_id = sending.start(
         connection,
         settings,
@@ -164,11 +163,10 @@ def fail(connection: Connection, pull_id: str, code: str) -> bool:
 
     A copy whose export is not ready any more waits, or ends with it. One that is being sent already has its transfer.
     """
-    row = connection.execute(select(TABLE).where(TABLE.c.id == pull_id)).mappings().one()
-    exports.lock(connection, row["export_id"])
-    waits = (TABLE.c.id == pull_id, TABLE.c.transfer_id.is_(None), TABLE.c.error_code.is_(None))
-    is_ready = exports.get(connection, row["export_id"])["state"] == ExportState.READY
-    if not (is_ready and connection.scalar(select(TABLE.c.id).where(*waits))):
+    row = _lock(connection, pull_id)
+    if not row or row["transfer_id"] or row["error_code"]:
+        return False
+    if exports.get(connection, row["export_id"])["state"] != ExportState.READY:
         return False
     consent = authorisations.get(connection, row["authorisation_id"])
     actor = str(Actor(ActorRole.RECIPIENT, consent["recipient_id"]))
@@ -178,6 +176,14 @@ def fail(connection: Connection, pull_id: str, code: str) -> bool:
     detail: audit.Detail = {"pull": pull_id, "error": code}
     audit.record(connection, "pull.failed", actor="clock", export_id=row["export_id"], detail=detail)
     return bool(ended and ended.is_fault)
+
+
+def _lock(connection: Connection, pull_id: str) -> RowMapping | None:
+    """Lock the export of a copy, and return the copy as it is then; None: it was erased."""
+    query = select(TABLE).where(TABLE.c.id == pull_id)
+    if export_id := connection.scalar(query.with_only_columns(TABLE.c.export_id)):
+        exports.lock(connection, export_id)
+    return connection.execute(query).mappings().one_or_none()
 
 
 def view(connection: Connection, row: Mapping[Any, Any], consent: Mapping[Any, Any], base_url: str) -> dict[str, JSON]:

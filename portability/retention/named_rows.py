@@ -1,7 +1,8 @@
 """Rows that name a subject outside of its exports: an erasure deletes them, except what a legal hold protects.
 
-A hold of another subject protects a mandate for or by that subject, and an instruction about it. Such a row stays until
-the hold ends, and is without effect from the erasure on.
+A hold of another subject protects a mandate for or by that subject, an instruction about it, and the record of its
+requests: who requested it, and about whom a company has answered. That stays until the hold ends, and is without effect
+from the erasure on. A question to a company that is not answered loses the name: the answer would have an effect.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from portability.feeds import feeds
 from portability.inbox import received
 from portability.people import subject_locks, subjects
 from portability.people.subject_locks import SubjectName
+from portability.requests.referrals import ReferralState
 
 EXPORT, APPROVAL, REFERRAL = models.export, models.approval, models.referral
 MANDATE, ORDER, CODE = models.mandate, models.instruction, models.code
@@ -41,15 +43,14 @@ WHOLE = (*PLAIN, models.feed, models.received_transfer)
 def is_stored(connection: Connection, subject: SubjectName) -> bool:
     """Return whether there is something of a subject that an erasure would delete, or make anonymous."""
     kind, identifier, tenant = subject
-    me = f"subject:{identifier}"
     found = [exists().where(subject_locks.of(table, *subject)) for table in (EXPORT, *WHOLE)]
     found += [exists().where(which, ~_is_protected(table)) for table, which in _protectable(subject)]
     if kind == SubjectKind.USER:
-        found += [exists().where(EXPORT.c.requested_by == me), exists().where(APPROVAL.c.asked_by == me)]
+        found += [exists().where(which, ~protected) for *_, which, protected in _asked_by(identifier)]
     if kind in ADDRESS_KINDS:
         found.append(exists().where(CODE.c.subject_kind == kind, CODE.c.subject_id == identifier))
     if kind == SubjectKind.CONTACT:
-        found.append(exists().where(REFERRAL.c.tenant == tenant, _names(identifier)))
+        found.append(exists().where(REFERRAL.c.tenant == tenant, _names(identifier), ~_is_answer_held()))
     is_named = subjects.ref_row(connection, *subject)
     return bool(is_named or connection.scalar(select(or_(*found))))
 
@@ -62,11 +63,7 @@ def forget(connection: Connection, subject: SubjectName) -> int:
     kind, identifier, tenant = subject
     kept = sum(_delete_unless_protected(connection, table, which) for table, which in _protectable(subject))
     if kind == SubjectKind.USER:
-        me = f"subject:{identifier}"
-        requested = update(EXPORT).where(EXPORT.c.requested_by == me)
-        connection.execute(requested.values(requested_by="subject", requested_identity=None))
-        asked = update(APPROVAL).where(APPROVAL.c.asked_by == me)
-        connection.execute(asked.values(asked_by="subject", asked_identity=None))
+        kept += _forget_asking(connection, identifier)
     if kind == SubjectKind.TENANT:
         part, turn = models.slice, models.turn
         waits = select(part.c.tenant).where(part.c.tenant == turn.c.tenant).exists()
@@ -74,7 +71,7 @@ def forget(connection: Connection, subject: SubjectName) -> int:
     if kind in ADDRESS_KINDS:
         connection.execute(delete(CODE).where(CODE.c.subject_kind == kind, CODE.c.subject_id == identifier))
     if kind == SubjectKind.CONTACT:
-        _forget_referred(connection, subject)
+        kept += _forget_referred(connection, subject)
     feeds.erase(connection, subject_locks.of(models.feed, *subject))
     for table in PLAIN:
         connection.execute(delete(table).where(subject_locks.of(table, *subject)))
@@ -138,13 +135,45 @@ def _delete_unless_protected(connection: Connection, table: Table, which: Column
     return len(connection.execute(select(table.c.id).where(which)).all())
 
 
-def _forget_referred(connection: Connection, contact: SubjectName) -> None:
-    """Remove a contact from the questions to its company: an answer would record an order about it again."""
+def _asked_by(user_id: str) -> Iterator[tuple[Table, str, ColumnElement[bool], ColumnElement[bool]]]:
+    """Yield where a user is named as who has asked: table, prefix of columns, rows, and which a hold protects."""
+    me = f"subject:{user_id}"
+    yield EXPORT, "requested", EXPORT.c.requested_by == me, subject_locks.held()
+    yield APPROVAL, "asked", APPROVAL.c.asked_by == me, _is_of_held(APPROVAL)
+
+
+def _forget_asking(connection: Connection, user_id: str) -> int:
+    """Make a user anonymous as who has asked for an export or a decision; returns how many rows a hold protects."""
+    kept = 0
+    for table, verb, which, protected in _asked_by(user_id):
+        anonymous: dict[str, str | None] = {f"{verb}_by": "subject", f"{verb}_identity": None}
+        connection.execute(update(table).where(which, ~protected).values(**anonymous))
+        kept += len(connection.execute(select(table.c.id).where(which)).all())
+    return kept
+
+
+def _is_of_held(table: Table) -> ColumnElement[bool]:
+    """Return the condition for rows about an export whose subject is under a legal hold."""
+    return select(EXPORT.c.id).where(EXPORT.c.id == table.c.export_id, subject_locks.held()).exists()
+
+
+def _is_answer_held() -> ColumnElement[bool]:
+    """Return the condition for the answers of companies that a legal hold protects."""
+    return and_(REFERRAL.c.state != ReferralState.OPEN, _is_of_held(REFERRAL))
+
+
+def _forget_referred(connection: Connection, contact: SubjectName) -> int:
+    """Remove a contact from the questions to its company: an answer would record an order about it again.
+
+    Returns how many answers keep the name, because a legal hold protects them.
+    """
     _kind, identifier, tenant = contact
-    query = select(REFERRAL).where(REFERRAL.c.tenant == tenant, _names(identifier)).order_by(REFERRAL.c.id)
+    of_contact = (REFERRAL.c.tenant == tenant, _names(identifier))
+    query = select(REFERRAL).where(*of_contact, ~_is_answer_held()).order_by(REFERRAL.c.id)
     for row in connection.execute(query.with_for_update()).mappings().all():
         others = [person for person in row["people"] if person != identifier]
         connection.execute(update(REFERRAL).where(REFERRAL.c.id == row["id"]).values(people=others))
+    return len(connection.execute(select(REFERRAL.c.id).where(*of_contact)).all())
 
 
 def _names(person: str) -> ColumnElement[bool]:

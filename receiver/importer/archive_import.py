@@ -23,6 +23,7 @@ from receiver.faults import ImportConflict, WrongTarget
 from receiver.importer.contents import JSON_LINES, Contents
 from receiver.importer.database import Batch, batches, check_here, opened, other_types, plain_tables
 from receiver.importer.differences import Differences
+from receiver.importer.files import delete_left
 from receiver.importer.hooks import HookedDataset, Hooks
 from receiver.importer.records import ImportedDataset, ImportJob, Progress
 from receiver.importer.report import DatasetResult, Files, ImportReport, Left
@@ -32,6 +33,7 @@ from receiver.ledger import feeds, runs
 from receiver.ledger.identifiers import IdMap, MapScope
 from receiver.ledger.merge import OnConflict
 from receiver.ledger.seals import JournalKey
+from receiver.ledger.tables import RUN
 
 if TYPE_CHECKING:
     from portability.trust.signing import Jwks
@@ -58,7 +60,10 @@ class ImportOptions:
     hooks: Hooks = field(default_factory=dict)
     """For datasets that the reference schema does not know."""
     begun: Callable[[], object] = lambda: None
-    """Called when the run is in the target's database, before its first record: what it raises ends the import."""
+    """Called in the transaction that begins the run, at its turn: what it raises ends the import without a trace.
+
+    Who forgets or undoes the import takes turns with it, so they come before this call, or find the run.
+    """
     waits: Callable[[str], object] = lambda _: None
     """Gets a sentence if another import into the database is waited for."""
     started: Callable[[int], Progress] = lambda _: lambda _: None
@@ -118,10 +123,11 @@ class _Import:
         progress = options.started(self._contents.total_bytes)
         with self._batch() as connection:
             write = self._begun(connection)
+            if write:
+                options.begun()
         if write is None:
             report.is_repeated = True
             return report
-        options.begun()
         self._batch = write.batch
         if not options.dry_run:
             report.import_id = write.scope.run
@@ -199,6 +205,8 @@ class _Import:
         runs.check_newest(connection, target.name, source)
         run = runs.begin(connection, target.name, source, options.journal_days, options.import_id)
         scope = replace(scope, run=run)
+        if options.storage and not options.dry_run:
+            delete_left(connection, options.storage, RUN.c.state == runs.EXPIRED, forget_absent=False)
         if place:
             feeds.note(connection, scope, place)
         key = options.journal_key

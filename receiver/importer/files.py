@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from contextlib import suppress
 from pathlib import PurePosixPath
 
+from sqlalchemy import ColumnElement, Connection, Table, inspect, select
+
 from archive.names import safe_name
+from exporters.reference import schema
 from portability.api.errors import ObjectMissing, StorageRefused
 from portability.api.storages import Storage
+from receiver.binding.tables import STORAGE_KEY
 from receiver.importer.payload import StoredFile
+from receiver.ledger import pending_files
+
+LEADING = tuple(table for table in schema.metadata.sorted_tables if STORAGE_KEY in table.c)
+"""Tables whose rows lead to files."""
 
 
 def key_of(exporter: str, dataset: str, name: str, file: StoredFile) -> str:
@@ -53,6 +61,26 @@ def removed(storage: Storage, key: str, *, dry_run: bool) -> bool:
     if not dry_run:
         storage.delete(key)
     return True
+
+
+def is_needed(connection: Connection, key: str, tables: Collection[Table] = LEADING) -> bool:
+    """Return whether a row of the target leads to a file."""
+    queries = (select(table.c.id).where(table.c[STORAGE_KEY] == key).limit(1) for table in tables)
+    return any(connection.execute(query).first() for query in queries)
+
+
+def delete_left(connection: Connection, storage: Storage, which: ColumnElement[bool], *, forget_absent: bool) -> None:
+    """Delete the files that killed batches of some imports have left, and forget their keys; what a row needs stays.
+
+    `which` is a condition for rows of runs. The caller's transaction has its turn, so no batch stores them meanwhile.
+    Without `forget_absent` the key of a file that this storage does not have stays: it may be in another storage.
+    Raises StorageError.
+    """
+    keys, present = pending_files.of(connection, which), inspect(connection).get_table_names()
+    tables = [table for table in LEADING if table.name in present]
+    needed = {key for key in keys if is_needed(connection, key, tables)}
+    gone = {key for key in keys if key not in needed and removed(storage, key, dry_run=False)}
+    pending_files.forget(connection, which, keys if forget_absent else needed | gone)
 
 
 def is_stored(storage: Storage, key: str, file: StoredFile) -> bool:

@@ -19,7 +19,7 @@ from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches, check_present
 from receiver.importer.exact_rows import delete_rows, never_replacing, written_rows
-from receiver.importer.files import removed
+from receiver.importer.files import is_needed, removed
 from receiver.importer.stored_forms import restorable
 from receiver.importer.stored_rows import stored_rows
 from receiver.importer.values import is_same
@@ -102,7 +102,7 @@ def undo(
             key.cipher(connection, target)  # another key is an error before anything is changed
             check_present(connection, runs.tables_of(connection, import_id))
             if not storage:
-                pending_files.check_none(connection, import_id)
+                pending_files.check_none(connection, RUN.c.id == import_id)
             runs.begin_undo(connection, import_id)
         work = _Undo(batch, report, key, storage)
         while work.step():
@@ -171,8 +171,10 @@ class _Undo:
         """Delete the files of batches that were rolled back."""
         with self._batch() as connection:
             self._recall(connection)
-            self._delete_files(connection, pending_files.of(connection, self._report.import_id))
-            pending_files.forget(connection, RUN.c.id == self._report.import_id)
+            which = RUN.c.id == self._report.import_id
+            keys = pending_files.of(connection, which)
+            self._delete_files(connection, keys)
+            pending_files.forget(connection, which, keys)
             self._note(connection)
 
     def _delete(self, connection: Connection, entries: Sequence[Row[Any]], rows: Rows) -> set[int]:
@@ -267,13 +269,10 @@ class _Undo:
 
     def _delete_files(self, connection: Connection, keys: Iterable[str]) -> None:
         """Delete files to which no row leads any more."""
-        for key in dict.fromkeys(keys):
-            of = [table for table in schema.metadata.tables.values() if STORAGE_KEY in table.c]
-            in_use = any(
-                connection.execute(select(table.c.id).where(table.c[STORAGE_KEY] == key)).first() for table in of
-            )
-            if self._storage is not None and not in_use:
-                self._report.files += removed(self._storage, key, dry_run=self._report.dry_run)
+        if self._storage:
+            for key in dict.fromkeys(keys):
+                if not is_needed(connection, key):
+                    self._report.files += removed(self._storage, key, dry_run=self._report.dry_run)
 
     def forget_run(self, connection: Connection) -> None:
         """Delete the run and its ids; the ids of rows that stay remain, so that a later import finds them."""

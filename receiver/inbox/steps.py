@@ -157,7 +157,7 @@ def import_(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
     """
     import_id, key = _run_id(row), JournalKey.at(service.journal_key, make=True)
     days = service.settings.inbox_journal_days
-    # Again once the run is in the target's database: from then on, a process that takes the step undoes it there.
+    # Again as the run is begun: who takes the step, or erases, has a turn there before, or undoes or forgets the run.
     check = partial(_check_claim, service, row)
     check()
     try:

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, select
 
 from portability.api.errors import BadInput
 from portability.database.rows import inserting
+from receiver.ledger.bulk import among
 from receiver.ledger.tables import PENDING_FILE, RUN, exist
 
 
@@ -23,20 +24,38 @@ def settle(connection: Connection, run: str, keys: Collection[str]) -> None:
     connection.execute(delete(PENDING_FILE).where(PENDING_FILE.c.run == run, of_batch))
 
 
-def of(connection: Connection, run: str) -> Sequence[str]:
-    """Return the keys of batches that have not ended."""
-    return connection.scalars(select(PENDING_FILE.c.storage_key).where(PENDING_FILE.c.run == run)).all()
+def of(connection: Connection, which: ColumnElement[bool]) -> Sequence[str]:
+    """Return the keys of batches that have not ended, of imports that are selected by a condition for their rows."""
+    if exist(connection, PENDING_FILE):
+        query = select(PENDING_FILE.c.storage_key).where(_of_runs(which)).distinct()
+        return connection.scalars(query.order_by(PENDING_FILE.c.storage_key)).all()
+    return ()  # of an earlier release
 
 
-def check_none(connection: Connection, run: str) -> None:
-    """Check that no batch has left files: an undo without their storage would forget them. Raises BadInput."""
-    if count := len(of(connection, run)):
+def check_none(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Check that no batch has left files: who forgets their keys would leave them for good. Raises BadInput."""
+    if keys := of(connection, which):
+        joined = select(PENDING_FILE.c.run).where(_of_runs(which)).order_by(PENDING_FILE.c.run).limit(1)
+        run = connection.scalar(joined)
         hint = "name the storage of the import (--files); a new, empty folder if that storage is gone"
-        message = f"a batch of import {run} has not ended: up to {count} of its files may be stored"
+        message = f"a batch of import {run} has not ended: up to {len(keys)} of its files may be stored"
         raise BadInput(message, hint=hint)
 
 
-def forget(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Delete all keys of some imports, which are selected by a condition for their rows."""
-    if exist(connection, PENDING_FILE):
-        connection.execute(delete(PENDING_FILE).where(PENDING_FILE.c.run.in_(select(RUN.c.id).where(which))))
+def forget(connection: Connection, which: ColumnElement[bool], keys: Collection[str]) -> None:
+    """Delete keys of some imports: each of their files is deleted, or a row needs it."""
+    if keys:
+        connection.execute(
+            delete(PENDING_FILE).where(_of_runs(which), among(connection, PENDING_FILE.c.storage_key, keys))
+        )
+
+
+def move(connection: Connection, run: str, to: str) -> None:
+    """Let another import of the same archive lead to the files of an import that is deleted."""
+    if keys := of(connection, RUN.c.id == run):
+        note(connection, to, keys)
+        settle(connection, run, keys)
+
+
+def _of_runs(which: ColumnElement[bool]) -> ColumnElement[bool]:
+    return PENDING_FILE.c.run.in_(select(RUN.c.id).where(which))

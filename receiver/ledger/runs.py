@@ -200,7 +200,8 @@ def drop_repeated(connection: Connection, identifier: str) -> str | None:
     """Delete a run that has changed nothing, if an import of the same archive has ended; returns that import.
 
     The archive was imported before, by a command that was ended before it could say so, for example. That import keeps
-    the id of the deleted run: another process may still be at it. Its journal is kept for the time of both.
+    the id of the deleted run: another process may still be at it. Its journal is kept for the time of both, and
+    it leads to the files that a killed batch of the deleted run has left.
     """
     for table in (CHANGE, ID, FEED):
         if connection.scalar(select(table.c.run).where(table.c.run == identifier).limit(1)):
@@ -212,6 +213,7 @@ def drop_repeated(connection: Connection, identifier: str) -> str | None:
     if found:
         until = connection.scalar(select(RUN.c.keep_until).where(RUN.c.id == identifier))
         connection.execute(update(RUN).where(RUN.c.id == found, RUN.c.keep_until < until).values(keep_until=until))
+        pending_files.move(connection, identifier, found)
         connection.execute(delete(RUN).where(RUN.c.id == identifier))
         connection.execute(update(RUN).where(RUN.c.id == found).values(repeat=identifier))
     return found
@@ -220,11 +222,11 @@ def drop_repeated(connection: Connection, identifier: str) -> str | None:
 def sweep(connection: Connection) -> None:
     """Delete journals whose time is over; their imports can no longer be undone.
 
-    The clock of the database decides: that of a machine may be days ahead, and no journal comes back.
+    The clock of the database decides: that of a machine may be days ahead, and no journal comes back. The keys of files
+    that a killed batch has left stay: the next import with their storage deletes the files.
     """
     is_over = RUN.c.keep_until <= now()
     connection.execute(delete(CHANGE).where(CHANGE.c.run.in_(select(RUN.c.id).where(is_over))))
-    pending_files.forget(connection, is_over)
     connection.execute(update(RUN).where(is_over).values(state=EXPIRED))
 
 
@@ -241,16 +243,17 @@ def listed(connection: Connection) -> Sequence[Row[Any]]:
 def forget(connection: Connection, target: str, person: str | None) -> int:
     """Delete all that is remembered of a target, and entries about this person in journals of companies.
 
-    `person` is as in `CHANGE.person`. Returns the number of deleted entries.
+    `person` is as in `CHANGE.person`. Returns the number of deleted entries. Raises BadInput while a killed batch of
+    the target has left files.
     """
     if not exist(connection):
         return 0
+    pending_files.check_none(connection, RUN.c.target == target)
     about = CHANGE.c.target == target
     if person is not None:
         parts = select(CHANGE.c.name + "/" + CHANGE.c.local_id).where(CHANGE.c.person == person)
         about = about | (CHANGE.c.person == person) | CHANGE.c.parent.in_(parts)
     count = connection.execute(delete(CHANGE).where(about)).rowcount
-    pending_files.forget(connection, RUN.c.target == target)
     for table in (KEY, ID, RUN, FEED):
         connection.execute(delete(table).where(table.c.target == target))
     return count

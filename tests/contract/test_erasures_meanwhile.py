@@ -9,15 +9,19 @@ from typing import Any
 import pytest
 from desks import SameContact
 from factories import MadeUpExporter, World, things, world
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from portability.api import Exporter, Subject
 from portability.database import models
 from portability.database.engine import now, reading, writing
+from portability.delivery import downloads, links
+from portability.errors import LinkInvalid
 from portability.inbox import work
 from portability.inbox.states import ReceivedState
 from portability.messages.outbox import MessageKind, MessageState
+from portability.pulls import copies
 from portability.requests import earlier_revisions, exports, instructions, mandates, retries
+from portability.requests.referrals import ReferralState
 from portability.retention import erasure_holds, erasures, legal_holds
 from portability.retention.erasures import Whom
 from portability.trust import audit, keys
@@ -145,6 +149,69 @@ def test_a_hold_keeps_what_an_erasure_of_another_would_delete(made: World) -> No
     assert advance(made) == 1
     with reading(made.engine) as connection:
         assert mandates.rows(connection) == []
+
+
+def test_a_hold_keeps_who_has_asked_and_what_was_answered(made: World) -> None:
+    """The record of a request on hold stays whole when another is erased. An open question loses the contact."""
+    held = [made.request("user:usr_held", profile=profile) for profile in ("access", "portability")]
+    other = made.request("user:usr_other")
+    states = (ReferralState.INSTRUCTED, ReferralState.OPEN, ReferralState.INSTRUCTED)
+    contact = Whom("contact", "con_1", "ten_x")
+    with writing(made.engine) as connection:
+        of_agent = {"requested_by": "subject:usr_jane", "requested_identity": "https://idp.example jane"}
+        connection.execute(update(models.export).values(of_agent))
+        for export, state in zip((*held, other), states, strict=True):
+            asked = {"id": f"ref_{export[:20]}", "export_id": export, "tenant": "ten_x", "people": ["con_1"]}
+            connection.execute(insert(models.referral).values(**asked, state=state, created_at=now()))
+        hold = legal_holds.add(connection, subject="user:usr_held", tenant=None, reason="case 12", actor=TEST)
+
+    def named() -> list[tuple[str, list[str]]]:
+        with reading(made.engine) as connection:
+            query = select(models.export.c.requested_by, models.referral.c.people).join(models.referral)
+            rows = [connection.execute(query.where(models.export.c.id == one)).one() for one in (*held, other)]
+        return [(row.requested_by, row.people) for row in rows]
+
+    for whom in (JANE, contact):
+        begin_erasing(made, whom)
+        assert advance(made) == 1
+    assert named() == [("subject:usr_jane", ["con_1"]), ("subject:usr_jane", []), ("subject", [])]
+    with reading(made.engine) as connection:
+        ended = [e["detail"].get("kept") for e in audit.events(connection) if e["action"] == "erasure.ended"]
+    assert sorted(ended) == [1, 2]
+    with writing(made.engine) as connection:
+        assert not erasures.begin_if_stored(connection, JANE, reason="ticket 7", actor=TEST)
+        assert not erasures.begin_if_stored(connection, contact, reason="ticket 7", actor=TEST)
+        legal_holds.release(connection, hold, actor=TEST)
+        for whom in (JANE, contact):
+            assert erasures.begin_if_stored(connection, whom, reason="ticket 7", actor=TEST)
+    assert advance(made) == 2
+    assert named() == [("subject", [])] * 3
+
+
+def test_a_download_that_was_asked_for_before_records_nothing_afterwards(made: World) -> None:
+    """The link was read before the erasure and answers after its end: no bytes, no row, and no letter to anyone."""
+    identifier, folder = made.request("user:usr_jane"), made.place.settings.keys
+    made.advance_all()
+    limits: dict[str, Any] = {"actor": TEST, "claims_max": 9, "claim_seconds": 600}
+    with writing(made.engine) as connection:
+        token = links.issue(connection, folder, identifier, audience="login", ttl_seconds=600, actor=TEST).token
+        link = links.resolve(connection, folder, token)
+        claim = links.claim(connection, link, 1, **limits)
+        stored = links.claimed(connection, link, 1, claim)
+    begin_erasing(made)
+    assert advance(made) == 1
+    with writing(made.engine) as connection, pytest.raises(LinkInvalid):
+        downloads.begin(connection, link, stored, claim, device="Firefox")
+    with reading(made.engine) as connection:
+        rows = [connection.execute(select(of)).all() for of in (models.download, models.notification)]
+    assert rows == [[], []]
+
+
+def test_a_copy_of_an_erased_person_is_not_sent(made: World) -> None:
+    """A clock has found the copy ready, and the erasure has ended before its turn: the clock goes on."""
+    with writing(made.engine) as connection:
+        copies.send(connection, made.place.settings, "pul_erased")
+        assert not copies.fail(connection, "pul_erased", "not_authorised")
 
 
 def test_a_ground_is_for_the_copy_that_was_made(made: World) -> None:

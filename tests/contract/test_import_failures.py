@@ -63,11 +63,11 @@ def test_a_lost_connection_says_to_run_it_again(folders: list[Path], pg_url: str
     """The target and its journal are those of the batches before: the same command continues the same import."""
     others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
 
-    def cut() -> None:
+    def cut(_read: int) -> None:
         run_statements(administrator, f"{others} AND pid <> pg_backend_pid()")
 
     with pytest.raises(TargetUnavailable, match=r"AdminShutdown|the connection was lost") as raised:
-        import_as(folders, pg_url, TARGET, begun=cut)
+        import_as(folders, pg_url, TARGET, started=lambda _total: cut)
     assert "run it again" in raised.value.hint
     assert states_of(pg_url) == ["running"]
     assert import_as(folders, pg_url, TARGET).datasets[0].new == 1

@@ -249,6 +249,8 @@ def test_an_import_whose_person_is_erased_meanwhile_leaves_no_trace(both: Inbox,
     engine = create_engine(both.service.into)
     with tables.placed(engine).begin() as connection:
         assert [run.target for run in runs.listed(connection) if run.target == f"user:{HERE}"] == []
+        known = connection.scalars(select(tables.KEY.c.target)).all() if tables.exist(connection) else []
+        assert f"user:{HERE}" not in known
     engine.dispose()
     with reading(both.receiver.world.engine) as connection:
         message = models.notification.c

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,10 @@ from cli import erase
 from portability.database.engine import reading, writing
 from portability.requests import instructions
 from portability.retention import erasures
+from portability.storage.local import LocalStorage
 from portability.trust import audit
+from receiver.importer.database import opened
+from receiver.ledger import pending_files, runs
 
 Run = Callable[..., Result]
 WHY = ("--reason", "ticket 7")
@@ -220,6 +224,32 @@ def test_an_erasure_without_the_platform_s_database_says_what_is_left(
     erasure = failed.stderr.split("erasure ")[1].split()[0]
     with reading(made.engine) as connection:
         assert erasures.get(connection, erasure)["state"] == "done"
+
+
+def test_an_erasure_forgets_no_files_of_a_killed_import(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The import has begun a batch with a file: only the storage says whether it is there, and deletes it."""
+    into, storage = f"sqlite:///{tmp_path}/here.sqlite", LocalStorage(tmp_path / "files")
+    with opened(into, make=True) as engine, engine.begin() as connection:
+        import_id = runs.begin(connection, "user:usr_jane", runs.Source("https://a.example", "e1", 1, "sub_1"), 30)
+        pending_files.note(connection, import_id, ["calls/recordings/a/a.wav"])
+    storage.check()
+    upload = storage.begin("calls/recordings/a/a.wav", media_type="audio/wav")
+    upload.write(b"sound")
+    upload.complete()
+    monkeypatch.setenv("PORTABILITY_INBOX_INTO", into)
+    with monkeypatch.context() as without:
+        without.setattr(erase, "files_of", lambda _settings: None)
+        refused(run("erase", *JANE, *WHY), "bad_input", "up to 1 of its files", "PORTABILITY_INBOX_FILES")
+    refused(run("erase", *JANE, *WHY), "storage_unavailable", "PORTABILITY_INBOX_FILES", code=1)  # no folder
+    forget = ("imports", "forget", "--into", into, "--as-user", "usr_jane")
+    refused(run(*forget), "bad_input", "--files")
+    assert len(list(storage.list())) == 1
+    monkeypatch.setenv("PORTABILITY_INBOX_FILES", storage.url)
+    assert run("erase", *JANE, *WHY).exit_code == 0
+    assert list(storage.list()) == []
+    assert answer(run(*forget, "--files", storage.url, "--json"))["entries"] == 0
 
 
 def test_an_erasure_deletes_orders_about_a_user_as_staff(
