@@ -42,7 +42,7 @@ def exports(engine: Engine, states: Collection[ExportState] = DISCARDED) -> Sequ
 
 
 def transfers(engine: Engine) -> Sequence[str]:
-    """Return the transfers that may have copies which nobody may get any more. Raises DatabaseUnavailable."""
+    """Return the transfers that may have copies which no recipient may get any more. Raises DatabaseUnavailable."""
     unmarked = select(TRANSFER.c.id).where(~TRANSFER.c.emptied)
     fetchable = unmarked.where(_among(TRANSFER.c.state, TRANSFERS_FETCHABLE))
     gone = exports(engine)

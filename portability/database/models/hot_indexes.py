@@ -63,7 +63,7 @@ INDEXES = (
     _partial("link_transfer_id_idx", link.c.transfer_id, where="transfer_id IS NOT NULL"),
     # Pages of the received transfers, the newest first.
     Index("received_transfer_newest_idx", received_transfer.c.created_at, received_transfer.c.id),
-    # What goes on, or waits for somebody: feeds, receipts, reviews, referrals, breach records.
+    # What goes on, or waits for an answer: feeds, receipts, reviews, referrals, breach records.
     _partial("feed_open_idx", feed.c.until, where="ended_at IS NULL"),
     _partial("received_transfer_receipt_idx", received_transfer.c.created_at, where="receipt = 'queued'"),
     _partial("review_open_idx", review.c.id, where="state = 'open'"),
