@@ -15,7 +15,7 @@ from typing import Any
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, Engine, case, func, select
+from sqlalchemy import Connection, Engine, case, func, literal, select
 
 from portability.api.coverage import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN
 from portability.api.errors import FormatError, SourceError, all_errors
@@ -184,9 +184,14 @@ def _alarms(connection: Connection) -> Metric:
 def _decisions(connection: Connection) -> Sequence[Metric]:
     """Count what waits for the decision of a person: reviews, and tenants that are late with their answer."""
     review, referral = models.review, models.referral
-    late = (referral.c.state == ReferralState.OPEN, referral.c.due_at < now())
+    # As literals: parameters would hide the partial indexes from the planner.
+    is_referred, is_waiting = (
+        table.c.state == literal(str(state), literal_execute=True)
+        for table, state in ((referral, ReferralState.OPEN), (review, ReviewState.OPEN))
+    )
+    late = (is_referred, referral.c.due_at < now())
     alone = approvals.break_glass_count(connection)
-    waiting = select(func.count()).select_from(review).where(review.c.state == ReviewState.OPEN)
+    waiting = select(func.count()).select_from(review).where(is_waiting)
     overdue = select(func.count()).select_from(referral).where(*late)
     return (
         GaugeMetricFamily(

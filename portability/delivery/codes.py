@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from portability.api import SubjectKind
 from portability.database import models, named_locks
@@ -141,7 +141,8 @@ def end_all(connection: Connection) -> None:
 
 def has_outdated_addresses(connection: Connection) -> bool:
     """Return whether there are codes of addresses that must be deleted now."""
-    return connection.scalar(select(TABLE.c.id).where(*_outdated()).limit(1)) is not None
+    of_address = TABLE.c.subject_kind.is_not(None)
+    return bool(connection.scalar(select(func.min(TABLE.c.created_at) < now(-KEPT_SECONDS)).where(of_address)))
 
 
 def purge_addresses(connection: Connection) -> None:

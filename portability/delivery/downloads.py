@@ -140,9 +140,10 @@ def end_idle(connection: Connection) -> int:
 
 def has_outdated(connection: Connection) -> bool:
     """Return whether `end_idle` has something to do."""
-    is_idle = DOWNLOAD.c.ended_at.is_(None) & (DOWNLOAD.c.seen_at < now(-WINDOW_SECONDS))
-    is_old = DOWNLOAD.c.ended_at < now(-KEPT_SECONDS)
-    return bool(connection.scalar(select(func.count()).select_from(DOWNLOAD).where(is_idle | is_old)))
+    # The oldest of each are at the begin of the index.
+    is_idle = select(func.min(DOWNLOAD.c.seen_at) < now(-WINDOW_SECONDS)).where(DOWNLOAD.c.ended_at.is_(None))
+    is_old = select(func.min(DOWNLOAD.c.ended_at) < now(-KEPT_SECONDS))
+    return bool(connection.scalar(is_idle) or connection.scalar(is_old))
 
 
 def claim_name(claim_sha256: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, delete, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, literal, select, tuple_
 
 from portability.api import JSON
 from portability.api.errors import BadInput
@@ -46,9 +46,7 @@ def get(connection: Connection, identifier: str, *, lock: bool = False) -> RowMa
 
 def rows(connection: Connection, most: int = LISTED) -> Sequence[RowMapping]:
     """Return the newest received transfers, those that await a decision first."""
-    waits = TABLE.c.state.in_(QUARANTINED)
-    query = with_sender().order_by(waits.desc(), TABLE.c.created_at.desc(), TABLE.c.id.desc())
-    return connection.execute(query.limit(most)).mappings().all()
+    return page(connection, limit=most)[0]
 
 
 def page(
@@ -58,14 +56,20 @@ def page(
 
     Raises: BadInput for a cursor.
     """
-    part = case((TABLE.c.state.in_(QUARANTINED), 0), else_=1).label("part")
-    query = with_sender().add_columns(part)
+    last_part = 0
+    older: list[ColumnElement[bool]] = []
     if after:
         last_part, at, last_id = page_cursors.decoded_in_part(after)
-        older = tuple_(TABLE.c.created_at, TABLE.c.id) < tuple_(literal(at, UtcTime()), literal(last_id))
-        query = query.where(or_(part.element > last_part, and_(part.element == last_part, older)))
-    order = (part, TABLE.c.created_at.desc(), TABLE.c.id.desc())
-    found = connection.execute(query.order_by(*order).limit(limit + 1)).mappings().all()
+        older = [tuple_(TABLE.c.created_at, TABLE.c.id) < tuple_(literal(at, UtcTime()), literal(last_id))]
+    waits = TABLE.c.state.in_(QUARANTINED)
+    found: list[RowMapping] = []
+    # Each part in a query of its own, for which there is an index: together all rows would be sorted.
+    for part, which in enumerate((waits, ~waits)):
+        if part >= last_part:
+            query = with_sender().add_columns(literal(part).label("part")).where(which)
+            query = query.where(*older) if part == last_part else query
+            newest = query.order_by(TABLE.c.created_at.desc(), TABLE.c.id.desc()).limit(limit + 1 - len(found))
+            found += connection.execute(newest).mappings().all()
     if len(found) <= limit:
         return found, None
     last_row = found[limit - 1]

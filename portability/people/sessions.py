@@ -157,7 +157,7 @@ def purge(connection: Connection) -> None:
 
 def has_outdated(connection: Connection) -> bool:
     """Return whether `purge` has something to delete."""
-    return bool(connection.scalar(select(TABLE.c.id).where(TABLE.c.expires_at <= now()).limit(1)))
+    return bool(connection.scalar(select(func.min(TABLE.c.expires_at) <= now())))
 
 
 def _ended(connection: Connection, which: ColumnElement[bool]) -> Sequence[str]:

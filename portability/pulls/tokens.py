@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
 
 from portability.api import JSON
 from portability.api.errors import PortabilityError
@@ -120,8 +120,7 @@ def purge(connection: Connection) -> None:
 def has_outdated(connection: Connection) -> bool:
     """Return whether `purge` has something to do."""
     over = now(-KEPT_SECONDS)
-    found = (select(table.c.expires_at).where(table.c.expires_at < over).limit(1) for table in (TABLE, REQUEST))
-    return any(connection.scalar(query) is not None for query in found)
+    return any(connection.scalar(select(func.min(table.c.expires_at) < over)) for table in (TABLE, REQUEST))
 
 
 def _found(connection: Connection, token: str, kind: TokenKind) -> RowMapping | None:

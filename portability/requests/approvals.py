@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, literal, select, update
 
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
@@ -243,7 +243,7 @@ def may_fetch(connection: Connection, export_id: str, *, actor: Actor) -> bool:
     exports.lock(connection, export_id)
     own = (TABLE.c.export_id == export_id, TABLE.c.cause == Cause.FETCH, TABLE.c.asked_by == str(actor))
     valid = (TABLE.c.state == "approved", TABLE.c.decided_at > now(-FETCH_SECONDS))
-    if connection.execute(select(TABLE.c.id).where(*own, *valid)).first() is not None:
+    if connection.scalar(select(TABLE.c.id).where(*own, *valid).limit(1)):
         return True
     if connection.execute(select(TABLE.c.id).where(*own, TABLE.c.state == "open")).first() is None:
         _ask_about_ready(connection, export_id, Cause.FETCH, actor)
@@ -276,7 +276,7 @@ def denial(connection: Connection, export_id: str) -> dict[str, Any] | None:
     """Return reason, time and remedies of the newest denial, for the person; None if nothing was denied."""
     query = select(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "denied", TABLE.c.cause != Cause.FETCH)
     row = connection.execute(query.order_by(TABLE.c.decided_at.desc()).limit(1)).mappings().one_or_none()
-    if row is None:
+    if not row:
         return None
     content = {"reason": row["reason"], "basis": row["basis"], "remedies": list(REMEDIES)}
     return {**content, "decided_at": rfc3339(row["decided_at"])}
@@ -292,7 +292,9 @@ def _check_decider(actor: Actor, export: Mapping[Any, Any], rows: Sequence[RowMa
 
 def break_glass_count(connection: Connection) -> int:
     """Return how many approvals of the last week had no second person."""
-    recent = (TABLE.c.basis == BREAK_GLASS, TABLE.c.decided_at > now(-BREAK_GLASS_SECONDS))
+    # As a literal: a parameter would hide the partial index from the planner.
+    is_alone = TABLE.c.basis == literal(BREAK_GLASS, literal_execute=True)
+    recent = (is_alone, TABLE.c.decided_at > now(-BREAK_GLASS_SECONDS))
     return connection.execute(select(func.count(func.distinct(TABLE.c.export_id))).where(*recent)).scalar_one()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from portability.api.errors import BadInput
 from portability.database import models, named_locks
@@ -45,7 +45,7 @@ def once(connection: Connection, key: str, body: bytes, *, caller: str, make: Ca
 
 def has_outdated(connection: Connection) -> bool:
     """Return whether `purge` would delete a key."""
-    return connection.scalar(select(TABLE.c.digest).where(_is_outdated()).limit(1)) is not None
+    return bool(connection.scalar(select(func.min(TABLE.c.created_at) < now(-KEPT_SECONDS))))
 
 
 def purge(connection: Connection) -> None:

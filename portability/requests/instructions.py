@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, insert, select, update
 
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
@@ -136,15 +137,12 @@ def withdraw(connection: Connection, identifier: str, *, actor: str) -> None:
 
 def rows(connection: Connection, tenant: str | None = None) -> Sequence[RowMapping]:
     """Return all instructions, withdrawn instructions too, oldest first."""
-    query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
-    if tenant is not None:
-        query = query.where(TABLE.c.tenant == tenant)
-    return connection.execute(query).mappings().all()
+    return connection.execute(_chosen(tenant)).mappings().all()
 
 
 def standing(connection: Connection, tenant: str | None = None) -> Sequence[RowMapping]:
     """Return the instructions that are not withdrawn."""
-    return [row for row in rows(connection, tenant) if row["withdrawn_at"] is None]
+    return connection.execute(_chosen(tenant).where(TABLE.c.withdrawn_at.is_(None))).mappings().all()
 
 
 def orders(connection: Connection) -> tuple[Order, ...]:
@@ -153,3 +151,8 @@ def orders(connection: Connection) -> tuple[Order, ...]:
         Order(row["tenant"], row["contact_id"], None if row["exporters"] is None else frozenset(row["exporters"]))
         for row in standing(connection)
     )
+
+
+def _chosen(tenant: str | None) -> Select[Any]:
+    query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
+    return query.where(TABLE.c.tenant == tenant) if isinstance(tenant, str) else query

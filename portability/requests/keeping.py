@@ -6,8 +6,8 @@ without this record has made, or made again, is kept for the time in the setting
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
@@ -70,9 +70,25 @@ def is_over(settings: Settings, before_seconds: float = 0) -> ColumnElement[bool
     recorded_end = and_(EXPORT.c.kept_since == EXPORT.c.ended_at, EXPORT.c.kept_until <= now(before_seconds))
     kinds = ((kind, now(before_seconds - settings.ttl_seconds(kind))) for kind in SubjectKind)
     computed_end = or_(*(and_(EXPORT.c.subject_kind == kind, EXPORT.c.ended_at <= since) for kind, since in kinds))
-    is_unrecorded = EXPORT.c.kept_since.is_distinct_from(EXPORT.c.ended_at)
     retrieved = or_(EXPORT.c.retrieval_ends_at.is_(None), EXPORT.c.retrieval_ends_at <= now(before_seconds))
-    return and_(or_(recorded_end, and_(is_unrecorded, computed_end)), retrieved, ~is_promised(before_seconds))
+    return and_(or_(recorded_end, and_(_is_unrecorded(), computed_end)), retrieved, ~is_promised(before_seconds))
+
+
+def near_end(
+    settings: Settings, present: datetime, before_seconds: float = 0
+) -> Sequence[tuple[ColumnElement[bool], ColumnElement[Any]]]:
+    """Return conditions of which one holds wherever `is_over` holds, each with the column of its index.
+
+    `present` is the time of the database as a value: it is a bound of the indexes.
+    """
+    end = present + timedelta(seconds=before_seconds)
+    shortest = timedelta(seconds=min(settings.ttl_seconds(kind) for kind in SubjectKind))
+    unrecorded = and_(_is_unrecorded(), EXPORT.c.ended_at <= end - shortest)
+    return (EXPORT.c.kept_until <= end, EXPORT.c.kept_until), (unrecorded, EXPORT.c.ended_at)
+
+
+def _is_unrecorded() -> ColumnElement[bool]:
+    return EXPORT.c.kept_since.is_distinct_from(EXPORT.c.ended_at)
 
 
 def is_promised(before_seconds: float = 0) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 from factories import World
 from long_history import HOT, fill_archives, fill_history, rows_read, scanned, statements_of
+from past_records import STEPS, fill_past
 from sqlalchemy import select
 
 from portability.database import models
@@ -17,7 +18,6 @@ from portability.requests import acceptance, intake
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.trust import audit
-from worker.write.withdraw import withdraw_given_up
 
 REF = select(models.subject_ref.c.ref)
 ENDED = 10_000
@@ -59,15 +59,15 @@ def test_a_hot_statement_reads_few_rows_however_often_it_ran(made: World, redis_
 
 
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
-def test_the_clock_finds_volumes_that_were_given_up_without_reading_the_others(made: World) -> None:
-    """It looks for them each minute, and almost all volumes are of archives that are kept."""
-    fill_archives(made.engine, ENDED)
-    withdraw = partial(withdraw_given_up, made.engine, lambda: made.place.storage)
-    assert max(rows_read(made.engine, withdraw) for _time in range(12)) < 100
-    with statements_of(made.engine) as statements:
-        withdraw()
-    with reading(made.engine) as connection:
-        assert [scanned(connection, *each, {"volume", "export"}) for each in statements] == [[]] * len(statements)
+def test_no_step_of_a_process_reads_records_of_the_past(made: World) -> None:
+    """Almost all rows are of archives that are kept, and of transfers, feeds, consents, codes ... that are over.
+
+    Marks of what is left in storage are as a clock has set them.
+    """
+    for fill in (fill_history, fill_archives, fill_past):
+        fill(made.engine, ENDED // 2)
+    read = {step.__name__: [rows_read(made.engine, partial(step, made)) for _time in range(7)] for step in STEPS}
+    assert {name: rows for name, rows in read.items() if max(rows) > 300} == {}
 
 
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)

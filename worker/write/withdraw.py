@@ -20,7 +20,7 @@ from portability.retention import attestations
 from portability.transfers import sending
 from portability.trust import audit
 from worker.claim.fenced_writes import ACTOR, UNKNOWN_UPLOAD
-from worker.write import closing_marker, excerpts, shards
+from worker.write import closing_marker, excerpts, left, shards
 
 EXPORT, VOLUME, TRANSFER, COPY = models.export, models.volume, models.transfer, models.transfer_copy
 REFUSED_SECONDS, REFUSED_SECONDS_MAX = 10.0, 600.0
@@ -70,11 +70,15 @@ def withdraw_discarded(
     refused: RefusedDeletions | None = None,
 ) -> int:
     """Do the same for all discarded exports, without waiting for a sweep. Raises: StorageError."""
-    ended = VOLUME.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.state.in_(states)))
+    rows: list[RowMapping] = []
+    found = left.exports(engine, states)
     with reading(engine) as connection:
-        if connection.scalar(select(VOLUME.c.id).where(ended).limit(1)) is None:
-            return 0
-    return _withdraw_those(engine, open_storage(), ended, refused)
+        for page in left.pages(found):
+            rows += connection.execute(select(VOLUME).where(VOLUME.c.export_id.in_(page))).mappings().all()
+    gone = _withdraw_rows(engine, open_storage(), rows, refused) if rows else 0
+    if found:
+        left.mark(engine)
+    return gone
 
 
 def withdraw_given_up(
@@ -108,7 +112,16 @@ def _withdraw_those(
 ) -> int:
     with reading(engine) as connection:
         rows = connection.execute(select(VOLUME).where(which)).mappings().all()
+    return _withdraw_rows(engine, storage, rows, refused, states)
 
+
+def _withdraw_rows(
+    engine: Engine,
+    storage: Storage,
+    rows: Sequence[RowMapping],
+    refused: RefusedDeletions | None = None,
+    states: Collection[ExportState] = frozenset(ExportState),
+) -> int:
     def delete(row: RowMapping) -> int:
         withdraw(storage, row)
         with writing(engine) as connection:
@@ -171,12 +184,7 @@ def withdraw_copies(
 
     Raises: the last StorageError, after all were tried.
     """
-    joined = COPY.join(TRANSFER, TRANSFER.c.id == COPY.c.transfer_id).join(EXPORT, EXPORT.c.id == TRANSFER.c.export_id)
-    over = select(COPY, TRANSFER.c.export_id).select_from(joined).where(~sending.wanted_copies())
-    over = over.where(TRANSFER.c.export_id == export_id) if export_id else over
-    with reading(engine) as connection:
-        rows = connection.execute(over.order_by(COPY.c.id)).mappings().all()
-    if not rows:
+    if not (rows := _unwanted(engine, export_id)):
         return 0
     storage = open_storage()
 
@@ -188,7 +196,22 @@ def withdraw_copies(
                 audit.record(connection, "copy.deleted", actor=ACTOR, export_id=row["export_id"], detail=detail)
         return 1
 
-    return _each(rows, delete, refused)
+    gone = _each(rows, delete, refused)
+    left.mark(engine)
+    return gone
+
+
+def _unwanted(engine: Engine, export_id: str | None) -> Sequence[RowMapping]:
+    """Return the copies that no recipient may download any more, of all transfers or of those of one export."""
+    joined = COPY.join(TRANSFER, TRANSFER.c.id == COPY.c.transfer_id).join(EXPORT, EXPORT.c.id == TRANSFER.c.export_id)
+    over = select(COPY, TRANSFER.c.export_id).select_from(joined).where(~sending.wanted_copies())
+    pages = left.pages(() if export_id else left.transfers(engine))
+    which = [TRANSFER.c.export_id == export_id] if export_id else [TRANSFER.c.id.in_(page) for page in pages]
+    rows: list[RowMapping] = []
+    with reading(engine) as connection:
+        for each in which:
+            rows += connection.execute(over.where(each).order_by(COPY.c.id)).mappings().all()
+    return rows
 
 
 def withdraw(storage: Storage, row: RowMapping) -> None:

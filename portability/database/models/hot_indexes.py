@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from sqlalchemy import Index, TextClause, func, text
 
-from portability.database.models.people import audit_event
-from portability.database.models.transfers import transfer_copy
-from portability.database.models.work import export, slice, volume  # noqa: A004  # the project's noun, as in models/work.py
+from portability.database.models.feeds import feed, feed_archive
+from portability.database.models.inbox import received_transfer
+from portability.database.models.keeping import legal_hold
+from portability.database.models.people import approval, audit_event, code, link, mandate, recall, referral, review
+from portability.database.models.transfers import authorisation, transfer, transfer_copy
+from portability.database.models.work import export, instruction, slice, volume  # noqa: A004  # the project's noun, as in models/work.py
 
+DISCARDED = "state IN ('cancelled', 'denied', 'expired', 'failed', 'recalled')"
 UNANSWERED = "state IN ('queued', 'review', 'running', 'closing', 'failed') AND erased_at IS NULL"
 
 
@@ -48,11 +52,36 @@ INDEXES = (
     _partial("export_unanswered_newest_idx", export.c.created_at, export.c.id, where=UNANSWERED),
     # Archives that end soon, and records whose time is over (worker/clock/expiry.py, purge.py).
     _partial("export_ready_idx", export.c.ended_at, where="state = 'ready'"),
-    _partial(
-        "export_discarded_idx",
-        export.c.ended_at,
-        where="state IN ('cancelled', 'denied', 'expired', 'failed', 'recalled')",
-    ),
+    _partial("export_discarded_idx", export.c.ended_at, where=DISCARDED),
+    # Ended exports and transfers of which storage may have something (worker/write/left.py).
+    _partial("export_left_idx", export.c.id, where=f"{DISCARDED} AND (empty_since IS NULL OR empty_since <> ended_at)"),
+    _partial("transfer_left_idx", transfer.c.state, transfer.c.expires_at, where="NOT emptied"),
+    # Archives by the recorded end (worker/clock/expiry.py).
+    _partial("export_kept_idx", export.c.kept_until, where="state = 'ready'"),
+    # Whether a provider has an archive (portability/feeds/undelivered.py, portability/messages/recipient_notices.py).
+    Index("feed_archive_export_id_idx", feed_archive.c.export_id),
+    _partial("link_transfer_id_idx", link.c.transfer_id, where="transfer_id IS NOT NULL"),
+    # Pages of the received transfers, the newest first.
+    Index("received_transfer_newest_idx", received_transfer.c.created_at, received_transfer.c.id),
+    # What goes on, or waits for an answer: feeds, receipts, reviews, referrals, breach records.
+    _partial("feed_open_idx", feed.c.until, where="ended_at IS NULL"),
+    _partial("received_transfer_receipt_idx", received_transfer.c.created_at, where="receipt = 'queued'"),
+    _partial("review_open_idx", review.c.id, where="state = 'open'"),
+    _partial("referral_open_idx", referral.c.due_at, where="state = 'open'"),
+    _partial("approval_alone_idx", approval.c.decided_at, where="basis = 'break_glass'"),
+    _partial("recall_open_idx", recall.c.opened_at, where="closed_at IS NULL"),
+    # Records whose time is over, the oldest first (worker/clock/purge.py).
+    _partial("code_address_idx", code.c.created_at, where="subject_kind IS NOT NULL"),
+    Index("mandate_ended_idx", mandate.c.ended_at),
+    Index("mandate_expired_idx", mandate.c.expires_at),
+    Index("instruction_withdrawn_idx", instruction.c.withdrawn_at),
+    Index("authorisation_revoked_idx", authorisation.c.revoked_at),
+    Index("authorisation_expired_idx", authorisation.c.expires_at),
+    Index("authorisation_used_idx", authorisation.c.used_at),
+    Index("feed_ended_idx", feed.c.ended_at),
+    Index("received_transfer_ended_idx", received_transfer.c.ended_at),
+    Index("legal_hold_released_idx", legal_hold.c.released_at),
+    Index("legal_hold_until_idx", legal_hold.c.until),
     # Pages of the request log, the newest first.
     Index("export_newest_idx", export.c.created_at, export.c.id),
     Index("export_newest_of_tenant_idx", export.c.tenant, export.c.created_at, export.c.id),

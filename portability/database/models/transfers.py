@@ -6,7 +6,19 @@ which is not in the database.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
 
 from portability.database.engine import JsonType, UtcTime
 from portability.database.models.columns import BigSerial, metadata
@@ -99,6 +111,7 @@ transfer = Table(
     Column("attempts", Integer, nullable=False, comment="failed attempts at the open volume"),
     Column("not_before", UtcTime, comment="back-off"),
     Column("woken_at", UtcTime, comment="last wake-up sent"),
+    Column("emptied", Boolean, nullable=False, server_default=false(), comment="it is over, and has no copies"),
     Index(None, "export_id"),
     Index(None, "authorisation_id"),
     Index(None, "state"),

@@ -94,6 +94,7 @@ export = Table(
     Column("pseudonym_key", String(64), comment="derives its pseudonyms of other people; erasing it unlinks them"),
     Column("kept_until", UtcTime, comment="until when its archive is kept, as it was when it became ready"),
     Column("kept_since", UtcTime, comment="the ended_at that kept_until belongs to; releases without it leave it"),
+    Column("empty_since", UtcTime, comment="the ended_at of an end of which storage has nothing; null: it may have"),
     Index(None, "state"),
     Index(None, "subject_ref"),
     Column("feed_id", String(32), comment="the feed that it is an archive of; null: none"),
