@@ -11,8 +11,10 @@ import pytest
 from receiver.verify.scratch import PREFIX, scratch_folder, sweep
 
 RUN = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 from receiver.verify.scratch import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "secret").write_text("plaintext")
