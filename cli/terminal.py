@@ -23,6 +23,7 @@ UNLIMITED = 10_000
 """Columns: more than any table has."""
 WORD_CHARS = 30
 """A longer word, such as a hash, may be broken."""
+NO_VALUE = (None, "")
 
 
 class Cell:
@@ -34,7 +35,7 @@ class Cell:
     def __init__(self, value: object) -> None:
         if isinstance(value, datetime):
             value = f"{value:%Y-%m-%d %H:%M} UTC"
-        self.text = Text("" if value is None else cleaned(str(value)))
+        self.text = Text("" if value in NO_VALUE else cleaned(str(value)))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in self.text.wrap(console, options.max_width, overflow=options.overflow, no_wrap=options.no_wrap):

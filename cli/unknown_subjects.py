@@ -35,7 +35,7 @@ def is_unknown(context: Context, kind: SubjectKind, identifier: str, tenant: str
         return False  # `doctor` reports what is wrong
     finally:
         bounded_calls.dismiss()
-    return False in answers and True not in answers
+    return {*answers} & {True, False} == {False}
 
 
 def _knowing(context: Context, kind: SubjectKind) -> list[tuple[str, KnowingExporter]]:

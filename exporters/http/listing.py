@@ -126,7 +126,7 @@ class Listing:
         self._noted = {part.id[2]: None for part in self._parts} if start else {}
         seen = self._keys_before(start)
         self._noted = dict.fromkeys(start.noted) if start else {}
-        left = [part for part in self._parts if start is None or order_of(part.id) >= order_of(start.part)]
+        left = [part for part in self._parts if not start or order_of(part.id) >= order_of(start.part)]
         for number, part in enumerate(left):
             is_begun = start is not None and start.part == part.id
             at = start if is_begun and start is not None else Place(part.id)

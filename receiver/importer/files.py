@@ -79,7 +79,7 @@ def delete_left(connection: Connection, storage: Storage, which: ColumnElement[b
     keys, present = pending_files.of(connection, which), inspect(connection).get_table_names()
     tables = [table for table in LEADING if table.name in present]
     needed = {key for key in keys if is_needed(connection, key, tables)}
-    gone = {key for key in keys if key not in needed and removed(storage, key, dry_run=False)}
+    gone = {key for key in {*keys} - needed if removed(storage, key, dry_run=False)}
     pending_files.forget(connection, which, keys if forget_absent else needed | gone)
 
 

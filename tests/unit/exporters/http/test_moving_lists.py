@@ -64,7 +64,7 @@ class MovingList:
             for page in (next(pages) for _ in range(killed_behind)):
                 taken += [item.key for item in page.items]
                 place = page.after
-            assert place is not None
+            assert place
             (place,) = from_cursor(to_cursor((place,)), "x")
             pause()
         taken += chain.from_iterable([item.key for item in page.items] for page in self.listing(lacks).pages(place))
@@ -142,7 +142,7 @@ def test_a_record_whose_parts_were_begun_is_entered_again_where_it_has_moved(*, 
     pages = moving.listing([]).pages()
     _first, second = next(pages), next(pages)
     (place,) = from_cursor(to_cursor((second.place_at(second.items[0]),)), "x")
-    assert place is not None
+    assert place
     moving.rows.remove("b")
 
     entered = [item.key for page in moving.listing([]).pages(place, enters=True) for item in page.items]
