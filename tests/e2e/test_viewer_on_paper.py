@@ -24,6 +24,19 @@ WIDE = Dataset(
     Role.CONTROLLER,
     ("column_0",),
 )
+SUMS = Dataset(
+    "sums",
+    "Sums",
+    "An amount beside words.",
+    (
+        Field("id", FieldType.STRING, "Its number.", Provenance.PROVIDED),
+        Field("total", FieldType.DECIMAL, "An amount.", Provenance.PROVIDED),
+        *(Field(f"word_{n}", FieldType.STRING, "A.", Provenance.PROVIDED) for n in range(5)),
+    ),
+    Provenance.PROVIDED,
+    Role.CONTROLLER,
+    ("id",),
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +54,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> str:
     ]
     archive.add("chats", "messages", said)
     archive.add("wide", WIDE, [{f"column_{n}": f"v{row}x{n}" for n in range(COLUMNS)} for row in range(30)])
+    words = {f"word_{n}": "Some words, and more words of a sentence" for n in range(5)}
+    archive.add("sums", SUMS, [{"id": f"INV-202401-{n}", "total": "47175000.0000", **words} for n in range(9)])
     things: list[Record] = [{"id": f"{n}", "text": f"Row {n}", "n": n} for n in range(30)]
     archive.add("things", plain_dataset("things", "Things"), things)
     return archive.write()
@@ -126,3 +141,10 @@ def test_all_columns_are_on_the_paper(browser: Browser, index: str, tmp_path: Pa
         text = printed(page, tmp_path / "wide.pdf", landscape=landscape)
         assert [n for n in range(COLUMNS) if f"v24x{n}" not in text] == []
         assert "of 20 columns" not in text
+
+
+def test_a_number_is_in_one_line(browser: Browser, index: str, tmp_path: Path) -> None:
+    """Words are broken where a column is narrow, the digits of an amount are not."""
+    with opened(browser, f"{index}#sums") as page:
+        expect(page.locator(".tablebox tbody tr")).to_have_count(9)
+        assert printed(page, tmp_path / "sums.pdf", landscape=True).count("47,175,000.0000") == 9
