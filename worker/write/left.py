@@ -1,7 +1,7 @@
 """What may be left in storage of exports and transfers that are over: few of all, and the clock looks at these only.
 
 Each is marked once nothing is left of it. The mark of an export is the end that it belongs to: a retry that fails has
-another end. Releases without the marks leave them, so what these end is looked at.
+another end. Releases without the marks leave them, so what these end is looked at (ADR 101).
 """
 
 from __future__ import annotations
