@@ -20,11 +20,11 @@ def failed(made: World, identifier: str) -> int:
     """Let an export fail that has stored volumes; returns how many the clock deletes."""
     made.advance_all()
     assert made.archive_keys()
-    change(made, identifier, state="failed", ended_at=now())
+    set_columns(made, identifier, state="failed", ended_at=now())
     return withdraw_discarded(made.engine, lambda: made.place.storage)
 
 
-def change(made: World, identifier: str, **values: object) -> None:
+def set_columns(made: World, identifier: str, **values: object) -> None:
     with writing(made.engine) as connection:
         connection.execute(update(EXPORT).where(EXPORT.c.id == identifier).values(**values))
 
@@ -44,7 +44,7 @@ def test_an_export_with_a_volume_gets_no_mark(made: World) -> None:
     """It is looked at until its volume is deleted."""
     identifier = made.request()
     made.advance_all()
-    change(made, identifier, state="expired", ended_at=datetime.fromisoformat("2026-01-01T00:00:00+00:00"))
+    set_columns(made, identifier, state="expired", ended_at=datetime.fromisoformat("2026-01-01T00:00:00+00:00"))
     left.mark(made.engine)
     assert left.exports(made.engine) == [identifier]
     assert withdraw_discarded(made.engine, lambda: made.place.storage) == 1
