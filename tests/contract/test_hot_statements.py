@@ -9,7 +9,7 @@ import pytest
 from factories import World
 from long_history import HOT, fill_archives, fill_history, rows_read, scanned, statements_of
 from past_records import STEPS, fill_past
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portability.database import models
 from portability.database.engine import reading, undone, writing
@@ -18,6 +18,8 @@ from portability.requests import acceptance, intake
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.trust import audit
+from worker.write import left
+from worker.write.withdraw import withdraw_copies
 
 REF = select(models.subject_ref.c.ref)
 ENDED = 10_000
@@ -68,6 +70,12 @@ def test_no_step_of_a_process_reads_records_of_the_past(made: World) -> None:
         fill(made.engine, ENDED // 2)
     read = {step.__name__: [rows_read(made.engine, partial(step, made)) for _time in range(7)] for step in STEPS}
     assert {name: rows for name, rows in read.items() if max(rows) > 300} == {}
+    # Transfers that ended before they had copies: no clock has anything to delete for them.
+    with writing(made.engine) as connection:
+        connection.execute(update(models.transfer).values(emptied=False))
+    assert left.transfers(made.engine)
+    assert withdraw_copies(made.engine, lambda: made.place.storage) == 0
+    assert left.transfers(made.engine) == []
 
 
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)

@@ -135,7 +135,7 @@ class Revised:
         assert (self.made.verify(paths).errors, lacks_nothing(paths, self.source)) == ((), True)
         view = self.made.view(self.id)
         assert (view["state"], view["complete"], view["revision"], self.kept()) == ("ready", True, 2, 0)
-        assert view["failed_revision"] is None
+        assert not view["failed_revision"], "a later revision is ready"
 
     def retry(self) -> None:
         with writing(self.made.engine) as connection:

@@ -184,10 +184,18 @@ def withdraw_copies(
 
     Raises: the last StorageError, after all were tried.
     """
-    if not (rows := _unwanted(engine, export_id)):
-        return 0
-    storage = open_storage()
+    over = () if export_id else left.transfers(engine)
+    rows = _unwanted(engine, over, export_id)
+    gone = _withdraw_copies(engine, open_storage(), rows, refused) if rows else 0
+    # Also transfers that ended before they had copies: they would be looked at in each round.
+    if over or rows:
+        left.mark(engine)
+    return gone
 
+
+def _withdraw_copies(
+    engine: Engine, storage: Storage, rows: Sequence[RowMapping], refused: RefusedDeletions | None
+) -> int:
     def delete(row: RowMapping) -> int:
         withdraw_object(storage, row)
         detail: audit.Detail = {"transfer": row["transfer_id"], "volume": row["number"], "bytes": row["bytes"]}
@@ -196,16 +204,14 @@ def withdraw_copies(
                 audit.record(connection, "copy.deleted", actor=ACTOR, export_id=row["export_id"], detail=detail)
         return 1
 
-    gone = _each(rows, delete, refused)
-    left.mark(engine)
-    return gone
+    return _each(rows, delete, refused)
 
 
-def _unwanted(engine: Engine, export_id: str | None) -> Sequence[RowMapping]:
-    """Return the copies that no recipient may download any more, of all transfers or of those of one export."""
+def _unwanted(engine: Engine, transfers: Sequence[str], export_id: str | None) -> Sequence[RowMapping]:
+    """Return the copies that no recipient may download any more, of these transfers or of those of one export."""
     joined = COPY.join(TRANSFER, TRANSFER.c.id == COPY.c.transfer_id).join(EXPORT, EXPORT.c.id == TRANSFER.c.export_id)
     over = select(COPY, TRANSFER.c.export_id).select_from(joined).where(~sending.wanted_copies())
-    pages = left.pages(() if export_id else left.transfers(engine))
+    pages = left.pages(transfers)
     which = [TRANSFER.c.export_id == export_id] if export_id else [TRANSFER.c.id.in_(page) for page in pages]
     rows: list[RowMapping] = []
     with reading(engine) as connection:
