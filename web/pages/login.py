@@ -94,8 +94,9 @@ def finish(
         place.observations.note("login.failed", "provider")
         place.limits.attempt(limits.LOGIN, rendering.address(request))
         raise
-    session = sessions.begin(request, place, login, tokens, again=pending["again"], form=pending["form"])
-    return rendering.see_other(_after(session, pending["next"], pending["form"]))
+    waiting = pending.get("form", "")  # a login that began before an upgrade names none
+    session = sessions.begin(request, place, login, tokens, again=pending["again"], form=waiting)
+    return rendering.see_other(_after(session, pending["next"], waiting))
 
 
 @router.post("/login/development", dependencies=[OurForm])
