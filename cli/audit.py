@@ -10,6 +10,7 @@ import click
 import orjson
 
 from cli.context import ID_MAX, LIMIT_MAX, Context, shared
+from cli.quantities import quantity
 from cli.verify import load_jwks
 from portability.api import JSON
 from portability.api.errors import BadInput
@@ -48,7 +49,7 @@ def show(context: Context, identifier: str | None, action: str | None, after: in
         context.note(f"no event has the action {action}: docs/audit.md lists the actions")
     events = found[:limit]
     if len(found) > limit:
-        context.note(f"only the first {limit} events are shown: --after {events[-1]['id']} shows the next")
+        context.note(f"{quantity(limit, 'event')} shown: --after {events[-1]['id']} shows the next")
     document: list[JSON] = [audit.view(event) for event in events]
     rows = [[*(event[name] for name in SHOWN), orjson.dumps(event["detail"]).decode()] for event in events]
     context.result(document, lambda: context.table("Audit log", (*SHOWN, "detail"), rows))
@@ -82,10 +83,10 @@ def verify(
     with reading(context.engine) as connection:
         named, jwks = outside_head or from_file, read_jwks(jwks_file) if jwks_file else None
         kept = audit_heads.read(connection, named.read_text(errors="replace"), jwks=jwks) if named else None
-        since = kept if from_file else None
-        if since is not None:
+        anchor, since = (None, kept) if from_file else (kept, None)
+        if since:
             audit_heads.check_contained(connection, since)
-        verdict = audit.verify(connection, anchor=None if from_file else kept, since=since)
+        verdict = audit.verify(connection, anchor=anchor, since=since)
         compared = audit_comparison.compare(connection, None if no_storage else context.storage, since=since)
     is_ok = verdict.ok and not compared.faults
     faults: list[JSON] = [{"code": fault.code, "event": fault.event_id} for fault in verdict.faults]
@@ -104,11 +105,10 @@ def verify(
 
     def human() -> None:
         say = partial(context.console.print, markup=False)
-        for line in _faults(verdict, compared):
-            say(line)
-        objects = "storage not compared" if no_storage else f"{compared.objects} objects"
         after = f" after event {since.event_id}" if since else ""
-        say(f"{'ok' if is_ok else 'NOT OK'}: {verdict.events} events{after}, {compared.exports} exports, {objects}")
+        objects = "storage not compared" if no_storage else quantity(compared.objects, "object")
+        read = f"{quantity(verdict.events, 'event')}{after}, {quantity(compared.exports, 'export')}, {objects}"
+        say(*_faults(verdict, compared), f"ok: {read}" if is_ok else f"NOT OK: {read}", sep="\n")
         if verdict.unchained:
             say(f"{verdict.unchained} more events were recorded meanwhile, and are not in the chain yet")
         if not named:

@@ -9,6 +9,7 @@ import click
 
 from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
+from cli.quantities import quantity
 from cli.receiving_service import database_of, files_of
 from cli.unknown_subjects import is_unknown, note_unknown
 from portability.api import SubjectKind
@@ -96,8 +97,9 @@ def _report_end(
         row = erasures.get(connection, erasure_id)
     if row["state"] != ErasureState.DONE:
         context.note(f"begun; the clock continues it{f': {storage_error}' if storage_error else ''}")
-    text = f"{erasure_id} is {row['state']}: {row['exports']} exports, {row['volumes']} volumes, {row['bytes']:,} bytes"
-    text += f", {entries} entries of import journals" if entries else ""
+    counts = [quantity(row[f"{noun}s"], noun) for noun in ("export", "volume", "byte")]
+    counts += [f"entries of import journals: {entries:,}"] if entries else []
+    text = f"{erasure_id} is {row['state']}: {', '.join(counts)}"
     context.result(
         {**erasures.view(row), "journal_entries": entries}, lambda: context.console.print(text, markup=False)
     )
@@ -172,8 +174,9 @@ def _report(context: Context, whom: Whom, how: dict[str, Any]) -> None:
 
 def _print_report(context: Context, found: ErasurePreview) -> None:
     extent = found.extent
-    text = f"would erase {extent.exports} exports with {extent.volumes} volumes, {extent.bytes:,} bytes"
-    lines = [text + (f"; {extent.running} have not ended" if extent.running else "")]
+    exports, volumes = quantity(extent.exports, "export"), quantity(extent.volumes, "volume")
+    lines = [f"would erase {exports} with {volumes}, {quantity(extent.bytes, 'byte')}"]
+    lines += [f"exports that have not ended: {extent.running:,}"] if extent.running else []
     lines += [f"would join erasure {found.begun}, which runs"] if found.begun else []
     if found.refusal:
         lines.append(f"would be refused now: [{found.refusal.code}] {found.refusal}; {found.refusal.hint}")

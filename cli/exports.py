@@ -16,6 +16,7 @@ from sqlalchemy import RowMapping
 
 from cli.context import LIMIT_MAX, Context, one_of, shared
 from cli.permission import AS, permit
+from cli.quantities import quantity
 from cli.state_words import state_words
 from portability.api import JSON
 from portability.api.errors import ObjectChanged
@@ -57,7 +58,7 @@ def list_exports(context: Context, state: str | None, unanswered: bool, limit: i
         at = deployment.clock_of(connection)
     rows = found[:limit]
     if len(found) > limit:
-        context.note(f"only the first {limit} exports are listed: --limit shows more")
+        context.note(f"{quantity(limit, 'export')} shown: --limit shows more")
     names = (
         *("id", "state", "complete", "outcome_own", "outcome_processor", "profile", "subject_kind", "subject_ref"),
         *("records", "error_code"),
@@ -301,10 +302,11 @@ def _print_ledger(context: Context, lines: Sequence[RowMapping]) -> None:
     context.table("Ledger", ("dataset", "state", "records", "files", "gaps"), shown_rows)
     remarks: Counter[str] = sum((Counter(line["remarks"] or {}) for line in lines), Counter())
     for code, count in sorted(remarks.items()):
-        context.console.print(f"{count} records: {code}", markup=False)
+        context.console.print(f"{quantity(count, 'record')}: {code}", markup=False)
     if waiting:
         tenants = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
-        context.console.print(f"{len(waiting)} datasets need an instruction by {', '.join(tenants)}", markup=False)
+        asked = ", ".join(tenants)
+        context.console.print(f"datasets that need an instruction by {asked}: {len(waiting)}", markup=False)
 
 
 def _due_by(row: RowMapping) -> str:

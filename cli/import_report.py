@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cli.context import Context
+from cli.quantities import quantity
 from cli.terminal import printable
 from receiver.importer.report import DatasetResult, ImportReport
 
@@ -49,7 +50,7 @@ def _print_rest(context: Context, report: ImportReport) -> None:
             say(f"{name}: ignored fields {printable(', '.join(sorted(one.ignored_fields)))}")
         if one.altered:
             fields = ", ".join(sorted(one.altered_fields))
-            say(f"{name}: a trigger of the target changed {one.altered} records: {fields}")
+            say(f"{name}: a trigger of the target changed {quantity(one.altered, 'record')}: {fields}")
         if one.not_imported:
             say(f"{name}: not imported without --allow: {', '.join(sorted(one.not_imported))}")
     for left in report.left:
@@ -57,7 +58,8 @@ def _print_rest(context: Context, report: ImportReport) -> None:
     absent = sum(len(one.absent_columns) for one in report.datasets)
     say(f"{absent} columns are never in an archive: secrets and technical data; see docs/source-schema.md")
     if not report.complete:
-        why = f"{report.gaps} gaps" if report.gaps else "it has no gaps; outcome in its export.json says what is absent"
+        no_gaps = "it has no gaps; outcome in its export.json says what is absent"
+        why = quantity(report.gaps, "gap") if report.gaps else no_gaps
         say(f"[bold]the archive states that it is not complete[/]: {why}")
     if report.import_id:
         done = "this archive is imported already, and nothing was changed" if report.is_repeated else "imported"

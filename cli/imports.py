@@ -9,6 +9,7 @@ from rich.progress import BarColumn, TextColumn
 
 from cli.context import Context, shared
 from cli.importing import FILES, load_key
+from cli.quantities import quantity
 from portability.storage import named_by, open_storage
 from receiver.binding.target import ImportTarget
 from receiver.importer.database import check_exists, opened
@@ -91,12 +92,14 @@ def forget_target(
     check_exists(into)
     opening = (lambda: open_storage(files)) if files else (lambda: None)
     count = forget_target_of(into, target, opening, waits=context.note)
-    context.result({"target": target.name, "entries": count}, lambda: context.console.print(f"{count} entries deleted"))
+    said = f"entries deleted: {count:,}"
+    context.result({"target": target.name, "entries": count}, lambda: context.console.print(said))
 
 
 def _print(context: Context, report: UndoReport) -> None:
     context.console.print(
-        f"{report.removed} rows removed, {report.restored} restored, {report.files} files deleted, "
+        f"{quantity(report.removed, 'row')} removed, {report.restored} restored, "
+        f"{quantity(report.files, 'file')} deleted, "
         f"{report.conflicts} kept because of later changes"
     )
     rows = [[one.table, one.id, one.action, ", ".join(one.fields)] for one in report.kept]

@@ -8,6 +8,7 @@ import click
 
 from cli import new_plugin
 from cli.context import Context, beginning, one_of
+from cli.quantities import quantity
 from portability.api import JSON
 
 
@@ -30,7 +31,6 @@ def new(context: Context, name: str, kind: str, target: Path | None) -> None:
     """Make the package of the exporter or map NAME, with tests that pass."""
     folder = target or Path(name)
     written: list[JSON] = [str(path.relative_to(folder)) for path in new_plugin.make(name, kind, folder)]
-    text = (
-        f"{folder}: {len(written)} files; `cd {folder} && python -m pytest` runs its tests, README.md says what to do"
-    )
+    files = quantity(len(written), "file")
+    text = f"{folder}: {files}; `cd {folder} && python -m pytest` runs its tests, README.md says what to do"
     context.result({"folder": str(folder), "files": written}, lambda: context.console.print(text, markup=False))

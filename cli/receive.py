@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import starmap
 from pathlib import Path
 
 import click
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from cli.context import Context, shared
+from cli.quantities import quantity
 from cli.verify import load_jwks
 from portability.api import JSON
 from portability.trust.signing import Jwks
@@ -104,7 +106,8 @@ def print_report(context: Context, target: Path, received: Received) -> None:
     """Print what was received, for people."""
     unpacked, said = received.unpacked, received.statement
     say = context.console.print
-    say(f"[bold green]received[/]: {len(received.volumes)} volumes, {unpacked.files} files, {unpacked.bytes} bytes")
+    counts = (len(received.volumes), "volume"), (unpacked.files, "file"), (unpacked.bytes, "byte")
+    say(f"[bold green]received[/]: {', '.join(starmap(quantity, counts))}")
     if said is not None:
         say(f"transfer {said.transfer} of {said.issuer} for {said.audience}", markup=False, soft_wrap=True)
         say("the sender has accepted the receipt" if received.receipted else "no receipt was sent: add --receipt-key")

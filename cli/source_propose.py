@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cli.context import Context, one_of, shared
+from cli.quantities import quantity
 from exporters.sql.faults import reading
 from exporters.sql.mapped.databases import kind_of, open_database
 from exporters.sql.proposal.draft import Proposal, draft
@@ -81,7 +82,8 @@ def propose_command(
 
 def _print(context: Context, found: Proposal, target: Path | None) -> None:
     context.console.print(
-        f"{target}: {len(found.certain)} datasets; for {len(found.unclear)} tables a person has to choose the path; "
-        f"from {len(found.apart)} tables no key and no name leads to the subject",
+        f"{target}: {quantity(len(found.certain), 'dataset')}; "
+        f"for {quantity(len(found.unclear), 'table')} a person has to choose the path; "
+        f"from {quantity(len(found.apart), 'table')} no key and no name leads to the subject",
         markup=False,
     )

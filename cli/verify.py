@@ -13,6 +13,7 @@ import click
 import orjson
 
 from cli.context import Context, shared
+from cli.quantities import quantity
 from portability.api import JSON
 from portability.api.errors import BadInput
 
@@ -107,7 +108,8 @@ def _print_report(context: Context, result: Verification) -> None:
         rows = [(f.code, f.volume, f.file, f.detail) for f in result.errors]
         context.table("Faults", ("code", "volume", "file", "detail"), rows)
     verdict = "[bold green]verified[/]" if result.ok else "[bold red]verification failed[/]"
-    say(f"{verdict}: {result.volumes} volumes, {result.files} files, {result.bytes} bytes")
+    counts = (quantity(result.volumes, "volume"), quantity(result.files, "file"), quantity(result.bytes, "byte"))
+    say(f"{verdict}: {', '.join(counts)}")
 
 
 def _fetch(url: str) -> bytes:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy import RowMapping
 
 from cli.context import Context, start_hint
+from cli.quantities import quantity
 from portability.database.engine import reading
 from portability.errors import QueueUnavailable, Timeout
 from portability.queue import connect, count_workers, open_queue, redis_url
@@ -66,7 +67,8 @@ class WatchedExport:
     def line(self) -> str:
         """State and counts, and the reason if the export is blocked."""
         done = self.done
-        text = f"{self.row['state']}: {done['datasets']}/{done['datasets_expected']} datasets, {done['files']} files"
+        files = quantity(done["files"], "file")
+        text = f"{self.row['state']}: {done['datasets']}/{done['datasets_expected']} datasets, {files}"
         return f"{text}; {self.blocked.reason}" if self.blocked else text
 
 

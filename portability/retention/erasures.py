@@ -111,9 +111,9 @@ def refusal(running: int, waiting: int, *, cancel_running: bool, ground: str | N
         ground: that of an officer for erasing what the person does not have yet.
     """
     if running and not cancel_running:
-        return ExportsRunning(f"{running} exports of this subject have not ended")
+        return ExportsRunning(f"exports of this subject that have not ended: {running}")
     if waiting and not ground:
-        return NotDelivered(f"{waiting} requests of this subject are not answered, or not downloaded")
+        return NotDelivered(f"requests of this subject that are not answered, or not downloaded: {waiting}")
     return None
 
 

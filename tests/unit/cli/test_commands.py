@@ -354,7 +354,7 @@ def test_a_list_that_is_cut_says_so(run: Run, made: World) -> None:
 
     assert [len(json.loads(listed.stdout)) for listed in (cut, whole)] == [2, 3]
     assert [listed.stderr.strip() for listed in (cut, whole)] == [
-        "only the first 2 exports are listed: --limit shows more",
+        "2 exports shown: --limit shows more",
         "",
     ]
 

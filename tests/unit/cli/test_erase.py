@@ -60,7 +60,7 @@ def test_an_erasure_from_looking_to_the_end(run: Run, made: World) -> None:
     assert not answer(run("erase", *JANE, *WHY, *GROUND, "--dry-run", "--json"))["refused"]
     assert made.view(identifier)["state"] == "ready"
     shown_dry = run("erase", *JANE, *WHY, "--dry-run").stdout
-    said = ("would erase 1 exports with 1 volumes", "[not_delivered]", "--ground", "is not delivered: delivery")
+    said = ("would erase 1 export with 1 volume", "[not_delivered]", "--ground", "is not delivered: delivery")
     assert [words for words in said if words not in shown_dry.replace("\n", " ")] == []
 
     refused(run("erase", *JANE, *WHY), "not_delivered", "--ground")
@@ -105,7 +105,7 @@ def test_an_erasure_of_someone_unknown_says_so(run: Run, made: World, option: tu
 def test_what_runs_is_refused_or_cancelled(run: Run, made: World) -> None:
     """With the hint what to do; cancelled, the clock continues it."""
     made.request("user:usr_jane")
-    refused(run("erase", *JANE, *WHY), "exports_running", "1 exports", "--cancel-running")
+    refused(run("erase", *JANE, *WHY), "exports_running", "that have not ended: 1", "--cancel-running")
     held = made.claim()
     assert held is not None
     begun = run("erase", *JANE, *WHY, *GROUND, "--cancel-running")

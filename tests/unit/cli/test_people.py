@@ -185,7 +185,7 @@ def test_a_part_of_the_audit_log_is_named_as_a_part(run: Run, made: World) -> No
     first, second = made.request("user:usr_1"), made.request("user:usr_2")
     done = run("audit", "show", "--limit", "1", "--json")
     (event,) = json.loads(done.stdout)
-    assert f"only the first 1 events are shown: --after {event['id']} shows the next" in " ".join(done.stderr.split())
+    assert f"1 event shown: --after {event['id']} shows the next" in " ".join(done.stderr.split())
     of_action = run("audit", "show", "--action", "request.accepted", "--limit", "2", "--json")
     assert [event["export_id"] for event in json.loads(of_action.stdout)] == [first, second]
     assert of_action.stderr == ""
@@ -231,7 +231,7 @@ def test_the_log_is_verified_from_a_kept_head(run: Run, made: World, ready_expor
     report = answer(run("audit", "verify", "--from", str(first), "--json"))
     assert (report["ok"], report["from_event"], report["outside_head"]) == (True, verified, True)
     assert (report["events"], report["exports"], report["objects"]) == (report["head"]["event"] - verified, 1, 0)
-    assert f"events after event {verified}, 1 exports" in run("audit", "verify", "--from", str(first)).stdout
+    assert f"1 event after event {verified}, 1 export" in run("audit", "verify", "--from", str(first)).stdout
     assert run("audit", "verify", "--from", str(first), "--head", str(other)).exit_code == 2
     with writing(made.engine) as connection:
         connection.execute(text("DROP TRIGGER audit_event_append_only_update"))

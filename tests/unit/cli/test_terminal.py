@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from cli.quantities import quantity
 from cli.terminal import open_console, print_table, table
 
 COLUMNS = ("id", "state", "profile", "due")
@@ -75,3 +76,12 @@ def test_a_name_from_right_to_left_moves_no_column(width: int) -> None:
     heading = next(line for line in lines if "since" in line)
     assert first.replace("\u2068", "").replace("\u2069", "").index("2026") == heading.index("since")
     assert "".join(lines).count("\u05e9\u05dd") == 3
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "said"),
+    [(0, "file", "0 files"), (1, "volume", "1 volume"), (2, "gap", "2 gaps"), (8312, "byte", "8,312 bytes")],
+)
+def test_one_thing_is_in_the_singular(count: int, noun: str, said: str) -> None:
+    """Most exports have one volume, so most people would read a number with the wrong noun."""
+    assert quantity(count, noun) == said
