@@ -35,7 +35,7 @@ from worker.context import WorkerContext
 from worker.write import object_keys
 from worker.write.encryption import EncryptedSink, VolumeSource, encrypt
 from worker.write.uploads import aborted_on_error
-from worker.write.withdraw import withdraw_object
+from worker.write.withdraw import withdraw_object, withdrawn_if_lost
 
 log = structlog.get_logger()
 TABLE, COPY, EXPORT, VOLUME = models.transfer, models.transfer_copy, models.export, models.volume
@@ -155,7 +155,7 @@ def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: Ro
             source.check_whole(volume)
         lease.check()
         sink.complete()
-    with writing(context.engine) as connection:
+    with withdrawn_if_lost(context.storage, row), writing(context.engine) as connection:
         _write(connection, claim, owner=None, lease_until=None, attempts=0, not_before=None, error_code=None)
         stored = {"bytes": sink.bytes, "sha256": sink.sha256, "possession": sink.possession}
         store_volume(connection, COPY, row, stored)

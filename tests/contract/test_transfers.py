@@ -291,6 +291,8 @@ class Interrupting:
         return getattr(self._storage, name)
 
     def begin(self, key: str, **more: Any) -> Any:
+        if self._at == "begin" and key.endswith(".age"):
+            self._happen()
         upload = self._storage.begin(key, **more)
         return _Interrupted(upload, self._happen, self._at) if key.endswith(".age") else upload
 
@@ -353,6 +355,24 @@ def test_what_is_taken_back_stops_half_way(made: World, other: Provider, whose: 
     assert list(made.place.storage.uploads()) == []
     assert "transfer.offered" not in actions(made, export_id)
     assert "transfer.revoked" in actions(made, export_id)
+
+
+def test_a_copy_whose_upload_begins_after_it_was_taken_back(made: World, other: Provider) -> None:
+    """The clock has looked for it between its note and its upload: the worker deletes what it has stored."""
+    _export_id, transfer_id, consent = under_way(made, other)
+    looked: list[int] = []
+
+    def take_back() -> None:
+        if looked:
+            return
+        with writing(made.engine) as connection:
+            authorisations.revoke(connection, consent, actor=TEST)
+        looked.append(withdraw_copies(made.engine, lambda: made.place.storage))
+
+    assert step(through(made, take_back, at="begin"))
+
+    assert (looked, view(made, transfer_id)["state"]) == ([1], "revoked")
+    assert (encrypted_keys(made), list(made.place.storage.uploads())) == (set(), [])
 
 
 def link_of(made: World, transfer_id: str) -> dict[str, Any]:
