@@ -30,7 +30,7 @@ from portability.trust import audit
 from worker.claim.claims import new_token
 from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS, UNKNOWN_UPLOAD
 from worker.claim.lease import Lease
-from worker.close.failure import tries
+from worker.close import failure
 from worker.context import WorkerContext
 from worker.write import object_keys
 from worker.write.encryption import EncryptedSink, VolumeSource, encrypt
@@ -255,7 +255,8 @@ def _fail(context: WorkerContext, claim: TransferClaim, error: PortabilityError)
     """Release the transfer for a retry, or end it as failed."""
     attempts = claim.row["attempts"]
     log.warning("transfer.failed", transfer=claim.transfer_id, code=error.code, attempt=attempts)
-    given_up = not error.retryable or attempts >= tries(error, context.settings.attempts_max)
+    failure.count(context, error)
+    given_up = not error.retryable or attempts >= failure.tries(error, context.settings.attempts_max)
     values: dict[str, Any] = {"owner": None, "lease_until": None, "error_code": error.code}
     if not given_up:
         wait_seconds = leases.backoff_seconds(context.settings.backoff_seconds, attempts, BACKOFF_MAX_SECONDS)

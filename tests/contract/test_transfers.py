@@ -31,10 +31,11 @@ from transferring import (
     view,
 )
 
-from portability.api.errors import BadInput, StorageUnavailable
+from portability.api.errors import BadInput, StorageFull, StorageUnavailable
 from portability.api.storages import Storage, Upload
-from portability.database import models
+from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
+from portability.database.incidents import Incident
 from portability.delivery import links
 from portability.errors import BadDate, LinkInvalid, ReasonRequired, WrongState
 from portability.requests import approvals, earlier_revisions, exports
@@ -461,6 +462,21 @@ def test_what_is_away_is_tried_again_and_given_up_in_the_end(made: World, other:
 
     assert view(made, transfer_id)["state"] == "failed"
     assert "transfer.failed" in actions(made, export_id)
+
+
+def test_a_copy_without_room_is_counted_as_a_volume_is(made: World, other: Provider) -> None:
+    """An operator hears of a full storage at once, also where only copies are written; they continue automatically."""
+    _export_id, transfer_id, _consent = under_way(made, other)
+
+    def fail() -> None:
+        raise StorageFull("no room")
+
+    step(through(made, fail))
+    assert view(made, transfer_id)["error_code"] == "storage_full"
+    counted = {row["kind"]: row["count"] for row in incidents.counted(made.engine)}
+    assert counted == {Incident.STORAGE_FULL: 1}
+    encrypted(made)
+    assert view(made, transfer_id)["state"] == "offered"
 
 
 def test_a_transfer_waits_while_what_is_missing_is_fetched(made: World, other: Provider) -> None:
