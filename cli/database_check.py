@@ -1,4 +1,4 @@
-"""Check of `portability doctor`: the control database answers, holds every text, and grants this role its rights."""
+"""Check of `portability doctor`: the control database takes writes and every text, and this role has its rights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from cli.checks import Seen
 from cli.context import Context
-from portability.database import migrations, rights
+from portability.database import deployment, migrations, rights
 from portability.database.engine import open_engine, reading
 from portability.errors import DatabaseUnavailable
 from portability.settings import Settings
@@ -22,7 +22,7 @@ LACKING = text("""
 
 
 def control_database(context: Context) -> None:
-    """Check the encoding and the rights, which another role than the owner has from `portability db rights`.
+    """Check that it takes writes, the encoding, and the rights, which a role has from `portability db rights`.
 
     Raises: DatabaseUnavailable.
     """
@@ -36,6 +36,7 @@ def control_database(context: Context) -> None:
         if lacking := _lacking(connection):
             seen = f"this role lacks rights on {len(lacking)} tables: {', '.join(lacking[:3])}"
             raise DatabaseUnavailable(seen, hint=RIGHTS_HINT)
+    deployment.check_writable(context.engine)
 
 
 def upgrade_schema(context: Context) -> Seen | None:

@@ -16,7 +16,7 @@ Each step calls only modules of rooms below it. A fault of a source becomes a ga
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 
 import structlog
@@ -24,7 +24,6 @@ import structlog
 from archive.parts import SealedVolume
 from archive.summary.pdf import Typesetter
 from archive.write.volume import Volume
-from portability.api.errors import StorageError
 from portability.api.storages import StoredObject, Upload
 from portability.database import incidents
 from portability.database.engine import reading
@@ -52,6 +51,7 @@ from worker.write.forms import VolumeForms
 from worker.write.open_volume import OpenVolume, SliceJob
 from worker.write.shards import Shards
 from worker.write.uploads import aborted_on_error
+from worker.write.withdraw import discarded_on_error, withdrawn_if_lost
 
 log = structlog.get_logger()
 
@@ -159,15 +159,8 @@ def _commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> int:
     row = commit.volume
     if commit.closes:
         closing_marker.place(context.engine, context.storage, row)
-    try:
-        with traces.span("commit"):
-            return apply_commit(context, claim, commit)
-    except LeaseLost:
-        # It was published after the lease expired: the next claim may have looked for it too early.
-        with suppress(StorageError):
-            context.storage.delete(row["object_key"])
-            closing_marker.remove(context.storage, row)
-        raise
+    with withdrawn_if_lost(context.storage, row), traces.span("commit"):
+        return apply_commit(context, claim, commit)
 
 
 def _seal(
@@ -197,13 +190,15 @@ def _seal(
         viewer=files.viewer,
     )
     check()
-    if files.document is None or files.document["gaps"]:
-        # For the closing volume, and for the closing volume of a retry of gaps.
-        excerpts.save(context.storage, commit.volume["object_key"], volume.excerpts)
-        if volume.shards is not None:
-            shards.save(context.storage, commit.volume["object_key"], files.index or volume.shards.index)
-    with traces.span("store", bytes=sealed.bytes):
-        in_storage = upload.complete()
+    object_key = commit.volume["object_key"]
+    with discarded_on_error(context.storage, object_key):
+        if files.document is None or files.document["gaps"]:
+            # For the closing volume, and for the closing volume of a retry of gaps.
+            excerpts.save(context.storage, object_key, volume.excerpts)
+            if volume.shards is not None:
+                shards.save(context.storage, object_key, files.index or volume.shards.index)
+        with traces.span("store", bytes=sealed.bytes):
+            in_storage = upload.complete()
     if in_storage.bytes != sealed.bytes:
         raise VolumeFault(f"{sealed.name}: {sealed.bytes} bytes were written, but storage has {in_storage.bytes}")
     return sealed, in_storage

@@ -30,12 +30,12 @@ from portability.trust import audit
 from worker.claim.claims import new_token
 from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS, UNKNOWN_UPLOAD
 from worker.claim.lease import Lease
-from worker.close.failure import tries
+from worker.close import failure
 from worker.context import WorkerContext
 from worker.write import object_keys
 from worker.write.encryption import EncryptedSink, VolumeSource, encrypt
 from worker.write.uploads import aborted_on_error
-from worker.write.withdraw import withdraw_object
+from worker.write.withdraw import withdraw_object, withdrawn_if_lost
 
 log = structlog.get_logger()
 TABLE, COPY, EXPORT, VOLUME = models.transfer, models.transfer_copy, models.export, models.volume
@@ -155,7 +155,7 @@ def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: Ro
             source.check_whole(volume)
         lease.check()
         sink.complete()
-    with writing(context.engine) as connection:
+    with withdrawn_if_lost(context.storage, row), writing(context.engine) as connection:
         _write(connection, claim, owner=None, lease_until=None, attempts=0, not_before=None, error_code=None)
         stored = {"bytes": sink.bytes, "sha256": sink.sha256, "possession": sink.possession}
         store_volume(connection, COPY, row, stored)
@@ -255,7 +255,8 @@ def _fail(context: WorkerContext, claim: TransferClaim, error: PortabilityError)
     """Release the transfer for a retry, or end it as failed."""
     attempts = claim.row["attempts"]
     log.warning("transfer.failed", transfer=claim.transfer_id, code=error.code, attempt=attempts)
-    given_up = not error.retryable or attempts >= tries(error, context.settings.attempts_max)
+    failure.count(context, error)
+    given_up = not error.retryable or attempts >= failure.tries(error, context.settings.attempts_max)
     values: dict[str, Any] = {"owner": None, "lease_until": None, "error_code": error.code}
     if not given_up:
         wait_seconds = leases.backoff_seconds(context.settings.backoff_seconds, attempts, BACKOFF_MAX_SECONDS)

@@ -64,6 +64,13 @@ def claim_sweep(engine: Engine, every_seconds: float) -> bool:
         return connection.execute(update(TABLE).where(due).values(swept_at=now())).rowcount == 1
 
 
+def check_writable(engine: Engine) -> None:
+    """Check that the database takes writes: it may be a replica, or set to read only. Raises DatabaseUnavailable."""
+    with writing(engine) as connection:
+        # To PostgreSQL the lock is a write; it waits for no other writer. With SQLite the transaction itself is one.
+        connection.execute(select(TABLE.c.id).with_for_update(read=True, key_share=True)).one()
+
+
 def clock(engine: Engine) -> datetime:
     """Return the database's time, which all machines use for comparisons."""
     with reading(engine) as connection:

@@ -172,6 +172,7 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
         logging.getLogger("psycopg").setLevel(logging.ERROR)
         allowed = prepared if prepared is not None or not read_only else False
         event.listen(engine, "connect", sessions.limit_preparation(prepared=allowed))
+        event.listen(engine, "checkout", sessions.keep_access)
         if read_only:
             event.listen(engine, "begin", sessions.set_forms)
         if prepared is not False:  # False is the setting for a pooler

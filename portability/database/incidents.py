@@ -43,7 +43,7 @@ class Incident(StrEnum):
     LEASE_LOST = "lease_lost"
     """A worker continued after its lease had expired and was stopped by the fence."""
     STORAGE_FULL = "storage_full"
-    """There was no space left for a volume."""
+    """There was no space left for a volume or an encrypted copy."""
     SCAN_BLOCKED = "scan_blocked"
     """The scan found data that must not leave; the export failed."""
     FOREIGN_STORE = "foreign_store"

@@ -124,6 +124,15 @@ def plan_for_few_rows(driver: Driver[Any], _record: object) -> None:
         driver.pgconn.exec_(PLANNING.encode())
 
 
+def keep_access(driver: Driver[Any], _record: object, _proxy: object) -> None:
+    """Leave it to the server whether the next transaction may write, unless it begins as READ ONLY.
+
+    After such a one the library would begin with READ WRITE, which a database that is set to read only obeys.
+    """
+    if driver.read_only is False and not driver.closed:
+        driver.read_only = None
+
+
 def limit_preparation(*, prepared: bool | None) -> Callable[[Driver[Any], object], None]:
     """Make the listener for new connections. `prepared`: use prepared statements; None: unless there is a pooler."""
 

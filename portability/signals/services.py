@@ -15,13 +15,12 @@ from typing import Any, Generic, TypeVar
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from redis.exceptions import RedisError
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from portability.api.errors import PortabilityError
 from portability.api.storage_probes import PROBES
 from portability.api.storages import MeasuredStorage, Storage, StorageSpace
-from portability.database import models
-from portability.database.engine import reading
+from portability.database import deployment
 from portability.queue import WakeUps, check_writable, count_workers, has_clock, waiting_wake_ups
 
 Answer = TypeVar("Answer")
@@ -102,8 +101,7 @@ class Services:
 
 
 def _database(engine: Engine) -> bool:
-    with reading(engine) as connection:
-        connection.execute(select(models.deployment.c.id)).one()
+    deployment.check_writable(engine)
     return True
 
 

@@ -71,18 +71,25 @@ class LocalStorage:
         return self.folder.absolute().as_uri()
 
     def store_id(self) -> str:
-        """Return the folder's id: 32 random hex digits, stored in the folder, made at the first call."""
+        """Return the folder's id: 32 random hex digits, stored in the folder, made at the first call.
+
+        A folder that has one is only read: its disk may be full, and what is deleted makes room.
+        """
         with folder_errors("read the store id of", self.url), opened_folder(self.folder, (), create=True) as folder:
+            with suppress(FileNotFoundError):
+                return _store_id(folder)
             fresh = f"{STORE_FILE}.{secrets.token_hex(8)}"
-            with created(fresh, folder) as file:
-                file.write(secrets.token_hex(16).encode())
-                os.fsync(file.fileno())
-            with suppress(FileExistsError):
-                os.link(fresh, STORE_FILE, src_dir_fd=folder, dst_dir_fd=folder)
-                os.fsync(folder)
-            os.unlink(fresh, dir_fd=folder)
-            with FileIO(os.open(STORE_FILE, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)) as file:
-                return file.read().decode().strip()
+            try:
+                with created(fresh, folder) as file:
+                    file.write(secrets.token_hex(16).encode())
+                    os.fsync(file.fileno())
+                with suppress(FileExistsError):
+                    os.link(fresh, STORE_FILE, src_dir_fd=folder, dst_dir_fd=folder)
+                    os.fsync(folder)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(fresh, dir_fd=folder)
+            return _store_id(folder)
 
     def begin(
         self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None
@@ -250,6 +257,12 @@ class LocalStorage:
         with suppress(OSError):
             for depth in range(len(names), 0, -1):
                 self.folder.joinpath(*names[:depth]).rmdir()
+
+
+def _store_id(folder: int) -> str:
+    """Read the id of an open folder. Raises FileNotFoundError if it has none."""
+    with FileIO(os.open(STORE_FILE, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)) as file:
+        return file.read().decode().strip()
 
 
 class LocalUpload:

@@ -119,6 +119,22 @@ def test_a_server_that_takes_no_writes_is_unavailable(pg_control_url: str) -> No
     engine.dispose()
 
 
+def test_a_database_that_is_set_to_read_only_takes_no_writes(pg_url: str) -> None:
+    """Also not on a connection that has read: who sets it moves the database, or has no room, and would lose them."""
+    engine = open_engine(pg_url)
+    with writing(engine) as connection:
+        connection.execute(text("create table kept (id int)"))
+        name = connection.scalar(text("select quote_ident(current_database())"))
+        connection.execute(text(f"alter database {name} set default_transaction_read_only = on"))
+    engine.dispose()  # it is of new sessions
+    with reading(engine) as connection:
+        connection.execute(text("select 1"))
+    with pytest.raises(DatabaseUnavailable, match="ReadOnlySqlTransaction") as raised, writing(engine) as connection:
+        connection.execute(text("insert into kept values (1)"))
+    assert "read only" in raised.value.hint
+    engine.dispose()
+
+
 def test_a_connection_that_is_gone_is_unavailable(pg_url: str) -> None:
     """Whatever class the driver's error has: without a result of the server it is an InternalError."""
     engine = open_engine(pg_url)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from desks import SameContact
-from factories import MadeUpExporter, World, things, world
+from factories import CutExporter, MadeUpExporter, World, large_things, things, world
+from faults import FaultyStorage, Operation
 from sqlalchemy import func, insert, select, update
 
 from portability.api import Exporter, Subject
@@ -42,8 +44,8 @@ class KnowingNoOne(MadeUpExporter):
         return False
 
 
-def small_world(folder: Path, url: str, exporter: Exporter) -> World:
-    made = world(folder, {"made": exporter}, database_url=url)
+def small_world(folder: Path, url: str, exporter: Exporter, **settings: Any) -> World:
+    made = world(folder, {"made": exporter}, database_url=url, **settings)
     with writing(made.engine) as connection:
         keys.ensure(connection, made.place.settings.keys, actor=TEST)
     return made
@@ -89,6 +91,30 @@ def test_a_worker_that_has_not_noticed_the_end_ends_it(
     with reading(made.engine) as connection:
         assert connection.scalar(select(func.count()).select_from(models.volume)) == 0
         assert audit.verify(connection).ok
+    assert made.archive_keys() == []
+
+
+def test_a_worker_of_another_slice_leaves_nothing(control_url: str, tmp_path: Path) -> None:
+    """The worker of one slice has ended the export, and the erasure is done, while that of the other stores."""
+    exporter = CutExporter(large_things(600), batch_records=20)
+    made = small_world(tmp_path, control_url, exporter, slice_bytes=65_536, slices_max=4)
+    storage, ended = FaultyStorage(made.place.storage), []
+
+    def end_by_the_other(operation: Operation, count: int) -> None:
+        if (operation, count) == ("begin", 3):  # of an excerpt, after two volumes
+            begin_erasing(made)
+            other = made.claim()
+            assert other
+            pipeline.advance(made.place, other)
+            ended.append(advance(made))
+
+    storage.before = end_by_the_other
+    made.request("user:usr_jane")
+    while not ended:  # the first claims plan and cut
+        held = made.claim()
+        assert held
+        pipeline.advance(replace(made.place, storage=storage), held)
+    assert ended == [1]
     assert made.archive_keys() == []
 
 

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import World
+from factories import World, world
 from heartbeats import WORKER, report_processes
 from prometheus_client.core import Metric
 from received_steps import fetched, offered_here, recorded_sender, step
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, insert, select, text, update
 
 from cli import doctor
 from cli.context import Context
 from portability.api.storages import Storage
 from portability.database import models
 from portability.database.engine import now, reading, writing
-from portability.errors import QueueUnavailable
+from portability.errors import DatabaseUnavailable, QueueUnavailable
 from portability.inbox.states import ReceivedState
 from portability.queue import CLOCK_KEY, WakeUps, connect, open_queue, wake
 from portability.requests.states import ExportState, SliceState
@@ -193,6 +193,30 @@ def test_a_redis_that_stores_nothing_is_away(
     assert said in str(unsent.value.hint)
     found = values(Services(made.engine, lambda: queue, lambda: made.place.storage).collect())
     assert found["portability_service_up"][("redis",)] == 1
+
+
+def test_a_database_that_stores_nothing_is_away(pg_url: str, tmp_path: Path) -> None:
+    """It answers, and no request is accepted and no volume committed: the signals and the doctor name it, and why."""
+    made = world(tmp_path, {}, database_url=pg_url)
+    context = Context(lambda: made.place.settings, json=False)
+    services = Services(made.engine, no_redis, lambda: made.place.storage)
+
+    def is_up() -> float:
+        return values(services.collect())["portability_service_up"][("database",)]
+
+    doctor.CHECKS["control database"](context)
+    assert is_up() == 1
+    with writing(made.engine) as connection:
+        name = connection.scalar(text("select quote_ident(current_database())"))
+        connection.execute(text(f"alter database {name} set default_transaction_read_only = on"))
+    for engine in (made.engine, context.engine):
+        engine.dispose()  # it is of new sessions
+    with pytest.raises(DatabaseUnavailable, match="ReadOnlySqlTransaction") as raised:
+        doctor.CHECKS["control database"](context)
+    assert "set to read only" in raised.value.hint
+    assert is_up() == 0
+    context.engine.dispose()
+    made.engine.dispose()
 
 
 def test_a_service_that_is_away_is_named(made: World, redis_url: str, tmp_path: Path) -> None:

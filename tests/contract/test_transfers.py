@@ -31,10 +31,11 @@ from transferring import (
     view,
 )
 
-from portability.api.errors import BadInput, StorageUnavailable
+from portability.api.errors import BadInput, StorageFull, StorageUnavailable
 from portability.api.storages import Storage, Upload
-from portability.database import models
+from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
+from portability.database.incidents import Incident
 from portability.delivery import links
 from portability.errors import BadDate, LinkInvalid, ReasonRequired, WrongState
 from portability.requests import approvals, earlier_revisions, exports
@@ -291,6 +292,8 @@ class Interrupting:
         return getattr(self._storage, name)
 
     def begin(self, key: str, **more: Any) -> Any:
+        if self._at == "begin" and key.endswith(".age"):
+            self._happen()
         upload = self._storage.begin(key, **more)
         return _Interrupted(upload, self._happen, self._at) if key.endswith(".age") else upload
 
@@ -353,6 +356,24 @@ def test_what_is_taken_back_stops_half_way(made: World, other: Provider, whose: 
     assert list(made.place.storage.uploads()) == []
     assert "transfer.offered" not in actions(made, export_id)
     assert "transfer.revoked" in actions(made, export_id)
+
+
+def test_a_copy_whose_upload_begins_after_it_was_taken_back(made: World, other: Provider) -> None:
+    """The clock has looked for it between its note and its upload: the worker deletes what it has stored."""
+    _export_id, transfer_id, consent = under_way(made, other)
+    looked: list[int] = []
+
+    def take_back() -> None:
+        if looked:
+            return
+        with writing(made.engine) as connection:
+            authorisations.revoke(connection, consent, actor=TEST)
+        looked.append(withdraw_copies(made.engine, lambda: made.place.storage))
+
+    assert step(through(made, take_back, at="begin"))
+
+    assert (looked, view(made, transfer_id)["state"]) == ([1], "revoked")
+    assert (encrypted_keys(made), list(made.place.storage.uploads())) == (set(), [])
 
 
 def link_of(made: World, transfer_id: str) -> dict[str, Any]:
@@ -441,6 +462,21 @@ def test_what_is_away_is_tried_again_and_given_up_in_the_end(made: World, other:
 
     assert view(made, transfer_id)["state"] == "failed"
     assert "transfer.failed" in actions(made, export_id)
+
+
+def test_a_copy_without_room_is_counted_as_a_volume_is(made: World, other: Provider) -> None:
+    """An operator hears of a full storage at once, also where only copies are written; they continue automatically."""
+    _export_id, transfer_id, _consent = under_way(made, other)
+
+    def fail() -> None:
+        raise StorageFull("no room")
+
+    step(through(made, fail))
+    assert view(made, transfer_id)["error_code"] == "storage_full"
+    counted = {row["kind"]: row["count"] for row in incidents.counted(made.engine)}
+    assert counted == {Incident.STORAGE_FULL: 1}
+    encrypted(made)
+    assert view(made, transfer_id)["state"] == "offered"
 
 
 def test_a_transfer_waits_while_what_is_missing_is_fetched(made: World, other: Provider) -> None:

@@ -9,15 +9,16 @@ from typing import ClassVar
 
 import pytest
 
-from portability.api.errors import StorageUnavailable
+from portability.api.errors import StorageRefused, StorageUnavailable
 from portability.storage.retry import Retry
 from portability.storage.s3.bucket import S3Storage
 
 
 class StrangeProxy(BaseHTTPRequestHandler):
-    """It answers everything with 200 and a body of its own."""
+    """It answers everything with one status and a body of its own."""
 
     protocol_version = "HTTP/1.1"
+    status: ClassVar[int] = 200
     body: ClassVar[bytes] = b""
 
     def log_message(self, *_: object) -> None:
@@ -26,7 +27,7 @@ class StrangeProxy(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Read the whole request, then answer."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(200)
+        self.send_response(self.status)
         self.send_header("Content-Length", str(len(self.body)))
         self.end_headers()
         if self.command != "HEAD":
@@ -79,3 +80,12 @@ def test_an_entry_of_a_list_without_its_size_is_an_outage(monkeypatch: pytest.Mo
     monkeypatch.setattr(StrangeProxy, "body", b"<?xml version='1.0'?>" + entry)
     with pytest.raises(StorageUnavailable, match="the answer has no 'Size'"):
         list(answered.list())
+
+
+def test_a_proxy_that_takes_no_large_request_is_named(monkeypatch: pytest.MonkeyPatch, answered: S3Storage) -> None:
+    """No retry helps: a small object would pass, and a part of an archive never does. The hint says what to change."""
+    monkeypatch.setattr(StrangeProxy, "status", 413)
+    monkeypatch.setattr(StrangeProxy, "body", b"<html><head><title>413</title></head><body><hr>nginx</body></html>")
+    with pytest.raises(StorageRefused, match=r"cannot begin key: 413 \(413\)") as raised:
+        answered.begin("key")
+    assert "PORTABILITY_VOLUME_BYTES" in raised.value.hint

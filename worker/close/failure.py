@@ -34,6 +34,7 @@ from worker.write.withdraw import withdraw_all, withdraw_given_up
 log = structlog.get_logger()
 OUTAGES = (StorageUnavailable, StorageFull, WrongClock, NoSigningKey, RevisionClosed, NoTemporaryRoom)
 """Errors of services that are down or full: retried longer, because an operator has to act first."""
+INCIDENTS = {StorageFull: Incident.STORAGE_FULL, ScanBlocked: Incident.SCAN_BLOCKED}
 OUTAGE_TRIES = 8
 """How many times more attempts they get than internal faults; with waits of 300 s these are some hours."""
 
@@ -71,10 +72,7 @@ def fail(context: WorkerContext, claim: Claim, error: PortabilityError) -> None:
     """Release the slice for a retry, or end the export after a permanent error or too many attempts."""
     log.warning("volume.failed", export=claim.id, slice=claim.number, code=error.code, attempt=claim.attempts)
     traces.fault(error.code)
-    if isinstance(error, StorageFull):
-        incidents.count(context.engine, Incident.STORAGE_FULL)
-    if isinstance(error, ScanBlocked):
-        incidents.count(context.engine, Incident.SCAN_BLOCKED)
+    count(context, error)
     if not error.retryable or claim.attempts >= tries(error, context.settings.attempts_max):
         end(context, claim, ExportState.FAILED, error)
         return
@@ -83,6 +81,13 @@ def fail(context: WorkerContext, claim: Claim, error: PortabilityError) -> None:
         wait_seconds = max(wait_seconds, error.retry_after.total_seconds())
     with writing(context.engine) as connection:
         fenced_writes.back_off(connection, claim, wait_seconds, error)
+
+
+def count(context: WorkerContext, error: PortabilityError) -> None:
+    """Count the error of a volume or an encrypted copy as an incident, if operators must hear of it at once."""
+    for kind, incident in INCIDENTS.items():
+        if isinstance(error, kind):
+            incidents.count(context.engine, incident)
 
 
 def tries(error: PortabilityError, attempts_max: int) -> int:

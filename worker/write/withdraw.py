@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, literal, select
 
@@ -12,7 +13,7 @@ from portability.api.storages import Storage
 from portability.database import models
 from portability.database.engine import reading, writing
 from portability.database.history import DatabaseBehind
-from portability.errors import DatabaseUnavailable
+from portability.errors import DatabaseUnavailable, LeaseLost
 from portability.requests import exports
 from portability.requests.states import DISCARDED, ExportState, VolumeState
 from portability.requests.transition import drop_volume
@@ -20,7 +21,7 @@ from portability.retention import attestations
 from portability.transfers import sending
 from portability.trust import audit
 from worker.claim.fenced_writes import ACTOR, UNKNOWN_UPLOAD
-from worker.write import closing_marker, excerpts, left, shards
+from worker.write import closing_marker, excerpts, left, object_keys, shards
 
 EXPORT, VOLUME, TRANSFER, COPY = models.export, models.volume, models.transfer, models.transfer_copy
 REFUSED_SECONDS, REFUSED_SECONDS_MAX = 10.0, 600.0
@@ -218,6 +219,34 @@ def _unwanted(engine: Engine, transfers: Sequence[str], export_id: str | None) -
         for each in which:
             rows += connection.execute(over.where(each).order_by(COPY.c.id)).mappings().all()
     return rows
+
+
+@contextmanager
+def withdrawn_if_lost(storage: Storage, row: RowMapping) -> Iterator[None]:
+    """Withdraw a published volume or copy if the block finds that its claim is lost.
+
+    Who has deleted its row may have looked for it before it was published: without a row, only a sweep would find it.
+    """
+    try:
+        yield
+    except LeaseLost:
+        with suppress(StorageError):
+            if object_keys.is_copy(row["object_key"]):
+                withdraw_object(storage, row)
+            else:
+                withdraw(storage, row)
+        raise
+
+
+@contextmanager
+def discarded_on_error(storage: Storage, object_key: str) -> Iterator[None]:
+    """Delete what is stored beside a volume if the block raises, for the same reason: before it is published."""
+    try:
+        yield
+    except BaseException:
+        excerpts.discard(storage, [object_key])
+        shards.discard(storage, [object_key])
+        raise
 
 
 def withdraw(storage: Storage, row: RowMapping) -> None:

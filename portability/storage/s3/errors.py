@@ -34,7 +34,16 @@ from portability.api.errors import (
 
 _MISSING = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
 _CHANGED = {"PreconditionFailed", "412"}
-_FULL = {"QuotaExceeded", "StorageFull", "InsufficientStorage", "XMinioStorageFull", "507"}
+_FULL = {
+    "InsufficientStorage",
+    "QUOTA_EXCEEDED",  # Apache Ozone
+    "QuotaExceeded",
+    "StorageFull",
+    "XMinioAdminBucketQuotaExceeded",
+    "XMinioStorageFull",
+}
+_TOO_LARGE = {"EntityTooLarge", "413"}
+"""Of a store whose objects have a limit, and of a proxy before it that limits requests."""
 _REFUSED = {
     "AccessDenied",
     "AccountProblem",
@@ -56,6 +65,7 @@ _STATUS: dict[int, type[StorageError]] = {
     404: ObjectMissing,
     405: StorageRefused,
     412: ObjectChanged,
+    413: StorageRefused,
     501: StorageRefused,
     507: StorageFull,
 }
@@ -70,6 +80,10 @@ _UNREACHED: dict[type[Exception], str] = {
 }
 _DELETING = {"delete", "purge"}
 _KEPT_HINT = "grant the rights of docs/storage.md, also on versions; Object Lock must not keep objects"
+_TOO_LARGE_HINT = (
+    "the storage, or a proxy before it, has a limit of size: a request may have 6 MiB and more, an object "
+    "PORTABILITY_VOLUME_BYTES; then run `portability retry ID`"
+)
 _NO_CREDENTIALS_HINT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role; see docs/storage.md"
 
 
@@ -83,6 +97,8 @@ def s3_errors(doing: str, what: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         kind = _kind(code, status)
         hint = _KEPT_HINT if doing in _DELETING and kind is StorageRefused else None
+        if code in _TOO_LARGE:
+            hint = _TOO_LARGE_HINT
         raise kind(f"cannot {doing} {what}: {code or 'no code'} ({status})", hint=hint) from None
     except _UNUSABLE as error:
         refusal = f"cannot {doing} {what}: {type(error).__name__}"
@@ -99,7 +115,7 @@ def s3_errors(doing: str, what: str) -> Iterator[None]:
 def _kind(code: str, status: int) -> type[StorageError]:
     kinds: tuple[tuple[set[str], type[StorageError]], ...] = (
         (_FULL, StorageFull),
-        (_REFUSED, StorageRefused),
+        (_REFUSED | _TOO_LARGE, StorageRefused),
         (_SKEWED, WrongClock),
         (_MISSING, ObjectMissing),
         (_CHANGED, ObjectChanged),

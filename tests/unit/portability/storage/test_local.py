@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -91,6 +92,26 @@ def test_the_store_id_stays(storage: LocalStorage) -> None:
     assert seen != {LocalStorage(storage.folder.with_name("other")).store_id()}
     assert [path.name for path in storage.folder.iterdir()] == [".portability-store"]
     assert list(storage.list()) == []
+
+
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_full_disk_keeps_the_store_id_and_nothing_else(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Who deletes, which makes room, and who reads, asks for the id first; one that cannot be made leaves no file."""
+    known, fresh = storage.store_id(), LocalStorage(storage.folder.with_name("fresh"))
+    usual = getattr(os, call)
+
+    def full(what: object, flags: int = os.O_CREAT, *rest: int, **more: int) -> object:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return usual(what, flags, *rest, **more)
+
+    monkeypatch.setattr(os, call, full)
+    assert LocalStorage(storage.folder).store_id() == known
+    with pytest.raises(StorageFull):
+        fresh.store_id()
+    assert list(fresh.folder.iterdir()) == []
 
 
 @pytest.mark.slow
