@@ -40,6 +40,7 @@ def begin_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BeginFeed:
         url = f"sqlite:///{tmp_path / 'crm.db'}"
         crm = crm_database.fill(url, url)
         crm.run("create table outbox (table_name text, row_key text, at text)")
+        crm.put("outbox", [("tasks", "1", "2020-01-01 00:00:00.000000")])
         crm.run("update deals set offer_key = 'offer', offer_bytes = 5")
         (tmp_path / "files").mkdir()
         (tmp_path / "files" / "offer").write_bytes(b"offer")
