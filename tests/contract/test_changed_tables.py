@@ -90,6 +90,21 @@ def test_types_are_compared_while_a_process_runs(
     engine.dispose()
 
 
+def test_another_name_of_a_value_is_noticed(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id that an enumeration of PostgreSQL has only now finds its rows: it was one that no row can have."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    table = "create table orders (id integer primary key, who names, note text)"
+    execute_all(owner, "create type names as enum ('eve')", table, "insert into orders values (1, 'eve', '7')")
+    exporter, engine = mapped_source(reader, ROWS + 'fields.note = { text = "Note." }')
+    monkeypatch.setattr(exporter_module, "TYPES_SECONDS", 0)
+    assert notes_of(exporter) == []
+    execute_all(owner, "alter type names rename value 'eve' to 'ann'")
+    assert notes_of(exporter) == ["7"]
+    engine.dispose()
+
+
 @pytest.mark.parametrize(
     ("database", "changes"),
     [

@@ -15,7 +15,7 @@ from exporters.sql.mapped.uses import UsedColumn
 
 TYPES_POSTGRESQL = text(
     "select used.place, a.atttypid, a.atttypmod, a.attnotnull, a.attcollation,"
-    " (select count(*) from pg_catalog.pg_enum e where e.enumtypid = a.atttypid),"
+    " array(select e.enumlabel from pg_catalog.pg_enum e where e.enumtypid = a.atttypid order by 1)::text,"
     " t.relkind::text, t.relhassubclass,"
     " array(select i.indexrelid from pg_catalog.pg_index i"
     " where i.indrelid = t.oid and i.indisunique and i.indisvalid and i.indpred is null order by 1)::text"
