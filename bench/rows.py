@@ -184,6 +184,8 @@ def _filled(pg: Postgres, rows: int) -> str:
     OUTBOX.create(engine)
     with engine.begin() as connection:
         connection.execute(text(FILL), {"user": USER, "rows": rows})
+        # Without an entry the archive after the first would compare everything.
+        connection.execute(OUTBOX.insert().values(id="earlier", table_name=MADE.name, row_key="earlier"))
         connection.execute(text("create index on bench_rows (user_id, created_at, id)"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze bench_rows"))

@@ -65,7 +65,10 @@ PARTITIONS = text(
 """Partitions of tables with these names, at any depth: a trigger knows the partition of its row, and not the table."""
 TRANSACTION, TIME = "transaction", "at"
 LAST = "last"
-"""In a position: an entry that was there. A backup that was restored does not have it."""
+"""In a position: an entry that was there. A backup that was restored does not have it.
+
+Without one nothing shows whether later entries were deleted, as by a program that takes each out as soon as it comes.
+"""
 
 
 class Xid8(UserDefinedType[str]):
@@ -150,7 +153,7 @@ class SqlChanges:
         self, connection: Connection, outbox: OutboxColumns, since: Mapping[str, Any]
     ) -> ColumnElement[bool] | None:
         """Return the condition for entries since a position; None if it is not one of this table, or of the future."""
-        if since.get(LAST) is not None and not _has_entry(connection, outbox, *since[LAST]):
+        if LAST in since and not (since[LAST] and _has_entry(connection, outbox, *since[LAST])):
             return None
         if outbox.transaction is not None:
             position = since.get(TRANSACTION)

@@ -100,6 +100,8 @@ def _begun(connection: Connection, *, single: bool) -> Iterator[None]:
         with _in_one_message(connection):
             yield
         return
+    if is_postgresql:
+        connection.execution_options(isolation_level=sessions.EACH_STATEMENT)
     with connection.begin():
         # A plug-in's own engine may not set them.
         if is_postgresql:

@@ -35,7 +35,11 @@ FORMS = "; ".join(
 database or the role has by default."""
 KEEPS_FORMS = "portability_keeps_forms"
 """Noted for a connection whose session has FORMS: its transactions need not set them."""
-SINGLE = f"SET TRANSACTION READ ONLY; {FORMS}; "
+EACH_STATEMENT = "READ COMMITTED"
+"""The isolation of a transaction that reads another system, whatever an account has by default: each statement sees
+what is committed when it begins. In an earlier snapshot a table that is emptied and filled again meanwhile is empty.
+"""
+SINGLE = f"SET TRANSACTION ISOLATION LEVEL {EACH_STATEMENT}, READ ONLY; {FORMS}; "
 """Before a single statement of the same message: PostgreSQL runs all statements of a message as one transaction."""
 PLANNING = "SET jit = off; SET max_parallel_workers_per_gather = 0"
 """Settings of a session with the control database, whose statements read a few rows of large tables.

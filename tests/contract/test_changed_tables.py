@@ -17,6 +17,10 @@ from portability.database.sessions import PREPARE_AFTER
 from portability.testing import sample_subject
 
 ORDERS = "create table orders (id integer not null primary key, who varchar(40))"
+ALTER = "alter table orders"
+SECOND = "insert into orders values (64, 'ann')"
+"""A row with the key of the last row of the first page."""
+VIEW = [f"{ALTER} rename to stored", "create view orders as select * from stored union all select 64, 'ann'"]
 ANN = sample_subject(SubjectKind.USER, "ann")
 
 
@@ -84,6 +88,62 @@ def test_types_are_compared_while_a_process_runs(
     )
     assert [note.rstrip() for note in notes_of(exporter)] == ["8"]
     engine.dispose()
+
+
+def test_another_name_of_a_value_is_noticed(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id that an enumeration of PostgreSQL has only now finds its rows: it was one that no row can have."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    table = "create table orders (id integer primary key, who names, note text)"
+    execute_all(owner, "create type names as enum ('eve')", table, "insert into orders values (1, 'eve', '7')")
+    exporter, engine = mapped_source(reader, ROWS + 'fields.note = { text = "Note." }')
+    monkeypatch.setattr(exporter_module, "TYPES_SECONDS", 0)
+    assert notes_of(exporter) == []
+    execute_all(owner, "alter type names rename value 'eve' to 'ann'")
+    assert notes_of(exporter) == ["7"]
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("database", "changes"),
+    [
+        ("postgresql", [f"{ALTER} drop constraint orders_pkey", SECOND]),
+        ("postgresql", ["create table more () inherits (orders)", "insert into more values (64, 'ann')"]),
+        ("postgresql", [*VIEW, "grant select on orders to public"]),
+        ("mysql", [f"{ALTER} drop primary key", SECOND]),
+        ("mysql", VIEW),
+        ("sqlite", ["drop index orders_key", SECOND]),
+    ],
+)
+def test_keys_are_compared_while_a_process_runs(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, changes: list[str]
+) -> None:
+    """A key is dropped, or a view takes the place of a table: a second row with the last key of a page is not left out.
+
+    The map is refused, or the gap of a view says that several records have one key.
+    """
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    table = "create table orders (id integer not null, who varchar(40))" if database == "sqlite" else ORDERS
+    execute_all(owner, table, *(f"insert into orders values ({number}, 'ann')" for number in range(1, 66)))  # noqa: S608  # numbers
+    if database == "sqlite":
+        execute_all(owner, "create unique index orders_key on orders (id)")
+    exporter, engine = mapped_source(reader, ROWS)
+    exporter.prepare()
+    monkeypatch.setattr(exporter_module, "TYPES_SECONDS", 0)
+    execute_all(owner, *changes)
+    (said,) = said_of(exporter)
+    engine.dispose()
+    assert said.startswith("orders: several records") or "several rows of orders may have the same id" in said
+
+
+def said_of(exporter: MappedExporter) -> list[str]:
+    """What an export says beside its records: its gaps, or that it is refused."""
+    try:
+        batches = list(exporter.export(ANN, exporter.datasets[0], Selection()))
+    except SourceRefused as refused:
+        return [str(refused)]
+    return [gap.what for batch in batches for gap in batch.gaps]
 
 
 def notes_of(exporter: MappedExporter) -> list[str]:

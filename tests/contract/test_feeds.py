@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from unittest.mock import MagicMock
 
 import feeding
 import platform_data
 import pytest
 from factories import MadeUpExporter, things, world
-from feeding import Feed
+from feeding import Feed, KeyedMadeUpExporter
 from sqlalchemy import Engine, func, select, update
 from transferring import Provider, authorised, sending_world
 
 from portability.api import Gap
+from portability.api.errors import SourceRefused, SourceUnavailable
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import WrongState
@@ -181,6 +183,29 @@ def test_a_source_that_fails_makes_no_tombstones(feed: Feed, changing: MadeUpExp
     third = feed.next()
     assert [stone["key"]["id"] for stone in feeding.tombstones(third)] == ["thing_8"]
     assert len(feeding.delivered_records(third)) == 5
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ([SourceUnavailable("busy")], "deleted"),
+        ([SourceUnavailable("busy")] * 2, "absent"),
+        ([SourceRefused("no")], "absent"),
+        ([["thing_8"]], "absent"),
+        ([[["thing_8"]]], "out_of_scope"),
+    ],
+)
+def test_the_question_why_a_record_is_gone_is_retried(tmp_path: Path, answers: list[object], reason: str) -> None:
+    """A question that fails is retried. Without an answer, or with one that names no key, the reason is `absent`."""
+    asked = MagicMock(side_effect=[*answers, ()])
+    source = KeyedMadeUpExporter(things(9))
+    source.existing = asked  # type: ignore[method-assign]  # the answers of this test
+    feed = feeding.begin(world(tmp_path, {"made": source}, source_retries=1))
+    feed.next()
+    source.records = source.records[:-1]
+    assert [(stone["key"], stone["reason"]) for stone in feeding.tombstones(feed.next())] == [
+        ({"id": "thing_8"}, reason)
+    ]
 
 
 def test_pseudonyms_are_those_of_the_feed(feed: Feed) -> None:

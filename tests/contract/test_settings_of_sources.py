@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 import servers
 from psycopg.errors import FdwUnableToEstablishConnection, IdleInTransactionSessionTimeout, SnapshotTooOld
-from source_accounts import ROWS, mapped_source, owner_and_reader
+from source_accounts import ROWS, execute_all, mapped_source, owner_and_reader
 from sqlalchemy import Connection, Engine, create_engine, make_url
 
 from exporters.sql.faults import reading, source_error
@@ -147,6 +148,38 @@ def test_settings_of_an_account_change_no_value(read_with: OpenSource, setting: 
             "moment": "2026-01-02T01:04:05.500000Z",
         }
     assert (records[0]["written"], records[-1]["written"]) == ("100.00000095367432", "100.00123977661133")
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+@pytest.mark.parametrize("pages", [0, 1, 2])
+def test_a_table_that_is_filled_again_is_never_empty(
+    request: pytest.FixtureRequest, tmp_path: Path, level: str, pages: int
+) -> None:
+    """A read that waits for TRUNCATE and INSERT in one transaction gives its rows, whatever the account's isolation.
+
+    An earlier snapshot sees neither the rows of before nor those of now.
+    """
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    rows = f"insert into orders select n, 'ann' from generate_series(1, {COUNT}) n"  # noqa: S608  # of this test alone
+    role = make_url(reader).username
+    setting = f"alter role {role} set default_transaction_isolation = '{level}'"
+    execute_all(owner, "create table orders (id integer primary key, who text)", rows, setting)
+    exporter, engine = mapped_source(reader, ROWS)
+    batches = exporter.export(ANN, exporter.datasets[0], Selection())
+    found = [record["id"] for batch in islice(batches, pages) for record in batch.records]
+    filling = create_engine(owner)
+    with ThreadPoolExecutor() as thread:
+        with filling.begin() as connection:
+            connection.exec_driver_sql("truncate orders")
+            rest = thread.submit(lambda: [record["id"] for batch in batches for record in batch.records])
+            while not connection.exec_driver_sql("select 1 from pg_locks where not granted").all():
+                assert not rest.done()
+            connection.exec_driver_sql(rows)
+        found += rest.result()
+    execute_all(owner, f"alter role {role} reset all")
+    filling.dispose()
+    engine.dispose()
+    assert found == list(range(1, COUNT + 1))
 
 
 @pytest.fixture(scope="module")

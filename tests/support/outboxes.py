@@ -53,9 +53,10 @@ def prepare(engine: Engine, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
 
 
 def add_outbox(engine: Engine) -> None:
-    """Create the table and its triggers."""
+    """Create the table and its triggers, with an entry of an earlier change."""
     OUTBOX.create(engine)
     with engine.begin() as connection:
+        connection.execute(OUTBOX.insert().values(table_name="calls", row_key="earlier"))
         connection.exec_driver_sql(TRIGGERS)
 
 

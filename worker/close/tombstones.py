@@ -16,6 +16,7 @@ from itertools import chain
 from typing import Any
 
 import orjson
+import structlog
 
 from archive import bag
 from archive.parts import FORMAT
@@ -29,6 +30,7 @@ from portability.api import (
     KeyedExporter,
     RecordKey,
 )
+from portability.api.errors import SourceError
 from portability.api.times import rfc3339
 from portability.database.engine import reading
 from portability.feeds import archives, parts
@@ -41,9 +43,13 @@ from portability.requests.states import DatasetState
 from portability.trust import keys
 from worker.claim.claims import Claim
 from worker.context import WorkerContext
+from worker.plan.plan import PlanLine
+from worker.read.changed import given_keys
+from worker.read.identities import ask
 from worker.write.changes import VolumeChanges
 from worker.write.open_volume import OpenVolume
 
+log = structlog.get_logger()
 _COUNT = "SELECT exporter, dataset, reason, count(*) FROM tombstone GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 AGAIN_MAX = 1_000
 """Records that lacked a value; if there are more, the next archive compares everything."""
@@ -204,20 +210,30 @@ def _lines(
 
 
 def _reasons(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]) -> Sequence[TombstoneReason]:
-    exporter = volume.job.exporters[name.exporter]
     datasets = {line.dataset.name: line for line in volume.job.plan.lines if line.exporter == name.exporter}
     line = datasets.get(name.dataset)
     if line is None or line.state is not DatasetState.PENDING or line.dataset.key != name.key:
         return [TombstoneReason.OUT_OF_SCOPE] * len(gone)
+    # Another type of the key is another map: the source never had such keys, so it is not asked for them.
+    asked = [entry.key for entry in gone if _has_types(line.dataset, entry.key)]
+    stored = _stored(volume, line, asked) if asked else frozenset()
+    deleted = TombstoneReason.ABSENT if stored is None else TombstoneReason.DELETED
+    by_key = dict.fromkeys(asked, deleted) | dict.fromkeys(stored or (), TombstoneReason.OUT_OF_SCOPE)
+    return [by_key.get(entry.key, TombstoneReason.OUT_OF_SCOPE) for entry in gone]
+
+
+def _stored(volume: OpenVolume, line: PlanLine, asked: Sequence[RecordKey]) -> Collection[RecordKey] | None:
+    """Return those of the keys that the source stores; None: it cannot say it. An unavailable source is retried."""
+    exporter = volume.job.exporters[line.exporter]
     if not isinstance(exporter, KeyedExporter):
-        return [TombstoneReason.ABSENT] * len(gone)
-    wanted = [entry.key for entry in gone]
-    answer = volume.job.patience.once(line.name, lambda: frozenset(exporter.existing(line.dataset, wanted)))
-    if answer.error is not None or answer.value is None:
-        return [TombstoneReason.ABSENT] * len(gone)
-    # Another type of the key is another map: the source was asked for keys that it never had.
-    stored = [key in answer.value or not _has_types(line.dataset, key) for key in wanted]
-    return [TombstoneReason.OUT_OF_SCOPE if is_stored else TombstoneReason.DELETED for is_stored in stored]
+        return None
+    try:
+        return ask(
+            volume.job.patience, line.name, lambda: given_keys(exporter.existing(line.dataset, asked), line.dataset)
+        )
+    except SourceError as fault:
+        log.warning("feed.unexplained", dataset=line.name, records=len(asked), code=fault.code)
+        return None
 
 
 def _has_types(dataset: Dataset, key: RecordKey) -> bool:

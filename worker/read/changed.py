@@ -16,7 +16,7 @@ import orjson
 import structlog
 from sqlalchemy import RowMapping
 
-from portability.api import JSON, ChangingExporter, DeclaredChanges, Exporter, RecordKey
+from portability.api import JSON, ChangingExporter, Dataset, DeclaredChanges, Exporter, RecordKey
 from portability.database import deployment
 from portability.database.engine import reading
 from portability.feeds import feeds
@@ -119,12 +119,12 @@ def _stated(call: Callable[[], JSON]) -> JSON:
     return value
 
 
-def _keys(given: object, line: PlanLine) -> Collection[RecordKey] | None:
+def given_keys(given: object, dataset: Dataset) -> Collection[RecordKey] | None:
     """Return keys from a source as they are written; None: it cannot say them. Raises TypeError for other values."""
     if not isinstance(given, Collection) or isinstance(given, str | bytes | Mapping):
         return None
     keys = {tuple(one) for one in given}
-    if any(len(one) != len(line.dataset.key) for one in keys):
+    if any(len(one) != len(dataset.key) for one in keys):
         raise TypeError
     orjson.dumps([*keys])
     return keys
@@ -143,7 +143,7 @@ def _touched(
         line, since = one.line, last.horizon[one.line.exporter]
 
         def ask(one: CoveredLine = one, since: JSON = since, limit: int = left) -> Collection[RecordKey] | None:
-            return _keys(one.exporter.changed(one.line.subject, one.line.dataset, since, limit), one.line)
+            return given_keys(one.exporter.changed(one.line.subject, one.line.dataset, since, limit), one.line.dataset)
 
         answer = patience.once(line.name, ask)
         keys = None if answer.error is not None else answer.value

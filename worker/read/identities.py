@@ -30,9 +30,10 @@ from worker.plan.position import Reading
 from worker.read.reader import SourcePatience, source_fault
 
 Name = TypeVar("Name", bound=str)
+T = TypeVar("T")
 
 
-def ask(patience: SourcePatience, what: str, call: Callable[[], object]) -> object:
+def ask(patience: SourcePatience, what: str, call: Callable[[], T]) -> T:
     """Call a plug-in; an unavailable source is retried. `what` names the plug-in and its function in errors.
 
     Raises: SourceError for every fault of the plug-in; what the check of `patience` raises.
@@ -41,7 +42,7 @@ def ask(patience: SourcePatience, what: str, call: Callable[[], object]) -> obje
     while True:
         answer = patience.once(what, call)
         if answer.error is None:
-            return answer.value
+            return answer.get()
         fault = source_fault(what, answer.error)
         if not isinstance(fault, SourceUnavailable) or not patience.pause(attempt):
             raise fault

@@ -1,4 +1,7 @@
-"""The types of the columns that a map names, as its database has them now: a value that is another after a change."""
+"""What a map was compiled for, as its database has it now: the types of its columns, and what identifies the rows.
+
+After a change it is another value: another type, a unique key that was dropped, a view in place of a table.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from exporters.sql.mapped.uses import UsedColumn
 
 TYPES_POSTGRESQL = text(
     "select used.place, a.atttypid, a.atttypmod, a.attnotnull, a.attcollation,"
-    " (select count(*) from pg_catalog.pg_enum e where e.enumtypid = a.atttypid)"
+    " array(select e.enumlabel from pg_catalog.pg_enum e where e.enumtypid = a.atttypid order by 1)::text,"
+    " t.relkind::text, t.relhassubclass,"
+    " array(select i.indexrelid from pg_catalog.pg_index i"
+    " where i.indrelid = t.oid and i.indisunique and i.indisvalid and i.indpred is null order by 1)::text"
     " from unnest(cast(:schemas as text[]), cast(:tables as text[]), cast(:columns as text[]))"
     " with ordinality as used(schema, of_table, name, place)"
     " join pg_catalog.pg_namespace n on n.nspname = used.schema"
@@ -22,11 +28,16 @@ TYPES_POSTGRESQL = text(
 TYPES_MYSQL = text(
     "select table_schema, table_name, column_name, column_type, is_nullable, collation_name"
     " from information_schema.columns where table_schema in :schemas and table_name in :tables"
-    " and column_name in :columns order by 1, 2, 3"
+    " and column_name in :columns"
+    " union all select table_schema, table_name, table_type, engine, null, null"
+    " from information_schema.tables where table_schema in :schemas and table_name in :tables"
+    " union all select table_schema, table_name, index_name, column_name, null, null"
+    " from information_schema.statistics where table_schema in :schemas and table_name in :tables and non_unique = 0"
+    " order by 1, 2, 3, 4"
 ).bindparams(*(bindparam(name, expanding=True) for name in ("schemas", "tables", "columns")))
 NO_TYPES = text("select 1")
 """For a map that names no column, such as a draft of which all tables are undecided."""
-DEFINED_SQLITE = text("select name, sql from sqlite_schema where lower(name) in :tables order by name").bindparams(
+DEFINED_SQLITE = text("select name, sql from sqlite_schema where lower(tbl_name) in :tables order by name").bindparams(
     bindparam("tables", expanding=True)
 )
 

@@ -49,7 +49,7 @@ from portability.api.errors import BadMap, ExporterFault, SourceRefused
 SHOWN_OR_REFUSED = {"row_security": "off"}
 """PostgreSQL refuses a query whose rows a policy would filter; policies may be made after a worker has started."""
 TYPES_SECONDS = 60.0
-"""How long the types of columns are believed: after this time one statement compares them with those of the start."""
+"""How long types of columns, and keys, are believed: then one statement compares them with those of the start."""
 READERS_MAX = 64
 """Tenants whose readers are kept: each has an engine with the settings of its sessions."""
 
