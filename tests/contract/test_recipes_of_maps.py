@@ -317,3 +317,22 @@ def test_lists_in_a_text(request: pytest.FixtureRequest, opened_recipe: Callable
 
     people = [sample_subject(SubjectKind.USER, name) for name in ("1", "2", "3", "12")]
     assert [values(exporter, one, "documents") for one in people] == [[1, 3, 6], [1], [3], [2]]
+
+
+@pytest.mark.parametrize(
+    ("opened_recipe", "place", "kind", "rows", "text"),
+    [
+        ("postgresql", 0, "bytea", r"insert into scans values (1, 1, '\x00ff89'), (2, 2, '\x01')", "AP+J"),
+        ("mysql", 1, "blob", "insert into scans values (1, 1, x'00ff89'), (2, 2, x'01')", "AP+J"),
+        ("sqlite", 2, "blob", "insert into scans values (1, 1, x'00ff89'), (2, 2, x'01')", "00FF89"),
+    ],
+    indirect=["opened_recipe"],
+)
+def test_bytes(opened_recipe: Callable[..., MappedExporter], place: int, kind: str, rows: str, text: str) -> None:
+    """A view writes them as a text, also zeros and bytes that are not UTF-8."""
+    (views,) = recipe_blocks("Bytes", "sql")
+    view = views.split(";\n")[place].strip()
+    scans = f"create table scans (id integer primary key, person_id integer, image {kind})"
+    exporter = opened_recipe(HEAD + example("Bytes"), scans, rows, view)
+
+    assert values(exporter, person(exporter, "1"), "pictures", "image") == [text]

@@ -38,6 +38,10 @@ HEAD = """\
 """
 INTERNAL = '# Tables that say nothing about a person, each on a line: table = "why it says nothing"'
 WITHHELD_REASON = "with it another person could act as you"
+BYTES = (
+    "bytes, such as a picture. Where they are the person's, name a view that writes them as a text "
+    "(docs/maps.md#bytes); on MariaDB a field can have those that are texts"
+)
 NAME_MAX = 100
 _UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -234,12 +238,8 @@ def _proposals(table: CatalogueTable) -> Iterator[str]:
         for name in withheld:
             what = " ".join(words(name)) or name
             yield f"# {bare_key(name)} = {{ what = {sentence(what)}, reason = {sentence(WITHHELD_REASON)} }}  # secret"
-    internal = [name for name, found in guesses.items() if found is Guess.BINARY]
-    if internal:
-        yield "# [dataset.internal]"
-        yield from (
-            f'# {bare_key(name)} = "bytes; on MariaDB a field can have those that are texts"' for name in internal
-        )
+    # A remark within what a person takes over: it stays a comment.
+    yield from (f"# # {plain(name)}: {BYTES}" for name, found in guesses.items() if found is Guess.BINARY)
 
 
 def _field(table: CatalogueTable, name: str, named: str, found: Guess) -> str:

@@ -417,12 +417,18 @@ def test_a_name_with_control_characters_is_kept(name: str) -> None:
     assert dataset.undecided == ("id", name)
 
 
-def test_bytes_are_proposed_as_internal() -> None:
-    """Few are texts: the proposal says where a field can have them."""
+def test_bytes_are_a_question() -> None:
+    """A picture is a person's data: as internal it would be missing in an archive that says that it is complete.
+
+    Who takes all proposals has decided nothing about it.
+    """
     columns = {"id": USERS.columns["id"], "photo": CatalogueColumn("photo", LargeBinary(), True)}
     users = CatalogueTable("users", columns, ("id",), (), (), ())
+    text = drafted(Catalogue({"users": users}))
 
-    assert '# photo = "bytes; on MariaDB a field can have those that are texts"' in drafted(Catalogue({"users": users}))
+    assert "# # photo: bytes, such as a picture." in text
+    assert "[dataset.internal]" not in text.partition("[[dataset]]")[2]
+    assert "# photo = " not in text
 
 
 def test_numbers_that_seem_to_be_times_are_a_question() -> None:
