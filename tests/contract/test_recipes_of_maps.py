@@ -336,3 +336,19 @@ def test_bytes(opened_recipe: Callable[..., MappedExporter], place: int, kind: s
     exporter = opened_recipe(HEAD + example("Bytes"), scans, rows, view)
 
     assert values(exporter, person(exporter, "1"), "pictures", "image") == [text]
+
+
+def test_files_of_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a byte order mark, semicolons, a line break within a value, and a number that begins with zeros."""
+    (loading,) = recipe_blocks("Files of CSV", "python")
+    text = 'id;person_id;note\r\n007;1;"Köln; 2\r\nlines"\r\n8;2;\r\n'
+    (tmp_path / "calls.csv").write_bytes(text.encode("utf-8-sig"))
+    monkeypatch.chdir(tmp_path)
+    exec(loading, {})  # noqa: S102  # the page's own block
+    with mapped_sources() as sources:
+        exporter = sources(f"sqlite:///{tmp_path / 'shop.db'}", HEAD + example("Files of CSV"))
+        exporter.prepare()
+        found = [values(exporter, sample_subject(SubjectKind.USER, "1"), "calls", name) for name in ("id", "note")]
+
+    assert found == [["007"], ["Köln; 2\r\nlines"]]
+    assert not (tmp_path / "shop.new").exists()
