@@ -142,7 +142,7 @@ def place_in(around: Surroundings, rows: int, *, has_outbox: bool = False, **set
     url, folder = _filled(around.postgres, rows), around.folder / str(rows)
     platform = load_settings(dir=folder, source_url=url)
     form, tables = _map(), {MADE.name: MADE, OUTBOX.name: OUTBOX}
-    relations = Relations({"rows": belonging_of(form.dataset[0], tables)})
+    relations = Relations({"rows": belonging_of(form.dataset[0], tables, "rows")})
     read, changes = sources_of(form, tables, relations), changes_of(form, tables) if has_outbox else None
     exporters = {"bench": SqlExporter(PlatformSources(platform), *read, changes=changes)}
     made = world(

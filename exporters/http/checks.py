@@ -41,6 +41,7 @@ def faults(form: HttpSourceForm) -> Iterator[MapFault]:
             yield MapFault((*path, "name"), f"the name {dataset.name!r} {fault}")
         yield from _bad_node(form, dataset, nodes, path)
         yield from _bad_dataset(dataset, nodes, path)
+        yield from _bad_file(form, dataset, nodes, (*path, "file"))
 
 
 def _bad_rates(form: HttpSourceForm) -> Iterator[MapFault]:
@@ -170,6 +171,17 @@ def _bad_dataset(form: HttpDatasetForm, nodes: Nodes, path: Path) -> Iterator[Ma
         if not SLUG.fullmatch(name):
             yield MapFault((*path, "withheld", name), "a name has lower-case letters, digits, _ and -; use `at`")
     yield from _bad_shape(form, nodes, path)
+
+
+def _bad_file(form: HttpSourceForm, dataset: HttpDatasetForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:
+    file = dataset.file
+    if file is None or not _is_tree(dataset, nodes):
+        return
+    known = {*form.values, *_known(dataset, nodes), *dataset.fields} - {"ids", "fields"}
+    if file.get:
+        yield from _bad_texts([("get", file.get, True)], known, path)
+    if file.url_from:
+        yield from _bad_texts([("get", file.url_from.get, True)], known, (*path, "url_from"))
 
 
 def _bad_shape(form: HttpDatasetForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:

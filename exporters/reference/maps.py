@@ -32,7 +32,7 @@ def form_of(name: str) -> SqlSourceForm:
 def relations() -> Relations:
     """Return which rows of each dataset, `exporter/dataset`, belong to whom, and who has which address at a tenant."""
     found = {
-        f"{name}/{stated.name}": belonging_of(stated, TABLES, name)
+        f"{name}/{stated.name}": belonging_of(stated, TABLES, name, name)
         for name in NAMES
         for stated in form_of(name).dataset
     }

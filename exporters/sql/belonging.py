@@ -187,7 +187,30 @@ class BySoleAddress:
         return sole(self.identity)
 
 
-Rule: TypeAlias = ByColumn | ByParent | ByThrough | ByAddress | ByMember | BySoleAddress
+@dataclass(frozen=True, slots=True)
+class ByNotation:
+    """Rows to which a way by phone numbers leads if notations of one number count as equal.
+
+    Each way with `identities = ["phone"]` has it beside itself; `exporters.sql.phone_notations` finds the rows.
+    """
+
+    way: ByColumn | ByThrough
+    column: ByColumn
+    """The way itself, or the inner way of `ByThrough`."""
+    gives: str
+    """The kind of the identity that names such a row by its key."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return the tables between the row and the number."""
+        return self.way.steps if isinstance(self.way, ByThrough) else ()
+
+    def by_key(self, key: str) -> ByColumn:
+        """Return the way of the rows that identities name."""
+        return ByColumn(key, (self.gives,), self.column.within, for_addresses=self.column.for_addresses)
+
+
+Rule: TypeAlias = ByColumn | ByParent | ByThrough | ByAddress | ByMember | BySoleAddress | ByNotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +291,7 @@ class Relations:
         Unverified identities of these kinds name rows that a person must review.
         """
         rules = (rule for belonging in self.belongings.values() for rule in belonging.person)
-        given = (rule.gives for rule in rules if isinstance(rule, ByAddress | ByMember))
+        given = (rule.gives for rule in rules if isinstance(rule, ByAddress | ByMember | ByNotation))
         return frozenset([*given, *([] if self.book is None else [self.book.duplicate])])
 
     def kinds(self, dataset: str) -> frozenset[str]:

@@ -12,7 +12,17 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, FromClause, and_, not_, or_, select
 
-from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress, ByThrough, Relations, Rule, Within
+from exporters.sql.belonging import (
+    Belonging,
+    ByColumn,
+    ByNotation,
+    ByParent,
+    BySoleAddress,
+    ByThrough,
+    Relations,
+    Rule,
+    Within,
+)
 from exporters.sql.columns import alias
 from exporters.sql.identifiers import at_tenants, fitting, is_among, own
 from exporters.sql.tenants import same_tenant
@@ -161,6 +171,8 @@ class RowFilter:
                 way = self._by_through(belonging, rule, subject, unclear=unclear, staff=rules is belonging.staff)
             elif isinstance(rule, ByColumn):
                 way = self._by_column(belonging, rule, subject, unclear=unclear)
+            elif isinstance(rule, ByNotation):
+                way = self._by_column(belonging, rule.by_key(belonging.key), subject, unclear=unclear)
             else:
                 way = self._by_column(belonging, ByColumn(belonging.key, (rule.gives,)), subject, unclear=unclear)
             if way is not None:
@@ -175,15 +187,14 @@ class RowFilter:
     ) -> Mapping[str | None, Sequence[Any]]:
         """Return the values that the column may have, by tenant; under None for the whole platform."""
         by_tenant: Iterable[tuple[str | None, Sequence[str]]]
+        kinds = [kind for kind in rule.identities if not unclear or kind in self._relations.decided]
         if rule.within is Within.PLATFORM:
             has_account = subject.kind is SubjectKind.USER or (rule.for_addresses and subject.kind in ADDRESS_KINDS)
-            kinds = rule.identities if has_account and not unclear else ()
+            values = [value for kind in kinds for value in own(subject, kind, verified=not unclear)]
             # Where row-level security shows one tenant at a time, the subject has this tenant.
-            tenant = subject.tenant if belonging.tenant else None
-            by_tenant = [(tenant, [value for kind in kinds for value in own(subject, kind)])]
+            by_tenant = [(subject.tenant if belonging.tenant else None, values if has_account else ())]
         else:
-            decided = frozenset(rule.identities) & self._relations.decided if unclear else frozenset(rule.identities)
-            by_tenant = at_tenants(subject, decided, verified=not unclear).items()
+            by_tenant = at_tenants(subject, kinds, verified=not unclear).items()
         found = {tenant: fitting(column, values) for tenant, values in by_tenant}
         return {tenant: values for tenant, values in found.items() if values}
 

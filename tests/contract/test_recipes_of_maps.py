@@ -317,3 +317,38 @@ def test_lists_in_a_text(request: pytest.FixtureRequest, opened_recipe: Callable
 
     people = [sample_subject(SubjectKind.USER, name) for name in ("1", "2", "3", "12")]
     assert [values(exporter, one, "documents") for one in people] == [[1, 3, 6], [1], [3], [2]]
+
+
+@pytest.mark.parametrize(
+    ("opened_recipe", "place", "kind", "rows", "text"),
+    [
+        ("postgresql", 0, "bytea", r"insert into scans values (1, 1, '\x00ff89'), (2, 2, '\x01')", "AP+J"),
+        ("mysql", 1, "blob", "insert into scans values (1, 1, x'00ff89'), (2, 2, x'01')", "AP+J"),
+        ("sqlite", 2, "blob", "insert into scans values (1, 1, x'00ff89'), (2, 2, x'01')", "00FF89"),
+    ],
+    indirect=["opened_recipe"],
+)
+def test_bytes(opened_recipe: Callable[..., MappedExporter], place: int, kind: str, rows: str, text: str) -> None:
+    """A view writes them as a text, also zeros and bytes that are not UTF-8."""
+    (views,) = recipe_blocks("Bytes", "sql")
+    view = views.split(";\n")[place].strip()
+    scans = f"create table scans (id integer primary key, person_id integer, image {kind})"
+    exporter = opened_recipe(HEAD + example("Bytes"), scans, rows, view)
+
+    assert values(exporter, person(exporter, "1"), "pictures", "image") == [text]
+
+
+def test_files_of_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a byte order mark, semicolons, a line break within a value, and a number that begins with zeros."""
+    (loading,) = recipe_blocks("Files of CSV", "python")
+    text = 'id;person_id;note\r\n007;1;"Köln; 2\r\nlines"\r\n8;2;\r\n'
+    (tmp_path / "calls.csv").write_bytes(text.encode("utf-8-sig"))
+    monkeypatch.chdir(tmp_path)
+    exec(loading, {})  # noqa: S102  # the page's own block
+    with mapped_sources() as sources:
+        exporter = sources(f"sqlite:///{tmp_path / 'shop.db'}", HEAD + example("Files of CSV"))
+        exporter.prepare()
+        found = [values(exporter, sample_subject(SubjectKind.USER, "1"), "calls", name) for name in ("id", "note")]
+
+    assert found == [["007"], ["Köln; 2\r\nlines"]]
+    assert not (tmp_path / "shop.new").exists()

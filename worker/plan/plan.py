@@ -201,8 +201,7 @@ def _lines(
     if subject.kind is SubjectKind.TENANT:
         yield PlanLine(exporter, taken, declared, subject)
     elif dataset.role is Role.CONTROLLER:
-        # Data that the platform processes for itself is selected by platform-wide identities, not by tenants' contacts.
-        own = tuple(i for i in subject.identities if i.tenant is None or subject.kind is SubjectKind.CONTACT)
+        own = tuple(i for i in subject.identities if _selects_own_data(i, subject, exporter))
         yield PlanLine(exporter, taken, declared, replace(subject, identities=own))
     else:
         opened, people = _instructed(subject, exporter, dataset, orders)
@@ -211,6 +210,16 @@ def _lines(
         if people:
             closed = tuple(dict.fromkeys(tenant for tenant, _person in people))
             yield PlanLine(exporter, taken, declared, opened, DatasetState.NEEDS_INSTRUCTION, closed, people)
+
+
+def _selects_own_data(identity: Identity, subject: Subject, exporter: str) -> bool:
+    """Return whether an identity selects data that the platform processes for itself.
+
+    A tenant's contacts of another source prove nothing here, and its staff's records are the tenant's to release. What
+    the source itself finds at a tenant says whose its records are.
+    """
+    is_found_here = identity.source == exporter and identity.kind != STAFF_IDENTITY
+    return identity.tenant is None or is_found_here or subject.kind is SubjectKind.CONTACT
 
 
 def _instructed(

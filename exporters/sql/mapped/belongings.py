@@ -15,6 +15,7 @@ from exporters.sql.belonging import (
     ByAddress,
     ByColumn,
     ByMember,
+    ByNotation,
     ByParent,
     BySoleAddress,
     ByThrough,
@@ -36,7 +37,7 @@ from exporters.sql.mapped.way_forms import (
     StepForm,
     WayForm,
 )
-from portability.people.addresses import EMAIL
+from portability.people.addresses import EMAIL, PHONE
 
 Tables = Mapping[str, Table]
 """The tables by the names that the map gives them, with the columns that it names."""
@@ -66,13 +67,16 @@ def qualified(exporter: str, dataset: str) -> str:
     return dataset if "/" in dataset or not exporter else f"{exporter}/{dataset}"
 
 
-def belonging_of(stated: SqlDatasetForm, tables: Tables, exporter: str = "") -> Belonging:
-    """Return which rows of a dataset belong to whom; `exporter` precedes the names of datasets of the same map."""
+def belonging_of(stated: SqlDatasetForm, tables: Tables, source: str, exporter: str = "") -> Belonging:
+    """Return which rows of a dataset belong to whom.
+
+    `source` is the name of the source; `exporter` precedes the names of datasets of the same map.
+    """
     key, *more = stated.key_columns
     return Belonging(
         tables[stated.table],
         stated.tenant,
-        tuple(_rule(stated, one, tables, exporter) for way in stated.rows for one in _apart(stated, way, tables)),
+        (*_rules(stated, tables, exporter), *_notations(stated, tables, source, exporter)),
         tuple(_by_column(stated, way, tables, exporter) for way in stated.staff),
         key,
         tuple(more),
@@ -132,6 +136,33 @@ def _apart(dataset: SqlDatasetForm, way: WayForm, tables: Tables) -> Iterator[Wa
         yield way
 
 
+def _rules(stated: SqlDatasetForm, tables: Tables, exporter: str) -> Iterator[Rule]:
+    for way in stated.rows:
+        yield from (_rule(stated, one, tables, exporter) for one in _apart(stated, way, tables))
+
+
+def _notations(stated: SqlDatasetForm, tables: Tables, source: str, exporter: str) -> Iterator[ByNotation]:
+    """Yield the ways by other notations of phone numbers; an identity can name a row only by a key of one column."""
+    gives = notation_of(stated, source)
+    for way in stated.rows if gives else ():
+        if isinstance(way, RowsForm) and PHONE in way.identities:
+            column = tables[way.through[-1].table if way.through else stated.table].c[way.column]
+            rule = _by_column(stated, way.model_copy(update={"identities": (PHONE,)}), tables, exporter)
+            inner = rule.way if isinstance(rule, ByThrough) else rule
+            is_text = isinstance(plain_type(column.type), String | NullType)
+            if is_text and isinstance(inner, ByColumn) and not isinstance(rule, ByParent):
+                yield ByNotation(rule, inner, gives)
+
+
+def notation_of(stated: SqlDatasetForm, source: str) -> str:
+    """Return the kind of identities that name rows with another notation of a phone number; empty if it has none.
+
+    No other source has the kind: in one that trusts this source, the keys would be those of other people's rows.
+    """
+    is_by_phone = any(isinstance(way, RowsForm) and PHONE in way.identities for way in stated.rows)
+    return f"{source}/{stated.name}_by_phone" if is_by_phone and len(stated.key_columns) == 1 else ""
+
+
 def _rule(dataset: SqlDatasetForm, stated: WayForm, tables: Tables, exporter: str) -> Rule:
     if isinstance(stated, RowsForm):
         return _by_column(dataset, stated, tables, exporter)
@@ -143,7 +174,9 @@ def _rule(dataset: SqlDatasetForm, stated: WayForm, tables: Tables, exporter: st
     return ByAddress(stated.address, stated.identity, stated.unlinked, stated.at, stated.gives, where)
 
 
-def _by_column(dataset: SqlDatasetForm, stated: RowsForm, tables: Tables, exporter: str) -> Rule:
+def _by_column(
+    dataset: SqlDatasetForm, stated: RowsForm, tables: Tables, exporter: str
+) -> ByColumn | ByParent | ByThrough:
     way: ByColumn | ByParent
     where = conditions_of(stated.where)
     own = () if stated.through else where

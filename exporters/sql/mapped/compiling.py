@@ -83,10 +83,10 @@ def datasets_of_map(form: SqlSourceForm) -> Sequence[Dataset]:
     return found if form.conversations is None else [*found, documents_of(form, form.conversations)]
 
 
-def compile_map(form: SqlSourceForm, catalogue: Catalogue) -> CompiledMap:
-    """Compile a map that fits its database."""
+def compile_map(form: SqlSourceForm, catalogue: Catalogue, source: str) -> CompiledMap:
+    """Compile the map of a source that fits its database."""
     tables = _tables(form, catalogue)
-    by_name = {one.name: belonging_of(one, tables) for one in form.dataset}
+    by_name = {one.name: belonging_of(one, tables, source) for one in form.dataset}
     relations = Relations(by_name, book_of(form, tables))
     sources = sources_of(form, tables, relations)
     return CompiledMap(tables, sources, relations, accounts_of(form, tables), whole_of(form, sources))

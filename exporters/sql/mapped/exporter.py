@@ -136,7 +136,7 @@ class MappedExporter:
             ]
         if not faults:
             sources = self._sessions(coverage.TENANT)
-            compiled = compile_map(form, used)
+            compiled = compile_map(form, used, self._section.name)
             findings += coverage.refused(sources.database, form, compiled.sources)
             findings += tenantless.found(sources.database, section.name, form, used, compiled.tables)
         findings += damage.examine(section.sources.database, section.name, used)
@@ -234,7 +234,7 @@ class MappedExporter:
             self._types = read_types(connection, self._query_of_types)
         self._compared_at = time.monotonic()
         self._made_reader.cache_clear()
-        compiled = self._compiled = compile_map(self._form, catalogue)
+        compiled = self._compiled = compile_map(self._form, catalogue, self._section.name)
         return compiled
 
     def _has_same_types(self) -> bool:

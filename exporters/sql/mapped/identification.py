@@ -8,10 +8,10 @@ from functools import cached_property
 
 from sqlalchemy import Connection, select
 
-from exporters.sql import address_matches, sole_addresses
+from exporters.sql import address_matches, phone_notations, sole_addresses
 from exporters.sql.belonging import AddressBook, Belonging, Relations, shared, sole
 from exporters.sql.identifiers import REQUESTED, names_any
-from exporters.sql.mapped.belongings import Tables, book_of
+from exporters.sql.mapped.belongings import Tables, book_of, notation_of
 from exporters.sql.mapped.forms import SqlSourceForm
 from exporters.sql.mapped.look_ups import LookUp, look_ups, staff_identities
 from exporters.sql.mapped.way_forms import AddressRowsForm, MemberRowsForm
@@ -25,7 +25,7 @@ def use_of(form: SqlSourceForm, exporter: str, kinds: frozenset[str]) -> Identit
 
     `exporter` precedes the names of datasets with records that a person must review.
     """
-    found, reviewed = {one.gives for one in form.identity}, dict(_reviewed(form))
+    found, reviewed = {one.gives for one in form.identity}, dict(_reviewed(form, exporter))
     used = {*kinds, *(one.kind for one in form.identity)}
     if any(one.staff for one in form.dataset):
         found.add(STAFF_IDENTITY)
@@ -39,12 +39,14 @@ def use_of(form: SqlSourceForm, exporter: str, kinds: frozenset[str]) -> Identit
     return IdentityUse(frozenset(used) - REQUESTED, frozenset(found), datasets)
 
 
-def _reviewed(form: SqlSourceForm) -> Iterator[tuple[str, str]]:
+def _reviewed(form: SqlSourceForm, source: str) -> Iterator[tuple[str, str]]:
     """Yield the kinds of identities that name records that a person must review, each with the records' dataset."""
     for _, dataset, way in form.ways():
         if isinstance(way, AddressRowsForm | MemberRowsForm):
             yield way.gives, dataset.name
     for dataset in form.dataset:
+        if gives := notation_of(dataset, source):
+            yield gives, dataset.name
         if form.people is not None and dataset.table == form.people.table:
             yield form.people.duplicate, dataset.name
         if form.accounts is not None and dataset.table == form.accounts.table:
@@ -77,6 +79,7 @@ class Identification:
         if self.relations.book is not None:
             found = address_matches.matches(connection, self.relations.book, belongings, subject, self._beside())
             yield from address_matches.identities(self.source, found)
+        yield from phone_notations.identities(connection, self.source, belongings, subject)
         yield from staff_identities(connection, self.source, belongings, subject)
 
     def knows(self, connection: Connection, subject: Subject) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, count
@@ -14,6 +14,7 @@ from exporters.sql.proposal.paths import GUESS_COST, Paths, PathStep
 from exporters.sql.proposal.remarks import (
     MISSING,
     addresses,
+    held_in_common,
     mixed,
     name_beside,
     named_rows,
@@ -38,6 +39,10 @@ HEAD = """\
 """
 INTERNAL = '# Tables that say nothing about a person, each on a line: table = "why it says nothing"'
 WITHHELD_REASON = "with it another person could act as you"
+BYTES = (
+    "bytes, such as a picture. Where they are the person's, name a view that writes them as a text "
+    "(docs/maps.md#bytes); on MariaDB a field can have those that are texts"
+)
 NAME_MAX = 100
 _UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -80,6 +85,11 @@ class Proposal:
     def apart(self) -> Sequence[str]:
         """Return the tables whose rows do not lead to the subject."""
         return sorted(self.catalogue.tables.keys() - self.paths.reached.keys())
+
+    @cached_property
+    def of_tenants(self) -> Collection[str]:
+        """Return the tables whose rows name a tenant."""
+        return frozenset(one for one, found in self.catalogue.tables.items() if self.paths.tenant in found.columns)
 
     def is_of_company(self, table: str) -> bool:
         """Return whether the rows of a table with a key name a tenant, and lead to no subject."""
@@ -186,7 +196,8 @@ def _rows(proposal: Proposal, name: str) -> Sequence[str]:
     chosen = reach.chosen
     others = [step for step in (*reach.steps, *reach.longer) if step is not chosen]
     led = [_way(proposal, name, step) for step in (chosen,) if step]
-    further = (*mixed(table), *(f"{plain(one.name)} names another row of {plain(name)}" for one in own_rows(table)))
+    others_here = (f"{plain(one.name)} names another row of {plain(name)}" for one in own_rows(table))
+    further = (*mixed(table), *others_here, *held_in_common(proposal.paths, name, proposal.of_tenants))
     missing = [f"{one}: {MISSING}" for one in further]
     return led + [f"# {one}" for one in (*(_way(proposal, name, step) for step in others), *missing, *addresses(table))]
 
@@ -234,12 +245,8 @@ def _proposals(table: CatalogueTable) -> Iterator[str]:
         for name in withheld:
             what = " ".join(words(name)) or name
             yield f"# {bare_key(name)} = {{ what = {sentence(what)}, reason = {sentence(WITHHELD_REASON)} }}  # secret"
-    internal = [name for name, found in guesses.items() if found is Guess.BINARY]
-    if internal:
-        yield "# [dataset.internal]"
-        yield from (
-            f'# {bare_key(name)} = "bytes; on MariaDB a field can have those that are texts"' for name in internal
-        )
+    # A remark within what a person takes over: it stays a comment.
+    yield from (f"# # {plain(name)}: {BYTES}" for name, found in guesses.items() if found is Guess.BINARY)
 
 
 def _field(table: CatalogueTable, name: str, named: str, found: Guess) -> str:

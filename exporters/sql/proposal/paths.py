@@ -75,6 +75,11 @@ class PathStep:
         """
         return bool(self.doubt or (self.by_name and self.through))
 
+    @property
+    def is_sure(self) -> bool:
+        """Return whether a foreign key of the row itself says whom it is about."""
+        return not (self.doubt or self.by_name or self.through or self.is_of_actor)
+
     def leads_to(self, table: str, key: str) -> bool:
         """Return whether it is the last step to a row of a table."""
         return (self.table, self.key) == (table, key)
@@ -94,7 +99,10 @@ class TablePaths:
     steps: tuple[PathStep, ...] = ()
     """The first step of each shortest path; those that name whom a row is about come before the actors'."""
     longer: tuple[PathStep, ...] = ()
-    """Further steps to the subject itself, and other tables that a column may name: a person decides on them, too."""
+    """A person decides on these, too: further steps to the subject itself, and to rows that are not farther from it.
+
+    And other tables that a column may name. A step to rows that are farther may lead in a circle.
+    """
 
     @property
     def chosen(self) -> PathStep | None:
@@ -137,7 +145,13 @@ def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Pa
             shortest = [step for step in ordered if costs.get(step.table, cost) + step.cost == cost]
             further = [step for step in ordered if step.table in costs and step not in shortest]
             columns = {step.column for step in shortest}
-            longer = [one for one in further if one.leads_to(subject, key) or (one.doubt and one.column in columns)]
+            longer = [
+                one
+                for one in further
+                if one.leads_to(subject, key)
+                or (one.doubt and one.column in columns)
+                or (one.is_sure and one.column not in columns and costs[one.table] <= cost < GUESS_COST)
+            ]
             reached[name] = TablePaths(cost, tuple(shortest), tuple(longer))
     return Paths(subject, key, tenant, reached, references)
 

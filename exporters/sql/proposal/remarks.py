@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from sqlalchemy import JSON, String
 from sqlalchemy.dialects import mysql
@@ -80,6 +80,20 @@ def named_rows(paths: Paths, table: str) -> Iterator[str]:
         if reference.table != table:
             column = plain(reference.columns[0])
             yield f"{column} names a row of {plain(reference.table)}, which may be of the subject"
+
+
+def held_in_common(paths: Paths, table: str, tenants: Collection[str]) -> Iterator[str]:
+    """Yield the columns that name what people of the subject's table have in common, such as a household.
+
+    `tenants` are the tables that name a tenant, if the database has tenants: others are lists, such as countries.
+    """
+    common = {one.table: one.columns[0] for one, _by_name in paths.references.get(paths.subject, ())}
+    for reference, _by_name in paths.references.get(table, ()):
+        is_of_people = reference.table not in paths.reached and (not paths.tenant or reference.table in tenants)
+        if is_of_people and reference.table in common:
+            theirs = f"{plain(common[reference.table])} of {plain(paths.subject)}"
+            named = plain(reference.columns[0])
+            yield f"{named} names a row of {plain(reference.table)}, as {theirs} does"
 
 
 def naming_columns(paths: Paths, table: str) -> str:

@@ -69,6 +69,16 @@ FAULTS = {
     "no verify": ('verify = { "user" = "desk_user" }\n', "", "tickets does not verify whose its items are"),
     "verifies nothing": ('{ "email" = "email" }', '{ "email" = "tenant" }', "12:1: no value is compared with email"),
     "unknown name": ("{desk_user}/ids", "{user}/ids", "17:1: unknown placeholder {user}; known: account, desk_user"),
+    "unknown name of a file": (
+        'body = { ids = "{ids|objects:id}" }\n',
+        'body = { ids = "{ids|objects:id}" }\nfile = { get = "/files/{notes.id}" }\n',
+        "test.toml:42:10: unknown placeholder {notes.id}; known: account, desk_user, id, tenant",
+    ),
+    "unknown name of a signed URL": (
+        'body = { ids = "{ids|objects:id}" }\n',
+        'body = { ids = "{ids|objects:id}" }\nfile = { url_from = { get = "/files/{key}", at = "url" } }\n',
+        "unknown placeholder {key}; known: account, desk_user, id, tenant",
+    ),
     "unknown filter": ('{ user = "{desk_user}"', '{ user = "{desk_user|raw}"', "test.toml:27:1: unknown filter 'raw'"),
     "in a grammar": ('email = "{email}"', 'email = "is:{email}"', "test.toml:11:1: {email} stands within a text"),
     "fold quotes nothing": ('email = "{email}"', 'email = "is:{email|fold}"', "{email} stands within a text"),

@@ -158,6 +158,37 @@ def test_rows_of_what_people_share_have_a_remark() -> None:
     assert text.count(remark) == 2
 
 
+def test_rows_of_a_row_of_the_subject_stand_beside_the_way() -> None:
+    """A referral of my animal by another person is found by the animal alone: the shorter way loses it.
+
+    The table `visits` is farther from the subject than the row that names it, so the way may be a circle.
+    """
+    animals = made_table("animals", {"user_id": "users"})
+    referrals = made_table("referrals", {"user_id": "users", "animal_id": "animals", "visit_id": "visits"})
+    text = drafted(made_catalogue(USERS, animals, referrals, made_table("visits", {"animal_id": "animals"})))
+    rows = text.partition('name = "referrals"')[2].partition("]\n")[0]
+
+    assert '    { column = "user_id", identities = ["user_id"] },\n' in rows
+    assert '    # { column = "animal_id", dataset = "animals", key = "id" },\n' in rows
+    assert "visit_id" not in rows
+
+
+@pytest.mark.parametrize(("tenant", "is_list"), [(None, True), ("org_id", False)])
+def test_what_people_have_in_common_is_a_question(tenant: str | None, *, is_list: bool) -> None:
+    """The animal of a household names no person: without a way through the household no one of it gets the animal.
+
+    With tenants, a table without tenant is a list, such as countries.
+    """
+    users = made_table("users", {"household_id": "households", "country_id": "countries"}, ["org_id"])
+    named = {"user_id": "users", "household_id": "households", "country_id": "countries"}
+    animals = made_table("animals", named, ["name"])
+    others = made_table("households", columns=["org_id"]), made_table("countries")
+    text = drafted(made_catalogue(users, animals, *others), tenant)
+
+    assert "# household_id names a row of households, as household_id of users does: what leads to the subject" in text
+    assert ("# country_id names a row of countries, as country_id of users does" in text) is is_list
+
+
 def test_a_key_to_rows_of_the_own_table_is_a_question() -> None:
     """The addresses below a customer, and the answers to a message: the row above them leads to the subject."""
     users = made_table("users", {"parent_id": "users"}, ["email"])
@@ -417,12 +448,18 @@ def test_a_name_with_control_characters_is_kept(name: str) -> None:
     assert dataset.undecided == ("id", name)
 
 
-def test_bytes_are_proposed_as_internal() -> None:
-    """Few are texts: the proposal says where a field can have them."""
+def test_bytes_are_a_question() -> None:
+    """A picture is a person's data: as internal it would be missing in an archive that says that it is complete.
+
+    Who takes all proposals has decided nothing about it.
+    """
     columns = {"id": USERS.columns["id"], "photo": CatalogueColumn("photo", LargeBinary(), True)}
     users = CatalogueTable("users", columns, ("id",), (), (), ())
+    text = drafted(Catalogue({"users": users}))
 
-    assert '# photo = "bytes; on MariaDB a field can have those that are texts"' in drafted(Catalogue({"users": users}))
+    assert "# # photo: bytes, such as a picture." in text
+    assert "[dataset.internal]" not in text.partition("[[dataset]]")[2]
+    assert "# photo = " not in text
 
 
 def test_numbers_that_seem_to_be_times_are_a_question() -> None:

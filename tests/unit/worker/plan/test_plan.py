@@ -278,7 +278,21 @@ def test_a_user_who_is_no_ones_contact_needs_no_instruction() -> None:
 def test_a_users_contacts_never_select_the_platforms_own_data() -> None:
     """What the platform holds for itself is about its account holder: a tenant's telephone number proves nothing."""
     mail = identity("email", "a@b")
-    assert pending_line(planned(user(CON_1, PHONE, mail), dataset("cookies"))).subject.identities == (ACCOUNT, mail)
+    contact_of_another_source = [replace(one, source="crm") for one in (CON_1, PHONE)]
+    found = planned(user(*contact_of_another_source, STAFF_1, mail), dataset("cookies"))
+    assert pending_line(found).subject.identities == (ACCOUNT, mail)
+
+
+def test_what_a_source_finds_at_a_tenant_selects_its_own_data() -> None:
+    """A person without an account, and a user, get the records that the operator keeps of them at a tenant.
+
+    A section with `tenant`, and a look-up with `tenant`, find all their identities there: without them the dataset
+    would be empty, and the export complete.
+    """
+    mail = Subject(SubjectKind.EMAIL, None, "sub_1", (identity("email", "a@b"), CON_1))
+    everyone = replace(dataset("pets"), subject_kinds=frozenset(SubjectKind))
+    for subject in (user(CON_1), mail):
+        assert CON_1 in pending_line(planned(subject, everyone)).subject.identities
 
 
 def test_a_contact_keeps_its_identities_for_controller_data() -> None:
