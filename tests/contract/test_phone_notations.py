@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 
 from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import Identity, Selection, Subject, SubjectKind
+from portability.api.errors import BadMap
 from portability.testing import sample_subject
 
 MAP = """
@@ -39,6 +40,7 @@ fields.id = { text = "Id." }
 """
 CERTAIN = ("+49 30 1234567", "+49301234567", "+49 (30) 123-4567", "+49 (0)30 1234567", "tel:+49-30-1234567")
 NATIONAL = ("030 1234567", "0049301234567", "49301234567")
+NORMALISED = 'identities = ["phone"], normalised = true'
 OTHERS = ("+49307654321", "+4930123456", "+43301234567", "1234567 pieces of 030", "")
 
 
@@ -123,3 +125,30 @@ def test_the_keys_of_another_source_lead_nowhere(clinic: MappedExporter) -> None
         ["m00"],
         [],
     )
+
+
+def test_numbers_that_are_normalised_are_not_searched(tmp_path: Path) -> None:
+    """A large table whose program writes each number in one form is read by its index alone."""
+    owner = f"sqlite:///{tmp_path / 'clinic.db'}"
+    made = create_engine(owner)
+    with made.begin() as connection:
+        connection.execute(text("create table messages (id text primary key, org text, folder text, number text)"))
+        connection.execute(text("create table letters (id text primary key)"))
+        connection.execute(text("create table recipients (letter text, number text)"))
+        for key, number in (("normal", CERTAIN[1]), ("other", CERTAIN[2])):
+            row = {"key": key, "number": number}
+            connection.execute(text("insert into messages values (:key, 'org_1', 'out', :number)"), row)
+    made.dispose()
+    exporter, engine = mapped_source(owner, MAP.replace('identities = ["phone"]', NORMALISED))
+    phone = Identity("clinic", "phone", CERTAIN[1], verified=True, tenant="org_1")
+    subject = sample_subject(SubjectKind.CONTACT, "con_1", phone, tenant="org_1")
+    assert exporter.identities(subject) == ()
+    assert records_and_gaps(exporter, subject, "messages") == (["normal"], [])
+    engine.dispose()
+
+
+def test_only_numbers_can_be_normalised() -> None:
+    """A way by ids that says it would be believed to do something."""
+    stated = MAP.replace('identities = ["phone"]', NORMALISED.replace("phone", "user_id"))
+    with pytest.raises(BadMap, match="normalised"):
+        mapped_source("sqlite://", stated)

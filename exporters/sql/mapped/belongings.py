@@ -145,7 +145,7 @@ def _notations(stated: SqlDatasetForm, tables: Tables, source: str, exporter: st
     """Yield the ways by other notations of phone numbers; an identity can name a row only by a key of one column."""
     gives = notation_of(stated, source)
     for way in stated.rows if gives else ():
-        if isinstance(way, RowsForm) and PHONE in way.identities:
+        if isinstance(way, RowsForm) and way.has_notations:
             column = tables[way.through[-1].table if way.through else stated.table].c[way.column]
             rule = _by_column(stated, way.model_copy(update={"identities": (PHONE,)}), tables, exporter)
             inner = rule.way if isinstance(rule, ByThrough) else rule
@@ -159,7 +159,7 @@ def notation_of(stated: SqlDatasetForm, source: str) -> str:
 
     No other source has the kind: in one that trusts this source, the keys would be those of other people's rows.
     """
-    is_by_phone = any(isinstance(way, RowsForm) and PHONE in way.identities for way in stated.rows)
+    is_by_phone = any(isinstance(way, RowsForm) and way.has_notations for way in stated.rows)
     return f"{source}/{stated.name}_by_phone" if is_by_phone and len(stated.key_columns) == 1 else ""
 
 

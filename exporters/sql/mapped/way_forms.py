@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 from exporters.maps.forms import ALTERNATIVE, MapForm, Name
 from exporters.sql.belonging import Within
 from exporters.sql.condition_values import Scalar
+from portability.people.addresses import PHONE
 
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 TableName = Annotated[str, StringConstraints(pattern=r"^[^.]{1,100}(\.[^.]{1,100}){0,3}$")]
@@ -70,6 +71,8 @@ class RowsForm(MapForm):
     """Of the dataset's table; with `through`, of the last step's table."""
     identities: tuple[Name, ...] = Field(default=(), min_length=1)
     """Kinds of identities that the column may contain."""
+    normalised: bool = False
+    """Whether all phone numbers of the column have the normal form, so that none is searched in other notations."""
     within: Within | None = None
     """Where the identities are valid; default: `tenant` if the dataset has a tenant, else `platform`."""
     dataset: DatasetName | None = None
@@ -86,7 +89,14 @@ class RowsForm(MapForm):
     @model_validator(mode="after")
     def _check(self) -> RowsForm:
         require_single(self, "identities", "dataset")
+        if self.normalised and PHONE not in self.identities:
+            raise ValueError('normalised: only a way with identities = ["phone"] has it')
         return self
+
+    @property
+    def has_notations(self) -> bool:
+        """Return whether the column may have a phone number in another notation than its normal form."""
+        return PHONE in self.identities and not self.normalised
 
 
 class AddressRowsForm(MapForm):
