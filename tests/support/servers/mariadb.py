@@ -52,10 +52,13 @@ def mariadb(*options: str) -> Iterator[MariaDB]:
     account = unprivileged() if os.geteuid() == 0 else None
     with folder_of("mdb", account) as folder:
         data, socket = folder / "data", folder / "s"
+        # A server that begins deletes temporary tables that it finds, also those of another one in the same folder.
+        own_temporary = f"--tmpdir={folder}"
         made: Command = [
             str(found["mariadb-install-db"]),
             "--no-defaults",
             f"--datadir={data}",
+            own_temporary,
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         ]
@@ -64,6 +67,7 @@ def mariadb(*options: str) -> Iterator[MariaDB]:
             str(found["mariadbd"]),
             "--no-defaults",
             f"--datadir={data}",
+            own_temporary,
             f"--socket={socket}",
             "--skip-networking",
             "--innodb-buffer-pool-size=32M",
