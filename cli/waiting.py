@@ -67,7 +67,8 @@ class WatchedExport:
     def line(self) -> str:
         """State and counts, and the reason if the export is blocked."""
         done = self.done
-        files = quantity(done["files"], "file")
+        done = self.done
+        files = quantity(done["files"] or 0, "file")
         text = f"{self.row['state']}: {done['datasets']}/{done['datasets_expected']} datasets, {files}"
         return f"{text}; {self.blocked.reason}" if self.blocked else text
 
