@@ -52,7 +52,7 @@ def mariadb(*options: str) -> Iterator[MariaDB]:
     account = unprivileged() if os.geteuid() == 0 else None
     with folder_of("mdb", account) as folder:
         data, socket = folder / "data", folder / "s"
-        # A server that begins deletes temporary tables that it finds, also those of another one in the same folder.
+        # A server that begins deletes all temporary tables in this folder, also those of another server.
         own_temporary = f"--tmpdir={folder}"
         made: Command = [
             str(found["mariadb-install-db"]),
