@@ -175,7 +175,7 @@ def _bad_dataset(form: HttpDatasetForm, nodes: Nodes, path: Path) -> Iterator[Ma
 
 def _bad_file(form: HttpSourceForm, dataset: HttpDatasetForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:
     file = dataset.file
-    if file is None or not _is_tree(dataset, nodes):
+    if not (file and _is_tree(dataset, nodes)):
         return
     known = {*form.values, *_known(dataset, nodes), *dataset.fields} - {"ids", "fields"}
     if file.get:

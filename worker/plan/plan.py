@@ -219,7 +219,7 @@ def _selects_own_data(identity: Identity, subject: Subject, exporter: str) -> bo
     the source itself finds at a tenant says whose its records are.
     """
     is_found_here = identity.source == exporter and identity.kind != STAFF_IDENTITY
-    return identity.tenant is None or is_found_here or subject.kind is SubjectKind.CONTACT
+    return not identity.tenant or is_found_here or subject.kind is SubjectKind.CONTACT
 
 
 def _instructed(
