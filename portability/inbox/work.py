@@ -97,10 +97,15 @@ def oldest_due_seconds(connection: Connection) -> float:
     return max(0.0, connection.scalar(select(elapsed_seconds(since, now())).where(_due())) or 0.0)
 
 
-def _due() -> ColumnElement[bool]:
+def has_work() -> ColumnElement[bool]:
+    """Return the condition for received transfers with a step or a receipt to come."""
     # As a literal: a parameter would hide the partial index from the planner.
     is_receipt_due = TABLE.c.receipt == literal(str(ReceiptState.QUEUED), literal_execute=True)
-    return and_(or_(TABLE.c.state.in_(WORK), is_receipt_due), leases.is_available(TABLE))
+    return or_(TABLE.c.state.in_(WORK), is_receipt_due)
+
+
+def _due() -> ColumnElement[bool]:
+    return and_(has_work(), leases.is_available(TABLE))
 
 
 def _same(row: Mapping[Any, Any]) -> tuple[ColumnElement[bool], ...]:

@@ -20,7 +20,7 @@ from portability.pulls import copies
 from portability.requests import approvals, deadline_events, instructions
 from portability.retention import attestations, erasures, recalls
 from worker import transfer
-from worker.clock import expiry, feeds, message_delivery, notice_delivery, purge, webhook_delivery
+from worker.clock import expiry, feeds, leaps, message_delivery, notice_delivery, purge, webhook_delivery
 from worker.clock.envelopes import Desk
 from worker.write import left
 from worker.write.withdraw import withdraw_copies, withdraw_discarded, withdraw_given_up
@@ -186,6 +186,10 @@ def _tidy(made: World) -> None:
         assert work.expire(connection, 30) == 0
 
 
+def _shorten(made: World) -> None:
+    assert leaps.shorten(made.engine, made.place.settings) == 0
+
+
 def _look(made: World) -> None:
     """What the other steps look for. The metrics read the archives of the last week: they are not here."""
     with reading(made.engine) as connection:
@@ -205,5 +209,5 @@ def _read_received(made: World) -> None:
 
 
 STEPS: tuple[Callable[[World], None], ...] = (
-    *(_expire, _withdraw, _purge, _send, _serve_feeds, _tidy, _look, _read_received),
+    *(_expire, _withdraw, _purge, _send, _serve_feeds, _tidy, _shorten, _look, _read_received),
 )

@@ -21,7 +21,7 @@ from portability.requests import deadline_events
 from portability.settings import Settings
 from worker import transfer
 from worker.claim.claims import claimable
-from worker.clock import pulls, turns
+from worker.clock import leaps, pulls, turns
 
 log = structlog.get_logger()
 SLICE, TRANSFER = models.slice, models.transfer
@@ -35,7 +35,7 @@ REPEAT_EMPTY_SECONDS = 2.0
 """The same while the queue is empty: its receiver is about to claim, or the wake-up is lost."""
 
 REFRESH_SECONDS = 60.0
-"""How often the deadlines of paused requests are updated."""
+"""How often the deadlines of paused requests are updated, and ends that are too late are looked for."""
 
 
 def dispatch(engine: Engine, queue: WakeUps) -> int:
@@ -100,7 +100,9 @@ def run(engine: Engine, queue: WakeUps, settings: Settings, stop: threading.Even
             if sent := dispatch(engine, queue):
                 log.info("clock.woke", slices=sent)
             if time.monotonic() - refreshed_at >= REFRESH_SECONDS:
-                turns.take_steps("clock", {"deadlines": partial(refresh_deadlines, engine, settings)})
+                shorten = partial(leaps.shorten, engine, settings)
+                deadlines = partial(refresh_deadlines, engine, settings)
+                turns.take_steps("clock", {"leaps": shorten, "deadlines": deadlines})
                 refreshed_at = time.monotonic()
             # Last, so that a heartbeat proves that database and Redis were usable.
             beat_clock(queue, settings.clock_seconds)

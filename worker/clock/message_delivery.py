@@ -91,7 +91,7 @@ def deliver(desk: Desk, stop: threading.Event | None = None, channel: Channel = 
     postponed: set[str] = set()
     with _connected(desk, channel) as hand_over:
         while not (stop is not None and stop.is_set()):
-            row = claim(desk.engine, desk.settings.smtp_seconds * STEPS, channel, without=postponed)
+            row = claim(desk.engine, lease_seconds(desk.settings), channel, without=postponed)
             if row is None:
                 break
             try:
@@ -118,6 +118,11 @@ def _connected(desk: Desk, channel: Channel) -> Iterator[HandOver]:
     else:
         with mail.session(MailServer.of(settings.smtp_url or ""), settings.smtp_seconds) as smtp:
             yield partial(_mail, desk, smtp)
+
+
+def lease_seconds(settings: Settings) -> float:
+    """Return how long a notification that is sent is taken."""
+    return settings.smtp_seconds * STEPS
 
 
 def claim(
@@ -174,7 +179,7 @@ def _renewed(desk: Desk, row: RowMapping) -> bool:
     """Extend the lease over the steps of the server; returns False if it is lost."""
     ours = update(TABLE).where(leases.is_same(TABLE, row), TABLE.c.state == MessageState.QUEUED)
     with writing(desk.engine) as connection:
-        lease = ours.values(lease_until=now(desk.settings.smtp_seconds * STEPS))
+        lease = ours.values(lease_until=now(lease_seconds(desk.settings)))
         return bool(connection.execute(lease).rowcount)
 
 
