@@ -50,7 +50,7 @@ def test_a_large_transfer_takes_little_memory_on_both_sides(tmp_path: Path) -> N
             for kill in range(1, KILLS + 1)
         ]
         peaks.append(received_peak_mb(here, other, url, tmp_path, stop_at=None))
-        peaks += [peak_mb(process) for process in family(here)]
+        peaks += [peak_mb(process) for process in interpreters(here)]
         assert sent_bytes(here) <= total + KILLS * len(view["volumes"]) * BUFFERS_MB * MB
         assert here.json("transfers", "list", export_id)[0]["state"] == "delivered"
     assert max(peaks) < MEMORY_MB
@@ -140,12 +140,12 @@ def sent_bytes(here: Deployment) -> int:
     return sum(counted)
 
 
-def family(here: Deployment) -> list[int]:
-    """All processes of the stack."""
-    found, new = [], [process.pid for process in here.processes]
-    while new:
-        found += new
-        new = [child for parent in new for child in children(parent)]
+def interpreters(here: Deployment) -> list[int]:
+    """All processes that the stack has started. Its own is a fork of the tests, and has their memory."""
+    found, parents = list[int](), [process.pid for process in here.processes]
+    while parents:
+        parents = [child for parent in parents for child in children(parent)]
+        found += parents
     return found
 
 
