@@ -98,12 +98,7 @@ def receive(
     with Sender(url, client) as sender, _alone(target), room_in(target):
         job = _Job(sender, target, recipient, began, patience or FetchPatience())
         job.sweep()
-        try:
-            return _received(job)
-        except TransferRefused as fault:
-            if not fault.retryable:
-                job.discard()
-            raise
+        return _received(job)
 
 
 def _received(job: _Job) -> Received:
@@ -114,12 +109,21 @@ def _received(job: _Job) -> Received:
         kept = papers.kept(job.target, job.sender)
         if not kept:
             raise
-        return _transfer(job, kept)
+        return _transferred(job, kept)
     if offer.transfer:
-        return _transfer(job, papers.fetched(job.sender, offer.transfer))
+        return _transferred(job, papers.fetched(job.sender, offer.transfer))
     if job.recipient.transfer:
         raise BadStatement("the link offers no transfer")
-    return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
+    others = job.stored_names() - {parcel.plain.name for parcel in offer.parcels}
+    with job.discarding(is_own=not (papers.statement_in(job.target) or others)):
+        taken = job.take(offer.parcels, job.keys(None), {"export": offer.export})
+    return Received(*taken, None, receipted=False)
+
+
+def _transferred(job: _Job, found: TransferPapers) -> Received:
+    stated = papers.statement_in(job.target)
+    with job.discarding(is_own=stated == found.token if stated else not job.stored_names()):
+        return _transfer(job, found)
 
 
 @contextmanager
@@ -207,7 +211,23 @@ class _Job:
                 path.unlink()
         remove_unfinished(self.target / ARCHIVE)
 
-    def discard(self) -> None:
+    def stored_names(self) -> set[str]:
+        """Return the names of the volumes in the folder."""
+        return {path.name for path in (self.target / VOLUMES).glob("*.zip")}
+
+    @contextmanager
+    def discarding(self, *, is_own: bool) -> Iterator[None]:
+        """Discard the archive in the folder if the block refuses it. Raises BadInput if it is another archive."""
+        if not is_own:
+            raise BadInput(f"{self.target} contains another archive", hint="use an empty folder")
+        try:
+            yield
+        except TransferRefused as fault:
+            if not fault.retryable:
+                self._discard()
+            raise
+
+    def _discard(self) -> None:
         """Remove everything that is decrypted: data that was refused does not stay here."""
         for pattern in ("*.zip", "*.zip.part", "*.zip.part.claim"):
             for path in (self.target / VOLUMES).glob(pattern):

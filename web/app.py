@@ -151,6 +151,7 @@ def _open(settings: Settings, storage: Storage | None, answers: WebhookAnswers |
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     place: AppContext = app.state.place
+    await place.streams.recorded()
     with suppress(DatabaseUnavailable):
         place.observations.end()
     place.engine.dispose()

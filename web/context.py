@@ -30,6 +30,7 @@ from web.measures import Measures
 from web.observations import Observations
 from web.outbound_requests import OutboundRequests
 from web.provider import OpenIdProvider
+from web.stream import RunningStreams
 
 
 class WebhookAnswers(Protocol):
@@ -63,6 +64,7 @@ class AppContext:
     """The salt of the deployment: attempts of people are counted under a hash."""
     answers: WebhookAnswers | None = field(default=None, repr=False)
     """None: this deployment receives no transfers."""
+    streams: RunningStreams = field(default_factory=RunningStreams, repr=False)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -69,9 +69,15 @@ def answer(
         download.sent(sent_bytes)
         check()
 
-    known = {**headers, **ranged}
     return VolumeStream(
-        blocks, wanted_part, 206 if part else 200, known, _media_type(stored), lives=lives, ended=download.ended
+        blocks,
+        wanted_part,
+        206 if part else 200,
+        {**headers, **ranged},
+        _media_type(stored),
+        lives=lives,
+        ended=download.ended,
+        running=place.streams,
     )
 
 

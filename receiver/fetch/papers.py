@@ -16,7 +16,6 @@ from pathlib import Path
 
 import orjson
 
-from portability.api.errors import BadInput
 from receiver.fetch import receipt, statement
 from receiver.fetch.download import FetchPatience, sha256_of
 from receiver.fetch.sender import Sender, TransferLinks
@@ -63,11 +62,15 @@ def is_of(target: Path, transfer: object) -> bool:
         return False
 
 
+def statement_in(target: Path) -> str:
+    """Return the statement of the transfer that a folder is for; empty: none."""
+    path = target / STATEMENT
+    return path.read_text() if path.exists() else ""
+
+
 def remember(target: Path, papers: TransferPapers) -> None:
-    """Store the statement and the addresses; one folder is for one transfer. Raises BadInput."""
+    """Store the statement and the addresses of a transfer in its folder."""
     path, links = target / STATEMENT, papers.links
-    if path.exists() and path.read_text() != papers.token:
-        raise BadInput(f"{target} contains another transfer", hint="use an empty folder")
     addresses = {"id": links.id, "receipt_url": links.receipt_url, "jwks_url": links.jwks_url}
     write(target / OFFER, orjson.dumps(addresses))
     if not path.exists():

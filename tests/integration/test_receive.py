@@ -643,8 +643,30 @@ def test_a_folder_is_for_one_transfer(zips: list[Path], tmp_path: Path) -> None:
     """Another transfer needs another folder; nothing of the first is overwritten."""
     with sending(zips) as sender:
         received(sender, tmp_path)
-    with sending(zips, claims={"consent": "aut_2"}) as other, pytest.raises(BadInput, match="another transfer"):
+    with sending(zips, claims={"consent": "aut_2"}) as other, pytest.raises(BadInput, match="another archive"):
         received(other, tmp_path)
+
+
+def test_a_folder_is_for_one_archive_of_a_person(zips: list[Path], tmp_path: Path) -> None:
+    """A later link, whose archive is refused, must not delete the archive that is here."""
+    with running(FakeSender(zips, None)) as sender:
+        kept = received(sender, tmp_path, ReceivingParty())
+    other = tmp_path / "export9-001.zip"
+    other.write_bytes(b"no archive")
+    with running(FakeSender([other], None)) as sender, pytest.raises(BadInput, match="another archive"):
+        received(sender, tmp_path, ReceivingParty())
+    assert [path.read_bytes() for path in kept.volumes] == [path.read_bytes() for path in zips]
+    assert all(folder.is_dir() for folder in kept.unpacked.folders)
+
+
+@pytest.mark.parametrize("claims", [{"consent": "aut_2", "aud": "else.example"}, {"exp": 1}], ids=["other", "bad"])
+def test_a_refused_link_leaves_an_earlier_transfer(zips: list[Path], tmp_path: Path, claims: dict[str, Any]) -> None:
+    """Neither a statement for another recipient nor an invalid one deletes the transfer that the folder is for."""
+    with sending(zips) as sender:
+        kept = received(sender, tmp_path)
+    with sending(zips, claims=claims) as other, pytest.raises(PortabilityError):
+        received(other, tmp_path)
+    assert all(path.exists() for path in (*kept.volumes, *kept.unpacked.folders))
 
 
 def test_a_receipt_that_is_not_taken_is_an_error(zips: list[Path], tmp_path: Path) -> None:
