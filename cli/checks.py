@@ -158,8 +158,8 @@ def people_keys(context: Context) -> Seen:
     for purpose in ("link", "audit", "transfer"):
         try:
             findings.append(_aged(context, purpose))
-        except NoSigningKey:
-            findings.append(Seen(f"none for {purpose}", f"`portability keys new --purpose {purpose}` makes one"))
+        except NoSigningKey as error:
+            findings.append(Seen(f"none for {purpose}", error.hint))
     return next((seen for seen in findings if seen.hint), Seen())
 
 

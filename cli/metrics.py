@@ -8,7 +8,6 @@ from cli.context import Context, shared
 from portability import metrics as figures
 from portability.api import JSON
 from portability.database.engine import reading
-from portability.errors import NoSigningKey
 from portability.queue import connect, open_queue, redis_url
 from portability.signals.services import Services
 from portability.storage import open_storage
@@ -21,7 +20,7 @@ from portability.trust import keys
 def metrics(context: Context, *, token: bool) -> None:
     """Print the metrics of the deployment, in Prometheus' text format."""
     if token:
-        _print_token(context)
+        print_token(context)
         return
     services = Services(
         context.engine,
@@ -43,10 +42,10 @@ def metrics(context: Context, *, token: bool) -> None:
     context.result(document, lambda: click.echo(figures.exposition(collected), nl=False))
 
 
-def _print_token(context: Context) -> None:
+def print_token(context: Context) -> None:
+    """Print the token that scrapes the metrics. Raises NoSigningKey."""
     with reading(context.engine) as connection:
         tokens = keys.metrics_tokens(connection, context.settings.keys)
-    if not tokens:
-        hint = "`portability keys new --purpose link` makes one"
-        raise NoSigningKey("this machine has no key that the token could be derived from", hint=hint)
+        if not tokens:
+            keys.signing(connection, context.settings.keys, purpose="link")  # raises why none can be read
     context.result({"token": tokens[-1]}, lambda: click.echo(tokens[-1]))

@@ -1,7 +1,8 @@
 """The history of the control database: whether it still has everything that was committed (ADR 50).
 
-A promoted replica continues on another timeline, a restored backup on another timeline or in another cluster. Commits
-may be lost then, so nothing is claimed, deleted or mailed until the database was compared with the journal in storage.
+A promoted replica continues on another timeline, a restored backup on another timeline, in another cluster, or in other
+tables of the same cluster. Commits may be lost then, so nothing is claimed, deleted or mailed until the database was
+compared with the journal in storage.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from portability.errors import ControlError
 TABLE = models.journal
 BEHIND = "behind"
 """Stored as history while commits are known to be lost: it is the name of no history."""
+FORGOTTEN = "forgotten"
+"""Stored as history until the next comparison: it is the name of no history either."""
 
 
 class DatabaseBehind(ControlError):
@@ -29,9 +32,10 @@ class DatabaseBehind(ControlError):
 
 
 class present(FunctionElement[str]):  # noqa: N801  # named like an SQL function
-    """The name of the history that the server continues now: its cluster and its timeline.
+    """The name of the history that the server continues now: its cluster, its timeline, its database and its table.
 
-    SQLite has no such name: there only the comparison with the journal finds lost commits.
+    SQLite has no such name: there only the comparison with the journal finds lost commits, and each start of the stack
+    waits for one.
     """
 
     type = Text()
@@ -79,3 +83,8 @@ def settle(connection: Connection, compared: str) -> None:
 def hold(connection: Connection) -> None:
     """Store that commits are lost: work stops until `settle`."""
     connection.execute(update(TABLE).values(history=BEHIND))
+
+
+def forget(connection: Connection) -> None:
+    """Store that the database may have been replaced by an older one: work stops until it was compared."""
+    connection.execute(update(TABLE).values(history=FORGOTTEN))

@@ -159,16 +159,17 @@ def admits(row: Mapping[Any, Any], actor: Actor) -> bool:
 
 
 def resolve(connection: Connection, keys_folder: Path, token: str) -> RowMapping:
-    """Return the link of a token, with its export's subject. Changes nothing.
+    """Return the link of a token, with its export's subject. Every invalid token costs the same work and answer.
 
-    Every invalid token costs the same work and gets the same answer: hash, look up, check a signature.
-    Raises: LinkInvalid; DatabaseBehind, because the link may have been revoked in a lost commit.
+    Raises: LinkInvalid; NoSigningKey if this machine lacks our key; DatabaseBehind: a lost commit may have revoked it.
     """
     history.check(connection)
     digest = _sha256(token)
     row = connection.execute(_living().where(LINK.c.token_sha256 == digest)).mappings().one_or_none()
     claims = link_tokens.read(token, keys.own(connection, keys_folder, purpose="link"))
     if row is None or claims is None or not hmac.compare_digest(row["token_sha256"], digest):
+        if row:
+            keys.signing(connection, keys_folder, purpose="link")  # it may be what is missing, and not the link
         raise LinkInvalid
     if not _lives(row) or claims["exp"] <= row["present"].timestamp() or _is_withdrawn(connection, row):
         raise LinkInvalid

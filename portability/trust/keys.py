@@ -233,7 +233,8 @@ def check_files(folder: Path) -> None:
                 hint = f"run chown --reference=. {path.name} in PORTABILITY_KEYS_DIR"
                 raise NoSigningKey(f"the private key {path.stem} belongs to another account than its folder", hint=hint)
     except OSError as error:
-        raise NoSigningKey(f"cannot look at the private keys: {type(error).__name__}") from None
+        refused = READ_HINT if isinstance(error, PermissionError) else None
+        raise NoSigningKey(f"cannot look at the private keys: {type(error).__name__}", hint=refused) from None
 
 
 def metrics_tokens(connection: Connection, folder: Path) -> Sequence[str]:

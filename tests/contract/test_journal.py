@@ -339,6 +339,22 @@ def test_nothing_is_done_before_the_database_is_complete(made: World, backups: B
         assert history.is_known(connection)
 
 
+def test_a_restored_copy_stops_by_itself(made: World, backups: Backups) -> None:
+    """Before anything has compared it with the journal: in the same cluster too, a revoked link opens nothing."""
+    assert comparison.settle(made.engine, made.place.storage)
+    identifier = made_ready(made)
+    token = link(made, identifier)
+    before = backups.take()
+    do(made, lambda connection: links.revoke_all(connection, identifier, actor=TEST))
+    backups.restore(before)
+    if made.engine.dialect.name == "sqlite":
+        with writing(made.engine) as connection:
+            history.forget(connection)  # as `portability up` does: a file does not tell that it is a copy
+    with pytest.raises(DatabaseBehind):
+        resolves(made, token)
+    assert made.claim() is None
+
+
 def test_another_deployment_in_the_same_storage_is_not_mixed_up(made: World, tmp_path: Any) -> None:
     """A new database has a journal of its own, beside the one of the old database."""
     made.request(JANE)

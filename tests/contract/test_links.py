@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -204,6 +206,23 @@ def test_without_its_key_no_link_is_made(made: World) -> None:
         connection.execute(update(models.signing_key).values(revoked_at=models.signing_key.c.created_at))
     with pytest.raises(NoSigningKey):
         issue(made, export_id)
+
+
+def test_a_machine_without_the_present_key_does_not_call_a_link_invalid(made: World, tmp_path: Path) -> None:
+    """The file of a new key was not copied there yet: no other link has to be requested; a forged one is refused."""
+    link = issue(made, ready(made))
+    with reading(made.engine) as connection:
+        with pytest.raises(NoSigningKey):
+            links.resolve(connection, tmp_path / "other-machine", link.token)
+        with pytest.raises(LinkInvalid):
+            links.resolve(connection, tmp_path / "other-machine", link.token[:-4] + "AAAA")
+    with writing(made.engine) as connection:
+        before = keys.signing(connection, made.place.settings.keys, purpose="link").kid
+        keys.new(connection, made.place.settings.keys, purpose="link", actor=ACTOR)
+    without = shutil.copytree(made.place.settings.keys, tmp_path / "lost")
+    (without / f"{before}.pem").unlink()
+    with reading(made.engine) as connection, pytest.raises(LinkInvalid):
+        links.resolve(connection, without, link.token)  # a lost key with a successor: another link is what helps
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 31 * DAY])

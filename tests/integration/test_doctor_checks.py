@@ -19,11 +19,11 @@ from postbox import open_postbox
 from received_steps import offered_here, recorded_sender
 from sqlalchemy import update
 
-from cli import checks, inbox_check
+from cli import checks, inbox_check, metrics
 from cli.context import Context
 from portability.api.errors import BadInput, BadSetting, StorageRefused, WrongClock
 from portability.database import deployment, models
-from portability.database.engine import now, writing
+from portability.database.engine import now, reading, writing
 from portability.errors import NoSigningKey
 from portability.messages.mail import MailUnavailable
 from portability.queue import NotRunning
@@ -119,6 +119,22 @@ def test_keys_for_people_are_reported_where_there_are_none(tmp_path: Path) -> No
     assert checks.people_keys(one).result == "none for link"
     with pytest.raises(NoSigningKey):
         checks.signing_key(one)
+
+
+def test_a_key_whose_file_is_on_another_machine_is_copied_and_not_made_anew(tmp_path: Path) -> None:
+    """A new key there would be missing on the first machine; the token for the metrics says the same."""
+    one = context(tmp_path)
+    with writing(one.engine) as connection:
+        kid = keys.new(connection, one.settings.keys, purpose="link", actor="operator:test")
+    (one.settings.keys / f"{kid}.pem").unlink()
+
+    copied = "copy the folder PORTABILITY_KEYS_DIR to every machine that signs"
+    assert checks.people_keys(one) == checks.Seen("none for link", copied)
+    with reading(one.engine) as connection:
+        assert not keys.metrics_tokens(connection, one.settings.keys)
+    with pytest.raises(NoSigningKey) as caught:
+        metrics.print_token(one)
+    assert caught.value.hint == copied
 
 
 def bucket(folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: object) -> Context:

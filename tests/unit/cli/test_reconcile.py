@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from factories import World, world
 from going_back import Backups, journal_of
 
 from cli import journal_check
+from portability.database import history
+from portability.database.engine import reading
+from portability.journal import comparison
 
 pytestmark = pytest.mark.slow
 
@@ -37,8 +41,12 @@ def events(done: Result) -> list[tuple[str, str]]:
 
 
 def check(run: Run) -> dict[str, Any]:
-    (found,) = [one for one in json.loads(run("doctor", "--json").stdout)["checks"] if one["check"] == "journal"]
+    (found,) = [one for one in checks(run) if one["check"] == "journal"]
     return dict(found)
+
+
+def checks(run: Run, *options: str) -> list[dict[str, Any]]:
+    return list(json.loads(run("doctor", *options, "--json").stdout)["checks"])
 
 
 def test_nothing_lost_is_one_line(made: World, run: Run) -> None:
@@ -78,6 +86,27 @@ def test_an_operator_restores_what_a_backup_lacks(run: Run, backups: Backups) ->
     assert events(run("reconcile", "--earlier", "--json")) == [("request.accepted", "restored")]
 
 
+def test_a_start_of_the_stack_waits_for_a_comparison(
+    made: World, run: Run, monkeypatch: pytest.MonkeyPatch, backups: Backups
+) -> None:
+    """A file of SQLite does not tell that it is an older copy: no page serves a link before the clock has compared."""
+    storage = made.place.storage
+    assert comparison.settle(made.engine, storage)
+    backups.restore(backups.take())
+    ended = threading.Event()
+    ended.set()
+    monkeypatch.setattr("cli.demo.stop_event", lambda: ended)
+    monkeypatch.setattr("cli.demo.embedded.running", lambda *_settings, **_options: nullcontext())
+    assert run("up").exit_code == 0
+    with reading(made.engine) as connection:
+        assert not history.is_known(connection)
+    assert check(run)["code"] == "database_behind"
+    (before,) = [one for one in checks(run, "--before-start") if one["check"] == "journal"]
+    assert before["ok"], "nothing is lost, and the clock says so when it starts"
+    assert comparison.settle(made.engine, storage)
+    assert check(run)["ok"]
+
+
 def test_a_person_who_heard_of_something_lost_is_named(made: World, run: Run, backups: Backups) -> None:
     """A link whose export the database has cancelled since; its event says which export it is about."""
     identifier = made.request()
@@ -101,8 +130,7 @@ def test_a_journal_that_is_late_is_a_fault(made: World, run: Run, monkeypatch: p
     made.request()
     monkeypatch.setattr(journal_check, "LATE", timedelta(seconds=-1))
     assert check(run)["code"] == "journal_late"
-    before = json.loads(run("doctor", "--before-start", "--json").stdout)
-    (found,) = (each for each in before["checks"] if each["check"] == "journal")
+    (found,) = (each for each in checks(run, "--before-start") if each["check"] == "journal")
     assert found["ok"]
     assert found["result"].startswith("ok: a clock will copy ")
     journal_of(made).ship()

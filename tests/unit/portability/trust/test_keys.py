@@ -203,6 +203,20 @@ def test_a_key_that_others_can_read_is_a_fault(made: World) -> None:
     keys.check_files(folder)
 
 
+def test_a_folder_that_may_not_be_read_is_not_a_key_that_is_missing(
+    made: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new key would end links and sessions, and the account could not read it either: the hint names the rights."""
+
+    def refuse(_path: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(NoSigningKey) as caught:
+        keys.check_files(made.place.settings.keys)
+    assert caught.value.hint == keys.READ_HINT
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another account; CI runs as root")
 def test_root_makes_keys_for_the_owner_of_the_folder(made: World) -> None:
     """Made with sudo on a server, a key is readable for the account of the processes; a wrong owner is a fault."""
