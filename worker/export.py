@@ -192,10 +192,10 @@ def _seal(
     check()
     object_key = commit.volume["object_key"]
     with discarded_on_error(context.storage, object_key):
-        if files.document is None or files.document["gaps"]:
-            # For the closing volume, and for the closing volume of a retry of gaps.
+        if not files.are_final:
+            # The closing volume reads them, and so does that of a retry of gaps.
             excerpts.save(context.storage, object_key, volume.excerpts)
-            if volume.shards is not None:
+            if volume.shards:
                 shards.save(context.storage, object_key, files.index or volume.shards.index)
         with traces.span("store", bytes=sealed.bytes):
             in_storage = upload.complete()

@@ -68,6 +68,11 @@ class ClosingFiles:
     index: ViewerIndex | None = None
     """The viewer's index of the whole archive."""
 
+    @property
+    def are_final(self) -> bool:
+        """Return whether no volume follows: the archive is closed, and has no gaps that a retry could fill."""
+        return bool(self.document and not self.document["gaps"])
+
 
 def rows_to_close(context: WorkerContext, claim: Claim, export: BegunExport) -> ClosingRows | None:
     """Read what the closing volume describes; None while other slices are read. Slice 0 is the one that closes."""

@@ -216,24 +216,32 @@ def _reasons(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEn
         return [TombstoneReason.OUT_OF_SCOPE] * len(gone)
     # Another type of the key is another map: the source never had such keys, so it is not asked for them.
     asked = [entry.key for entry in gone if _has_types(line.dataset, entry.key)]
-    stored = _stored(volume, line, asked) if asked else frozenset()
-    deleted = TombstoneReason.ABSENT if stored is None else TombstoneReason.DELETED
-    by_key = dict.fromkeys(asked, deleted) | dict.fromkeys(stored or (), TombstoneReason.OUT_OF_SCOPE)
+    by_key = _reasons_by_key(volume, line, asked) if asked else {}
     return [by_key.get(entry.key, TombstoneReason.OUT_OF_SCOPE) for entry in gone]
 
 
-def _stored(volume: OpenVolume, line: PlanLine, asked: Sequence[RecordKey]) -> Collection[RecordKey] | None:
-    """Return those of the keys that the source stores; None: it cannot say it. An unavailable source is retried."""
+def _reasons_by_key(
+    volume: OpenVolume, line: PlanLine, asked: Sequence[RecordKey]
+) -> Mapping[RecordKey, TombstoneReason]:
+    """Ask the source which of the keys it stores; without an answer the records are absent.
+
+    An unavailable source is retried.
+    """
+    absent = dict.fromkeys(asked, TombstoneReason.ABSENT)
     exporter = volume.job.exporters[line.exporter]
     if not isinstance(exporter, KeyedExporter):
-        return None
+        return absent
     try:
-        return ask(
+        stored = ask(
             volume.job.patience, line.name, lambda: given_keys(exporter.existing(line.dataset, asked), line.dataset)
         )
     except SourceError as fault:
         log.warning("feed.unexplained", dataset=line.name, records=len(asked), code=fault.code)
-        return None
+        return absent
+    if isinstance(stored, Collection):
+        deleted = dict.fromkeys(asked, TombstoneReason.DELETED)
+        return deleted | dict.fromkeys(stored, TombstoneReason.OUT_OF_SCOPE)
+    return absent
 
 
 def _has_types(dataset: Dataset, key: RecordKey) -> bool:
