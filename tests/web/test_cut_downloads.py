@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -81,7 +82,10 @@ def test_what_was_sent_before_the_web_process_stops_is_recorded(served: Served) 
     served.grow(export_id, SIZE)
     path = claim_path(served, export_id)
     place = served.world.place
-    read = asyncio.run(read_and_stop(create_app(place.settings, storage=place.storage), path))
+    app = create_app(place.settings, storage=place.storage)
+    # A browser of other tests has an event loop in the first thread.
+    with ThreadPoolExecutor() as thread:
+        read = thread.submit(lambda: asyncio.run(read_and_stop(app, path))).result()
     row = download_of(served, export_id)
     assert row["running"] == 0
     assert read <= row["bytes"] < SIZE
