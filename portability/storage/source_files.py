@@ -64,9 +64,9 @@ def _as_source() -> Iterator[None]:
     try:
         yield
     except ObjectMissing:
-        raise SourceRefused("missing: the file does not exist in the file store") from None
+        raise SourceRefused("missing: the file does not exist in the file store", reason="missing") from None
     except ObjectChanged:
-        raise SourceUnavailable("changed: the file store has another version of the file") from None
+        raise SourceUnavailable("changed: the file store has another version of the file", reason="changed") from None
     except StorageError as error:
         kind = SourceUnavailable if error.retryable else SourceRefused
         raise kind(f"{error.code}: cannot read the file from the file store", hint=error.hint) from None

@@ -17,7 +17,7 @@ from exporters.maps.reading import MapText
 from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
 from exporters.sql.mapped.exporter import MappedExporter, MappedSection
 from exporters.sql.mapped.kind import kind
-from portability.api import Selection, SubjectKind
+from portability.api import BLOCK_BYTES, Selection, SubjectKind
 from portability.api.errors import SourceRefused
 from portability.storage import open_storage
 from portability.storage.source_files import StorageFiles
@@ -158,3 +158,77 @@ def test_no_key_reaches_the_archive_the_logs_or_the_database(
     told = caplog.text.encode() + b"".join(body for _name, body in members(paths)) + stored
     for key in ("49301234567", "Müller", "10:15:00.mp3", "日本", "50%25", "a=b&c", "gnp.exe"):
         assert key.encode() not in told, key
+
+
+def change_at_block(folder: Path, change: Callable[[Path], object]) -> Callable[..., Iterator[bytes]]:
+    """Read as `StorageFiles.read` does, and change the file once, when its first block has been read."""
+    usual, left = StorageFiles.read, [change]
+
+    def read(files: StorageFiles, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
+        for block in usual(files, key, offset, etag=etag):
+            yield block
+            if offset == 0 and len(block) == BLOCK_BYTES and left:
+                left.pop()(folder / "recordings" / key)
+
+    return read
+
+
+def rename_over(path: Path) -> None:
+    """Replace a file as careful programs do."""
+    fresh = path.with_name("fresh")
+    fresh.write_bytes(b"b" * (3 << 20))
+    fresh.rename(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda path: path.write_bytes(b"b" * (3 << 20)), "changed"),
+        (lambda path: path.write_bytes(b"b" * (1 << 20)), "changed"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"more"), "changed"),
+        (rename_over, None),
+        (lambda path: path.unlink(), None),
+    ],
+)
+def test_a_file_that_is_replaced_while_it_is_read_says_so(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    with_folder: Callable[[str], MappedExporter],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    reason: str | None,
+) -> None:
+    """Written over: a gap `changed`, for a retry. Replaced by another file, or deleted: it is read to its end."""
+    owner, reader = owner_and_reader(request, "sqlite", tmp_path)
+    make_orders(owner, "varchar(400)", {1: "a b.wav"})
+    store_beside(tmp_path, "a b.wav", b"a" * (3 << 20))
+    monkeypatch.setattr(StorageFiles, "read", change_at_block(tmp_path, change))
+    made = world(tmp_path / "made", {"shop": with_folder(reader)})
+    identifier = made.request("user:usr_1")
+    made.advance_all()
+    paths = made.fetch(identifier)
+
+    gaps = [(gap["what"], gap["reason"], gap["retryable"]) for gap in export_json(paths)["gaps"]]
+    assert gaps == ([("orders/1.bin", reason, True)] if reason else [])
+    if reason is None:
+        (body,) = (body for name, body in members(paths) if name == "data/shop/orders/1.bin")
+        assert body == b"a" * (3 << 20)
+
+
+def test_a_file_that_is_deleted_before_it_is_read_is_missing(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    with_folder: Callable[[str], MappedExporter],
+) -> None:
+    """It is not refused: no right is missing."""
+    owner, reader = owner_and_reader(request, "sqlite", tmp_path)
+    make_orders(owner, "varchar(400)", {1: "a b.wav", 2: "c d.wav"})
+    for key in ("a b.wav", "c d.wav"):
+        store_beside(tmp_path, key, b"sound")
+    exporter = with_folder(reader)
+    (batch,) = exporter.export(sample_subject(SubjectKind.USER, "usr_1"), exporter.datasets[0], Selection())
+    (tmp_path / "recordings" / "c d.wav").unlink()
+    with pytest.raises(SourceRefused) as fault:
+        list(batch.files[1].open(0))
+    assert fault.value.reason == "missing"
+    assert list(batch.files[0].open(0)) == [b"sound"]
