@@ -77,7 +77,12 @@ def read_blocks(
         if etag is not None and etag != seen:
             raise ObjectChanged(f"{what} is not the requested version")
         file.seek(offset)
-        while block := file.read(BLOCK_BYTES):
+        block = file.read(BLOCK_BYTES)
+        while True:
+            # Asked after the block was read, and before it is given: no reader gets parts of two versions.
+            if etag_of(os.fstat(file.fileno())) != seen:
+                raise ObjectChanged(f"{what} changed while it was read")
+            if not block:
+                return
             yield block
-        if etag_of(os.fstat(file.fileno())) != seen:
-            raise ObjectChanged(f"{what} changed while it was read")
+            block = file.read(BLOCK_BYTES)
