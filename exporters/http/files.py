@@ -130,7 +130,7 @@ class SourceFile:
         known = self._version if offset and not etag else {}
         is_other = any(stated.get(name, value) != value for name, value in known.items())
         if is_other or (self._etag and etag and etag != self._etag):
-            raise SourceUnavailable(f"{self.what}: the file has changed while it was read")
+            raise SourceUnavailable(f"{self.what}: the file has changed while it was read", reason="changed")
         self._etag, self._version = self._etag or etag, {**known, **stated}
         if response.status_code != httpx.codes.PARTIAL_CONTENT:
             return 0

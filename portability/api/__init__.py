@@ -85,6 +85,7 @@ from portability.api.nouns import (
 )
 from portability.api.rows import SAFE_INTEGER, Batched, Rows
 from portability.api.shared import RENEWAL_SECONDS, Rate, SharedState
+from portability.api.source_storages import SourceStorage, check_source_key, refused_source_key
 from portability.api.storage_probes import probe
 from portability.api.storages import (
     BLOCK_BYTES,
@@ -229,6 +230,7 @@ __all__ = [
     "SourceMap",
     "SourceRefused",
     "SourceStalled",
+    "SourceStorage",
     "SourceUnavailable",
     "Sources",
     "Storage",
@@ -251,9 +253,11 @@ __all__ = [
     "bad_url",
     "check_key",
     "check_prefix",
+    "check_source_key",
     "configured",
     "encoded",
     "probe",
+    "refused_source_key",
 ]
 
 

@@ -72,6 +72,12 @@ class SourceError(PortabilityError):
     """A fault of a source."""
 
     code = "source_error"
+    reason: str = ""
+    """Of a file that cannot be read: `missing` or `changed`; empty: the code is the reason of the gap."""
+
+    def __init__(self, message: str, *, hint: str | None = None, caller_hint: str = "", reason: str = "") -> None:
+        super().__init__(message, hint=hint, caller_hint=caller_hint)
+        self.reason = reason
 
 
 class SourceUnavailable(SourceError):

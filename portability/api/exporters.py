@@ -24,7 +24,7 @@ class FileStore(Protocol):
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
         """Yield blocks of about 1 MiB from byte `offset` on; with `etag`, of that version only.
 
-        Raises: SourceUnavailable (retry), SourceRefused (missing or forbidden).
+        Raises: SourceUnavailable (retry), SourceRefused (missing or forbidden), with a `reason` where it is known.
         """
         ...
 

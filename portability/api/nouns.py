@@ -237,6 +237,9 @@ class File:
     open: Callable[[int], Iterator[bytes]] = field(repr=False)
     """`open(offset)` yields blocks from that byte on; raises `SourceUnavailable` or `SourceRefused`.
 
+    A file that is gone is `SourceRefused(..., reason="missing")`, and one in another version
+    `SourceUnavailable(..., reason="changed")`.
+
     While one file of a batch is read, the next file may be opened in another thread.
     """
     etag: str | None = None

@@ -40,12 +40,12 @@ def folder_errors(doing: str, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def opened_folder(root: Path, names: Sequence[str], *, create: bool = False) -> Iterator[int]:
+def opened_folder(root: Path, names: Sequence[str] | Sequence[bytes], *, create: bool = False) -> Iterator[int]:
     """Open a folder below root, name by name: symbolic links are never followed, even if created meanwhile."""
     flags = os.O_RDONLY | os.O_DIRECTORY
     with ExitStack() as stack:
 
-        def opened(path: str | Path, folder: int | None, extra: int = 0) -> int:
+        def opened(path: str | bytes | Path, folder: int | None, extra: int = 0) -> int:
             descriptor = os.open(path, flags | extra, dir_fd=folder)
             stack.callback(os.close, descriptor)
             return descriptor

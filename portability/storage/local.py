@@ -6,14 +6,13 @@ of a key begins with a dot. Files have mode 0600 and folders 0700. Symbolic link
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -23,12 +22,10 @@ from urllib.parse import SplitResult, unquote
 from portability.api import probe
 from portability.api.errors import (
     ObjectChanged,
-    ObjectMissing,
     StorageError,
     StorageUnavailable,
 )
 from portability.api.storages import (
-    BLOCK_BYTES,
     Litter,
     OpenUpload,
     StorageSpace,
@@ -37,10 +34,15 @@ from portability.api.storages import (
     check_key,
     check_prefix,
 )
-from portability.storage.folders import created, described, etag_of, folder_errors, link_new, opened_folder, walk
-
-STORE_FILE = ".portability-store"
-UPLOADS = ".uploads"
+from portability.storage.folders import created, described, folder_errors, link_new, opened_folder, walk
+from portability.storage.local_files import (
+    SOURCE_FILE,
+    STORE_FILE,
+    UPLOADS,
+    opened_file,
+    read_blocks,
+    source_names,
+)
 
 _UPLOAD_ID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{16}")
 _HALF_STORE_ID = re.compile(rf"{re.escape(STORE_FILE)}\.[0-9a-f]{{16}}")
@@ -126,20 +128,19 @@ class LocalStorage:
                     yield OpenUpload(key, upload_id, begun_at, status.st_size)
 
     def stat(self, key: str) -> StoredObject:
-        with self._opened(key) as file:
+        with opened_file(self.folder, check_key(key).split("/"), key) as file:
             return described(key, os.fstat(file.fileno()))
 
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
         """Read as the protocol says; errors are raised during iteration. A file that changes is `ObjectChanged`."""
-        with self._opened(key) as file, folder_errors("read", key):
-            seen = etag_of(os.fstat(file.fileno()))
-            if etag is not None and etag != seen:
-                raise ObjectChanged(f"{key} is not the requested version")
-            file.seek(offset)
-            while block := file.read(BLOCK_BYTES):
-                yield block
-            if etag_of(os.fstat(file.fileno())) != seen:
-                raise ObjectChanged(f"{key} changed while it was read")
+        yield from read_blocks(self.folder, check_key(key).split("/"), key, offset, etag)
+
+    def stat_any(self, key: str) -> StoredObject:
+        with opened_file(self.folder, source_names(key), SOURCE_FILE) as file:
+            return described(key, os.fstat(file.fileno()))
+
+    def read_any(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
+        yield from read_blocks(self.folder, source_names(key), SOURCE_FILE, offset, etag)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         check_prefix(prefix)
@@ -229,22 +230,6 @@ class LocalStorage:
             time.sleep(random.uniform(0, _PAUSE_SECONDS_MAX))  # noqa: S311  # jitter, not a secret
         with opened_folder(self.folder, names, create=True) as folder:
             return act(folder)
-
-    @contextmanager
-    def _opened(self, key: str) -> Iterator[FileIO]:
-        *names, name = check_key(key).split("/")
-        with folder_errors("open", key), ExitStack() as stack:
-            if not self.folder.is_dir():
-                raise StorageUnavailable(f"cannot open {key}: the storage folder does not exist")
-            try:
-                folder = stack.enter_context(opened_folder(self.folder, names))
-                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-                file = stack.enter_context(FileIO(os.open(name, flags, dir_fd=folder)))
-            except OSError as error:
-                if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}:
-                    raise ObjectMissing(f"{key} does not exist") from None
-                raise
-            yield file
 
     def _remove(self, names: Sequence[str], name: str) -> None:
         with suppress(FileNotFoundError), opened_folder(self.folder, names) as folder:

@@ -14,6 +14,7 @@ from portability.api.errors import (
     SourceUnavailable,
     StorageError,
 )
+from portability.api.source_storages import SourceStorage
 from portability.api.storages import Storage
 
 KNOWN_SECONDS = 60.0
@@ -28,14 +29,17 @@ class StorageFiles:
     """
 
     def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+        # A storage that is not a `SourceStorage` reads keys of its own alone.
+        self._read, self._stat = (
+            (storage.read_any, storage.stat_any) if isinstance(storage, SourceStorage) else (storage.read, storage.stat)
+        )
         self._known: dict[str, tuple[float, tuple[int, str]]] = {}
         """(Expiry time, description)."""
 
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
         try:
             with _as_source():
-                yield from self._storage.read(key, offset, etag=etag)
+                yield from self._read(key, offset, etag=etag)
         except SourceError:
             self._known.pop(key, None)
             raise
@@ -46,7 +50,7 @@ class StorageFiles:
             return known
         with _as_source():
             try:
-                found = self._storage.stat(key)
+                found = self._stat(key)
             except ObjectMissing:
                 return None
         if len(self._known) >= KNOWN_MAX:
@@ -60,9 +64,9 @@ def _as_source() -> Iterator[None]:
     try:
         yield
     except ObjectMissing:
-        raise SourceRefused("missing: the file does not exist in the file store") from None
+        raise SourceRefused("missing: the file does not exist in the file store", reason="missing") from None
     except ObjectChanged:
-        raise SourceUnavailable("changed: the file store has another version of the file") from None
+        raise SourceUnavailable("changed: the file store has another version of the file", reason="changed") from None
     except StorageError as error:
         kind = SourceUnavailable if error.retryable else SourceRefused
         raise kind(f"{error.code}: cannot read the file from the file store", hint=error.hint) from None

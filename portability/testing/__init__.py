@@ -10,6 +10,7 @@ from portability.testing.forms import check_form
 from portability.testing.samples import MemoryFiles, MemoryState, SampleSources, other_subjects, sample_subject
 from portability.testing.sections import check_source_kind, declared_section, open_section
 from portability.testing.source_faults import FaultMode, SourceFaults
+from portability.testing.source_keys import check_source_keys
 from portability.testing.storages import check_storage
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "check_faults",
     "check_form",
     "check_format",
+    "check_source_keys",
     "check_source_kind",
     "check_storage",
     "declared_section",

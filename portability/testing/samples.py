@@ -80,10 +80,10 @@ class MemoryFiles:
 
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
         if key not in self.contents:
-            raise SourceRefused("missing: the file does not exist")
+            raise SourceRefused("missing: the file does not exist", reason="missing")
         content = self.contents[key]
         if etag not in {None, _etag(content)}:
-            raise SourceUnavailable("changed: the file has another version")
+            raise SourceUnavailable("changed: the file has another version", reason="changed")
         for begin in range(offset, len(content), BLOCK_BYTES):
             yield content[begin : begin + BLOCK_BYTES]
 

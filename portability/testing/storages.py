@@ -9,6 +9,7 @@ from itertools import islice
 
 from portability.api import BLOCK_BYTES, ObjectChanged, ObjectMissing, Storage, StorageError, StorageRefused
 from portability.testing.reading import require
+from portability.testing.source_keys import check_any_keys
 from portability.testing.uploads import (
     KEY,
     UPLOAD_RULES,
@@ -243,6 +244,7 @@ STORAGE_RULES: Sequence[StorageRule] = (
     check_lists,
     check_delete,
     check_hostile_keys,
+    check_any_keys,
     check_memory,
     check_check,
 )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import servers
 
-from portability.api import SourceRefused, Storage
+from portability.api import Storage
 from portability.storage import open_storage
 from portability.storage.s3.bucket import S3Storage
-from portability.storage.source_files import StorageFiles
-from portability.testing.storages import HOSTILE_KEYS, PART_BYTES, STORAGE_RULES
+from portability.testing.storages import PART_BYTES, STORAGE_RULES
 from portability.testing.uploads import StorageOpener, StorageRule
 
 
@@ -39,10 +38,3 @@ def opener(request: pytest.FixtureRequest) -> StorageOpener:
 def test_keeps_every_promise(opener: StorageOpener, rule: StorageRule) -> None:
     """Each rule of the public suite holds for a folder and for a bucket."""
     rule(opener, PART_BYTES)
-
-
-@pytest.mark.parametrize("key", HOSTILE_KEYS)
-def test_a_source_with_hostile_keys_is_refused(opener: StorageOpener, key: str) -> None:
-    """A key from a source's own row that could lead out of the storage is the source's fault."""
-    with pytest.raises(SourceRefused):
-        StorageFiles(opener()).stat(key)

@@ -32,7 +32,7 @@ from portability.database.engine import reading, writing
 from portability.journal import outdated
 from portability.requests import exports
 from portability.requests.states import DISCARDED, KEPT, OPEN, ExportState, VolumeState
-from portability.storage.local import STORE_FILE, UPLOADS
+from portability.storage.local_files import STORE_FILE, UPLOADS
 from portability.transfers import sending
 from worker.write import object_keys
 from worker.write.withdraw import forget, withdraw

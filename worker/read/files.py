@@ -10,13 +10,15 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from portability.api import File, Gap
-from portability.api.errors import PortabilityError, SourceUnavailable
+from portability.api.errors import PortabilityError, SourceError, SourceUnavailable
 from worker.read.reader import SourcePatience
 
 UNREADABLE = "unreadable"
 """The reason of a gap after an unexpected error of a file's stream."""
 CHANGED = "changed"
 """The reason of a gap if the content differs from what the source announced."""
+STATED = ("missing", CHANGED)
+"""What a source may state as `SourceError.reason`."""
 
 
 AHEAD_FILES, AHEAD_BYTES = 8, 4 << 20
@@ -86,10 +88,10 @@ class FileStream:
             except SourceUnavailable as fault:
                 self._blocks = None
                 if not self._patience.pause(attempt):
-                    self._finish(fault.code, retryable=True)
+                    self._finish(_reason_of(fault), retryable=True)
                 attempt += 1
             except PortabilityError as fault:
-                self._finish(fault.code, retryable=fault.retryable)
+                self._finish(_reason_of(fault), retryable=fault.retryable)
             except BaseException:  # noqa: BLE001  # third-party code; the file ends here, the archive continues
                 self._finish(UNREADABLE, retryable=False)
             else:
@@ -157,3 +159,10 @@ def _small_following(following: Sequence[FileStream]) -> Sequence[FileStream]:
         if room < 0:
             return following[: max(1, number)]
     return following
+
+
+def _reason_of(fault: PortabilityError) -> str:
+    """Return the reason of a file's gap: the code, or one of the reasons that a source may state."""
+    stated = fault.reason if isinstance(fault, SourceError) else ""
+    # Compared, because the error of a plug-in may have anything there.
+    return next((reason for reason in STATED if reason == stated), fault.code)

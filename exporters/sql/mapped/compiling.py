@@ -16,6 +16,7 @@ from exporters.maps.hooks import load_hook
 from exporters.sql.belonging import AccountBook, Belonging, Relations
 from exporters.sql.columns import NEVER, WITHHELD, IntegerTruth, SourceTime
 from exporters.sql.conversations import Whole
+from exporters.sql.identifiers import written
 from exporters.sql.mapped.belongings import (
     Tables,
     accounts_of,
@@ -221,4 +222,4 @@ def _file(stated: FileForm | None, table: Table) -> FileColumns | None:
     if not isinstance(size.type, BigInteger):
         # Sizes are compared and added up beyond the range of a short integer.
         size = cast(size, BigInteger)
-    return FileColumns(table.c[stated.key], texts[0], size, texts[1])
+    return FileColumns(written(table.c[stated.key]), texts[0], size, texts[1])

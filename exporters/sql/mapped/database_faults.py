@@ -119,7 +119,7 @@ def _wrong_values(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[M
 
 def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[MapFault]:
     what = f"{used.column!r} of {used.table} is {found.name_of_type}"
-    if used.use in {ColumnNeed.ID, ColumnNeed.ADDRESS, ColumnNeed.MEMBERS}:
+    if used.use in {ColumnNeed.ID, ColumnNeed.FILE_KEY, ColumnNeed.ADDRESS, ColumnNeed.MEMBERS}:
         yield from _not_compared(used, found, kind, what)
     elif used.use is ColumnNeed.TRANSACTION:
         if kind != POSTGRESQL:
@@ -138,6 +138,8 @@ def _not_compared(used: UsedColumn, found: FoundColumn, kind: str, what: str) ->
     if used.use is ColumnNeed.ID and not can_be_id(found.type):
         hint = "name a view that writes it as a text, such as hex(id) or encode(id, 'hex')"
         yield MapFault(used.path, f"{what}: it is compared with no id", hint)
+    if used.use is ColumnNeed.FILE_KEY and not can_be_id(found.type):
+        yield MapFault(used.path, f"{what}: it names no file", "name a view that writes it as a text")
     if used.use is ColumnNeed.ADDRESS and not isinstance(plain, String | NullType):
         hint = "name a view that writes it as a text, such as concat('+', phone)"
         yield MapFault(used.path, f"{what}, not {used.use}: it can contain no address", hint)

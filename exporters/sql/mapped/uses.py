@@ -35,6 +35,7 @@ class ColumnNeed(StrEnum):
     NUMBER = "an integer"
     ID = "an id"
     """It is compared with an identity of the subject, or with its tenant."""
+    FILE_KEY = "the key of a file"
     ADDRESS = "a text"
     """It contains an e-mail address or a phone number."""
     MEMBERS = "JSON, a text or an array"
@@ -147,7 +148,8 @@ def _of_dataset(dataset: SqlDatasetForm) -> Iterator[UsedColumn]:
         yield from _keys(rule.model_dump(exclude_none=True, exclude={"hook", "where"}), "retention", table, uses)
         yield from _below(("retention",), _conditions(table, rule.where))
     if dataset.file is not None:
-        yield from _keys(dataset.file.model_dump(exclude_none=True), "file", table, {"bytes": ColumnNeed.NUMBER})
+        uses = {"key": ColumnNeed.FILE_KEY, "bytes": ColumnNeed.NUMBER}
+        yield from _keys(dataset.file.model_dump(exclude_none=True), "file", table, uses)
     yield from _conditions(table, dataset.where)
 
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC
 from functools import cache
-from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 from boto3.session import Session
 from botocore.config import Config
-from botocore.exceptions import ClientError
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session as Core
 
 from portability.api.errors import ObjectChanged, ObjectMissing, StorageRefused
 from portability.api.storage_probes import probe
-from portability.api.storages import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix
+from portability.api.storages import OpenUpload, StoredObject, check_key, check_prefix
 from portability.storage.retry import Retry
 from portability.storage.s3 import credentials, guards, lifecycle, versions
 from portability.storage.s3.errors import s3_errors
+from portability.storage.s3.reading import SOURCE_OBJECT, check_bucket, described, read_blocks, source_path
 from portability.storage.s3.upload import PART_BYTES, S3Upload, UploadTarget
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ BOTO_ATTEMPTS = 2  # retries a stale pooled connection; longer retries are in `R
 POOL_CONNECTIONS = 16
 NOTHING = "portability-nothing"
 """A key that no object has."""
-_SATISFIED_BY_NOTHING = {"InvalidRange", "416"}
 
 
 class S3Storage:
@@ -127,24 +125,24 @@ class S3Storage:
         try:
             return self._target(key).head()[0]
         except ObjectMissing:
-            self._check_bucket(key)
+            check_bucket(self._open(), self._bucket, key)
             raise
 
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
         """Read as the protocol says; errors are raised during iteration."""
-        condition: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag is not None else {}
-        part: dict[str, Any] = {"Range": f"bytes={offset}-"} if offset else {}
-        with s3_errors("read", key):
-            try:
-                found = self._open().get_object(**self._address(key), **condition, **part)
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _SATISFIED_BY_NOTHING:
-                    return
-                raise
-            with closing(found["Body"]) as body:
-                if offset and "ContentRange" not in found:
-                    raise StorageRefused(f"cannot read {key} from byte {offset}: the store ignores Range")
-                yield from body.iter_chunks(BLOCK_BYTES)
+        yield from read_blocks(self._open(), self._bucket, self._path(key), key, offset, etag)
+
+    def stat_any(self, key: str) -> StoredObject:
+        path = source_path(self._prefix, key)
+        try:
+            return described(self._open(), self._bucket, path, key)
+        except ObjectMissing:
+            check_bucket(self._open(), self._bucket, SOURCE_OBJECT)
+            raise
+
+    def read_any(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
+        path = source_path(self._prefix, key)
+        yield from read_blocks(self._open(), self._bucket, path, SOURCE_OBJECT, offset, etag)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         path = self._prefix + check_prefix(prefix)
@@ -168,7 +166,7 @@ class S3Storage:
 
     def delete(self, key: str) -> None:
         with suppress(ObjectMissing), s3_errors("delete", key):
-            versions.delete(self._open(), self._bucket, self._prefix + check_key(key))
+            versions.delete(self._open(), self._bucket, self._path(key))
 
     def hidden(self, prefix: str = "") -> Iterator[StoredObject]:
         path = self._prefix + check_prefix(prefix)
@@ -178,7 +176,7 @@ class S3Storage:
 
     def purge(self, key: str) -> None:
         with suppress(ObjectMissing), s3_errors("purge", key):
-            versions.purge(self._open(), self._bucket, self._prefix + check_key(key))
+            versions.purge(self._open(), self._bucket, self._path(key))
 
     def check(self) -> None:
         probe(self)
@@ -214,23 +212,17 @@ class S3Storage:
         with s3_errors("see the encryption of", self.url):
             return guards.encryption(self._open(), self._bucket)
 
-    def _check_bucket(self, key: str) -> None:
-        """Raise StorageRefused if the bucket is gone: HEAD says 404 for it too, and its objects may come back."""
-        with s3_errors("look at", key):
-            try:
-                self._open().head_bucket(Bucket=self._bucket)
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
-                    raise StorageRefused(f"cannot look at {key}: NoSuchBucket (404)") from None
+    def _path(self, key: str) -> str:
+        return self._prefix + check_key(key)
 
     def _address(self, key: str) -> dict[str, Any]:
-        return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
+        return {"Bucket": self._bucket, "Key": self._path(key)}
 
     def _target(self, key: str, media_type: str = "") -> UploadTarget:
         return UploadTarget(
             client=self._open(),
             bucket=self._bucket,
-            path=self._prefix + check_key(key),
+            path=self._path(key),
             key=key,
             media_type=media_type,
             encryption=self._encryption,

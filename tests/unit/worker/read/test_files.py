@@ -130,7 +130,10 @@ def test_a_source_that_breaks_continues_from_its_own_offset(at: int, times: int)
     ("error", "reason", "retryable"),
     [
         (SourceUnavailable("jane"), "source_unavailable", True),
+        (SourceUnavailable("jane", reason="changed"), "changed", True),
         (SourceRefused("jane"), "source_refused", False),
+        (SourceRefused("jane", reason="missing"), "missing", False),
+        (SourceRefused("jane", reason="jane"), "source_refused", False),
         (ObjectChanged("jane"), "object_changed", False),
         (ValueError("jane"), "unreadable", False),
     ],
