@@ -191,10 +191,7 @@ class Context:
             human()
 
     def written(self, document: JSON, human: Callable[[], None]) -> None:
-        """Print a result that is shown only once, before the caller commits it: what cannot be written is not made.
-
-        Raises: OSError, which is reported like that of any output.
-        """
+        """Print a result that is shown only once, before the caller commits what it opens. Raises OSError."""
         self.result(document, human)
         sys.stdout.flush()
 

@@ -181,7 +181,7 @@ def test_recordings_that_no_setting_names_are_not_called_well(doctor: Doctor, fo
 
 
 def test_an_invalid_database_is_found(doctor: Doctor, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line says so, and the rest is checked all the same: also the storage, which may be away for the same cause."""
+    """One line says so, and the rest is checked all the same: the storage may be away for the same cause."""
     (folder / "broken.sqlite").write_bytes(b"no database" * 1000)
     monkeypatch.setenv("PORTABILITY_DATABASE_URL", f"sqlite:///{folder}/broken.sqlite")
     document = doctor()

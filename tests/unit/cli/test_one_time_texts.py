@@ -1,4 +1,4 @@
-"""Texts that are shown only once: where one cannot be written, what it opens is not there either, or the error says so."""
+"""Texts that are shown only once: where one cannot be written, what it opens is not made."""
 
 from __future__ import annotations
 
