@@ -57,6 +57,8 @@ class Seen:
 
 
 Check = Callable[[Context], Seen | None]
+NOT_READ = Seen("not read: the control database does not answer")
+"""Of what only the control database says; its own check reports that it does not answer."""
 
 
 def mail_server(context: Context) -> Seen:
@@ -127,7 +129,9 @@ def _provider(fault: str) -> BadSetting:
 def signing_key(context: Context) -> Seen:
     """Check that this machine has a key for archives that is not too old, and that only its owner can read its keys."""
     keys.check_files(context.settings.keys)
-    return _aged(context, "archive")
+    with suppress(DatabaseUnavailable):
+        return _aged(context, "archive")
+    return NOT_READ
 
 
 def proxy(context: Context) -> Seen:
@@ -158,6 +162,8 @@ def people_keys(context: Context) -> Seen:
     for purpose in ("link", "audit", "transfer"):
         try:
             findings.append(_aged(context, purpose))
+        except DatabaseUnavailable:
+            return NOT_READ
         except NoSigningKey as error:
             findings.append(Seen(f"none for {purpose}", error.hint))
     return next((seen for seen in findings if seen.hint), Seen())

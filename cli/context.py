@@ -190,6 +190,11 @@ class Context:
         else:
             human()
 
+    def written(self, document: JSON, human: Callable[[], None]) -> None:
+        """Print a result that is shown only once, before the caller commits what it opens. Raises OSError."""
+        self.result(document, human)
+        sys.stdout.flush()
+
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table for people; None is an empty cell."""
         from cli.terminal import print_table, table  # noqa: PLC0415  # as in _load_settings

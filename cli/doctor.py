@@ -18,6 +18,7 @@ from cli import (
     pooler_check,
     running_checks,
     settings_check,
+    storage_waits,
 )
 from cli.audit import FILE
 from cli.audit_check import audit_head
@@ -33,11 +34,16 @@ from portability.errors import BadSource, DatabaseUnavailable
 from portability.queue import check_writable, open_queue
 from portability.requests.forms import DEFAULT_FORMATS
 from portability.sources import PlatformSources
-from portability.storage import open_storage
+from portability.storage import named_by, open_storage
 from portability.storage.local import LocalStorage
+from portability.storage.source_files import RECORDINGS
 
 NO_REFERENCE = "PORTABILITY_SOURCES is set, without a reference platform"
 AUDIT_HEAD = "audit head"
+STORAGE = "archive storage"
+ASKING_STORAGE = frozenset({"lifecycle", "bucket access", "bucket encryption", "journal"})
+"""Checks that would wait for the storage of archives again, for minutes where it hangs."""
+NOT_ASKED = Seen("not asked: the archive storage does not answer")
 UPLOAD_DAYS = 7
 """Longer than the longest upload of a volume, and short enough to cost little."""
 RULE_HINT = "abandoned uploads cost money until a sweep finds them; see docs/storage.md#recommended-bucket-rules"
@@ -57,7 +63,10 @@ def doctor(context: Context, *, fix: bool, before_start: bool, head: Path | None
         "journal": partial(journal_check.journal, has_clock=not before_start),
     }
     names = [name for name in chosen if not (before_start and name in RUNNING)]
-    findings = {name: _look(name, chosen[name], context, fix=fix) for name in names}
+    findings: dict[str, Seen | PortabilityError] = {}
+    for name in names:
+        is_away = name in ASKING_STORAGE and isinstance(findings.get(STORAGE), StorageUnavailable)
+        findings[name] = NOT_ASKED if is_away else _look(name, chosen[name], context, fix=fix)
     healthy = all(isinstance(finding, Seen) for finding in findings.values())
     document: JSON = {
         "ok": healthy,
@@ -113,15 +122,23 @@ def _sources(context: Context) -> Seen:
     return running_checks.sources(context)
 
 
-def _storage(context: Context) -> None:
-    context.storage.check()
+def _storage(context: Context) -> Seen | None:
+    try:
+        storage, seen = context.storage, None
+    except DatabaseUnavailable:
+        # Its own check reports it. The storage is asked all the same: both may be away for one cause.
+        storage = open_storage(context.settings.storage, sse=context.settings.storage_sse)
+        seen = Seen("ok, but not compared with the control database, which does not answer")
+    storage_waits.ask(storage.check)
+    return seen
 
 
 def _recordings(context: Context) -> Seen | None:
     if not context.settings.has_recordings:
         return Seen(f"not used: {NO_REFERENCE}")
-    files = open_storage(context.settings.recordings)
-    next(iter(files.list()), None)
+    with named_by(RECORDINGS):
+        files = open_storage(context.settings.recordings)
+        storage_waits.ask(lambda: next(iter(files.list()), None))
     if not isinstance(files, LocalStorage) or files.folder.is_dir():
         return None
     # A worker cannot tell a folder that is not mounted from a typing error: each file would be a gap of its dataset.
@@ -172,7 +189,7 @@ CHECKS: dict[str, Check] = {
     "control database": database_check.control_database,
     "platform database": _source,
     "poolers": pooler_check.poolers,
-    "archive storage": _storage,
+    STORAGE: _storage,
     "lifecycle": _lifecycle,
     "recordings": _recordings,
     "queue": _queue,

@@ -12,6 +12,7 @@ from cli.permission import AS, permit_any
 from cli.quantities import quantity
 from cli.receiving_service import database_of, files_of
 from cli.unknown_subjects import is_unknown, note_unknown
+from cli.waiting import note_no_worker
 from portability.api import SubjectKind
 from portability.api.errors import BadInput, PortabilityError, StorageError
 from portability.database.engine import reading, writing
@@ -46,7 +47,7 @@ NOTHING_STORED = "no request of this subject is stored: if there should be one, 
 @click.option("--reason", required=True, help="The request and its reference; not a person's name.")
 @click.option("--dry-run", is_flag=True, help="Only report what would be erased, who informed, and what holds it.")
 @click.option("--ground", type=one_of(ErasureGround), help="Why data is erased that the person does not have yet.")
-@click.option("--cancel-running", is_flag=True, help="Cancel exports that have not ended, and wait for their workers.")
+@click.option("--cancel-running", is_flag=True, help="Cancel exports that have not ended; their workers end them.")
 @AS
 @shared
 def erase(
@@ -97,6 +98,10 @@ def _report_end(
         row = erasures.get(connection, erasure_id)
     if row["state"] != ErasureState.DONE:
         context.note(f"begun; the clock continues it{f': {storage_error}' if storage_error else ''}")
+        with reading(context.engine) as connection:
+            runs = bool(erasure_previews.extent(connection, whom).running)
+        if runs:
+            note_no_worker(context)
     counts = [quantity(row[f"{noun}s"], noun) for noun in ("export", "volume", "byte")]
     counts += [f"entries of import journals: {entries:,}"] if entries else []
     text = f"{erasure_id} is {row['state']}: {', '.join(counts)}"

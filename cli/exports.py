@@ -18,6 +18,7 @@ from cli.context import LIMIT_MAX, Context, one_of, shared
 from cli.permission import AS, permit
 from cli.quantities import quantity
 from cli.state_words import state_words
+from cli.waiting import note_no_worker
 from portability.api import JSON
 from portability.api.errors import ObjectChanged
 from portability.api.storages import BLOCK_BYTES, Storage
@@ -33,7 +34,7 @@ from portability.messages.outbox import MessageKind
 from portability.queue import connect, open_queue, redis_url, wake
 from portability.requests import actors, approvals, earlier_revisions, exports, retries, reversions
 from portability.requests.policy import Action
-from portability.requests.states import DatasetState, ExportState
+from portability.requests.states import OPEN, DatasetState, ExportState
 from portability.trust import audit
 from receiver.fetch import papers
 
@@ -103,8 +104,10 @@ def cancel(context: Context, identifier: str, claimed: str | None) -> None:
     """
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.CANCEL, identifier)
-        exports.cancel(connection, identifier, actor=str(actor))
+        state = exports.cancel(connection, identifier, actor=str(actor))
     show_export(context, identifier)
+    if state in OPEN:
+        note_no_worker(context)
 
 
 @click.command()

@@ -47,14 +47,15 @@ def link(context: Context, identifier: str, expires: str | None, audience: str, 
             audience=chosen,
             actor=str(actor),
         )
-    url = issued.url(context.settings.base_url)
-    document: JSON = {
-        "id": issued.id,
-        "url": url,
-        "audience": issued.audience,
-        "expires_at": rfc3339(issued.expires_at),
-    }
-    context.result(document, lambda: context.console.print(url, markup=False, soft_wrap=True))
+        url = issued.url(context.settings.base_url)
+        document: JSON = {
+            "id": issued.id,
+            "url": url,
+            "audience": issued.audience,
+            "expires_at": rfc3339(issued.expires_at),
+        }
+        # Before the commit: no one could use a link whose URL was not written.
+        context.written(document, lambda: context.console.print(url, markup=False, soft_wrap=True))
 
 
 @click.command("links")

@@ -110,7 +110,11 @@ def _record(context: Context, actor: Actor, datasets: str | None, details: Mappi
                 f"another person compares the fingerprint and runs: portability recipients approve {identifier}"
             )
 
-    context.result({**others.view(row), "webhook_secret": secret, "proof_fault": fault}, human)
+    try:
+        context.written({**others.view(row), "webhook_secret": secret, "proof_fault": fault}, human)
+    except OSError:
+        context.note(f"the secret was not shown: `portability recipients remove {identifier}`, then record it again")
+        raise
 
 
 @recipients.command("list")

@@ -116,7 +116,7 @@ def _line(finding: CoverageFinding) -> dict[str, JSON]:
 
 def _print(context: Context, found: Mapping[str, Checked]) -> None:
     rows = [(name, *_cells(one)) for name, one in found.items()]
-    context.table("Sources", ("source", "result", "undecided", "faults"), rows)
+    context.table("Sources", ("source", "result", "undecided", "faults", "hint"), rows)
     for name, one in found.items():
         if not isinstance(one, PortabilityError) and one.coverage.findings:
             _print_findings(context, name, one.coverage.findings)
@@ -124,9 +124,9 @@ def _print(context: Context, found: Mapping[str, Checked]) -> None:
 
 def _cells(one: Checked) -> Sequence[object]:
     if isinstance(one, PortabilityError):
-        return (f"{one} [{one.code}]", None, None)
+        return (f"{one} [{one.code}]", None, None, one.hint)
     coverage: Coverage = one.coverage
-    return (state.state_after(coverage), coverage.undecided or None, coverage.faults or None)
+    return (state.state_after(coverage), coverage.undecided or None, coverage.faults or None, None)
 
 
 def _print_findings(context: Context, name: str, findings: Sequence[CoverageFinding]) -> None:
@@ -144,7 +144,8 @@ def _print_findings(context: Context, name: str, findings: Sequence[CoverageFind
 def _differing(one: Checked) -> Sequence[CoverageFinding]:
     """Return what a person has to decide or repair; of a source that cannot be compared the reason."""
     if isinstance(one, PortabilityError):
-        return [CoverageFinding(CoverageKind.NOT_COMPARED, "", detail=f"not compared: {one} [{one.code}]")]
+        hint = f"  hint: {one.hint}" if one.hint else ""
+        return [CoverageFinding(CoverageKind.NOT_COMPARED, "", detail=f"not compared: {one} [{one.code}]{hint}")]
     return [finding for finding in one.coverage.findings if finding.kind not in REMARKS]
 
 

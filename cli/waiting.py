@@ -121,7 +121,14 @@ def _blocked(context: Context, row: RowMapping, parts: Sequence[RowMapping], *, 
     return BlockedReason(f"the source of {name} {seen}", "look at the source, and check it with `portability doctor`")
 
 
+def note_no_worker(context: Context) -> None:
+    """Say that exports which were begun and are cancelled do not end, where no worker runs that could end them."""
+    if blocked := _no_worker(context):
+        context.note(f"a cancelled export ends at its worker, and {blocked.reason}: {blocked.hint}")
+
+
 def _no_worker(context: Context) -> BlockedReason | None:
+    """Return that no worker runs, or that Redis does not answer; None: a worker runs."""
     try:
         if count_workers(open_queue(connect(redis_url(context.settings)))):
             return None

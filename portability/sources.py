@@ -26,8 +26,8 @@ from portability.plugins import EXPORTERS, SOURCE_KINDS, Plugin, checked_exporte
 from portability.settings import Settings
 from portability.source_file import OWN_RECORDS, read_sections
 from portability.source_trust import SourceTrust, undecided, use_of
-from portability.storage import open_storage, prepare
-from portability.storage.source_files import StorageFiles
+from portability.storage import named_by, open_storage, prepare
+from portability.storage.source_files import RECORDINGS, StorageFiles
 
 if TYPE_CHECKING:
     from portability.shared.state import DeploymentState
@@ -94,7 +94,8 @@ class PlatformSources:
     def prepare(self) -> None:
         """Load what takes long, and leave no open connection. Raises StorageError."""
         if self._settings.has_recordings:
-            prepare(self._storage)
+            with named_by(RECORDINGS):
+                prepare(self._storage)
 
     def close(self) -> None:
         """Close all connections; new connections are opened on demand."""

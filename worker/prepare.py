@@ -263,8 +263,8 @@ def retention_cutoff(notice: Register | None, began_at: datetime | None, line: P
     return notice.retention_cutoff(line.exporter, line.dataset.name, began_at)
 
 
-def _report_gap(context: WorkerContext, line: PlanLine, code: str) -> None:
-    log.warning("source.gap", exporter=line.exporter, dataset=line.dataset.name, code=code)
+def _report_gap(context: WorkerContext, line: PlanLine, code: str, seen: str) -> None:
+    log.warning("source.gap", exporter=line.exporter, dataset=line.dataset.name, code=code, seen=seen)
     traces.fault(code)
     if code in INCIDENTS:
         incidents.count(context.engine, INCIDENTS[code])

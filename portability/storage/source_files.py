@@ -16,10 +16,13 @@ from portability.api.errors import (
 )
 from portability.api.source_storages import SourceStorage
 from portability.api.storages import Storage
+from portability.storage import named_by
 
 KNOWN_SECONDS = 60.0
 """How long a file's description is cached; a reader names the version and notices a change."""
 KNOWN_MAX = 1_000
+RECORDINGS = "PORTABILITY_RECORDINGS_URL"
+"""The setting of the reference platform's files."""
 
 
 class StorageFiles:
@@ -28,7 +31,9 @@ class StorageFiles:
     A file is often described twice: for its row, and for the document made of the row.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, setting: str = RECORDINGS) -> None:
+        """Read from a storage; `setting` is what names it, for the hints of its errors."""
+        self._setting = setting
         # A storage that is not a `SourceStorage` reads keys of its own alone.
         self._read, self._stat = (
             (storage.read_any, storage.stat_any) if isinstance(storage, SourceStorage) else (storage.read, storage.stat)
@@ -38,7 +43,7 @@ class StorageFiles:
 
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
         try:
-            with _as_source():
+            with _as_source(self._setting):
                 yield from self._read(key, offset, etag=etag)
         except SourceError:
             self._known.pop(key, None)
@@ -48,7 +53,7 @@ class StorageFiles:
         until, known = self._known.get(key, (0.0, None))
         if time.monotonic() < until:
             return known
-        with _as_source():
+        with _as_source(self._setting):
             try:
                 found = self._stat(key)
             except ObjectMissing:
@@ -60,9 +65,10 @@ class StorageFiles:
 
 
 @contextmanager
-def _as_source() -> Iterator[None]:
+def _as_source(setting: str) -> Iterator[None]:
     try:
-        yield
+        with named_by(setting):
+            yield
     except ObjectMissing:
         raise SourceRefused("missing: the file does not exist in the file store", reason="missing") from None
     except ObjectChanged:

@@ -100,7 +100,10 @@ id = { type = "integer", text = "Id." }
     exporter = opened_recipe(HEAD + text + files, *PEOPLE, *COMMENTS, made)
 
     found = [(one.dataset, one.detail) for one in exporter.check().findings if one.kind is CoverageKind.UNFIT]
-    detail = "'owner_id' of comments may name rows of several tables: no condition is on 'owner_type'"
+    detail = (
+        "'owner_id' of comments may name rows of several tables: no condition is on 'owner_type'; add one: "
+        "see docs/maps.md#links-to-rows-of-several-tables"
+    )
     assert found == [("comments", detail), ("comments", detail), ("files", detail)]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from heartbeats import report_processes
 from sqlalchemy import inspect, text
 from workers import own_notice
 
-from cli.doctor import CHECKS
+from cli import storage_waits
+from cli.doctor import ASKING_STORAGE, CHECKS
 from cli.main import main
 from demo.plan import SeedPlan
 from demo.seed import seed
@@ -179,12 +181,31 @@ def test_recordings_that_no_setting_names_are_not_called_well(doctor: Doctor, fo
 
 
 def test_an_invalid_database_is_found(doctor: Doctor, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that needs the control database says so; the rest is checked all the same."""
+    """One line says so, and the rest is checked all the same: the storage may be away for the same cause."""
     (folder / "broken.sqlite").write_bytes(b"no database" * 1000)
     monkeypatch.setenv("PORTABILITY_DATABASE_URL", f"sqlite:///{folder}/broken.sqlite")
-    found = faults(doctor())
-    needing = ("control database", "archive storage", "signing key", "people's keys")
-    assert found == dict.fromkeys(needing, "database_unavailable")
+    document = doctor()
+    assert faults(document) == {"control database": "database_unavailable"}
+    seen = results(document)
+    assert {seen[name] for name in ("signing key", "people's keys")} == {
+        "not read: the control database does not answer"
+    }
+    assert seen["archive storage"].startswith("ok, but not compared with the control database")
+
+
+def test_a_storage_that_hangs_is_said_within_seconds(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and answers nothing: each check that would wait for it again is left out."""
+    monkeypatch.setattr(storage_waits, "SECONDS", 0.2)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"endpoint=http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("PORTABILITY_STORAGE_URL", f"s3://archives/x?{address}")
+        monkeypatch.setenv("PORTABILITY_RECORDINGS_URL", f"s3://recordings/x?{address}")
+        document = doctor()
+    assert faults(document) == {"archive storage": "storage_unavailable", "recordings": "storage_unavailable"}
+    asking = {results(document)[name] for name in ASKING_STORAGE}
+    assert asking == {"not asked: the archive storage does not answer"}
 
 
 def test_postgresql_is_judged_alike(doctor: Doctor, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from rq.exceptions import StopRequested
 from watched import SLOW, Watched, watched
 from workers import until
 
-from portability.queue import connect
+from portability.queue import connect, count_workers, open_queue
 from portability.settings import load_settings
 from worker.process import rq_worker
 
@@ -75,6 +75,14 @@ def test_an_emptied_redis_costs_nothing(place: Watched, when: str) -> None:
     place.made_once(second)
     assert all(process.poll() is None for process in place.deployed.processes)
     assert place.counts() == {}
+
+
+def test_a_redis_without_its_memory_counts_the_workers_again(place: Watched, redis: servers.Valkey) -> None:
+    """Workers that run are counted after a restart: no one is called at night to start what runs."""
+    queue = open_queue(place.redis)
+    redis.process.stop()
+    redis.process.start()
+    until(lambda: count_workers(queue) == 1, "the worker is counted", seconds=100)
 
 
 @pytest.mark.parametrize("away_seconds", [0, 3])

@@ -17,7 +17,7 @@ from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisAway
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisSilent
-from rq import Queue, Worker
+from rq import Queue, Worker, worker_registration
 from rq.exceptions import NoSuchJobError, StopRequested
 from rq.executions import Execution
 from rq.job import Job
@@ -247,10 +247,14 @@ class ExportWorker(Worker):
     # Stopping
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Send RQ's heartbeat; a stop request is also raised here, because other code may swallow the exception."""
+        """Send RQ's heartbeat; a stop request is also raised here, because other code may swallow the exception.
+
+        RQ names a worker in its list once, at the beginning. A Redis that has lost its data needs the name again.
+        """
         if self.stopping.is_set() and self.get_state() != WorkerStatus.BUSY:
             raise StopRequested
         super().heartbeat(timeout, pipeline)
+        worker_registration.register(self, pipeline)
 
     def handle_warm_shutdown_request(self) -> None:
         """Forward the request to the child process: RQ alone would wait for it without limit."""

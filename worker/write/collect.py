@@ -48,7 +48,7 @@ def fill(volume: OpenVolume) -> None:
 
 def _leave_open(run: DatasetRun) -> None:
     """End a reading after reviews without filling its gaps: only a new export can tell what it would have missed."""
-    run.volume.job.report_gap(run.line, NEEDS_REVIEW)
+    run.volume.job.report_gap(run.line, NEEDS_REVIEW, "records were reviewed while it failed")
     run.tally.ended, run.tally.ended_at = run.tally.ended + 1, datetime.now(UTC)
     run.volume.position = Position(run.volume.position.reading + 1)
 
@@ -68,7 +68,7 @@ def _note_undecided(run: DatasetRun) -> None:
     """Add the gaps of what no one has decided on, once a line: at the end of the reading of its beginning."""
     if run.reading.is_beginning:
         for gap in run.volume.job.undecided.get(run.reading.ordinal, ()):
-            run.volume.job.report_gap(run.line, gap.reason)
+            run.volume.job.report_gap(run.line, gap.reason, gap.what)
             run.tally.gaps.append(Missing(gap))
 
 
@@ -108,7 +108,7 @@ def _resume_files(run: DatasetRun, opened: OpenFiles) -> None:
     if again.fault is None:
         write_files(run, before, opened, again.files)
         return
-    run.volume.job.report_gap(run.line, again.fault.code)
+    run.volume.job.report_gap(run.line, again.fault.code, str(again.fault))
     gap = Gap(f"{run.line.name}: files after {opened.last or 'the first'}", again.fault.code, again.fault.retryable)
     run.add_gap(gap, before, opened, Missed(but=(), whole=False))
 
@@ -131,7 +131,7 @@ def _read_records(run: DatasetRun) -> None:
             del piece  # frees its bytes before the next piece is read
     if reader.fault is not None:
         run.tally.reason = reader.fault.code
-        job.report_gap(run.line, reader.fault.code)
+        job.report_gap(run.line, reader.fault.code, str(reader.fault))
         what = f"{run.line.name}: the rest of its records"
         run.add_gap(Gap(what, reader.fault.code, reader.fault.retryable), volume.position.after)
 

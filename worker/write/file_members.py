@@ -63,14 +63,14 @@ def _write_file(run: DatasetRun, before: Cursor | None, opened: OpenFiles, strea
     if not opened.is_of(stream.file):
         # The parts in earlier volumes are of another version: both together would be a file that never was.
         gap = Gap(stream.what, CHANGED, retryable=True)
-        run.volume.job.report_gap(run.line, CHANGED)
+        run.volume.job.report_gap(run.line, CHANGED, "a file is of another version than its parts in earlier volumes")
     elif run.tally.stalls < STALLS_MAX:
         with closing(stream):
             _write_parts(run, before, opened, stream)
         is_stalled = stream.gap is not None and stream.gap.reason == SourceStalled.code
         run.tally.stalls = run.tally.stalls + 1 if is_stalled else 0
         if (gap := stream.gap) is not None:
-            run.volume.job.report_gap(run.line, gap.reason)
+            run.volume.job.report_gap(run.line, gap.reason, "a file could not be read to its end")
     _fill(run, stream.file.name)
     if gap is not None:
         run.add_gap(gap, before, closed(opened), Missed((stream.file.name,), whole=False))
@@ -108,7 +108,7 @@ def _write_parts(run: DatasetRun, before: Cursor | None, opened: OpenFiles, stre
     run.volume.file_names[run.reading.ordinal].add(name)
     if name != file.name:
         # It cannot be said which of both a record names. No retry changes that: the exporter breaks its contract.
-        job.report_gap(line, ExporterFault.code)
+        job.report_gap(line, ExporterFault.code, "two files have the same name")
         run.tally.gaps.append(Missing(Gap(f"{line.dataset.name}/{name}", ExporterFault.code)))
 
 

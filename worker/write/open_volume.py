@@ -59,7 +59,7 @@ class SliceJob:
     forms: Mapping[str, WriterFormat] = field(default_factory=dict)
     screen: Screen = field(default_factory=Screen)
     """Scans all outgoing data."""
-    report_gap: Callable[[PlanLine, str], None] = lambda _line, _code: None
+    report_gap: Callable[[PlanLine, str, str], None] = lambda _line, _code, _seen: None
     """Called at once with the reason when a dataset or file ends early."""
     redact: Redact = as_it_is
     """Redacts other people's details in each batch."""

@@ -93,7 +93,7 @@ def fill_gaps(run: DatasetRun) -> None:
     else:
         again = _read_gaps(run, opened)
     if again.fault is not None:
-        run.volume.job.report_gap(run.line, again.fault.code)
+        run.volume.job.report_gap(run.line, again.fault.code, str(again.fault))
         return
     if opened.wanted is None:
         opened = replace(opened, wanted=_deliver(run, opened, again))

@@ -26,14 +26,14 @@ def with_known_identities(run: DatasetRun, *, is_first: bool) -> DatasetRun | No
         return None
     for name in fresh:
         why = unknown[name]
-        job.report_gap(run.line, why.reason)
+        job.report_gap(run.line, why.reason, f"the identities of {name} are not known")
         gap = Gap(f"{run.line.name}: what only identities of {name} lead to", why.reason, why.retryable)
         run.tally.gaps.append(Missing(gap, replace(reading, label="", beyond=(name,), gaps=())))
     return replace(run, without=(*reading.without, *begun, *fresh))
 
 
 def _leave(run: DatasetRun, name: str, why: Unresolved) -> None:
-    run.volume.job.report_gap(run.line, why.reason)
+    run.volume.job.report_gap(run.line, why.reason, f"the identities of {name} are not known")
     if name == run.line.exporter:
         run.tally.reason = why.reason
     beyond = ", ".join(run.reading.beyond)

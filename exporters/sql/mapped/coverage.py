@@ -43,6 +43,7 @@ ALL = "*"
 VALUES = ("0", "00000000-0000-0000-0000-000000000000", "coverage")
 """Identities of no one: of each a column of numbers, of UUIDs or of texts can contain one."""
 TENANT = VALUES[1]
+SEVERAL_TABLES = "see docs/maps.md#links-to-rows-of-several-tables"
 
 
 def decided_tables(form: SqlSourceForm) -> frozenset[str]:
@@ -118,7 +119,8 @@ def mixed(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding
             found = catalogue.tables.get(of_table)
             kind = names_rows_of_several(found, column) if found else None
             if kind is not None and kind not in {one.column for one in where}:
-                detail = f"{column!r} of {of_table} may name rows of several tables: no condition is on {kind!r}"
+                seen = f"{column!r} of {of_table} may name rows of several tables: no condition is on {kind!r}"
+                detail = f"{seen}; add one: {SEVERAL_TABLES}"
                 yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=_dataset(form, path), detail=detail)
 
 

@@ -34,9 +34,13 @@ def open_mapped(declared: SourceDeclaration, found: Map[SqlSourceForm], connecti
     sources = SectionSources(
         database,
         connections,
-        None if files is None else StorageFiles(open_storage(secret(declared, "files"))),
+        None if files is None else _files(declared),
     )
     return MappedExporter(MappedSection(declared.name, found, backend, sources, _lag(declared)))
+
+
+def _files(declared: SourceDeclaration) -> StorageFiles:
+    return StorageFiles(open_storage(secret(declared, "files")), f"`files` of the section [{declared.name}]")
 
 
 def _lag(declared: SourceDeclaration) -> float | None:

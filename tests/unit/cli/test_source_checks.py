@@ -137,6 +137,9 @@ def test_a_source_that_cannot_be_compared_is_no_agreement(
         ("shop", "not_compared")
     ]
     assert code in done.stdout
+    (fault,) = (one["error"] for one in json_of(run("source", "check", "--json"))["sources"])
+    assert (fault["hint"] or "") in " ".join(run("source", "check").stdout.split())
+    assert ("hint: " in line) == bool(fault["hint"])
 
 
 def test_a_check_is_stored(run: Run, shop: Path) -> None:

@@ -59,6 +59,7 @@ def test_other_faults(storage: LocalStorage, error: type[StorageRefused], kind: 
     with pytest.raises(kind) as raised:
         list(StorageFiles(FaultyStorage(storage, fail_at_read=1, error=error)).read("calls/1.wav"))
     assert "calls" not in str(raised.value)
+    assert "PORTABILITY_STORAGE_URL" not in raised.value.hint
 
 
 class Counted(FaultyStorage):
