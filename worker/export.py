@@ -124,6 +124,8 @@ def _write_volume(
         lease.progress = volume.progress
         # Read and write.
         fill(volume)
+        if volume.has_members:
+            job.confirm()
         forms.add_to(output)
         # Close and seal.
         rows = closing_volume.rows_to_close(context, claim, export) if volume.is_read else None

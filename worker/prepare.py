@@ -77,9 +77,8 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         at = Position.from_json(claim.slice["position"]).reading
         gaps = exports.gaps(connection, claim.id) if at < len(readings) else ()
     begun_without = identities.begun_without(readings[at], gaps) if gaps else {}
-    trust = context.trust
-    asked = resolution.needed(context.exporters, export["include"], trust)
-    resolving = Resolving(_first_subject(export), asked, patience, trust)
+    asked = resolution.needed(context.exporters, export["include"], context.trust)
+    resolving = Resolving(_first_subject(export), asked, patience, context.trust)
     reviewed = _resolve(context, claim, resolving, begun_without)
     found = reviewed.found
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
@@ -111,6 +110,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         plan_for=_plans_for(make, resolving, found.unresolved, orders, reviewed.rows, begun),
         unknown_approved=unknown_approved,
         open_cursor=partial(cursor_seals.opened, settings.keys),
+        confirm=resolving.confirm,
     )
 
 

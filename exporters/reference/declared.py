@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
 
 from exporters.reference.maps import TABLES, address_users, form_of, relations
@@ -20,6 +21,7 @@ def open_declared(name: str, sources: Sources) -> Exporter:
     form = form_of(name)
     read = _sources_of(name)
     use = use_of(form, name, frozenset().union(*(relations().kinds(f"{name}/{one.name}") for one in form.dataset)))
+    use = replace(use, permanent=True)  # the schema says so of its ids
     found = Identification(name, form, TABLES, relations(), address_users(), f"{name}/")
     finder, knower = found.find if use.finds else None, found.knows if found.can_tell else None
     changes = changes_of(form, TABLES)

@@ -36,6 +36,8 @@ class CoverageKind(StrEnum):
     """No index has the order of reading, so each batch sorts the table; or none finds the new entries of an outbox."""
     NAMES_NOTHING = "names_nothing"
     """Entries of an outbox can name no record by this column: each archive of a feed compares everything."""
+    REUSED_IDS = "reused_ids"
+    """The source gives the id of a deleted row to a later row: it may be another person's then."""
     WRITABLE = "writable"
     """The account may write, and needs to read only: no worker starts with it."""
     UNSIGNED = "unsigned"
@@ -48,6 +50,7 @@ REMARKS = frozenset(
         CoverageKind.NOT_COMPARED,
         CoverageKind.NO_INDEX,
         CoverageKind.NAMES_NOTHING,
+        CoverageKind.REUSED_IDS,
         CoverageKind.UNSIGNED,
     }
 )

@@ -88,6 +88,11 @@ class IdentityUse:
     The host removes the identities of other exporters from each subject that it passes. A deployment may name other
     sources (`trusts` in the file of sources). None: exporters of packages accept each other, and no other source.
     """
+    permanent: bool = False
+    """Whether what its `identities()` returns is never another person's later, also after its rows are deleted.
+
+    The host then need not ask again, after it has read a volume, whether the identities are still the subject's.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,9 +147,14 @@ def test_a_draft_has_the_paths_and_decides_nothing(covered: CoveredDatabase) -> 
     assert sorted({table for _, table, *_ in found}) == ["contacts", "deal_contacts", "deals", "log", "notes"]
 
 
+def given_again(covered: CoveredDatabase) -> list[tuple[str, ...]]:
+    """SQLite alone gives the numbers of deleted rows again."""
+    return [("reused_ids", "contacts", "id", "")] if covered.backend == "sqlite" else []
+
+
 def test_a_map_that_decides_on_everything_has_no_finding(covered: CoveredDatabase) -> None:
     assert covered.findings() == []
-    assert covered.findings(remarks=True) == []
+    assert covered.findings(remarks=True) == given_again(covered)
 
 
 @pytest.mark.parametrize(
@@ -179,9 +184,9 @@ def test_an_order_without_index_is_a_remark(covered: CoveredDatabase) -> None:
     """An index on the column that selects the rows and the order ends it."""
     text = MAP.replace('table = "deals"\n', 'table = "deals"\norder = ["created_at", "id"]\n')
 
-    assert covered.findings(text, remarks=True) == [("no_index", "deals", "", "deals")]
+    assert covered.findings(text, remarks=True) == [("no_index", "deals", "", "deals"), *given_again(covered)]
     covered.run("create index deals_in_order on deals (org_id, created_at, id)")
-    assert covered.findings(text, remarks=True) == []
+    assert covered.findings(text, remarks=True) == given_again(covered)
 
 
 def test_an_account_that_may_write_is_a_fault(covered: CoveredDatabase) -> None:

@@ -27,13 +27,22 @@ from worker.claim.claims import Claim
 from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS
 from worker.close import stored_volumes
 from worker.context import WorkerContext
+from worker.read.identities import SubjectNotConfirmed
 from worker.write.closing_marker import RevisionClosed
 from worker.write.temporary import NoTemporaryRoom, disk_fault
 from worker.write.withdraw import withdraw_all, withdraw_given_up
 
 log = structlog.get_logger()
-OUTAGES = (StorageUnavailable, StorageFull, WrongClock, NoSigningKey, RevisionClosed, NoTemporaryRoom)
-"""Errors of services that are down or full: retried longer, because an operator has to act first."""
+OUTAGES = (
+    StorageUnavailable,
+    StorageFull,
+    WrongClock,
+    NoSigningKey,
+    RevisionClosed,
+    NoTemporaryRoom,
+    SubjectNotConfirmed,
+)
+"""Errors of services that are down, full or busy changing: retried longer, because an operator or time has to act."""
 INCIDENTS = {StorageFull: Incident.STORAGE_FULL, ScanBlocked: Incident.SCAN_BLOCKED}
 OUTAGE_TRIES = 8
 """How many times more attempts they get than internal faults; with waits of 300 s these are some hours."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from portability.api import (
+    ADDRESS_KINDS,
     NEEDS_REVIEW,
     Batch,
     Cursor,
@@ -23,9 +24,10 @@ from portability.api import (
     SubjectKind,
 )
 from portability.api.errors import SourceUnavailable
+from portability.errors import VolumeFault
 from portability.people import resolution
 from portability.people.resolution import Decided, Resolution, Unresolved
-from portability.source_trust import EVERY_SOURCE, SourceTrust
+from portability.source_trust import EVERY_SOURCE, SourceTrust, may_find, use_of
 from worker.plan.position import Reading
 from worker.read.reader import SourcePatience, source_fault
 
@@ -61,9 +63,27 @@ def begun_without(reading: Reading, gaps: Iterable[Mapping[Any, Any]]) -> Mappin
     return found
 
 
+class SubjectNotConfirmed(VolumeFault):
+    """An identity with which a volume was read is not the subject's any more, or a source cannot say whether it is.
+
+    The rows that were read by it may be another person's, so the volume is written again from its beginning.
+    """
+
+    code = "subject_not_confirmed"
+    default_hint = "the volume is written again; `portability identities` shows whom the sources name"
+
+
+class SubjectChanged(VolumeFault):
+    """The id that a request names leads to other identities than before: it may have been given to another person."""
+
+    code = "subject_changed"
+    retryable = False
+    default_hint = "`portability identities` shows whom the sources name; if it is the same person, ask again"
+
+
 @dataclass(frozen=True, slots=True)
 class Resolving:
-    """Resolves the subject of an export."""
+    """Resolves the subject of an export, and confirms what it has found."""
 
     subject: Subject
     """The subject as the request names it."""
@@ -71,9 +91,33 @@ class Resolving:
     """The plug-ins whose identities are needed."""
     patience: SourcePatience
     trust: SourceTrust = EVERY_SOURCE
+    made: list[tuple[Resolution, Decided]] = field(default_factory=list)
+    """The subjects that it returned, each with its decisions."""
 
     def without(self, names: Mapping[str, Unresolved], decided: Decided) -> Resolution:
         """Return the subject without what these plug-ins find, with decisions on reviews. Raises AmbiguousSubject."""
+        found = self._resolve(names, decided)
+        self.made.append((found, decided))
+        return found
+
+    def confirm(self) -> None:
+        """Check that the verified identities of all subjects that it returned are still the subject's.
+
+        A source may give the number of a deleted row to another person's row (SQLite without AUTOINCREMENT does), and
+        an address may change its owner. Rows that were read meanwhile may be of either person.
+
+        Raises: SubjectNotConfirmed; SubjectChanged; AmbiguousSubject.
+        """
+        finders = [one for one in self.exporters.values() if may_find(one)]
+        if all(use_of(one).permanent for one in finders):
+            return
+        for found, decided in self.made:
+            again = self._resolve(found.unresolved, decided)
+            _check_same(found.subject, again.subject)
+            if failed := again.unresolved.keys() - found.unresolved.keys():
+                raise SubjectNotConfirmed(f"{self.subject.ref}: no answer of {', '.join(sorted(failed))}")
+
+    def _resolve(self, names: Mapping[str, Unresolved], decided: Decided) -> Resolution:
         return resolution.resolve(self.subject, self.exporters, self._ask, names, decided, trust=self.trust)
 
     def _ask(self, name: str, call: Callable[[], object]) -> object:
@@ -86,6 +130,20 @@ class Resolving:
         led = {name: resolution.led_by(name, self.exporters, self.trust, assume=True) for name in self.exporters}
         leading = {name: others | {name} for name, others in led.items()}
         return {name: {n: why for n, why in unresolved.items() if n in leading[name]} for name in self.exporters}
+
+
+def _check_same(before: Subject, after: Subject) -> None:
+    """Raise SubjectNotConfirmed if a verified identity is lost, and SubjectChanged if only others are found."""
+    had, has = (frozenset(one for one in subject.identities if one.verified) for subject in (before, after))
+    if not had - has:
+        return
+    named = before.identities[0]
+    if before.kind not in ADDRESS_KINDS and has - {named} and had & has <= {named}:
+        raise SubjectChanged(
+            f"{before.ref}: the id of the request leads to none of the {len(had) - 1} identities before"
+        )
+    lost = ", ".join(sorted({f"{one.kind} of {one.source}" for one in had - has}))
+    raise SubjectNotConfirmed(f"{before.ref}: no longer found: {lost}")
 
 
 def unclear(subjects: Iterable[Subject], exporters: Iterable[Exporter]) -> Iterator[tuple[Identity, str]]:

@@ -87,6 +87,8 @@ class SliceJob:
     """The export, if this claim has planned it for one slice before its first volume: no other claim writes to it."""
     open_cursor: OpenCursor = plain_cursor
     """Opens a cursor that was stored, for its exporter."""
+    confirm: Callable[[], None] = lambda: None
+    """Called when a volume has been read; raises if an identity with which it was read is no longer the subject's."""
     plan_for: Callable[[tuple[str, ...], int, tuple[tuple[str, str], ...]], ExportPlan] | None = None
     """Makes the plan for the subject without the identities that some plug-ins find, with the decisions on reviews up
     to a number, and without the instructions for some people."""

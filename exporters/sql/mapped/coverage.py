@@ -13,6 +13,7 @@ from exporters.maps.reading import MapFault
 from exporters.sql.catalogue import Catalogue, CatalogueTable
 from exporters.sql.faults import check_answers, reading
 from exporters.sql.identifiers import plain_type
+from exporters.sql.mapped import reused
 from exporters.sql.mapped.catalogue import Catalogue as FoundCatalogue
 from exporters.sql.mapped.catalogue import check_read_only
 from exporters.sql.mapped.databases import POSTGRESQL
@@ -122,6 +123,13 @@ def mixed(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding
                 seen = f"{column!r} of {of_table} may name rows of several tables: no condition is on {kind!r}"
                 detail = f"{seen}; add one: {SEVERAL_TABLES}"
                 yield CoverageFinding(CoverageKind.UNFIT, dataset.table, dataset=_dataset(form, path), detail=detail)
+
+
+def remarked(connection: Connection, form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
+    """Yield what costs speed or evidence, and ids that may be another person's later."""
+    yield from slow(form, catalogue)
+    yield from unsigned(form, catalogue)
+    yield from reused.found(connection, form, catalogue)
 
 
 def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:

@@ -129,8 +129,7 @@ class MappedExporter:
                 *coverage.unfit(form, whole, faults),
                 *coverage.mixed(form, whole),
                 *foreign_keys.astray(form, whole),
-                *coverage.slow(form, whole),
-                *coverage.unsigned(form, whole),
+                *coverage.remarked(connection, form, whole),
                 *coverage.writable(connection, form, used),
                 *policies.hidden(connection, form, used),
             ]

@@ -251,7 +251,8 @@ verified = true
 """
     (tmp_path / "shop.toml").write_text(MAP + look_up)
     (source,) = json_of(run("source", "check", "--json"))["sources"]
-    assert [(one["kind"], one["table"]) for one in source["findings"]] == [("undecided_table", "logins")]
+    found = {(one["kind"], one["table"]) for one in source["findings"]}
+    assert found == {("undecided_table", "logins"), ("reused_ids", "users")}
 
     (tmp_path / "shop.toml").write_text(MAP.replace("{ settings", '{ logins = "logins", settings') + look_up)
     (source,) = json_of(run("source", "check", "--json"))["sources"]
