@@ -63,7 +63,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             *_exports(connection, counts),
             _alarms(connection),
             *_decisions(connection),
-            *time_to_ready.collect(connection),
+            *time_to_ready.collect(counts),
             *_volumes(counts),
             _gaps(counts),
             *_notifications(connection, counts),

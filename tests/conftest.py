@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import joinless
 import one_writer
+import plans
 import pytest
 import redis
 import servers
@@ -44,6 +45,8 @@ for _name in [name for name in os.environ if name.startswith(("PORTABILITY_", "A
 # Rich tracebacks with all variables, the library's default, take two seconds each.
 structlog.configure([structlog.processors.add_log_level, ConsoleRenderer(exception_formatter=plain_traceback)])
 
+_postgresql: list[servers.Postgres] = []
+"""The server of this process, once a test has started it."""
 SHORT_LIVED = {"jit": "off", "autovacuum": "off"}
 """Settings of PostgreSQL for databases of one test: compiled statements and statistics would come too late."""
 
@@ -169,6 +172,34 @@ def _tables_are_joined(_joinless: list[str]) -> Iterator[None]:
     assert found == []
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _statements() -> Iterator[list[plans.RunStatement]]:
+    with plans.watching() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def _long_history(pg_server: servers.Postgres) -> Iterator[Engine]:
+    with plans.long_history(pg_server) as filled:
+        yield filled
+
+
+@pytest.fixture(autouse=True)
+def _no_statement_reads_a_growing_table(
+    request: pytest.FixtureRequest, _statements: list[plans.RunStatement]
+) -> Iterator[None]:
+    """Once a test of this process has used PostgreSQL, each statement of the product is explained in a long history.
+
+    One that has to read many rows needs an index, another form, or its reason in `plans.WHOLE`.
+    """
+    filled: Engine | None = request.getfixturevalue("_long_history") if _postgresql else None
+    yield
+    if filled:
+        new = [*_statements]
+        _statements.clear()
+        assert [found for found in (plans.fault(filled, each) for each in new) if found] == []
+
+
 @contextmanager
 def _or_fail(server: AbstractContextManager[Server]) -> Iterator[Server]:
     try:
@@ -181,6 +212,7 @@ def _or_fail(server: AbstractContextManager[Server]) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[servers.Postgres]:
     with _or_fail(servers.postgres(settings=SHORT_LIVED)) as server:
+        _postgresql.append(server)
         yield server
 
 

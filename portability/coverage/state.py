@@ -33,6 +33,8 @@ from portability.trust import audit
 CHECK, GAP, EXPORT = models.source_check, models.gap, models.export
 RECENT_SECONDS = 30 * 86_400.0
 SHOWN_GAPS = 20
+READ_GAPS = 5_000
+"""How many of a source's gaps are counted: the page costs the same however many exports have had gaps."""
 EVERY_SECONDS = 86_400.0
 """How often each source is checked: a new column is known within a day."""
 RETRY_SECONDS = 3_600.0
@@ -107,15 +109,20 @@ def tenantless(row: RowMapping) -> int:
 
 
 def recent_gaps(connection: Connection, source: str) -> Sequence[RowMapping]:
-    """Return the faults in exports of the last days, by dataset and reason, the newest first."""
+    """Return the faults in exports of the last days, by dataset and reason, the newest first.
+
+    They are counted among the READ_GAPS newest of the source.
+    """
     last_at = func.max(EXPORT.c.began_at).label("last_at")
     counted = func.count(EXPORT.c.id.distinct()).label("exports")
+    of_source = select(GAP.c.dataset, GAP.c.reason, GAP.c.export_id).where(GAP.c.exporter == source)
+    newest = of_source.order_by(GAP.c.id.desc()).limit(READ_GAPS).subquery()
     query = (
-        select(GAP.c.dataset, GAP.c.reason, counted, last_at)
-        .join(EXPORT, EXPORT.c.id == GAP.c.export_id)
-        .where(GAP.c.exporter == source, EXPORT.c.began_at >= now(-RECENT_SECONDS))
-        .group_by(GAP.c.dataset, GAP.c.reason)
-        .order_by(last_at.desc(), GAP.c.dataset, GAP.c.reason)
+        select(newest.c.dataset, newest.c.reason, counted, last_at)
+        .join(EXPORT, EXPORT.c.id == newest.c.export_id)
+        .where(EXPORT.c.began_at >= now(-RECENT_SECONDS))
+        .group_by(newest.c.dataset, newest.c.reason)
+        .order_by(last_at.desc(), newest.c.dataset, newest.c.reason)
     )
     return connection.execute(query.limit(SHOWN_GAPS)).mappings().all()
 

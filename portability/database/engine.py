@@ -21,11 +21,13 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Float,
+    ScalarSelect,
     String,
     create_engine,
     event,
     literal,
     make_url,
+    select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DatabaseError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
@@ -98,6 +100,11 @@ def _now_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:  # noqa:
 def _now_postgresql(element: now, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401  # as above
     later = "".join(f" + make_interval(secs => {compiler.process(by, **kw)})" for by in element.clauses)
     return f"(clock_timestamp(){later})"
+
+
+def read_once(seconds: float = 0) -> ScalarSelect[datetime]:
+    """Return the clock as `now`, read once for a statement: only such a time is a bound of an index on PostgreSQL."""
+    return select(now(seconds)).scalar_subquery()
 
 
 class elapsed_seconds(FunctionElement[float]):  # noqa: N801  # as above

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 
 from portability.api import SubjectKind
 from portability.database import models, named_locks
-from portability.database.engine import now
+from portability.database.engine import now, read_once
 from portability.errors import LinkInvalid, NoSigningKey, TooManyAttempts
 from portability.messages import outbox
 from portability.messages.outbox import Channel
@@ -152,7 +152,7 @@ def purge_addresses(connection: Connection) -> None:
 
 
 def _outdated() -> Sequence[ColumnElement[bool]]:
-    return (TABLE.c.subject_kind.is_not(None), TABLE.c.created_at < now(-KEPT_SECONDS))
+    return (TABLE.c.subject_kind.is_not(None), TABLE.c.created_at < read_once(-KEPT_SECONDS))
 
 
 def _check_sent(connection: Connection, of_owner: ColumnElement[bool], most: int) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 
 from portability.api.times import rfc3339
 from portability.database import models
-from portability.database.engine import now
+from portability.database.engine import now, read_once
 from portability.errors import LinkInvalid
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
@@ -129,12 +129,12 @@ def end_idle(connection: Connection) -> int:
 
     A download that a crash cut off ends here, with the bytes that were recorded before.
     """
-    idle = (DOWNLOAD.c.ended_at.is_(None), DOWNLOAD.c.seen_at < now(-WINDOW_SECONDS))
+    idle = (DOWNLOAD.c.ended_at.is_(None), DOWNLOAD.c.seen_at < read_once(-WINDOW_SECONDS))
     query = select(DOWNLOAD).where(*idle).order_by(DOWNLOAD.c.began_at).limit(ENDED_AT_ONCE)
     rows = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
     for row in rows:
         _end(connection, row)
-    connection.execute(delete(DOWNLOAD).where(DOWNLOAD.c.ended_at < now(-KEPT_SECONDS)))
+    connection.execute(delete(DOWNLOAD).where(DOWNLOAD.c.ended_at < read_once(-KEPT_SECONDS)))
     return len(rows)
 
 

@@ -2,14 +2,32 @@
 
 A recipient can import no archive without those before it. So an archive that it lacks keeps those after it waiting:
 another transfer sends it, and if it cannot be delivered, the feed ends. Archives that a provider pulls are not here.
+
+An archive that nothing will be sent of is marked as settled, and the clock does not look at it again. A missing mark
+costs a look: the queries check everything else themselves.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from portability.database import models
-from portability.database.engine import now
+from portability.database.engine import now, reading, writing
 from portability.people import subject_locks
 from portability.requests.states import ONGOING, ExportState, TransferState, transfers_where
 from portability.requests.transfer_ends import is_taken
@@ -24,6 +42,8 @@ TRIES_MAX = 8
 """How many transfers of one archive may end without its delivery."""
 FIRST_WAIT_SECONDS = 3_600
 LONGEST_WAIT_SECONDS = 86_400
+PAGE = 1_000
+"""How many archives one transaction marks."""
 
 
 def wait_seconds(tries: int) -> int:
@@ -43,7 +63,7 @@ def sendable() -> Select[tuple[str, str, str]]:
     earlier, of_earlier = ARCHIVE.alias("earlier"), EXPORT.alias("of_earlier")
     before = and_(earlier.c.feed_id == ARCHIVE.c.feed_id, earlier.c.number < ARCHIVE.c.number)
     blocked = select(earlier.c.number).join(of_earlier, of_earlier.c.id == earlier.c.export_id)
-    blocked = blocked.where(before, _lacking(earlier))
+    blocked = blocked.where(before, ~earlier.c.settled, _lacking(earlier))
     due = or_(tries == 0, *rested)
     return _served().where(EXPORT.c.state == ExportState.READY, _lacking(ARCHIVE), due, ~decided, ~blocked.exists())
 
@@ -63,11 +83,34 @@ def awaited() -> Select[tuple[str, str, str]]:
 
     If such an archive is deleted, its feed ends.
     """
-    there = EXPORT.c.state == ExportState.READY
-    to = (TRANSFER.c.export_id == EXPORT.c.id, TRANSFER.c.recipient_id == CONSENT.c.recipient_id)
-    has = select(TRANSFER.c.id).where(*to, or_(TRANSFER.c.state == TransferState.DELIVERED, is_taken()))
-    pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
-    return _served().where(there, ~has.correlate(EXPORT, CONSENT).exists(), ~pulled)
+    return _served().where(EXPORT.c.state == ExportState.READY, ~_has(), ~_is_pulled(ARCHIVE))
+
+
+def settle(engine: Engine) -> int:
+    """Mark the archives of which nothing will be sent; returns how many. Raises DatabaseUnavailable.
+
+    Their recipient has them or pulls them, their feed has ended, or it serves no consent. None of this ever changes.
+    """
+    found = ARCHIVE.join(FEED, FEED.c.id == ARCHIVE.c.feed_id)
+    found = found.outerjoin(CONSENT, CONSENT.c.id == FEED.c.authorisation_id)
+    over = or_(FEED.c.ended_at.is_not(None), FEED.c.authorisation_id.is_(None), _has(), _is_pulled(ARCHIVE))
+    query = select(ARCHIVE.c.feed_id, ARCHIVE.c.number).select_from(found).where(~ARCHIVE.c.settled, over)
+    marked = 0
+    while marks := _mark(engine, query):
+        marked += marks
+    return marked
+
+
+def _mark(engine: Engine, query: Select[tuple[str, int]]) -> int:
+    with reading(engine) as connection:
+        if not connection.execute(query.limit(1)).one_or_none():
+            return 0
+    with writing(engine) as connection:
+        # What another clock marks now, or an erasure deletes, waits for the next round.
+        chosen = query.limit(PAGE).with_for_update(skip_locked=True, of=ARCHIVE)
+        rows: Sequence[Row[tuple[str, int]]] = connection.execute(chosen).all()
+        these = tuple_(ARCHIVE.c.feed_id, ARCHIVE.c.number).in_([(*row,) for row in rows])
+        return connection.execute(update(ARCHIVE).where(these).values(settled=True)).rowcount
 
 
 def first(connection: Connection, feed_id: str) -> str | None:
@@ -95,7 +138,19 @@ def _served(*, ended: bool = False) -> Select[tuple[str, str, str]]:
     query = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed"))
     query = query.join(ARCHIVE, ARCHIVE.c.export_id == EXPORT.c.id).join(FEED, FEED.c.id == ARCHIVE.c.feed_id)
     query = query.join(CONSENT, CONSENT.c.id == FEED.c.authorisation_id)
-    return query if ended else query.where(FEED.c.ended_at.is_(None), ~subject_locks.erasing(FEED))
+    going_on = (~ARCHIVE.c.settled, FEED.c.ended_at.is_(None), ~subject_locks.erasing(FEED))
+    return query if ended else query.where(*going_on)
+
+
+def _has() -> ColumnElement[bool]:
+    """Return the condition: the feed's recipient has the archive."""
+    to = (TRANSFER.c.export_id == ARCHIVE.c.export_id, TRANSFER.c.recipient_id == CONSENT.c.recipient_id)
+    has = select(TRANSFER.c.id).where(*to, or_(TRANSFER.c.state == TransferState.DELIVERED, is_taken()))
+    return has.correlate(ARCHIVE, CONSENT).exists()
+
+
+def _is_pulled(archive: FromClause) -> ColumnElement[bool]:
+    return select(PULL.c.id).where(PULL.c.export_id == archive.c.export_id).correlate(archive).exists()
 
 
 def _lacking(archive: FromClause) -> ColumnElement[bool]:
@@ -104,8 +159,7 @@ def _lacking(archive: FromClause) -> ColumnElement[bool]:
     arriving = select(TRANSFER.c.id).where(*to, or_(TRANSFER.c.state.in_(ARRIVING), is_taken()))
     # Within another subquery the library would look for any consent, not for that of the feed.
     arrives = arriving.correlate(archive, CONSENT).exists()
-    pulled = select(PULL.c.id).where(PULL.c.export_id == archive.c.export_id).exists()
-    return and_(~arrives, ~pulled)
+    return and_(~arrives, ~_is_pulled(archive))
 
 
 def _ended(states: frozenset[TransferState]) -> tuple[ColumnElement[bool], ...]:

@@ -23,7 +23,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    or_,
     select,
     update,
 )
@@ -245,5 +244,10 @@ def messages(connection: Connection, export_ids: Sequence[str], occasions: Seque
     """
     about_exports = and_(TABLE.c.export_id.in_(export_ids), TABLE.c.kind.not_in(HIDDEN))
     about_others = and_(_about((*ABOUT_CONSENT, *ABOUT_RECEIVED)), TABLE.c.occasion.in_(occasions))
-    query = select(TABLE).where(or_(about_exports, about_others))
-    return connection.execute(query.order_by(TABLE.c.created_at, TABLE.c.id)).mappings().all()
+    # Two queries: PostgreSQL reads all messages for one with `or`.
+    found = [
+        row
+        for which in (about_exports, about_others)
+        for row in connection.execute(select(TABLE).where(which)).mappings()
+    ]
+    return sorted(found, key=lambda row: (row["created_at"], row["id"]))

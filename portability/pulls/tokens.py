@@ -18,7 +18,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select
 from portability.api import JSON
 from portability.api.errors import PortabilityError
 from portability.database import history, models
-from portability.database.engine import now
+from portability.database.engine import now, read_once
 from portability.pulls import details, pushed_requests
 from portability.pulls.pushed_requests import sha256
 from portability.pulls.refusals import OAuthFault, PullRefused, PullReplayed
@@ -110,7 +110,7 @@ def consent_of(connection: Connection, recipient: Mapping[Any, Any], token: str)
 
 def purge(connection: Connection) -> None:
     """Delete requests and tokens that ended a day ago; used refresh tokens and codes as long as they would be valid."""
-    over = now(-KEPT_SECONDS)
+    over = read_once(-KEPT_SECONDS)
     connection.execute(delete(TABLE).where(TABLE.c.expires_at < over))
     unanswered = REQUEST.c.authorisation_id.is_(None)
     spent = or_(unanswered, REQUEST.c.code_expires_at < over)

@@ -79,10 +79,11 @@ def expected_at(remaining: float | None, at: datetime) -> datetime | None:
 def _sized(connection: Connection, exports: Any) -> Sequence[RowMapping]:  # noqa: ANN401  # a subquery of exports
     """Return exports with the bytes of their stored volumes as `size`."""
     columns = [exports.c[name] for name in ("id", "profile", "subject_kind", "began_at", "ended_at", "revision")]
-    size = cast(func.sum(VOLUME.c.bytes), BigInteger).label("size")
-    stored = (VOLUME.c.export_id == exports.c.id) & (VOLUME.c.state == VolumeState.STORED)
-    query = select(*columns, size).join(VOLUME, stored).where(exports.c.began_at.is_not(None)).group_by(*columns)
-    return connection.execute(query).mappings().all()
+    stored = (VOLUME.c.export_id == exports.c.id, VOLUME.c.state == VolumeState.STORED)
+    # Of each export by itself: for a join PostgreSQL may read all volumes.
+    total = select(cast(func.sum(VOLUME.c.bytes), BigInteger)).where(*stored).scalar_subquery()
+    query = select(*columns, total.label("size")).where(exports.c.began_at.is_not(None))
+    return [row for row in connection.execute(query).mappings() if row["size"] is not None]
 
 
 def _last_size(connection: Connection, profile: str, subject_ref: str) -> int | None:

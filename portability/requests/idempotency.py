@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from portability.api.errors import BadInput
 from portability.database import models, named_locks
-from portability.database.engine import now
+from portability.database.engine import now, read_once
 from portability.errors import KeyReused
 
 TABLE = models.idempotency_key
@@ -54,7 +54,7 @@ def purge(connection: Connection) -> None:
 
 
 def _is_outdated() -> ColumnElement[bool]:
-    return TABLE.c.created_at < now(-KEPT_SECONDS)
+    return TABLE.c.created_at < read_once(-KEPT_SECONDS)
 
 
 def _sha256(data: bytes) -> str:

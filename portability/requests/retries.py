@@ -33,8 +33,11 @@ def retry(connection: Connection, identifier: str, *, actor: str) -> None:
         raise WrongState(f"export {identifier} is {row['state']}; it must be failed", hint=hint)
     _check_never_ready(connection, row)
     _check_alone(connection, row)
-    for table in (LEDGER, GAP, models.feed_part, models.feed_step):
+    for table in (LEDGER, GAP):
         connection.execute(delete(table).where(table.c.export_id == identifier))
+    for table in (models.feed_part, models.feed_step):
+        of_feed = (table.c.feed_id == row["feed_id"], table.c.export_id == identifier)
+        connection.execute(delete(table).where(*of_feed))
     earlier_revisions.forget(connection, identifier)
     # The first claim deletes remaining objects and pseudonyms of the failed attempt.
     rewrite_volumes(connection, identifier)

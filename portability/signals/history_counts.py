@@ -13,13 +13,14 @@ from sqlalchemy import Connection, Engine, Select, func, literal, select, update
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
+from portability.signals import time_to_ready
 
 DEPLOYMENT, EXPORT, VOLUME = models.deployment, models.export, models.volume
 NOTIFICATION = models.notification
 STALE_SECONDS = 3600
 """Age from which a result is not used: no clock has counted for a long time."""
 Counts = Mapping[str, Sequence[Sequence[Any]]]
-"""By name of the table: rows of two labels, the number, and a sum."""
+"""By name of the table: rows of two labels, the number, and a sum. Also those of `time_to_ready.counted`."""
 NO_LABEL, NO_SUM = literal(""), literal(0)
 OF_TABLES: Mapping[str, Select[Any]] = {
     "export": select(
@@ -37,21 +38,27 @@ OF_TABLES: Mapping[str, Select[Any]] = {
         for table in (models.transfer, models.recipient_notice, models.received_transfer)
     },
 }
+COUNTED = OF_TABLES.keys() | time_to_ready.NAMES
 
 
 def present(connection: Connection) -> Counts:
-    """Return the last result of a clock; without one, or with an old one, count now."""
+    """Return the last result of a clock; without one, or with an old one, count now.
+
+    A clock of an earlier release has not counted everything.
+    """
     is_fresh = DEPLOYMENT.c.counted_at > now(-STALE_SECONDS)
     stored: Counts | None = connection.scalar(select(DEPLOYMENT.c.counts).where(is_fresh))
-    return counted(connection) if stored is None else stored
+    is_whole = stored and stored.keys() >= COUNTED
+    return stored if stored and is_whole else counted(connection)
 
 
 def counted(connection: Connection) -> Counts:
     """Count the rows of all tables."""
-    return {
+    tables = {
         name: [[*labels, int(number), int(total)] for *labels, number, total in connection.execute(query)]
         for name, query in OF_TABLES.items()
     }
+    return {**tables, **time_to_ready.counted(connection)}
 
 
 def count(engine: Engine) -> None:

@@ -21,17 +21,28 @@ BUCKETS_SECONDS = (10.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 172800.0
 """From ten seconds to the three days until an export is due."""
 SIZES: Mapping[str, float] = {"10MB": 1e7, "1GB": 1e9, "100GB": 1e11, "larger": math.inf}
 """Classes of archives, the smallest first, by their most bytes."""
+NAMES = frozenset({"export_seconds", "ready_seconds"})
+"""Of what `counted` returns."""
 
 
-def collect(connection: Connection) -> Sequence[Metric]:
-    """Return both histograms, with every known label. Raises DatabaseUnavailable."""
+def collect(counts: Mapping[str, Sequence[Sequence[Any]]]) -> Sequence[Metric]:
+    """Return both histograms, with every known label, from the result of `counted`."""
+    return (
+        _histogram("portability_export_seconds", "profile", counts["export_seconds"], [*Profile]),
+        _histogram("portability_ready_seconds", "size", counts["ready_seconds"], [*SIZES]),
+    )
+
+
+def counted(connection: Connection) -> Mapping[str, Sequence[Sequence[Any]]]:
+    """Count the exports that became ready in the window: of each label the seconds, and the number up to each bucket.
+
+    It reads all of these exports with their volumes: a clock counts now and then. Raises DatabaseUnavailable.
+    """
     # As a value the time is a bound of the index, and says to the planner how few exports it leads to.
     since = connection.scalar(select(now(-WINDOW_SECONDS)))
     in_window = and_(EXPORT.c.state == ExportState.READY, EXPORT.c.ended_at >= since)
-    return (
-        _histogram(connection, "portability_export_seconds", "profile", _by_profile(in_window), [*Profile]),
-        _histogram(connection, "portability_ready_seconds", "size", _by_size(in_window), [*SIZES]),
-    )
+    found = {"export_seconds": _by_profile(in_window), "ready_seconds": _by_size(in_window)}
+    return {name: _by_bucket(connection, exports) for name, exports in found.items()}
 
 
 def size_of(count: float) -> str:
@@ -56,15 +67,19 @@ def _by_size(in_window: ColumnElement[bool]) -> Select[Any]:
     return select(size.label("value"), sized.c.seconds)
 
 
-def _histogram(connection: Connection, name: str, label: str, exports: Select[Any], known: Sequence[str]) -> Metric:
+def _by_bucket(connection: Connection, exports: Select[Any]) -> Sequence[Sequence[Any]]:
+    of = exports.subquery()
+    within = (func.count().filter(of.c.seconds <= bound) for bound in BUCKETS_SECONDS)
+    query = select(of.c.value, func.sum(of.c.seconds), *within, func.count()).group_by(of.c.value)
+    return [[str(value), float(total), *counts] for value, total, *counts in connection.execute(query)]
+
+
+def _histogram(name: str, label: str, rows: Sequence[Sequence[Any]], known: Sequence[str]) -> Metric:
     """Return the seconds of the exports that became ready in the window, by a label.
 
     Not all exports ever, unlike histograms of processes: the counts fall when an export leaves the window.
     """
-    of = exports.subquery()
-    within = (func.count().filter(of.c.seconds <= bound) for bound in BUCKETS_SECONDS)
-    query = select(of.c.value, func.sum(of.c.seconds), *within, func.count()).group_by(of.c.value)
-    found = {str(each): figures for each, *figures in connection.execute(query)}
+    found = {value: figures for value, *figures in rows}
     meaning = f"Seconds from receipt to ready by {label}, of exports that became ready in the last"
     metric = HistogramMetricFamily(name, f"{meaning} {WINDOW_SECONDS // 86400} days", labels=(label,))
     bounds = [*map(str, BUCKETS_SECONDS), "+Inf"]

@@ -32,7 +32,7 @@ from portability.trust import audit
 from worker.clock import expiry, message_delivery
 from worker.clock import feeds as clock
 
-EXPORT, TRANSFER = models.export, models.transfer
+EXPORT, TRANSFER, ARCHIVE = models.export, models.transfer, models.feed_archive
 
 
 @dataclass
@@ -51,6 +51,8 @@ class ServedFeed:
         return identifier
 
     def send(self) -> int:
+        """Send as a round of the clock does."""
+        undelivered.settle(self.made.engine)
         return clock.send_ready(self.made.engine, self.made.place.settings)
 
     def give_up(self) -> int:
@@ -66,6 +68,11 @@ class ServedFeed:
         with writing(self.made.engine) as connection:
             connection.execute(all_of_it.values(ended_at=now(-seconds_ago)))
             connection.execute(all_of_it.where(TRANSFER.c.id == last).values(state=state))
+
+    def unsettled(self) -> Sequence[int]:
+        with reading(self.made.engine) as connection:
+            numbers = select(ARCHIVE.c.number).where(~ARCHIVE.c.settled).order_by(ARCHIVE.c.number)
+            return connection.scalars(numbers).all()
 
     def set_export(self, export_id: str, state: str) -> None:
         with writing(self.made.engine) as connection:
@@ -115,6 +122,38 @@ def test_what_the_recipient_did_not_get_is_sent_again_before_what_follows(served
     states = [[row["state"] for row in served_feed.transfers(export)] for export in (first, second)]
     assert states == [[end, "queued"], ["queued"]]
     assert (served_feed.give_up(), served_feed.messages(), served_feed.shown()["undelivered"]) == (0, [], None)
+
+
+def test_the_clock_looks_no_more_at_what_has_arrived(served_feed: ServedFeed) -> None:
+    """An archive that is on its way may still fail; with the end of the feed nothing else is sent."""
+    first, _second = served_feed.archive(), served_feed.archive()
+    assert served_feed.send() == 1
+    assert (undelivered.settle(served_feed.made.engine), served_feed.unsettled()) == (0, [1, 2])
+    served_feed.set_last(first, "delivered")
+    assert (undelivered.settle(served_feed.made.engine), served_feed.unsettled()) == (1, [2])
+    with writing(served_feed.made.engine) as connection:
+        feeds.end(connection, served_feed.feed.id, actor="operator")
+    assert (undelivered.settle(served_feed.made.engine), served_feed.unsettled()) == (1, [])
+
+
+def test_what_a_feed_without_consent_has_made_is_not_sent(served_feed: ServedFeed) -> None:
+    served_feed.archive()
+    with writing(served_feed.made.engine) as connection:
+        connection.execute(update(models.feed).values(authorisation_id=None))
+    assert (undelivered.settle(served_feed.made.engine), served_feed.unsettled()) == (1, [])
+
+
+@pytest.mark.parametrize("pages", [1, 3])
+def test_a_long_history_of_archives_is_marked_in_pages(
+    served_feed: ServedFeed, pages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the upgrade none of them has a mark."""
+    for _ in range(3):
+        served_feed.archive()
+    with writing(served_feed.made.engine) as connection:
+        feeds.end(connection, served_feed.feed.id, actor="operator")
+    monkeypatch.setattr(undelivered, "PAGE", 3 // pages)
+    assert (undelivered.settle(served_feed.made.engine), served_feed.unsettled()) == (3, [])
 
 
 def test_what_another_provider_has_is_not_what_the_recipient_has(served_feed: ServedFeed) -> None:

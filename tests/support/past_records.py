@@ -12,6 +12,7 @@ from sqlalchemy import Boolean, Column, Engine, Integer, LargeBinary, Table
 
 from portability.database import models
 from portability.database.engine import JsonType, UtcTime, reading, writing
+from portability.feeds import undelivered
 from portability.inbox import received, work
 from portability.journal import shipping
 from portability.messages.outbox import Channel
@@ -73,6 +74,9 @@ PAST: tuple[tuple[Table, Mapping[str, str]], ...] = (
     ),
     (models.feed_archive, {"feed_id": FEED, "number": "1", "export_id": EXPORT}),
     (models.feed_archive, {"feed_id": FEED, "number": "2", "export_id": ARCHIVE}),
+    (models.feed_part, {"feed_id": FEED, "export_id": ARCHIVE}),
+    (models.feed_pseudonym, {"feed_id": FEED}),
+    (models.pseudonym, {"export_id": EXPORT}),
     (
         models.transfer,
         {
@@ -97,7 +101,7 @@ PAST: tuple[tuple[Table, Mapping[str, str]], ...] = (
             "expires_at": f"CASE WHEN n %% 500 > 0 THEN {OLD} ELSE {SOON} END",
         },
     ),
-    (models.transfer_copy, {"transfer_id": "'tra_' || 500 * n", "state": "'stored'"}),
+    (models.transfer_copy, {"transfer_id": "'tra_' || 500 * (1 + n %% (%(count)s / 500))", "state": "'stored'"}),
     (models.transfer_receipt, {"transfer_id": TRANSFER, "recipient_id": RECIPIENT}),
     (models.webhook, {"transfer_id": TRANSFER, "state": "'sent'"}),
     (
@@ -117,6 +121,7 @@ PAST: tuple[tuple[Table, Mapping[str, str]], ...] = (
             "ended_at": OLD,
         },
     ),
+    (models.received_difference, {"received_id": "'received_transfer' || n"}),
     (models.source_map, {}),
     (models.colleague, {"logged_in_at": "now()"}),
 )
@@ -134,10 +139,16 @@ def fill_past(engine: Engine, count: int) -> None:
             values = {name: value for name, value in values.items() if value}
             names, expressions = ", ".join(values), ", ".join(values.values())
             insertion = f"INSERT INTO {table.name} ({names}) SELECT {expressions}"
-            rows = 5 if table in FEW else count // 500 if table is models.transfer_copy else count
+            rows = 5 if table in FEW else count
             connection.exec_driver_sql(f"{insertion} FROM generate_series(1, %(count)s::int) n", {"count": rows})
         connection.exec_driver_sql(KEPT)
+    _analyse(engine)
     left.mark(engine)  # as a clock has done
+    undelivered.settle(engine)
+    _analyse(engine)
+
+
+def _analyse(engine: Engine) -> None:
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("VACUUM ANALYZE")
 
@@ -179,6 +190,8 @@ def _send(made: World) -> None:
 
 def _serve_feeds(made: World) -> None:
     assert feeds.end_over(made.engine) + feeds.request_due(made.engine, made.place.settings) == 0
+    assert feeds.send_ready(made.engine, made.place.settings) + feeds.give_up(made.engine) == 0
+    assert undelivered.settle(made.engine) == 0
 
 
 def _tidy(made: World) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row, and_, func, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import incidents, models
-from portability.database.engine import now, reading, writing
+from portability.database.engine import now, read_once, reading, writing
 from portability.database.incidents import Incident
 from portability.errors import WrongState
 from portability.feeds import feeds, intake, undelivered
@@ -41,6 +41,7 @@ def run(engine: Engine, settings: Settings, stop: threading.Event) -> None:
         try:
             steps: Mapping[str, Callable[[], int]] = {
                 "ended": partial(end_over, engine),
+                "settled": partial(undelivered.settle, engine),
                 "sent": partial(send_ready, engine, settings),
                 "requested": partial(request_due, engine, settings),
             }
@@ -79,8 +80,7 @@ def end_over(engine: Engine) -> int:
 
 def request_due(engine: Engine, settings: Settings) -> int:
     """Request the archives that are due; returns how many. Raises DatabaseUnavailable."""
-    # The clock in a query of its own: it is read once, so the index of dates leads to those that have passed.
-    due = (FEED.c.ended_at.is_(None), FEED.c.next_at <= select(now()).scalar_subquery(), FEED.c.number > 0)
+    due = (FEED.c.ended_at.is_(None), FEED.c.next_at <= read_once(), FEED.c.number > 0)
     with reading(engine) as connection:
         rows = connection.execute(select(FEED).where(*due).order_by(FEED.c.next_at).limit(PAGE)).mappings().all()
     by_id = {row["id"]: row for row in rows}

@@ -209,6 +209,8 @@ def _is_about(table: Table, subject: SubjectName) -> ColumnElement[bool]:
     """Return the condition for rows of a table that name a subject: of a mandate also as the agent."""
     kind, identifier, tenant = subject_locks.name_columns(table)
     about = and_(kind == subject[0], identifier == subject[1], tenant.is_not_distinct_from(subject[2]))
+    if table is ORDER:
+        return and_(about, ORDER.c.tenant == subject[2])  # an index has the company
     if table is MANDATE and subject[0] == SubjectKind.USER:
         return or_(about, MANDATE.c.agent == f"subject:{subject[1]}")
     return about

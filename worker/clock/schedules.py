@@ -15,7 +15,7 @@ from sqlalchemy import Engine, RowMapping, select
 from portability.api import Directory, SubjectKind
 from portability.api.errors import PortabilityError, SourceError
 from portability.database import models
-from portability.database.engine import now, reading, writing
+from portability.database.engine import read_once, reading, writing
 from portability.errors import DatabaseUnavailable
 from portability.people import directory as directories
 from portability.people import subject_locks
@@ -47,7 +47,7 @@ def run(directory: Callable[[], Directory], engine: Engine, settings: Settings, 
 def request_due(engine: Engine, settings: Settings, directory: Directory) -> int:
     """Request the copies that are due; returns how many. Raises DatabaseUnavailable."""
     # The clock in a query of its own: it is read once, so the index of dates leads to those that have passed.
-    due = select(TABLE).where(TABLE.c.ended_at.is_(None), TABLE.c.next_at <= select(now()).scalar_subquery())
+    due = select(TABLE).where(TABLE.c.ended_at.is_(None), TABLE.c.next_at <= read_once())
     with reading(engine) as connection:
         rows = connection.execute(due.order_by(TABLE.c.next_at).limit(PAGE)).mappings().all()
     requested = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from portability.database.engine import JsonType, UtcTime
@@ -87,6 +89,13 @@ feed_archive = Table(
     Column("began_at", UtcTime, nullable=False),
     Column("ready_at", UtcTime, nullable=False),
     Column("cursor", Text, nullable=False, comment="its signed cursor, as in changes.json"),
+    Column(
+        "settled",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="its recipient has it, or is sent nothing of its feed; false: it may lack it",
+    ),
 )
 
 feed_pseudonym = Table(

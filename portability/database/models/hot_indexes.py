@@ -12,9 +12,19 @@ from sqlalchemy import Index, TextClause, func, text
 from portability.database.models.feeds import feed, feed_archive
 from portability.database.models.inbox import received_transfer
 from portability.database.models.keeping import legal_hold
-from portability.database.models.people import approval, audit_event, code, link, mandate, recall, referral, review
+from portability.database.models.people import (
+    approval,
+    audit_event,
+    code,
+    idempotency_key,
+    link,
+    mandate,
+    recall,
+    referral,
+    review,
+)
 from portability.database.models.transfers import authorisation, transfer, transfer_copy
-from portability.database.models.work import export, instruction, slice, volume  # noqa: A004  # the project's noun, as in models/work.py
+from portability.database.models.work import export, gap, instruction, slice, volume  # noqa: A004  # the project's noun, as in models/work.py
 
 DISCARDED = "state IN ('cancelled', 'denied', 'expired', 'failed', 'recalled')"
 UNANSWERED = "state IN ('queued', 'review', 'running', 'closing', 'failed') AND erased_at IS NULL"
@@ -60,6 +70,8 @@ INDEXES = (
     _partial("export_kept_idx", export.c.kept_until, where="state = 'ready'"),
     # Whether a provider has an archive (portability/feeds/undelivered.py, portability/messages/recipient_notices.py).
     Index("feed_archive_export_id_idx", feed_archive.c.export_id),
+    # Archives of feeds that their recipients may lack (portability/feeds/undelivered.py).
+    _partial("feed_archive_unsettled_idx", feed_archive.c.feed_id, feed_archive.c.number, where="NOT settled"),
     _partial("link_transfer_id_idx", link.c.transfer_id, where="transfer_id IS NOT NULL"),
     # Pages of the received transfers, the newest first.
     Index("received_transfer_newest_idx", received_transfer.c.created_at, received_transfer.c.id),
@@ -82,6 +94,14 @@ INDEXES = (
     Index("received_transfer_ended_idx", received_transfer.c.ended_at),
     Index("legal_hold_released_idx", legal_hold.c.released_at),
     Index("legal_hold_until_idx", legal_hold.c.until),
+    # What an erasure, a purge, a notice or a page looks up (portability/retention/named_rows.py, anonymise.py),
+    # and the newest gaps of a source (portability/coverage/state.py).
+    Index("gap_newest_idx", gap.c.exporter, gap.c.id),
+    Index("export_requested_by_idx", export.c.requested_by),
+    Index("approval_asked_by_idx", approval.c.asked_by),
+    Index("instruction_contact_id_idx", instruction.c.contact_id),
+    Index("idempotency_key_export_id_idx", idempotency_key.c.export_id),
+    _partial("received_transfer_import_idx", received_transfer.c.import_id, where="import_id IS NOT NULL"),
     # Pages of the request log, the newest first.
     Index("export_newest_idx", export.c.created_at, export.c.id),
     Index("export_newest_of_tenant_idx", export.c.tenant, export.c.created_at, export.c.id),

@@ -1,0 +1,213 @@
+"""What PostgreSQL reads for each statement of the product that a test runs, in a database with a long history.
+
+A statement passes if an index leads to the few rows that it needs. Plans of a planner with a choice are in
+tests/contract/test_hot_statements.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from long_history import fill_archives, fill_history
+from migrated import migrate
+from past_records import fill_past
+from repository import PACKAGES, ROOT
+from servers.databases import Postgres
+from sqlalchemy import Connection, Delete, Engine, Executable, Insert, Select, Table, Update, event
+from sqlalchemy.exc import DataError, StatementError
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.selectable import CompoundSelect
+
+from portability.database import models
+from portability.database.engine import open_engine
+
+FEW = frozenset(
+    {
+        *("deployment", "journal", "audit_head", "recipient", "sender", "source_map", "source_secret", "source_check"),
+        *("colleague", "desk_view", "signing_key", "incident", "turn"),
+        *("audit_unchained", "earlier_revision", "feed_step", "lost_event"),
+    }
+)
+"""Tables that grow with partners, sources, keys and staff, and those whose rows go when the work with them is done."""
+GROWING = frozenset(models.metadata.tables) - FEW
+WHOLE: Mapping[str, str] = {
+    "portability/signals/history_counts.py:counted": "a clock counts for the metrics, at most a hundredth of its time",
+    "portability/report/counts.py:counted": "the same for the report",
+    "portability/people/sessions.py:people_behind_one_address": "counts only while all sessions have one address",
+    "portability/people/sessions.py:end_all": "after a loss of commits",
+    "portability/delivery/codes.py:end_all": "after a loss of commits",
+    "portability/journal/comparison.py:read": "after a start, a failover or a restore",
+    "portability/journal/reconcile.py:reconcile": "after a loss of commits",
+    "portability/requests/audit_comparison.py:compare": "`portability audit verify` compares all records",
+    "portability/trust/audit.py:_walk": "verifies the audit log in pages",
+    "portability/trust/audit.py:events": "`portability audit log` filters all events; those of an export have an index",
+    "portability/trust/audit.py:chained": "as its callers",
+    "portability/requests/request_log.py:page": "a page is as long as asked for",
+    "portability/requests/desk_queue.py:find": "SQLite has no index of words; PostgreSQL has (test_hot_statements.py)",
+    "portability/requests/exports.py:recent": "`portability list` of one state",
+    "portability/requests/instructions.py:rows": "`portability instructions list` lists all",
+    "portability/requests/mandates.py:rows": "`portability mandates list` lists all",
+    "portability/retention/legal_holds.py:rows": "`portability erase holds` lists all",
+    "portability/retention/recalls.py:rows": "`portability recall list` lists all",
+    "portability/transfers/authorisations.py:of": "lists all consents only for an operator",
+    "portability/messages/recipient_notices.py:rows": "the API lists all notices to some recipients, without pages",
+    "portability/retention/erasure_holds.py:pending": "the answer names every archive that was not fetched",
+    "portability/transfers/recipient_removal.py:remove": "an operator removes a recipient",
+    "worker/clock/lost_volumes.py:find": "the sweep compares all volumes with storage, in pages",
+    "worker/clock/orphans.py:find": "the same in the other direction",
+    "portability/requests/desk_queue.py:page": "archives that are kept, in an order of choice (test_hot_statements.py)",
+    "portability/feeds/undelivered.py:settle": "marks in pages, each archive once",
+    "worker/write/left.py:mark": "marks in pages, each export and transfer once",
+    "worker/write/left.py:exports": "what is left is read in pages; only that (test_hot_statements.py)",
+    "worker/write/withdraw.py:withdraw_copies": "reads the copies that it deletes",
+}
+"""Functions that read many rows, and why; each statement below them may."""
+MOST_ROWS = 300
+ROWS = 3_000
+"""Of each growing table."""
+FILLING = frozenset({"fill_history", "fill_archives", "fill_past"})
+"""They run statements of the product on whole tables."""
+MIGRATIONS = ROOT / "portability" / "database" / "migrations" / "env.py"
+ENGINE = ROOT / "portability" / "database" / "engine.py"
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatement:
+    """A statement as the product ran it."""
+
+    functions: Sequence[str]
+    """Of the product on the stack, the nearest first: `portability/requests/exports.py:recent`."""
+    statement: Executable
+    parameters: Mapping[str, Any]
+
+
+class _Planned(Exception):  # it carries an answer
+    def __init__(self, plan: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.plan = plan
+
+
+@contextmanager
+def watching() -> Iterator[list[RunStatement]]:
+    """Yield the list into which the statements come that the product runs on growing tables, each once."""
+    known = set[str]()
+    found: list[RunStatement] = []
+
+    def note(*executing: Any) -> None:
+        _connection, _cursor, text, _parameters, context, _many = executing
+        statement = getattr(context, "invoked_statement", None)
+        if text in known or not isinstance(statement, Select | CompoundSelect | Update | Delete | Insert):
+            return
+        functions = _functions()
+        if not functions:
+            return
+        known.add(text)
+        if isinstance(statement, Insert):
+            if statement.select is None:
+                return
+            statement = statement.select
+        if not WHOLE.keys() & {*functions} and _tables(statement) & GROWING:
+            found.append(RunStatement(functions, statement, dict(context.compiled_parameters[0])))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def long_history(server: Postgres) -> Iterator[Engine]:
+    """Yield a database in which almost everything is over."""
+    name = server.create_database()
+    engine = open_engine(server.url(name))
+    migrate(engine)
+    for fill in (fill_history, fill_archives, fill_past):
+        fill(engine, ROWS)
+    yield engine
+    engine.dispose()
+    server.drop_database(name)
+
+
+def fault(engine: Engine, run: RunStatement) -> str:
+    """Return what PostgreSQL reads too much of for a statement; empty: it reads few rows."""
+    many = {table: rows for table, rows in _read(engine, run).items() if rows > MOST_ROWS}
+    text = run.statement.compile(dialect=engine.dialect) if many else ""  # type: ignore[attr-defined]  # a statement
+    return f"{' < '.join(run.functions)} reads {many} of {ROWS}: {text}" if many else ""
+
+
+def _read(engine: Engine, run: RunStatement) -> Mapping[str, int]:
+    """Return how many rows of each growing table PostgreSQL reads if it uses an index wherever it can."""
+    with engine.connect() as connection, connection.begin() as whole:
+        try:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            plan = _plan(connection, run)
+        except DataError:
+            return {}  # SQLite takes values that PostgreSQL refuses
+        finally:
+            whole.rollback()
+    found: dict[str, int] = {}
+    for table, rows in _scans(plan):
+        found[table] = found.get(table, 0) + rows
+    return {table: rows for table, rows in found.items() if table in GROWING}
+
+
+def _plan(connection: Connection, run: RunStatement) -> Mapping[str, Any]:
+    """Run a statement as an EXPLAIN of itself."""
+
+    def explain(_connection: object, _cursor: object, text: str, parameters: Any, *_others: object) -> tuple[str, Any]:
+        return f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {text}", parameters
+
+    def answer(_connection: object, cursor: Any, *_others: object) -> None:
+        (((plan,),),) = cursor.fetchall()
+        raise _Planned(plan["Plan"])
+
+    event.listen(connection, "before_cursor_execute", explain, retval=True)
+    event.listen(connection, "after_cursor_execute", answer)
+    try:
+        try:
+            connection.execute(run.statement)
+        except StatementError as error:
+            if "bind parameter" not in str(error):
+                raise
+            connection.execute(run.statement, dict(run.parameters))
+    except _Planned as planned:
+        return planned.plan
+    raise AssertionError(f"not explained: {run.statement}")
+
+
+def _scans(node: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    table = node.get("Relation Name")
+    if table and node["Node Type"].endswith("Scan"):
+        removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+        yield table, int((node["Actual Rows"] + removed) * node["Actual Loops"])
+    for part in node.get("Plans", ()):
+        yield from _scans(part)
+
+
+def _tables(statement: Any) -> set[str]:
+    tables = (one for one in visitors.iterate(statement) if isinstance(one, Table))
+    return {one.name for one in tables if one.metadata is models.metadata}
+
+
+def _functions() -> Sequence[str]:
+    """The functions of the product on the stack, the nearest first; none where a test or a migration runs it."""
+    found: list[str] = []
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        package = path.relative_to(ROOT).parts[0] if path.is_relative_to(ROOT) else ""
+        if path == MIGRATIONS:
+            return ()
+        if package in PACKAGES and path != ENGINE:
+            found.append(f"{path.relative_to(ROOT)}:{frame.f_code.co_name}")
+        if package == "tests" and (not found or frame.f_code.co_name in FILLING):
+            return ()
+        frame = frame.f_back
+    return found[:6]
