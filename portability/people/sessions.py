@@ -141,9 +141,9 @@ def people_behind_one_address(connection: Connection) -> int:
     """Return how many people are logged in if all of them have the same address; 0: they are few, or have several."""
     valid = TABLE.c.expires_at > read_once()
     newest = select(TABLE.c.address).where(valid).order_by(TABLE.c.expires_at.desc())
-    one = connection.scalar(newest.limit(1))
+    address = connection.scalar(newest.limit(1))
     # If there are several addresses, a second is found soon: all sessions are read only where something is wrong.
-    if one is None or connection.scalar(newest.where(TABLE.c.address != one).limit(1)):
+    if not address or connection.scalar(newest.where(TABLE.c.address != address).limit(1)):
         return 0
     people = connection.scalar(select(func.count(func.distinct(TABLE.c.person))).where(valid)) or 0
     return people if people >= MANY_PEOPLE else 0

@@ -52,6 +52,8 @@ WHOLE: Mapping[str, str] = {
     "portability/requests/desk_queue.py:find": "SQLite has no index of words; PostgreSQL has (test_hot_statements.py)",
     "portability/requests/exports.py:recent": "`portability list` of one state",
     "portability/requests/instructions.py:rows": "`portability instructions list` lists all",
+    "portability/requests/referrals.py:rows": "`portability referrals list` lists all",
+    "portability/feeds/feeds.py:listed": "`portability feeds list` lists all",
     "portability/requests/mandates.py:rows": "`portability mandates list` lists all",
     "portability/retention/legal_holds.py:rows": "`portability erase holds` lists all",
     "portability/retention/recalls.py:rows": "`portability recall list` lists all",
@@ -68,6 +70,8 @@ WHOLE: Mapping[str, str] = {
     "worker/write/withdraw.py:withdraw_copies": "reads the copies that it deletes",
 }
 """Functions that read many rows, and why; each statement below them may."""
+COMMANDS, DOCTOR = "cli/", "cli/doctor.py"
+"""A command that a person runs now and then may list what there is. The doctor looks at deployments under load."""
 MOST_ROWS = 300
 ROWS = 3_000
 """Of each growing table."""
@@ -197,7 +201,7 @@ def _tables(statement: Any) -> set[str]:
 
 
 def _functions() -> Sequence[str]:
-    """The functions of the product on the stack, the nearest first; none where a test or a migration runs it."""
+    """The functions of the product on the stack, the nearest first; none of a test, a migration, or a command."""
     found: list[str] = []
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
@@ -210,4 +214,6 @@ def _functions() -> Sequence[str]:
         if package == "tests" and (not found or frame.f_code.co_name in FILLING):
             return ()
         frame = frame.f_back
-    return found[:6]
+    commands = [function for function in found if function.startswith(COMMANDS)]
+    is_looked_at = not commands or any(function.startswith(DOCTOR) for function in commands)
+    return found[:6] if is_looked_at else ()
