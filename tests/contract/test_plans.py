@@ -15,6 +15,7 @@ from portability.database import models
 from portability.database.engine import now, read_once
 
 EXPORT, SESSION = models.export, models.session
+GAPS = select(models.gap.c.id).where(models.gap.c.export_id == EXPORT.c.id)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,7 @@ def history(pg_server: servers.Postgres) -> Iterator[Engine]:
         update(EXPORT).where(EXPORT.c.reason == "x").values(reason=None),
         delete(SESSION).where(SESSION.c.expires_at < now()),
         select(EXPORT.c.id).where(EXPORT.c.reason == "x").order_by(EXPORT.c.created_at).limit(1),
+        select(EXPORT.c.id).where(EXPORT.c.reason == "x", GAPS.exists()),
     ],
 )
 def test_a_statement_without_an_index_is_a_fault(history: Engine, statement: Executable) -> None:
@@ -42,6 +44,7 @@ def test_a_statement_without_an_index_is_a_fault(history: Engine, statement: Exe
         select(EXPORT.c.id).where(EXPORT.c.id == "7old"),
         delete(SESSION).where(SESSION.c.expires_at < read_once()),
         select(EXPORT.c.id).order_by(EXPORT.c.created_at).limit(1),
+        select(EXPORT.c.id).where(EXPORT.c.subject_ref.in_(["a", "b"]), GAPS.exists()),
     ],
 )
 def test_a_statement_that_an_index_serves_passes(history: Engine, statement: Executable) -> None:
