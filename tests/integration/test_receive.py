@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any, NoReturn
@@ -18,6 +19,7 @@ import pytest
 import volumes
 from fake_sender import AUDIENCE, BLOCK_BYTES, ISSUER, RECEIPT_KEY, TRANSFER_KEY, Answer, FakeSender, running
 from pyrage import x25519
+from wrong_clocks import set_wrong
 
 from portability.api.errors import BadInput, PortabilityError
 from portability.trust.signing import ClockSkew, sign
@@ -29,12 +31,13 @@ from receiver.faults import (
     NoRoom,
     SenderRefused,
     SenderUnavailable,
+    StatementExpired,
     TransferChanged,
     WrongAudience,
     WrongKey,
     WrongList,
 )
-from receiver.fetch import decryption
+from receiver.fetch import decryption, papers, statement
 from receiver.fetch import download as fetching
 from receiver.fetch import sender as sending_side
 from receiver.fetch.download import GOES, FetchPatience
@@ -667,6 +670,54 @@ def test_a_refused_link_leaves_an_earlier_transfer(zips: list[Path], tmp_path: P
     with sending(zips, claims=claims) as other, pytest.raises(PortabilityError):
         received(other, tmp_path)
     assert all(path.exists() for path in (*kept.volumes, *kept.unpacked.folders))
+
+
+LATER: dict[str, tuple[type[PortabilityError], dict[str, Any]]] = {
+    "the receipts have ended": (StatementExpired, {}),
+    "a wrong audience": (WrongAudience, {"audience": "othr.example"}),
+    "a wrong issuer": (BadStatement, {"issuer": "https://othr.example"}),
+    "a lower limit": (ArchiveTooLarge, {"most_bytes": MIB}),
+    "a key that the sender has revoked": (BadStatement, {"jwks": volumes.key_set()}),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_was_received_stays_if_the_command_is_repeated(
+    zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A later refusal is about the time, the papers or an option, and not about the archive, which was verified."""
+    kind, options = LATER[name]
+    with sending(zips, claims={"exp": int(time.time()) + 60}) as sender:
+        kept = received(sender, tmp_path)
+        if not options:
+            sender.revoked = True
+            monkeypatch.setattr(papers, "LATE", timedelta(days=-1))
+        with pytest.raises(kind):
+            received(sender, tmp_path, replace(RECIPIENT, **options))
+    assert [path.read_bytes() for path in kept.volumes] == [path.read_bytes() for path in zips]
+    assert all(folder.is_dir() for folder in kept.unpacked.folders)
+
+
+@pytest.mark.parametrize("options", [{}, {"most_bytes": MIB}], ids=["expired", "too large"])
+def test_what_was_not_verified_goes_with_the_transfer(
+    zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """A run was killed before the archive was verified: the refusal of the next run leaves nothing decrypted."""
+    with sending(zips) as sender:
+        with monkeypatch.context() as patched:
+            patched.setattr(receiving, "unpack", _killed)
+            with pytest.raises(KeyboardInterrupt):
+                received(sender, tmp_path)
+        assert plaintext(tmp_path)
+        if not options:
+            set_wrong(monkeypatch, statement, days=60_000)
+        with pytest.raises((StatementExpired, ArchiveTooLarge)):
+            received(sender, tmp_path, replace(RECIPIENT, **options))
+    assert plaintext(tmp_path) == []
+
+
+def _killed(*_: object, **_options: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def test_a_receipt_that_is_not_taken_is_an_error(zips: list[Path], tmp_path: Path) -> None:
