@@ -6,6 +6,7 @@ import errno
 import os
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 import volumes
-from fake_sender import AUDIENCE, BLOCK_BYTES, ISSUER, RECEIPT_KEY, TRANSFER_KEY, Answer, FakeSender, running
+from fake_sender import AUDIENCE, BLOCK_BYTES, ISSUER, RECEIPT_KEY, TOKEN, TRANSFER_KEY, Answer, FakeSender, running
 from pyrage import x25519
 from wrong_clocks import set_wrong
 
@@ -223,6 +224,44 @@ def test_a_link_that_is_revoked_half_way_ends_it(zips: list[Path], tmp_path: Pat
 
     assert sender.receipts == []
     assert not (tmp_path / "in" / "archive").exists()
+
+
+@contextmanager
+def sending_from_storage(zips: list[Path], refusals: int) -> Iterator[FakeSender]:
+    """A sender that redirects to a storage on another port, which answers 403 as often to requests for each volume."""
+    left = Counter(dict.fromkeys(range(1, VOLUMES + 1), refusals))
+
+    def refuse(answer: Answer) -> None:
+        if left[answer.number]:
+            left[answer.number] -= 1
+            answer.status = 403
+
+    with sending(zips) as sender, sending(zips, tamper=refuse, sent=sender.sent) as storage:
+        storage.claims_open.add("stored")
+
+        def redirect(answer: Answer) -> None:
+            answer.status, answer.body = 302, b""
+            place = f"{storage.origin}/d/{TOKEN}/volumes/{answer.number}?claim=stored"
+            answer.headers = {"Location": place, "Content-Length": "0"}
+
+        sender.tamper = redirect
+        yield sender
+
+
+def test_a_refusal_of_the_storage_is_no_end_of_the_link(zips: list[Path], tmp_path: Path) -> None:
+    """An address of object storage lasts for minutes by the clock of its machine: the same claim leads to a new one."""
+    with sending_from_storage(zips, refusals=2) as sender:
+        assert received(sender, tmp_path).receipted
+    assert sender.claimed == dict.fromkeys(range(1, VOLUMES + 1), 1)
+
+
+def test_a_storage_that_always_refuses_is_named(zips: list[Path], tmp_path: Path) -> None:
+    """The sender has refused nothing: the run may be repeated, and takes no more of the link's downloads."""
+    with sending_from_storage(zips, refusals=1000) as sender:
+        for _ in range(2):
+            with pytest.raises(SenderUnavailable, match="the sender's storage refuses: status 403"):
+                received(sender, tmp_path)
+    assert max(sender.claimed.values()) == 1
 
 
 def test_a_sender_that_is_away_is_waited_for_and_then_not(zips: list[Path], tmp_path: Path) -> None:
