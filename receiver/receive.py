@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ class ReceivingParty:
     transfer: str | None = None
     """The required id of the transfer; None: that of the link."""
     most_bytes: int | None = None
+    clock: Callable[[], datetime] | None = None
+    """The clock that decides whether the statement is valid; None: that of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,10 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
     jwks = job.keys(found.links.jwks_url)
     issuer = recipient.issuer or job.sender.origin
     wanted = recipient.transfer or found.links.id
-    said = statement.checked(found.token, jwks, issuer=issuer, audience=None, transfer=wanted, late=found.late)
+    present = recipient.clock() if recipient.clock else None
+    said = statement.checked(
+        found.token, jwks, issuer=issuer, audience=None, transfer=wanted, late=found.late, present=present
+    )
     try:
         if recipient.audience not in {None, said.audience}:
             raise WrongAudience("the transfer is addressed to another recipient")
