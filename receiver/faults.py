@@ -112,6 +112,11 @@ class SenderRefused(PortabilityError):
     code = "sender_refused"
     default_hint = "ask the sender for a new link"
 
+    def __init__(self, message: str, *, hint: str | None = None, status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        """The status of its answer; 0: it had none."""
+
 
 class SenderUnavailable(PortabilityError):
     """The sender does not answer, or answers incorrectly. Data received so far is kept."""

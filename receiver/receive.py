@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,13 @@ import httpx
 from portability.api.errors import BadInput, PortabilityError
 from portability.trust.signing import Jwks, SigningKey
 from receiver.faults import (
+    ArchiveRefused,
     ArchiveTooLarge,
     BadStatement,
     NoRoom,
     RefusalReceipt,
     SenderRefused,
+    TransferChanged,
     TransferRefused,
     WrongAudience,
 )
@@ -37,7 +40,7 @@ from receiver.fetch.papers import TransferPapers
 from receiver.fetch.sender import Sender
 from receiver.fetch.statement import Parcel, Statement
 from receiver.verify.room import room_in
-from receiver.verify.unpack import SPARE_BYTES, UnpackedVolumes, remove_unfinished, unpack
+from receiver.verify.unpack import SPARE_BYTES, UNFINISHED, UnpackedVolumes, remove_unfinished, unpack
 
 if TYPE_CHECKING:
     from pyrage import x25519
@@ -62,6 +65,8 @@ class ReceivingParty:
     transfer: str | None = None
     """The required id of the transfer; None: that of the link."""
     most_bytes: int | None = None
+    clock: Callable[[], datetime] | None = None
+    """The clock that decides whether the statement is valid; None: that of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,10 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
     jwks = job.keys(found.links.jwks_url)
     issuer = recipient.issuer or job.sender.origin
     wanted = recipient.transfer or found.links.id
-    said = statement.checked(found.token, jwks, issuer=issuer, audience=None, transfer=wanted, late=found.late)
+    present = recipient.clock() if recipient.clock else None
+    said = statement.checked(
+        found.token, jwks, issuer=issuer, audience=None, transfer=wanted, late=found.late, present=present
+    )
     try:
         if recipient.audience not in {None, said.audience}:
             raise WrongAudience("the transfer is addressed to another recipient")
@@ -217,15 +225,25 @@ class _Job:
 
     @contextmanager
     def discarding(self, *, is_own: bool) -> Iterator[None]:
-        """Discard the archive in the folder if the block refuses it. Raises BadInput if it is another archive."""
+        """Discard the archive in the folder if the block refuses it. Raises BadInput if it is another archive.
+
+        An archive that an earlier run has unpacked was verified. It stays, unless the refusal is about its content: the
+        time, the papers or an option of a later run say nothing about it.
+        """
         if not is_own:
             raise BadInput(f"{self.target} contains another archive", hint="use an empty folder")
         try:
             yield
         except TransferRefused as fault:
-            if not fault.retryable:
+            is_judged = isinstance(fault, ArchiveRefused | TransferChanged)
+            if not fault.retryable and (is_judged or not self._is_unpacked()):
                 self._discard()
             raise
+
+    def _is_unpacked(self) -> bool:
+        """Return whether a volume is unpacked, which happens after the verification of all volumes."""
+        archive = self.target / ARCHIVE
+        return archive.is_dir() and any(not path.name.startswith(UNFINISHED) for path in archive.iterdir())
 
     def _discard(self) -> None:
         """Remove everything that is decrypted: data that was refused does not stay here."""

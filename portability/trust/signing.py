@@ -160,16 +160,18 @@ def unverified(token: str, *, typ: str) -> Mapping[str, Any]:
     return _json_object(_decoded(token.split(".")[1], "malformed_jws"), "claims")
 
 
-def check_clock(issued: int, *, what: str, earliest: datetime | None = None) -> None:
+def check_clock(issued: int, *, what: str, earliest: datetime | None = None, present: datetime | None = None) -> None:
     """Check that `iat` of a token is neither in the future nor before `earliest`, give or take 300 seconds.
+
+    `present` is the time by the clock that decides; None: that of this machine.
 
     Raises: ClockSkew with the difference in seconds and both times.
     """
-    present = int(datetime.now(UTC).timestamp())
-    begin = int(earliest.timestamp()) if earliest else present
-    ahead, behind = issued - present, (begin - issued if earliest else 0)
+    here = int((present or datetime.now(UTC)).timestamp())
+    begin = int(earliest.timestamp()) if earliest else here
+    ahead, behind = issued - here, (begin - issued if earliest else 0)
     if ahead > SKEW_SECONDS:
-        detail = f"{what} was issued {ahead} seconds in the future: iat is {issued}, and the clock here says {present}"
+        detail = f"{what} was issued {ahead} seconds in the future: iat is {issued}, and the clock here says {here}"
     elif behind > SKEW_SECONDS:
         detail = f"{what} was issued {behind} seconds too early: iat is {issued}, and it answers what is of {begin}"
     else:

@@ -29,6 +29,7 @@ GOES = 5
 LONGEST_PAUSE_SECONDS = 8.0
 CONNECTING_SECONDS = 10.0
 NOT_SATISFIABLE = 416
+STORAGE_HINT = "run the same command again later; if it fails again, have the sender check its storage and its clocks"
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _STATE_BYTES = 1 << 16
 
@@ -188,13 +189,28 @@ def _check_answer(response: httpx.Response, sent: AnnouncedFile, have: int) -> N
 def _final(sender: Sender, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
     """Return the answer after a limited number of redirects: a sender may store its files in an object storage."""
     for _ in range(REDIRECTS):
-        with sender.stream("GET", url, headers=headers) as response:
+        with _opened_at(sender, url, headers) as response:
             location = response.headers.get("location")
             if not response.is_redirect or location is None:
                 yield response
                 return
             url = _followed(sender, urljoin(url, location))
     raise SenderUnavailable("the sender redirects too often")
+
+
+@contextmanager
+def _opened_at(sender: Sender, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    """Open an answer of the sender or of its storage.
+
+    Only the sender ends a link. An address of its storage lasts for minutes, and the claim leads to a new one.
+    """
+    try:
+        with sender.stream("GET", url, headers=headers) as response:
+            yield response
+    except SenderRefused as fault:
+        if sender.is_own(url):
+            raise
+        raise SenderUnavailable(f"the sender's storage refuses: status {fault.status}", hint=STORAGE_HINT) from None
 
 
 def _followed(sender: Sender, url: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -78,10 +79,12 @@ def signed(
     possession: str | None = None,
     code: str | None = None,
     jti: str | None = None,
+    issued_at: datetime | None = None,
 ) -> str:
     """Sign the receipt; with a code it states that the transfer is refused.
 
     `jti` is the id of a receipt that may have been sent before; None: a new id.
+    `issued_at` is the time by the clock that decides; None: that of this machine.
 
     `possession` proves that every encrypted file is here, if the statement has a nonce.
     """
@@ -91,7 +94,7 @@ def signed(
             **proven,
             "iss": statement.audience,
             "aud": statement.issuer,
-            "iat": int(time.time()),
+            "iat": int(issued_at.timestamp() if issued_at else time.time()),
             "jti": jti or new_id(),
             "transfer": statement.transfer,
             "transfer_sha256": statement.sha256,

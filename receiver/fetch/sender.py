@@ -155,11 +155,15 @@ class Sender:
 
     def own(self, url: str) -> str:
         """Return the address if it belongs to the sender. Raises SenderUnavailable for other hosts."""
-        if _origin(url) != self.origin:
+        if not self.is_own(url):
             raise SenderUnavailable(
                 "the sender's answer contains an address of another host", hint="contact the sender"
             )
         return url
+
+    def is_own(self, url: str) -> bool:
+        """Return whether an address is on the origin of the link."""
+        return _origin(url) == self.origin
 
     @contextmanager
     def stream(
@@ -172,7 +176,8 @@ class Sender:
                 answer = self.client.send(request, stream=True)
             with closing(answer) as response:
                 if response.status_code in GONE:
-                    raise SenderRefused(f"the sender refuses: status {response.status_code}")
+                    status = response.status_code
+                    raise SenderRefused(f"the sender refuses: status {status}", status=status)
                 if response.status_code >= 500 or response.status_code == 429:  # noqa: PLR2004 - RFC 9110, RFC 6585
                     raise SenderUnavailable(
                         f"the sender does not answer now: status {response.status_code}",

@@ -88,11 +88,19 @@ class Statement:
 
 
 def checked(
-    token: str, jwks: Jwks, *, issuer: str, audience: str | None, transfer: str, late: timedelta = timedelta()
+    token: str,
+    jwks: Jwks,
+    *,
+    issuer: str,
+    audience: str | None,
+    transfer: str,
+    late: timedelta = timedelta(),
+    present: datetime | None = None,
 ) -> Statement:
     """Return the statement of a transfer if it is signed, complete, of this issuer, for this audience, and valid.
 
-    `late`: how long after its end it is still taken, to send the receipt of what was downloaded before.
+    `late`: how long after its end it is still taken, to send the receipt of what was downloaded before. `present`: the
+    time by the clock that decides; None: that of this machine.
 
     Raises: BadStatement, StatementExpired, ClockSkew, WrongAudience.
     """
@@ -108,7 +116,7 @@ def checked(
         raise WrongAudience("the transfer is addressed to another recipient")
     if claims["jti"] != transfer or claims["profile"] not in PROFILES:
         raise BadStatement("transfer.jwt belongs to another transfer, or its profile cannot be transferred")
-    _check_time(claims, late)
+    _check_time(claims, late, present or datetime.now(UTC))
     revision, parcels, nonce = claims.get("revision"), claims.get("volumes"), claims.get("nonce")
     listed = None if "list" not in claims else _announced_list(claims["list"], claims.get("closing"))
     if type(revision) is not int or (listed is None and (not isinstance(parcels, list) or not parcels)):
@@ -193,10 +201,10 @@ def _parcel(value: Any) -> Parcel:  # noqa: ANN401  # as above
     return Parcel(number, plain, announced(value.get("encrypted"), suffix=".zip.age"))
 
 
-def _check_time(claims: Mapping[str, Any], late: timedelta) -> None:
-    expires, present = claims.get("exp"), int(datetime.now(UTC).timestamp())
+def _check_time(claims: Mapping[str, Any], late: timedelta, present: datetime) -> None:
+    expires, here = claims.get("exp"), int(present.timestamp())
     if type(expires) is not int:
         raise BadStatement("transfer.jwt has no integer `exp` (its end)")
-    if expires + SKEW_SECONDS + late.total_seconds() < present:
-        raise StatementExpired(f"transfer.jwt expired {present - expires} seconds ago")
-    check_clock(claims["iat"], what="transfer.jwt")
+    if expires + SKEW_SECONDS + late.total_seconds() < here:
+        raise StatementExpired(f"transfer.jwt expired {here - expires} seconds ago")
+    check_clock(claims["iat"], what="transfer.jwt", present=present)

@@ -24,6 +24,7 @@ from archive.names import FULL_PATH_CHARS, is_safe
 from archive.parts import FORMAT
 from archive.verify import counting
 from portability.api.errors import BadInput
+from receiver.importer import volume_list
 from receiver.importer.faults import BadArchive, NotImportable
 from receiver.importer.feed_changes import FeedChanges
 from receiver.importer.payload import ArchivedPiece, FilePiece, StoredFile, joined
@@ -60,6 +61,8 @@ class Contents:
         self.issuer = ""
         """Who has signed the volumes, as they say; with keys it was checked."""
         self._counts: dict[int, VolumeCounts | None] = {}
+        self._tag_manifests: dict[int, str] = {}
+        """The SHA-256 of the tag manifest of each volume, which stands for all of its content."""
         self.export: Mapping[str, Any] = {}
         """export.json of the newest revision."""
         self.changes: FeedChanges | None = None
@@ -156,18 +159,20 @@ class Contents:
         return ArchivedPiece(self._folders[volume] / path, sha256, size, records)
 
     def _add(self, folder: Path, jwks: Jwks | None) -> None:
-        tags = _parsed(bag.TAG_MANIFEST, _read(folder, bag.TAG_MANIFEST))
+        tag_manifest = _read(folder, bag.TAG_MANIFEST)
+        tags = _parsed(bag.TAG_MANIFEST, tag_manifest)
         claims = _claims(folder, jwks)
         volume = claims["volume"]
-        if volume in self._folders:
-            raise BadInput(
-                f"{folder.name} and {self._folders[volume].name} are the same volume", hint="give each volume once"
-            )
         if self._folders and claims["export"] != self._export_id:
             raise BadInput(f"{folder.name} belongs to another export", hint="import one archive at a time")
         if self._folders and claims["iss"] != self.issuer:
             raise BadInput(f"{folder.name} is signed by another issuer", hint="import one archive at a time")
+        if volume in self._folders:
+            raise BadInput(
+                f"{folder.name} and {self._folders[volume].name} are the same volume", hint="give each volume once"
+            )
         self._folders[volume], self._export_id, self.issuer = folder, claims["export"], claims["iss"]
+        self._tag_manifests[volume] = hashlib.sha256(tag_manifest).hexdigest()
         hashes = _parsed(bag.MANIFEST, _tag_file(folder, bag.MANIFEST, tags))
         package = _json(bag.DATA_PACKAGE, _tag_file(folder, bag.DATA_PACKAGE, tags))
         resources = package.get("resources", [])
@@ -179,7 +184,7 @@ class Contents:
             raise BadArchive(f"{folder.name}: {bag.DATA_PACKAGE} describes other files than the manifest")
         self._counts[volume] = _counts(folder, tags, rows)
         if bag.EXPORT in tags and claims["revision"] > self.export.get("revision", 0):
-            self.export = _closing(_json(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags)))
+            self.export = volume_list.closing(_json(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags)))
             if bag.CHANGES in tags:
                 document = _json(bag.CHANGES, _tag_file(folder, bag.CHANGES, tags))
                 self.changes = FeedChanges.parse(document, self._export_id, folder, tags)
@@ -192,13 +197,7 @@ class Contents:
         if (profile := self.export.get("profile")) not in PROFILES:
             raise NotImportable(f"an export with profile {profile!r} cannot be imported: it is a copy to read")
         lines = self.export.get("volumes", [])
-        listed = {line["number"] for line in lines}
-        if missing := sorted(listed - self._folders.keys()):
-            raise BadArchive(f"volumes are missing: {', '.join(map(str, missing))}")
-        if unlisted := sorted(self._folders.keys() - listed):
-            raise BadArchive(
-                f"there are volumes that the closing volume does not list: {', '.join(map(str, unlisted))}"
-            )
+        volume_list.check(lines, {number: path.name for number, path in self._folders.items()}, self._tag_manifests)
         names = {line["number"]: str(line.get("name")) for line in lines}
         present = {names[number]: found for number, found in self._counts.items()}
         for difference in counting.of_archive(self.export, present):
@@ -248,18 +247,6 @@ def _unsigned(token: str) -> Mapping[str, Any]:
         return _json(bag.SIGNATURE, urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, binascii.Error, ValueError):
         raise BadArchive(f"{bag.SIGNATURE} is not a signature") from None
-
-
-def _closing(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return export.json, once what is read of it has the right types. Raises BadArchive."""
-    lines = document.get("volumes", [])
-    is_listed = isinstance(lines, list) and all(
-        isinstance(line, dict) and type(line.get("number")) is int for line in lines
-    )
-    is_named = all(isinstance(document.get(name), str | None) for name in ("profile", "subject_kind"))
-    if not (is_listed and is_named and type(document.get("revision", 1)) is int):
-        raise BadArchive(f"{bag.EXPORT} lacks a property, or has one of another type")
-    return document
 
 
 def _row(volume: int, revision: int, resource: Any, hashes: Mapping[str, str]) -> tuple[Any, ...]:  # noqa: ANN401  # JSON of a stranger

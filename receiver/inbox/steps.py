@@ -16,6 +16,7 @@ from sqlalchemy import Engine, RowMapping
 
 from portability.api import SubjectKind
 from portability.api.errors import PortabilityError, StorageError
+from portability.database import deployment
 from portability.database.engine import now, reading, writing
 from portability.errors import WrongState
 from portability.inbox import differences, offers, received, work
@@ -109,6 +110,7 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
         jwks=key_sets.fetch(service.client, row["sender_jwks_url"]),
         transfer=row["sent_id"],
         most_bytes=settings.inbox_bytes,
+        clock=partial(deployment.clock, service.engine),
     )
     try:
         client = checked_client(service.client, url)
@@ -207,13 +209,11 @@ def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> N
         ReceivedState.REFUSED: row["error_code"],
     }
     code = codes.get(ReceivedState(row["state"]))
-    proof = None if code else row["possession"]
     jti = f"{row['id']}.{'refused' if code else 'received'}"
-    about = {"volumes": row["volumes"], "possession": proof, "code": code, "jti": jti}
-    token = receipt.signed(said, service.receipt_key(), **about)
-    links = TransferLinks(row["sent_id"], "", row["receipt_url"], "")
+    about = {"volumes": row["volumes"], "possession": None if code else row["possession"], "code": code, "jti": jti}
+    token = receipt.signed(said, service.receipt_key(), **about, issued_at=deployment.clock(service.engine))
     with Sender(row["receipt_url"], checked_client(service.client, row["receipt_url"])) as sender:
-        sender.post_receipt(links, token)
+        sender.post_receipt(TransferLinks(row["sent_id"], "", row["receipt_url"], ""), token)
     work.settle_receipt(service.engine, row, ReceiptState.SENT, code)
 
 

@@ -6,9 +6,11 @@ import errno
 import os
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any, NoReturn
@@ -16,8 +18,9 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 import volumes
-from fake_sender import AUDIENCE, BLOCK_BYTES, ISSUER, RECEIPT_KEY, TRANSFER_KEY, Answer, FakeSender, running
+from fake_sender import AUDIENCE, BLOCK_BYTES, ISSUER, RECEIPT_KEY, TOKEN, TRANSFER_KEY, Answer, FakeSender, running
 from pyrage import x25519
+from wrong_clocks import set_wrong
 
 from portability.api.errors import BadInput, PortabilityError
 from portability.trust.signing import ClockSkew, sign
@@ -29,12 +32,13 @@ from receiver.faults import (
     NoRoom,
     SenderRefused,
     SenderUnavailable,
+    StatementExpired,
     TransferChanged,
     WrongAudience,
     WrongKey,
     WrongList,
 )
-from receiver.fetch import decryption
+from receiver.fetch import decryption, papers, statement
 from receiver.fetch import download as fetching
 from receiver.fetch import sender as sending_side
 from receiver.fetch.download import GOES, FetchPatience
@@ -220,6 +224,44 @@ def test_a_link_that_is_revoked_half_way_ends_it(zips: list[Path], tmp_path: Pat
 
     assert sender.receipts == []
     assert not (tmp_path / "in" / "archive").exists()
+
+
+@contextmanager
+def sending_from_storage(zips: list[Path], refusals: int) -> Iterator[FakeSender]:
+    """A sender that redirects to a storage on another port, which answers 403 as often to requests for each volume."""
+    left = Counter(dict.fromkeys(range(1, VOLUMES + 1), refusals))
+
+    def refuse(answer: Answer) -> None:
+        if left[answer.number]:
+            left[answer.number] -= 1
+            answer.status = 403
+
+    with sending(zips) as sender, sending(zips, tamper=refuse, sent=sender.sent) as storage:
+        storage.claims_open.add("stored")
+
+        def redirect(answer: Answer) -> None:
+            answer.status, answer.body = 302, b""
+            place = f"{storage.origin}/d/{TOKEN}/volumes/{answer.number}?claim=stored"
+            answer.headers = {"Location": place, "Content-Length": "0"}
+
+        sender.tamper = redirect
+        yield sender
+
+
+def test_a_refusal_of_the_storage_is_no_end_of_the_link(zips: list[Path], tmp_path: Path) -> None:
+    """An address of object storage lasts for minutes by the clock of its machine: the same claim leads to a new one."""
+    with sending_from_storage(zips, refusals=2) as sender:
+        assert received(sender, tmp_path).receipted
+    assert sender.claimed == dict.fromkeys(range(1, VOLUMES + 1), 1)
+
+
+def test_a_storage_that_always_refuses_is_named(zips: list[Path], tmp_path: Path) -> None:
+    """The sender has refused nothing: the run may be repeated, and takes no more of the link's downloads."""
+    with sending_from_storage(zips, refusals=1000) as sender:
+        for _ in range(2):
+            with pytest.raises(SenderUnavailable, match="the sender's storage refuses: status 403"):
+                received(sender, tmp_path)
+    assert max(sender.claimed.values()) == 1
 
 
 def test_a_sender_that_is_away_is_waited_for_and_then_not(zips: list[Path], tmp_path: Path) -> None:
@@ -667,6 +709,54 @@ def test_a_refused_link_leaves_an_earlier_transfer(zips: list[Path], tmp_path: P
     with sending(zips, claims=claims) as other, pytest.raises(PortabilityError):
         received(other, tmp_path)
     assert all(path.exists() for path in (*kept.volumes, *kept.unpacked.folders))
+
+
+LATER: dict[str, tuple[type[PortabilityError], dict[str, Any]]] = {
+    "the receipts have ended": (StatementExpired, {}),
+    "a wrong audience": (WrongAudience, {"audience": "othr.example"}),
+    "a wrong issuer": (BadStatement, {"issuer": "https://othr.example"}),
+    "a lower limit": (ArchiveTooLarge, {"most_bytes": MIB}),
+    "a key that the sender has revoked": (BadStatement, {"jwks": volumes.key_set()}),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_was_received_stays_if_the_command_is_repeated(
+    zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A later refusal is about the time, the papers or an option, and not about the archive, which was verified."""
+    kind, options = LATER[name]
+    with sending(zips, claims={"exp": int(time.time()) + 60}) as sender:
+        kept = received(sender, tmp_path)
+        if not options:
+            sender.revoked = True
+            monkeypatch.setattr(papers, "LATE", timedelta(days=-1))
+        with pytest.raises(kind):
+            received(sender, tmp_path, replace(RECIPIENT, **options))
+    assert [path.read_bytes() for path in kept.volumes] == [path.read_bytes() for path in zips]
+    assert all(folder.is_dir() for folder in kept.unpacked.folders)
+
+
+@pytest.mark.parametrize("options", [{}, {"most_bytes": MIB}], ids=["expired", "too large"])
+def test_what_was_not_verified_goes_with_the_transfer(
+    zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """A run was killed before the archive was verified: the refusal of the next run leaves nothing decrypted."""
+    with sending(zips) as sender:
+        with monkeypatch.context() as patched:
+            patched.setattr(receiving, "unpack", _killed)
+            with pytest.raises(KeyboardInterrupt):
+                received(sender, tmp_path)
+        assert plaintext(tmp_path)
+        if not options:
+            set_wrong(monkeypatch, statement, days=60_000)
+        with pytest.raises((StatementExpired, ArchiveTooLarge)):
+            received(sender, tmp_path, replace(RECIPIENT, **options))
+    assert plaintext(tmp_path) == []
+
+
+def _killed(*_: object, **_options: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def test_a_receipt_that_is_not_taken_is_an_error(zips: list[Path], tmp_path: Path) -> None:

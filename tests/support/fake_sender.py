@@ -76,10 +76,13 @@ class FakeSender:
 
     on_sent: Callable[[], None] = lambda: None
     """Called after each block of a volume."""
+    sent: Sequence[memoryview] = ()
+    """What it sends for each volume; by default its volumes, for a recipient encrypted to it."""
 
     def __post_init__(self) -> None:
         self.plain = [_mapped(path) for path in self.zips]
-        self.sent = self.plain if self.recipient is None else [self._sealed(path, self.recipient) for path in self.zips]
+        sealed = [self._sealed(path, self.recipient) for path in self.zips] if self.recipient and not self.sent else []
+        self.sent = self.sent or sealed or self.plain
 
     def _sealed(self, path: Path, recipient: x25519.Recipient) -> memoryview:
         with tempfile.NamedTemporaryFile(dir=path.parent) as sealed:

@@ -20,6 +20,7 @@ from inboxes import HERE, OFFICER, Inbox, inboxes, profile
 from markupsafe import escape
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
+from wrong_clocks import set_wrong
 
 from cli.main import main
 from portability.database import models
@@ -30,6 +31,7 @@ from portability.transfers import sending
 from portability.trust import keys
 from portability.trust.signing import TRANSFER_TYPE, sign
 from receiver.faults import FeedForked, SenderUnavailable
+from receiver.fetch import receipt, statement
 from receiver.fetch.sender import Sender, TransferLinks
 from receiver.importer.database import opened
 from receiver.inbox import service
@@ -73,6 +75,20 @@ def test_what_an_officer_accepts_is_imported_and_receipted(both: Inbox) -> None:
     assert both.sent(sent_id)["state"] == "delivered"
     assert kinds_of_messages(both, identifier) == ["received_for_you"]
     assert not (both.service.quarantine / identifier).exists()
+
+
+@pytest.mark.parametrize("days", [-40, -1, 1, 40])
+def test_a_wrong_clock_of_its_machine_refuses_nothing(both: Inbox, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """The database's clock says whether an offer is valid, and of what time the receipt is."""
+    with monkeypatch.context() as patched:
+        set_wrong(patched, statement, receipt, days=days)
+        sent_id, identifier = both.offered()
+        both.work()
+        assert both.shown(identifier)["state"] == "fetched"
+        both.call("refuse", identifier, reason="not_wanted")
+        both.work()
+    assert both.shown(identifier)["receipt"] == "sent"
+    assert both.sent(sent_id)["state"] == "refused"
 
 
 @pytest.mark.requirement("R46")

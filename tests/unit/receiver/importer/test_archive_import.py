@@ -24,7 +24,7 @@ from exporters.reference import schema
 from portability.api.errors import BadInput
 from portability.database.engine import open_engine
 from portability.storage.local import LocalStorage
-from portability.trust.signing import SignatureFault
+from portability.trust.signing import Jwks, SignatureFault
 from receiver.binding.target import ImportTarget
 from receiver.faults import OlderRevision
 from receiver.importer import archive_import, lines
@@ -292,11 +292,18 @@ def test_an_archive_that_contradicts_itself_changes_nothing(
     """A volume was left out, or says something else than its pieces: refused before the first row."""
     stated = {"exporter": "calls", "dataset": "calls", "title": "Calls", "state": "complete", "gaps": 0}
     stated |= {"records": ledger, "files": 0, "bytes": 0, "corrections": 0}
-    listed = [
-        {"number": number, "name": f"export-e1-00{number}", "counts": [one.to_json() for one in counts]}
-        for number, counts in enumerate(counted, 1)
-    ]
     members = [[table("calls", call("c1"))], [table("calls", call("c2"))]]
+    (tmp_path / "same").mkdir()
+    same = unpacked_archive(tmp_path / "same", *members, counted=counted)
+    listed = [
+        {
+            "number": number,
+            "name": folder.name,
+            "tagmanifest_sha256": hashlib.sha256((folder / "tagmanifest-sha256.txt").read_bytes()).hexdigest(),
+            "counts": [one.to_json() for one in counts],
+        }
+        for number, (folder, counts) in enumerate(zip(same, counted, strict=True), 1)
+    ]
     folders = unpacked_archive(tmp_path, *members, counted=counted, volumes=listed, datasets=[stated])
 
     with pytest.raises(BadArchive, match=re.escape(said)):
@@ -319,15 +326,41 @@ def test_with_keys_the_signature_is_checked_again(tmp_path: Path) -> None:
 def test_missing_and_foreign_volumes_are_refused(tmp_path: Path) -> None:
     """The closing volume's list decides what belongs."""
     folders = unpacked_archive(tmp_path, [table("calls", call())], [table("calls", call("c2"))])
-    (tmp_path / "other").mkdir()
-    stranger = unpacked_archive(tmp_path / "other", [table("calls", call())])
 
     with pytest.raises(BadArchive, match="volumes are missing: 1"):
         imported(folders[1:], tmp_path)
     with pytest.raises(BadArchive, match="closing volume"):
         imported(folders[:1], tmp_path)
     with pytest.raises(BadInput, match="are the same volume"):
-        imported([*folders, *stranger], tmp_path)
+        imported([*folders, folders[0]], tmp_path)
+
+
+@pytest.mark.parametrize("swapped", [0, 1], ids=["a volume", "the closing volume"])
+@pytest.mark.parametrize("jwks", [None, volumes.JWKS], ids=["unsigned", "signed"])
+def test_a_volume_of_another_attempt_is_refused(tmp_path: Path, swapped: int, jwks: Jwks | None) -> None:
+    """It has the same export, number and signing key: with it records would be missing, and the report be complete."""
+    made = []
+    for attempt in ("first", "second"):
+        (tmp_path / attempt).mkdir()
+        members = [table("calls", call(f"{attempt}1"))], [table("calls", call(f"{attempt}2"))]
+        made.append(unpacked_archive(tmp_path / attempt, *members))
+    first, second = made
+    mixed = [*second]
+    mixed[swapped] = first[swapped]
+
+    with pytest.raises(BadArchive, match="export-e1-001 is not the volume 1 that the closing volume lists"):
+        imported(mixed, tmp_path, jwks=jwks)
+    assert not (tmp_path / "target.db").exists()
+
+
+def test_a_volume_of_another_export_is_named(tmp_path: Path) -> None:
+    """It is refused as one of another export, also if the volume with its number is here."""
+    folders = unpacked_archive(tmp_path, [table("calls", call())])
+    (tmp_path / "other").mkdir()
+    other = unpacked_archive(tmp_path / "other", [table("calls", call())], export="e2")
+
+    with pytest.raises(BadInput, match="export-e2-001 belongs to another export"):
+        imported([*folders, *other], tmp_path)
 
 
 @pytest.mark.parametrize("profile", ["access"])
