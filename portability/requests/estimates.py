@@ -83,7 +83,7 @@ def _sized(connection: Connection, exports: Any) -> Sequence[RowMapping]:  # noq
     # Of each export by itself: for a join PostgreSQL may read all volumes.
     total = select(cast(func.sum(VOLUME.c.bytes), BigInteger)).where(*stored).scalar_subquery()
     query = select(*columns, total.label("size")).where(exports.c.began_at.is_not(None))
-    return [row for row in connection.execute(query).mappings() if row["size"] is not None]
+    return [row for row in connection.execute(query).mappings() if row["size"]]
 
 
 def _last_size(connection: Connection, profile: str, subject_ref: str) -> int | None:

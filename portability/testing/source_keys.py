@@ -8,7 +8,6 @@ from portability.api import (
     ObjectChanged,
     ObjectMissing,
     SourceStorage,
-    Storage,
     StorageError,
     StorageRefused,
     StoredObject,
@@ -65,13 +64,12 @@ def check_source_keys(opened: StorageOpener, place: Callable[[str, bytes], objec
     Raises:
         AssertionError: a rule is broken; the text says which.
     """
-    storage = _source_storage(opened())
-    require(storage is not None, "the storage is not a SourceStorage: it lacks stat_any() or read_any()")
+    _source_storage(opened)
     for key in SOURCE_KEYS:
         place(key, key.encode())
     for key in SOURCE_KEYS:
         try:
-            _check_read(_source_storage(opened()), key, key.encode())
+            _check_read(_source_storage(opened), key, key.encode())
         except StorageError as error:
             raise AssertionError(f"the key {key!r} is not read: {type(error).__name__}: {error}") from error
 
@@ -79,9 +77,9 @@ def check_source_keys(opened: StorageOpener, place: Callable[[str, bytes], objec
 def check_any_keys(opened: StorageOpener, part_bytes: int) -> None:
     """A storage of sources reads usual keys as always, and leads from no key to another object or out of itself."""
     del part_bytes
-    storage = _source_storage(opened())
-    if storage is None:
+    if not isinstance(opened(), SourceStorage):
         return
+    storage = _source_storage(opened)
     put(opened(), "a/1", b"0123456789")
     put(opened(), KEY, b"")
     _check_read(storage, "a/1", b"0123456789")
@@ -104,8 +102,7 @@ def check_any_keys(opened: StorageOpener, part_bytes: int) -> None:
             require(not is_named, "the error message contains the key of a source, which is personal data")
 
 
-def _check_read(storage: SourceStorage | None, key: str, body: bytes) -> None:
-    assert storage is not None  # noqa: S101  # for the type checker
+def _check_read(storage: SourceStorage, key: str, body: bytes) -> None:
     found = storage.stat_any(key)
     require((found.key, found.bytes) == (key, len(body)), f"stat_any({key!r}) returns another key or size")
     for offset in (0, 3, len(body)):
@@ -131,5 +128,8 @@ def _error_of(use: Callable[[], object]) -> Exception | None:
     return None
 
 
-def _source_storage(storage: Storage) -> SourceStorage | None:
-    return storage if isinstance(storage, SourceStorage) else None
+def _source_storage(opened: StorageOpener) -> SourceStorage:
+    storage = opened()
+    if isinstance(storage, SourceStorage):
+        return storage
+    raise AssertionError("the storage is not a SourceStorage: it lacks stat_any() or read_any()")

@@ -31,11 +31,7 @@ def open_mapped(declared: SourceDeclaration, found: Map[SqlSourceForm], connecti
     database = open_database(backend, url, found.form.session.statement_seconds)
     if isinstance(connections, ClosingSources):
         connections.when_closed(database.dispose)
-    sources = SectionSources(
-        database,
-        connections,
-        None if files is None else _files(declared),
-    )
+    sources = SectionSources(database, connections, _files(declared) if files else None)
     return MappedExporter(MappedSection(declared.name, found, backend, sources, _lag(declared)))
 
 

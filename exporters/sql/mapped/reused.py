@@ -28,7 +28,7 @@ def found(connection: Connection, form: SqlSourceForm, catalogue: Catalogue) -> 
     given_again = {(name.lower(), key) for name, key, sql in connection.execute(MADE) if not KEPT.search(sql)}
     for table, column in sorted({*_naming(form)}):
         listed = catalogue.tables.get(table)
-        is_key = listed is not None and listed.key == (column,)
+        is_key = bool(listed and listed.key == (column,))
         if is_key and (table.rpartition(".")[2].lower(), column) in given_again:
             detail = "the number of a deleted row is given again: declare AUTOINCREMENT"
             yield CoverageFinding(CoverageKind.REUSED_IDS, table, column=column, detail=detail)
