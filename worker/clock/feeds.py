@@ -41,9 +41,10 @@ def run(engine: Engine, settings: Settings, stop: threading.Event) -> None:
         try:
             steps: Mapping[str, Callable[[], int]] = {
                 "ended": partial(end_over, engine),
-                "settled": partial(undelivered.settle, engine),
                 "sent": partial(send_ready, engine, settings),
                 "requested": partial(request_due, engine, settings),
+                # Last: after an upgrade there is much to mark, and nothing waits for it.
+                "settled": partial(undelivered.settle, engine),
             }
             done = turns.take_steps("feeds", steps)
             if any(done.values()):
