@@ -39,11 +39,22 @@ FOCUS = """() => {
         "covered": !above || !(each.contains(above) || above.contains(each)),
     };
 }"""
+DRAWN = "() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+"""Waits until what the page has changed is drawn."""
 SEEN = ("no outline", "out of view", "covered")
 WRONG = """() => [document.querySelector("[aria-invalid=true][aria-describedby~=alert]"), document.activeElement].map(
     each => each?.outerHTML.slice(0, 120))"""
 MORE = 30
 """Presses of Tab beside one for each stop: the parts of a date, and the way around the end of the page."""
+
+
+def _focus(page: Page) -> dict[str, Any] | None:
+    """Return where the focus is, and how it is seen once the browser has scrolled to it."""
+    focus: dict[str, Any] | None = page.evaluate(FOCUS)
+    if focus and any(focus[fault] for fault in SEEN):
+        page.evaluate(DRAWN)
+        focus = page.evaluate(FOCUS)
+    return focus
 
 
 def keyboard_faults(page: Page) -> list[tuple[str, str]]:
@@ -59,7 +70,7 @@ def keyboard_faults(page: Page) -> list[tuple[str, str]]:
     reached: list[int] = []
     for _ in range(len(stops) + MORE):
         page.keyboard.press("Tab")
-        focus: dict[str, Any] | None = page.evaluate(FOCUS)
+        focus = _focus(page)
         if not focus or focus["stop"] == (reached[-1] if reached else None):
             continue
         if focus["stop"] in reached:
