@@ -106,18 +106,16 @@ def watching() -> Iterator[list[RunStatement]]:
     def note(*executing: Any) -> None:
         _connection, _cursor, text, _parameters, context, _many = executing
         statement = getattr(context, "invoked_statement", None)
-        if text in known or not isinstance(statement, Select | CompoundSelect | Update | Delete | Insert):
+        # An INSERT may copy the rows of a SELECT.
+        reading = statement.select if isinstance(statement, Insert) else statement
+        if text in known or not isinstance(reading, Select | CompoundSelect | Update | Delete):
             return
         functions = _functions()
         if not functions:
             return
         known.add(text)
-        if isinstance(statement, Insert):
-            if statement.select is None:
-                return
-            statement = statement.select
-        if not WHOLE.keys() & {*functions} and _tables(statement) & GROWING:
-            found.append(RunStatement(functions, statement, dict(context.compiled_parameters[0])))
+        if not WHOLE.keys() & {*functions} and _tables(reading) & GROWING:
+            found.append(RunStatement(functions, reading, dict(context.compiled_parameters[0])))
 
     event.listen(Engine, "before_cursor_execute", note)
     try:

@@ -62,11 +62,14 @@ def check_bucket(client: S3Client, bucket: str, what: str) -> None:
 
 def read_blocks(client: S3Client, bucket: str, path: str, what: str, offset: int, etag: str | None) -> Iterator[bytes]:
     """Read as `Storage.read` says; errors are raised during iteration, and name the object as `what`."""
-    condition: dict[str, Any] = {} if etag is None else {"IfMatch": f'"{etag}"'}
-    part: dict[str, Any] = {"Range": f"bytes={offset}-"} if offset else {}
+    conditions: dict[str, Any] = {}
+    if etag:
+        conditions["IfMatch"] = f'"{etag}"'
+    if offset:
+        conditions["Range"] = f"bytes={offset}-"
     with s3_errors("read", what):
         try:
-            found = client.get_object(Bucket=bucket, Key=path, **condition, **part)
+            found = client.get_object(Bucket=bucket, Key=path, **conditions)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in _SATISFIED_BY_NOTHING:
                 return
