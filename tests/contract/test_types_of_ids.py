@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 from judges.programs import missing
-from source_accounts import ROWS, mapped_source, owner_and_reader
+from source_accounts import ROWS, execute_all, mapped_source, owner_and_reader
 from sqlalchemy import Connection, Engine, create_engine
 
 from portability.api import BadInput, Selection, SubjectKind
@@ -23,7 +23,7 @@ OTHERS = ("usr_1", "007", "7.0", "７", "7 ", "", UUID, UUID.upper(), "\u200f7")
 NUMBERS = {
     "postgresql": ["smallint", "integer", "bigint", "numeric(12)", "numeric", "customer_no"],
     "mysql": ["tinyint", "smallint unsigned", "int", "bigint", "bigint unsigned", "decimal(12,0)"],
-    "sqlite": ["integer", "bigint", "numeric", "decimal(12)"],
+    "sqlite": ["integer", "bigint", "numeric", "decimal(12)", ""],
 }
 
 
@@ -77,6 +77,21 @@ def test_numbers_name_a_person(owned: Callable[[str, str, str], Owned], database
     rows = owned(database, column_type, "7")
     assert rows("7") == [2]
     assert {other: rows(other) for other in (*OTHERS, *BEYOND) if rows(other)} == {}
+
+
+def test_a_number_that_a_view_of_sqlite_computes_names_a_person(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Its column has no type, and there the number 7 is not equal to the text `7`."""
+    owner, reader = owner_and_reader(request, "sqlite", tmp_path)
+    execute_all(
+        owner,
+        "create table bought (id integer primary key, buyer integer, payer integer)",
+        "insert into bought values (1, 7, null), (2, null, 7), (3, 8, 7)",
+        "create view orders as select id, coalesce(buyer, payer) as who from bought",
+    )
+    exporter, engine = mapped_source(reader, ROWS)
+    (batch,) = exporter.export(sample_subject(SubjectKind.USER, "7"), exporter.datasets[0], Selection())
+    assert [record["id"] for record in batch.records] == [1, 2]
+    engine.dispose()
 
 
 @pytest.mark.parametrize(
