@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, text
 
+from exporters.sql.mapped import filtering_views
 from exporters.sql.mapped.catalogue import Catalogue
 from exporters.sql.mapped.databases import POSTGRESQL
+from exporters.sql.mapped.filtering_views import SETTING
 from exporters.sql.mapped.forms import SqlSourceForm
 from portability.api import CoverageFinding, CoverageKind
 
@@ -21,15 +23,25 @@ SHOWING = text(
     " left join pg_catalog.pg_policy p on p.polrelid = c.oid and p.polpermissive and p.polcmd in ('*', 'r')"
     " and exists (select 1 from pg_catalog.unnest(p.polroles) as r(role) where r.role = 0"
     " or pg_catalog.pg_has_role(current_user, r.role, 'USAGE'))"
-    " left join lateral pg_catalog.regexp_matches(pg_catalog.pg_get_expr(p.polqual, p.polrelid),"
-    " 'current_setting\\(''([^'']+)''', 'g') as m(found) on true"
+    # Also those that the functions of the policy read.
+    " left join lateral (select pg_catalog.string_agg(pg_catalog.pg_get_functiondef(f.oid), ' ')"
+    " from pg_catalog.pg_depend d"
+    " join pg_catalog.pg_proc f on f.oid = d.refobjid and f.prokind in ('f', 'p')"
+    " where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = p.oid"
+    " and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass) as called(written) on true"
+    " left join lateral pg_catalog.regexp_matches(pg_catalog.concat(pg_catalog.pg_get_expr(p.polqual, p.polrelid),"
+    " called.written), cast(:setting as text), 'g') as m(found) on true"
     " left join lateral (select pg_catalog.lower(m.found[1])) as s(name) on true"
 )
 """The policies that may show rows to the account, with the settings that each compares; NULL: it compares none."""
 
 
 def hidden(connection: Connection, form: SqlSourceForm, used: Catalogue) -> Iterator[CoverageFinding]:
-    """Yield the tables of which no policy can show a row: no policy is for the account, or all need other settings."""
+    """Yield the tables of which no policy can show a row, and the views whose rows depend on the account.
+
+    No policy is for the account, or all need other settings.
+    """
+    yield from filtering_views.found(connection, form, used)
     places = {(found.schema, name.rpartition(".")[2]): name for name, found in used.items() if found.hides_rows}
     is_expected = form.session.set or form.session.shows_all_rows
     if connection.dialect.name != POSTGRESQL or not places or not is_expected:
@@ -38,7 +50,7 @@ def hidden(connection: Connection, form: SqlSourceForm, used: Catalogue) -> Iter
     needed: dict[str, set[str]] = defaultdict(set)
     shown: set[str] = set()
     values = {name.lower() for name in form.session.set}
-    for row in connection.execute(SHOWING, {"schemas": list(schemas), "tables": list(tables)}):
+    for row in connection.execute(SHOWING, {"schemas": list(schemas), "tables": list(tables), "setting": SETTING}):
         name = places[row.schema, row.table]
         needed[name] |= {row.name} if row.name else set()
         if row.has_policy and (not row.name or row.has_value or row.name in values or form.session.shows_all_rows):
