@@ -123,3 +123,24 @@ def test_policies_that_show_no_row_are_found(
     execute_all(owner, f'alter role "{account}" reset all')
 
     assert [one.detail for one in findings if one.kind == "unfit"] == expected
+
+
+@pytest.mark.parametrize(("session", "expected"), [(SETS, []), (SETS_ANOTHER, ["app.org"])])
+def test_policies_of_what_a_view_reads_are_found(
+    request: pytest.FixtureRequest, tmp_path: Path, session: str, expected: list[str]
+) -> None:
+    """The view has none of its own, and is empty where they show the account no row."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    execute_all(
+        owner,
+        "create table rows_of_notes (id integer primary key, org text not null, person_id text)",
+        "alter table rows_of_notes enable row level security",
+        BY_SETTING.replace("on notes", "on rows_of_notes"),
+        "create view inner_notes with (security_invoker) as select * from rows_of_notes",
+        "create view notes with (security_invoker) as select * from inner_notes",
+    )
+    with mapped_sources() as opened:
+        findings = opened(reader, MAP.format(session)).check().findings
+
+    seen = "the policies of rows_of_notes, which notes reads, need {0}, which [session] does not set"
+    assert [one.detail for one in findings if one.kind == "unfit"] == [seen.format(name) for name in expected]

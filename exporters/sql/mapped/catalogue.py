@@ -34,7 +34,7 @@ WRITABLE_POSTGRESQL = text(
     " or pg_catalog.has_any_column_privilege(c.oid, 'INSERT, UPDATE'))"
     " and pg_catalog.current_setting('default_transaction_read_only') = 'off' limit 1"
 )
-HIDING = text(
+PROTECTED_FROM = (
     # A view reads tables with the rights of its owner, or of its caller (security_invoker), at any depth.
     "with recursive reached(name, oid, account, caller) as ("
     "select t.relname, t.oid, r.oid, r.oid"
@@ -48,11 +48,15 @@ HIDING = text(
     " join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = w.oid"
     " and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> v.oid"
     " left join pg_catalog.pg_options_to_table(v.reloptions) o on o.option_name = 'security_invoker')"
-    " select distinct reached.name from reached join pg_catalog.pg_class t on t.oid = reached.oid"
+    " select {0} from reached join pg_catalog.pg_class t on t.oid = reached.oid"
+    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
     " join pg_catalog.pg_roles a on a.oid = reached.account"
     " where t.relrowsecurity and not a.rolsuper and not a.rolbypassrls"
     " and (t.relforcerowsecurity or not pg_catalog.pg_has_role(a.oid, t.relowner, 'USAGE'))"
 )
+HIDING = text(PROTECTED_FROM.format("distinct reached.name"))
+PROTECTED = text(PROTECTED_FROM.format("reached.name, n.nspname as schema, t.relname as table, a.rolname as account"))
+"""The tables that a table or view reads and whose rows policies filter, each with the account of the policies."""
 GRANTS_MYSQL = text("show grants")
 """Of the account, and on MariaDB of its active roles and of everyone, also on single columns."""
 QUOTED_MYSQL = re.compile(r"`[^`]*`")
