@@ -99,6 +99,12 @@ class LooseText(Text):
     cache_ok = True
 
 
+class Untyped(NullType):
+    """A column of SQLite without a type, such as one that a view computes: a number there is not equal to its text."""
+
+    cache_ok = True
+
+
 class Single(Double[float]):
     """A number of single precision on MariaDB, which by itself writes only six of its up to nine digits."""
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn, TableKey
 from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import LooseText, Shape, Vector
+from exporters.sql.columns import LooseText, Shape, Untyped, Vector
 
 SHAPES = tuple(f"{many}{shape}" for many in ("", "multi") for shape in ("point", "linestring", "polygon"))
 SHAPED = text(
@@ -100,6 +100,8 @@ def know_json(
 
 
 def _declared(connection: Connection, place: TableKey, found: ReflectedColumn) -> ReflectedColumn:
+    if type(found["type"]) is types.NullType:
+        return {**found, "type": Untyped()}
     if type(found["type"]) is not types.NUMERIC:
         return found
     names = {"schema": place[0] or "main", "table": place[1], "column": found["name"]}

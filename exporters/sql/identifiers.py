@@ -42,7 +42,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from exporters.sql.columns import AlikeText, FixedText, LooseText, Shape, Vector, utf8_bytes
+from exporters.sql.columns import AlikeText, FixedText, LooseText, Shape, Untyped, Vector, utf8_bytes
 from portability.api import Subject, SubjectKind
 
 REQUESTED = frozenset({"user_id", "tenant_id"})
@@ -121,7 +121,7 @@ def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement
         column = cast(column, Text)  # it ignores case
     # As 64 bits: the database refuses a parameter of a smaller column's type that is larger.
     bound = bindparam(None, values, type_=BigInteger(), expanding=True) if isinstance(kind, Integer) else values
-    same: ColumnElement[bool] = column.in_(bound)
+    same: ColumnElement[bool] = column.in_([*values, *_numbers(values)] if isinstance(kind, Untyped) else bound)
     if isinstance(kind, AlikeText):
         same = and_(same, written(column).in_(values))  # an index serves the first
     if isinstance(kind, FixedText):
@@ -216,6 +216,12 @@ def plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     if isinstance(kind, TypeDecorator):
         return plain_type(kind.impl_instance)
     return plain_type(kind.data_type) if isinstance(kind, DOMAIN) else kind
+
+
+def _numbers(texts: Sequence[str]) -> Sequence[int]:
+    """Return the texts that are integers of SQLite as such: where a column has no type they equal no text."""
+    numbers = [number for text in texts if (number := _integer(text)) is not None]
+    return [number for number in numbers if -(1 << 63) <= number < 1 << 63]
 
 
 def _integer(text: str) -> int | None:

@@ -22,7 +22,7 @@ ORDERED_POSTGRESQL = (
 
 Not so `"char"`, which is compared as a text, `real`, which is compared as a double, JSON, rows, and what has no order.
 """
-UNORDERED_POSTGRESQL = text(
+USED_POSTGRESQL = (
     "with recursive used(of_table, name, kind, is_domain) as ("
     "select t.relname, a.attname, a.atttypid, false from pg_catalog.pg_attribute a"
     " join pg_catalog.pg_class t on t.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
@@ -30,6 +30,9 @@ UNORDERED_POSTGRESQL = text(
     # The values of a domain are those of its type.
     " union all select used.of_table, used.name, d.typbasetype, true from used"
     " join pg_catalog.pg_type d on d.oid = used.kind and d.typtype = 'd')"
+)
+UNORDERED_POSTGRESQL = text(
+    f"{USED_POSTGRESQL}"  # noqa: S608  # no values
     " select used.of_table, used.name, pg_catalog.format_type(y.oid, null) from used"
     " join pg_catalog.pg_type y on y.oid = used.kind"
     " left join pg_catalog.pg_type e on e.oid = y.typelem and y.typcategory = 'A'"
@@ -37,6 +40,13 @@ UNORDERED_POSTGRESQL = text(
     " where y.typtype <> 'd' and (y.typtype <> 'e' or used.is_domain)"
     " and not coalesce(e.typname, y.typname) = any(:ordered)"
 ).bindparams(bindparam("tables", expanding=True, type_=String))
+UNSEEN_POSTGRESQL = text(
+    f"{USED_POSTGRESQL} select used.of_table, used.name, pg_catalog.format_type(y.oid, null) from used"  # noqa: S608  # no values
+    " join pg_catalog.pg_type y on y.oid = used.kind"
+    " join pg_catalog.pg_namespace n on n.oid = y.typnamespace and n.nspname <> 'pg_catalog'"
+    " where y.typtype = 'b' and y.typcategory <> 'A' and not pg_catalog.pg_type_is_visible(y.oid)"
+).bindparams(bindparam("tables", expanding=True, type_=String))
+"""Types of extensions whose operators PostgreSQL does not find: it sorts by them, and compares with those of a text."""
 CODED_MYSQL = text(
     "select table_name, column_name, data_type, character_set_name, collation_name from information_schema.columns"
     " where table_schema = coalesce(:schema, database()) and table_name in :tables"
@@ -68,6 +78,14 @@ def unordered_types(connection: Connection, schema: str | None, tables: Collecti
         return {}
     names = {"schema": schema, "tables": list(tables), "ordered": list(ORDERED_POSTGRESQL)}
     return {(table, column): kind for table, column, kind in connection.execute(UNORDERED_POSTGRESQL, names)}
+
+
+def unseen_types(connection: Connection, schema: str | None, tables: Collection[str]) -> Mapping[Place, str]:
+    """Return the types of the columns that are of no schema in the search path, as the database names them."""
+    if connection.dialect.name != "postgresql":
+        return {}
+    found = connection.execute(UNSEEN_POSTGRESQL, {"schema": schema, "tables": list(tables)})
+    return {(table, column): kind for table, column, kind in found}
 
 
 def coded_texts(connection: Connection, schema: str | None, tables: Collection[str]) -> Mapping[Place, TypeEngine[str]]:

@@ -15,8 +15,9 @@ LISTED = text(
     " and table_type <> 'SEQUENCE'"
 )
 """Of MariaDB. The library leaves out what some versions call SYSTEM VERSIONED instead of BASE TABLE."""
-DENIED_MYSQL = frozenset({"1142", "1143"})
-"""Codes for a table that an account sees and may not describe: it lacks SHOW VIEW, or has rights to some columns."""
+DENIED_MYSQL = frozenset({"1142", "1143", "1370"})
+"""Codes for a table that an account sees and may not describe: it lacks SHOW VIEW, or EXECUTE for a function of a view,
+or has rights to some columns."""
 DESCRIBED = text("select count(*) from pragma_table_xinfo(:table, :schema)")
 
 
@@ -79,7 +80,9 @@ def _fault(connection: Connection, schema: str | None, name: str) -> str:
         else:
             quote = connection.dialect.identifier_preparer.quote_identifier
             place = ".".join(quote(one) for one in (schema, name) if one)
-            connection.exec_driver_sql(f"SHOW CREATE TABLE {place}")
+            shown = connection.exec_driver_sql(f"SHOW CREATE TABLE {place}")
+            if "View" in shown.keys():  # noqa: SIM118  # names of the columns of a result
+                connection.exec_driver_sql(f"DESCRIBE {place}")  # as the library does: it evaluates what the view calls
     except DBAPIError as error:
         code = error_code(error.orig)
         is_of_table = code == "SQLITE_ERROR" or isinstance(error.orig, MySQLError)

@@ -28,6 +28,7 @@ FORMS = "; ".join(
         "IntervalStyle = 'postgres'",
         "extra_float_digits = 3",  # with fewer digits a key is not that of its row, and rows after it are left out
         "bytea_output = 'hex'",
+        "standard_conforming_strings = on",  # else a backslash in a statement is another character
         "quote_all_identifiers = off",  # else the catalogue quotes the names of types
     )
 )

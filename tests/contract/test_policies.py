@@ -29,9 +29,60 @@ on = 2026-12-01
 about = ["notes"]
 """
 BY_SETTING = "create policy own on notes using (org = current_setting('app.org', true))"
+BY_FUNCTION = (
+    "create function own_org() returns text stable language sql as $$ select current_setting('app.org', true) $$",
+    "create policy own on notes using (org = own_org())",
+)
 SETS, SETS_ANOTHER = 'set = { "app.ORG" = "{tenant}" }', 'set = { "app.tenant" = "{tenant}" }'
 NO_POLICY = "row-level security of notes shows this account no row: no policy for SELECT is for it"
 NOT_SET = "the policies of notes need app.org, which [session] does not set"
+
+ALL, NONE = "shows_all_rows = true", ""
+BY_ORG = "id, org, person_id from rows_of_notes where org"
+ACCOUNT = "the name of the account"
+VIEWS = [
+    ("postgresql", f"{BY_ORG} = current_setting('app.org', true)", "app.org", (NONE, SETS_ANOTHER), (SETS, ALL)),
+    ("postgresql", f"{BY_ORG} = own_org()", "app.org", (NONE, SETS_ANOTHER), (SETS, ALL)),
+    ("postgresql", "id, org, person_id from inner_notes", "app.org", (NONE, SETS_ANOTHER), (SETS, ALL)),
+    ("postgresql", f"{BY_ORG} = current_user", ACCOUNT, (NONE, SETS), (ALL,)),
+    ("postgresql", f"{BY_ORG} <> 'current_user' and current_setting('TimeZone') <> ''", "", (), (NONE, SETS, ALL)),
+    ("mysql", f"{BY_ORG} = substring_index(user(), '@', 1)", ACCOUNT, (NONE,), (ALL,)),
+    ("mysql", "id, org, person_id from inner_notes", ACCOUNT, (NONE,), (ALL,)),
+    ("mysql", f"{BY_ORG} <> 'user()' and current_user() <> ''", "", (), (NONE, ALL)),
+]
+"""Views, on what their rows depend, and the sessions with which the check says so, and says nothing."""
+
+
+@pytest.mark.parametrize(("database", "view", "reason", "said", "silent"), VIEWS)
+def test_views_that_depend_on_the_account_are_found(  # one case
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    database: str,
+    view: str,
+    reason: str,
+    said: tuple[str, ...],
+    silent: tuple[str, ...],
+) -> None:
+    """A view may filter by a setting, or by the name of the account, also in a function or in another view."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    own = {"postgresql": "current_setting('app.org', true)", "mysql": "user()"}[database]
+    execute_all(
+        owner,
+        "create table rows_of_notes (id integer primary key, org varchar(40) not null, person_id varchar(40))",
+        *BY_FUNCTION[:1] * (database == "postgresql"),
+        f"create view inner_notes as select * from rows_of_notes where org = {own}",  # noqa: S608  # of this test alone
+        f"create view notes as select {view}",
+    )
+
+    def details(session: str) -> list[str]:
+        findings = opened(reader, MAP.format(session)).check().findings
+        return [one.detail for one in findings if one.kind == "unfit"]
+
+    with mapped_sources() as opened:
+        assert [details(session) for session in silent] == [[] for _ in silent]
+        for session in said:
+            (detail,) = details(session)
+            assert detail.startswith(f"the rows of the view notes depend on {reason}")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +90,8 @@ NOT_SET = "the policies of notes need app.org, which [session] does not set"
     [
         (SETS, (BY_SETTING,), []),
         (SETS_ANOTHER, (BY_SETTING,), [NOT_SET]),
+        (SETS_ANOTHER, BY_FUNCTION, [NOT_SET]),
+        (SETS, BY_FUNCTION, []),
         (SETS_ANOTHER, (BY_SETTING, "create policy staff on notes using (person_id = current_user)"), []),
         (SETS_ANOTHER, (BY_SETTING, "alter role {reader} set app.org = 'org_1'"), []),
         ("shows_all_rows = true", (BY_SETTING,), []),
@@ -70,3 +123,24 @@ def test_policies_that_show_no_row_are_found(
     execute_all(owner, f'alter role "{account}" reset all')
 
     assert [one.detail for one in findings if one.kind == "unfit"] == expected
+
+
+@pytest.mark.parametrize(("session", "expected"), [(SETS, []), (SETS_ANOTHER, ["app.org"])])
+def test_policies_of_what_a_view_reads_are_found(
+    request: pytest.FixtureRequest, tmp_path: Path, session: str, expected: list[str]
+) -> None:
+    """The view has none of its own, and is empty where they show the account no row."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    execute_all(
+        owner,
+        "create table rows_of_notes (id integer primary key, org text not null, person_id text)",
+        "alter table rows_of_notes enable row level security",
+        BY_SETTING.replace("on notes", "on rows_of_notes"),
+        "create view inner_notes with (security_invoker) as select * from rows_of_notes",
+        "create view notes with (security_invoker) as select * from inner_notes",
+    )
+    with mapped_sources() as opened:
+        findings = opened(reader, MAP.format(session)).check().findings
+
+    seen = "the policies of rows_of_notes, which notes reads, need {0}, which [session] does not set"
+    assert [one.detail for one in findings if one.kind == "unfit"] == [seen.format(name) for name in expected]

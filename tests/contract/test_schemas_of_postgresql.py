@@ -17,6 +17,10 @@ from portability.testing import sample_subject
 
 ANN = sample_subject(SubjectKind.USER, "ann")
 TABLE = "orders (id integer primary key, who text not null)"
+ORDERED = f'{ROWS}order = ["code"]\n'
+CHOSEN = f'{ROWS}where = [{{ column = "code", equals = "A1" }}]\n'
+LED = ROWS.replace("rows = [{", 'rows = [{ through = [{ table = "people", here = "code", key = "code" }],')
+"""Maps that sort by a column `code`, compare it with a value, and with a column of another table."""
 RunStatements: TypeAlias = Callable[..., None]
 
 
@@ -124,4 +128,31 @@ def test_names_with_a_percent_sign_are_read(addresses: tuple[str, str], run_as_o
 
     exporter.prepare()
     assert ids_of(exporter) == [1, 2]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("text", [ORDERED, CHOSEN, LED])
+def test_a_type_whose_operators_are_not_found_is_not_compared(
+    addresses: tuple[str, str], run_as_owner: RunStatements, text: str
+) -> None:
+    """PostgreSQL sorts `citext` without case, and compares it as a text: rows came twice, or were missing."""
+    run_as_owner(
+        "drop table orders",
+        "create schema early",
+        "create extension citext schema early",
+        "create domain early.code as early.citext",
+        "create table orders (id integer primary key, who text, code early.code not null unique)",
+        "create table people (code early.citext primary key, who text)",
+        "insert into orders values (1, 'ann', 'a1')",
+        "insert into people values ('A1', 'ann')",
+        "grant usage on schema early to {reader}",
+    )
+    exporter, engine = mapped_source(addresses[1], text)
+    with pytest.raises(BadMap, match=r"is early\.citext: PostgreSQL does not find how to compare it"):
+        exporter.prepare()
+    engine.dispose()
+
+    run_as_owner("alter role {reader} set search_path = public, early")
+    exporter, engine = mapped_source(addresses[1], text)
+    assert ids_of(exporter) == [1]
     engine.dispose()

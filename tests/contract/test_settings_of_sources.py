@@ -133,6 +133,27 @@ def read_with(rows_of_postgresql: tuple[str, str]) -> Iterator[OpenSource]:
         engine.dispose()
 
 
+def test_backslashes_are_read_as_they_are(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Of an account with `standard_conforming_strings = off`: in the id of a person, in keys, and in the catalogue."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    role = make_url(reader).username
+    rows = rf"select n, '\''ann', 'k\' || lpad(n::text, 4, '0') from generate_series(1, {COUNT}) n"  # noqa: S608  # of this test alone
+    execute_all(
+        owner,
+        f"alter role {role} set standard_conforming_strings = off",
+        "create table orders (id integer, who text, code text primary key)",
+        f"insert into orders {rows}",
+    )
+    exporter, engine = mapped_source(reader, f'{ROWS}key = ["code"]\nfields.code = {{ text = "Code." }}\n')
+    subject = sample_subject(SubjectKind.USER, r"\'ann")
+    batches = list(exporter.export(subject, exporter.datasets[0], Selection()))
+    execute_all(owner, f"alter role {role} reset all")
+
+    assert [one.detail for one in exporter.check().findings if one.kind == "query_refused"] == []
+    assert [record["id"] for batch in batches for record in batch.records] == list(range(1, COUNT + 1))
+    engine.dispose()
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_settings_of_an_account_change_no_value(read_with: OpenSource, setting: str) -> None:
     """Each row arrives once, with all digits, and in one form, whatever an account of PostgreSQL has by default."""

@@ -143,3 +143,22 @@ def test_an_index_that_could_not_be_built_identifies_no_row(with_statements: Own
     with pytest.raises(BadMap, match="several rows of orders may have the same id"):
         exporter.prepare()
     engine.dispose()
+
+
+def test_numbers_of_large_objects_are_found(with_statements: OwnerStatements) -> None:
+    """A field would have the number of a picture, and nothing would say that the picture is missing."""
+    reader = with_statements(
+        "create domain lo as oid",
+        "create table orders (id integer primary key, who text, picture oid, scan lo)",
+        "insert into orders values (1, 'ann', lo_from_bytea(0, 'x'), null)",
+    )
+    fields = 'fields.picture = { text = "Picture." }\nfields.scanned = { column = "scan", text = "Scan." }\n'
+    exporter, engine = mapped_source(reader, f"{ROWS}{fields}")
+    found = [(one.column, one.detail) for one in exporter.check().findings if one.kind == "unfit"]
+    with_statements("select lo_unlink(picture) from orders")
+    without = [one.detail for one in exporter.check().findings if one.kind == "unfit"]
+    engine.dispose()
+
+    assert [column for column, _ in found] == ["picture", "scan"]
+    assert found[0][1].startswith("picture has the number of a large object, and not what is stored there")
+    assert without == []

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 from judges.programs import missing
-from source_accounts import ROWS, mapped_source, owner_and_reader
+from source_accounts import ROWS, execute_all, mapped_source, owner_and_reader
 from sqlalchemy import Connection, Engine, create_engine
 
 from portability.api import BadInput, Selection, SubjectKind
@@ -23,7 +23,7 @@ OTHERS = ("usr_1", "007", "7.0", "７", "7 ", "", UUID, UUID.upper(), "\u200f7")
 NUMBERS = {
     "postgresql": ["smallint", "integer", "bigint", "numeric(12)", "numeric", "customer_no"],
     "mysql": ["tinyint", "smallint unsigned", "int", "bigint", "bigint unsigned", "decimal(12,0)"],
-    "sqlite": ["integer", "bigint", "numeric", "decimal(12)"],
+    "sqlite": ["integer", "bigint", "numeric", "decimal(12)", ""],
 }
 
 
@@ -77,6 +77,29 @@ def test_numbers_name_a_person(owned: Callable[[str, str, str], Owned], database
     rows = owned(database, column_type, "7")
     assert rows("7") == [2]
     assert {other: rows(other) for other in (*OTHERS, *BEYOND) if rows(other)} == {}
+
+
+def test_what_a_view_of_sqlite_computes_is_read(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Its columns have no type, and there the number 7 is not equal to the text `7`; a field says what they have."""
+    owner, reader = owner_and_reader(request, "sqlite", tmp_path)
+    execute_all(
+        owner,
+        "create table bought (id integer primary key, buyer integer, payer integer, cents)",
+        "insert into bought values (1, 7, null, 50), (2, null, 7, 'none'), (3, 8, 7, 1)",
+        "create view orders as select id + 0 as id, coalesce(buyer, payer) as who, cents / 4.0 as price,"
+        " coalesce(cents, 0) as cents, buyer is null as is_gift from bought",
+    )
+    kinds = {"price": "number", "cents": "integer", "is_gift": "boolean"}
+    fields = "\n".join(f'fields.{name} = {{ type = "{kind}", text = "Value." }}' for name, kind in kinds.items())
+    exporter, engine = mapped_source(reader, f"{ROWS}{fields}")
+    (batch,) = exporter.export(sample_subject(SubjectKind.USER, "7"), exporter.datasets[0], Selection())
+    engine.dispose()
+
+    assert [dict(record) for record in batch.records] == [
+        {"id": 1, "price": 12.5, "cents": 50, "is_gift": False},
+        {"id": 2, "price": 0.0, "cents": None, "is_gift": True},
+    ]
+    assert [(gap.what, gap.reason) for gap in batch.gaps] == [("orders/2/cents", "not_json")]
 
 
 @pytest.mark.parametrize(

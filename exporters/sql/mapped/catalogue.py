@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, bindparam, inspect, text, types
+from sqlalchemy import Connection, Select, TextClause, bindparam, false, func, inspect, literal, select, text, types
+from sqlalchemy import column as sql_column
+from sqlalchemy import table as sql_table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
@@ -18,7 +20,7 @@ from exporters.sql.catalogue import comparable, meant_schemas, unwarned
 from exporters.sql.columns import BLOBS, AlikeText, SourceTime
 from exporters.sql.described_columns import multi_columns
 from exporters.sql.identifiers import plain_type
-from exporters.sql.key_types import coded_texts, unordered_types
+from exporters.sql.key_types import coded_texts, unordered_types, unseen_types
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.renewed import renewed_columns
 from exporters.sql.stored_names import stored_names
@@ -32,7 +34,7 @@ WRITABLE_POSTGRESQL = text(
     " or pg_catalog.has_any_column_privilege(c.oid, 'INSERT, UPDATE'))"
     " and pg_catalog.current_setting('default_transaction_read_only') = 'off' limit 1"
 )
-HIDING = text(
+PROTECTED_FROM = (
     # A view reads tables with the rights of its owner, or of its caller (security_invoker), at any depth.
     "with recursive reached(name, oid, account, caller) as ("
     "select t.relname, t.oid, r.oid, r.oid"
@@ -46,11 +48,15 @@ HIDING = text(
     " join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = w.oid"
     " and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> v.oid"
     " left join pg_catalog.pg_options_to_table(v.reloptions) o on o.option_name = 'security_invoker')"
-    " select distinct reached.name from reached join pg_catalog.pg_class t on t.oid = reached.oid"
+    " select {0} from reached join pg_catalog.pg_class t on t.oid = reached.oid"
+    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
     " join pg_catalog.pg_roles a on a.oid = reached.account"
     " where t.relrowsecurity and not a.rolsuper and not a.rolbypassrls"
     " and (t.relforcerowsecurity or not pg_catalog.pg_has_role(a.oid, t.relowner, 'USAGE'))"
 )
+HIDING = text(PROTECTED_FROM.format("distinct reached.name"))
+PROTECTED = text(PROTECTED_FROM.format("reached.name, n.nspname as schema, t.relname as table, a.rolname as account"))
+"""The tables that a table or view reads and whose rows policies filter, each with the account of the policies."""
 GRANTS_MYSQL = text("show grants")
 """Of the account, and on MariaDB of its active roles and of everyone, also on single columns."""
 QUOTED_MYSQL = re.compile(r"`[^`]*`")
@@ -64,10 +70,13 @@ ALIKE = text(
 """Columns whose collation takes different texts for equal."""
 UNIQUE: Mapping[str, str] = {
     # Without indexes that PostgreSQL could not build: several rows may have one of their keys.
-    POSTGRESQL: "select t.relname, i.indexrelid, a.attname from pg_catalog.pg_index i"
+    # Nor those that tell texts apart which the column's collation takes for equal.
+    POSTGRESQL: "select t.relname, i.indexrelid, case when c.collisdeterministic is not false"
+    " or c.oid = i.indcollation[k.place - 1] then a.attname end from pg_catalog.pg_index i"
     " join pg_catalog.pg_class t on t.oid = i.indrelid join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
     " cross join lateral pg_catalog.unnest(i.indkey) with ordinality as k(number, place)"
     " left join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum = k.number and k.number > 0"
+    " left join pg_catalog.pg_collation c on c.oid = a.attcollation"
     " where n.nspname = :schema and t.relname in :tables and k.place <= i.indnkeyatts"
     " and i.indisunique and i.indisvalid and i.indpred is null",
     # A table of MERGE has the rows of several tables, each with keys of its own.
@@ -75,11 +84,16 @@ UNIQUE: Mapping[str, str] = {
     " join information_schema.tables t on t.table_schema = s.table_schema and t.table_name = s.table_name"
     " where s.table_schema = coalesce(:schema, database()) and s.table_name in :tables and s.non_unique = 0"
     " and t.engine <> 'MRG_MyISAM'",
-    SQLITE: "select t.name, i.name, c.name from sqlite_schema t join pragma_index_list(t.name) i"
-    " join pragma_index_info(i.name) c"
-    " where coalesce(:schema, 'main') = 'main' and t.name in :tables and i.\"unique\" and not i.partial",
+    SQLITE: "select t.name, i.name, c.name, upper(c.coll) from sqlite_schema t join pragma_index_list(t.name) i"
+    " join pragma_index_xinfo(i.name) c"
+    " where coalesce(:schema, 'main') = 'main' and t.name in :tables and i.\"unique\" and not i.partial and c.key"
+    # The primary key may be the number of the row, which has no index.
+    " union all select t.name, '', c.name, '' from sqlite_schema t join pragma_table_info(t.name) c"
+    " where coalesce(:schema, 'main') = 'main' and t.name in :tables and c.pk"
+    " and not exists (select 1 from pragma_index_list(t.name) i where i.origin = 'pk')",
 }
-"""By database: columns of unique keys of all rows, as (table, key, column); NULL stands for an expression.
+"""By database: columns of unique keys of all rows, as (table, key, column); NULL stands for an expression. On SQLite
+the collation of the column in the key follows.
 
 The library does not know the period of a key WITHOUT OVERLAPS, nor a key of SQLite beside a type with parentheses.
 """
@@ -107,6 +121,8 @@ class FoundColumn:
     """Whether the database sets it at each change of its row."""
     unordered: str = ""
     """The type as the database names it, if rows cannot be read in its order."""
+    unseen: str = ""
+    """The type as PostgreSQL names it, if its operators are in no schema of the search path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +188,10 @@ def _read_schema(
     unique = _unique_keys(connection, schema, tables)
     unordered, coded = unordered_types(connection, schema, tables), coded_texts(connection, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
+    unseen = unseen_types(connection, schema, tables)
     for place, found in columns.items():
         name = place[1]
         key = keys[place]["constrained_columns"] if keys.get(place) else []
-        # The primary key of SQLite may be the number of the row, which has no index.
-        found_keys = [*unique[name], *([frozenset(key)] if key and connection.dialect.name == SQLITE else ())]
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
         described |= {one: replace(described[one], type=AlikeText()) for table, one in alike if table == name}
         described |= {
@@ -186,7 +201,8 @@ def _read_schema(
         described |= {
             one: replace(described[one], unordered=kind) for (of, one), kind in unordered.items() if of == name
         }
-        yield name, FoundTable(described, name in views, found_keys, name in hiding, schema, name in inherited)
+        described |= {one: replace(described[one], unseen=kind) for (of, one), kind in unseen.items() if of == name}
+        yield name, FoundTable(described, name in views, unique[name], name in hiding, schema, name in inherited)
 
 
 def _stated(connection: Connection, query: TextClause, schema: str | None, tables: Collection[str]) -> Collection[str]:
@@ -205,14 +221,28 @@ def _unique_keys(
 ) -> Mapping[str, list[frozenset[str]]]:
     """Return the sets of columns that identify a row, by table."""
     query = text(UNIQUE[connection.dialect.name]).bindparams(bindparam("tables", expanding=True))
-    keys: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for table, key, column in connection.execute(query, {"schema": schema, "tables": list(tables)}):
-        keys[table, key].append(column)
+    keys: dict[tuple[str, str], list[str | None]] = defaultdict(list)
+    for table, key, column, *collation in connection.execute(query, {"schema": schema, "tables": list(tables)}).all():
+        is_exact = collation == ["BINARY"] and _takes_alike(connection, table, column)
+        keys[table, key].append(None if is_exact else column)
     found: dict[str, list[frozenset[str]]] = defaultdict(list)
     for (table, _), columns in keys.items():
         if None not in columns:
-            found[table].append(frozenset(columns))
+            found[table].append(frozenset(filter(None, columns)))
     return found
+
+
+def _takes_alike(connection: Connection, table: str, column: str | None) -> bool:
+    """Return whether a column of SQLite takes texts for equal that differ in case or in blanks at the end.
+
+    No pragma says so; a text in a query that begins with the column is compared as the column's values are.
+    """
+    if not column:
+        return False
+    of_column: Select[Any] = select(sql_column(column).label("found")).select_from(sql_table(table)).where(false())
+    texts = of_column.union_all(select(literal("a"))).subquery()
+    alike = select(func.count()).select_from(texts).where(texts.c.found.in_(["A", "a "]))
+    return connection.scalar(alike) == 1
 
 
 def _materialized(inspector: Inspector, schema: str | None) -> Collection[str]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, inspect, types
+from sqlalchemy import ColumnElement, Connection, Engine, inspect, text, types
 from sqlalchemy.dialects.postgresql import OID, REGCLASS
 
 from exporters.maps.reading import MapFault
@@ -39,6 +39,7 @@ NAMES_NOTHING = (
     types.DateTime,
 )
 """Types of columns of an outbox whose values are neither texts nor integers nor UUIDs."""
+LARGE_OBJECTS = text("select exists (select 1 from pg_catalog.pg_largeobject_metadata)")
 ALL = "*"
 """`schema.*` among the internal tables: every table of the schema."""
 VALUES = ("0", "00000000-0000-0000-0000-000000000000", "coverage")
@@ -105,6 +106,19 @@ def unfit(form: SqlSourceForm, catalogue: Catalogue, faults: Sequence[MapFault])
             yield CoverageFinding(kind, table, dataset=name, detail=fault.advice)
 
 
+def apart(connection: Connection, form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
+    """Yield the fields that have the number of a large object of PostgreSQL, where the database stores such objects."""
+    for dataset in form.dataset:
+        table = catalogue.tables.get(dataset.table)
+        columns = table.columns if table else {}
+        numbers = {name for name, column in columns.items() if isinstance(plain_type(column.type), OID)}
+        for name, column in dataset.own_columns.items():
+            if column in numbers and connection.scalar(LARGE_OBJECTS):
+                seen = f"{name} has the number of a large object, and not what is stored there"
+                detail = f"{seen} (name a view that writes it: encode(lo_get({column}), 'base64'))"
+                yield CoverageFinding(CoverageKind.UNFIT, dataset.table, column, dataset.name, detail=detail)
+
+
 def mixed(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
     """Yield the ways by a column that may name rows of several tables, without a condition on what says of which.
 
@@ -126,10 +140,11 @@ def mixed(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding
 
 
 def remarked(connection: Connection, form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
-    """Yield what costs speed or evidence, and ids that may be another person's later."""
+    """Yield what costs speed or evidence, ids that may be another person's later, and numbers of large objects."""
     yield from slow(form, catalogue)
     yield from unsigned(form, catalogue)
     yield from reused.found(connection, form, catalogue)
+    yield from apart(connection, form, catalogue)
 
 
 def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:

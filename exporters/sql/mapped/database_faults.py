@@ -20,7 +20,7 @@ from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.field_columns import type_fault
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.stated import is_compared, times_faults, times_in
-from exporters.sql.mapped.uses import TIMES, ColumnNeed, UsedColumn, used_columns, used_tables
+from exporters.sql.mapped.uses import TIMES, ColumnNeed, Steps, UsedColumn, used_columns, used_tables
 from exporters.sql.mapped.way_forms import AddressRowsForm, MemberRowsForm
 from exporters.sql.values import NUMBERS, field_type
 from portability.api import FieldType
@@ -74,7 +74,8 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
                 yield MapFault(used.path, f"{other!r} and {used.table!r} are one table", "write one of both everywhere")
         if used.table not in catalogue:
             hint = (
-                "the account may lack the right to see it, or the database cannot open it: a SELECT from it says why; "
+                "the account may lack the right to see it, or (MariaDB) EXECUTE on a function of the view, "
+                "or the database cannot open it: a SELECT from it or DESCRIBE says why; "
                 "`schema.table` names a table of another schema"
             )
             hint += ", and of a table with a dot in its own name a map names a view" if "." in used.table else ""
@@ -106,7 +107,17 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
         yield from _wrong_values(used, found, kind)
 
 
+def _unseen(path: Steps, table: str, column: str, found: FoundColumn) -> Iterator[MapFault]:
+    """Yield the fault of a compared column whose operators PostgreSQL does not find: it takes those of a text."""
+    if found.unseen:
+        what = f"{column!r} of {table} is {found.unseen}: PostgreSQL does not find how to compare it"
+        hint = "name the schema of the type in the account's search path: ALTER ROLE ... SET search_path = ..."
+        yield MapFault(tuple(path), what, hint)
+
+
 def _wrong_values(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[MapFault]:
+    if used.values:
+        yield from _unseen(used.path, used.table, used.column, found)
     # PostgreSQL compares such a number as a double, and 0.1 of single precision is another number.
     is_single = kind == POSTGRESQL and found.name_of_type == "real"
     for value in used.values:
@@ -169,6 +180,7 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) ->
             hint = "tables inherit from it, and their keys are their own: name a view of all rows, with unique keys"
         yield MapFault(at, f"several rows of {dataset.table} may have the same {', '.join(names)}", hint)
     for name in names:
+        yield from _unseen(at, dataset.table, name, table.columns[name])
         of_type = table.columns[name].unordered or table.columns[name].name_of_type.partition("(")[0]
         if table.columns[name].unordered or of_type.startswith(UNORDERED.get(kind, ())):
             hint = "order by other columns that are together unique, or name a view that writes it as a text"
@@ -274,6 +286,8 @@ def _pair(
     catalogue: Catalogue, path: tuple[str | int, ...], first: tuple[str, str], second: tuple[str, str]
 ) -> Iterator[MapFault]:
     one, other = (_found(catalogue, *names) for names in (first, second))
+    for names_of, found in ((first, one), (second, other)):
+        yield from _unseen(path, *names_of, found) if found else ()
     if one is not None and other is not None and _kind(one) is not _kind(other):
         names = f"{'.'.join(first)} ({one.name_of_type}) and {'.'.join(second)} ({other.name_of_type})"
         if field_type(one.type) is not field_type(other.type) or TEXT is field_type(one.type):

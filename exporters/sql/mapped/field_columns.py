@@ -27,7 +27,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.catalogue import type_in_maps
-from exporters.sql.columns import ExactNumeric, IntegerTruth, whole_number
+from exporters.sql.columns import ExactNumeric, IntegerTruth, Untyped, whole_number
 from exporters.sql.mapped.catalogue import FoundColumn
 from exporters.sql.moments import StatedDay, StatedTime, StatedTimes, is_unset, stated_times
 from exporters.sql.values import NUMBERS, WITHOUT_CHARACTERS, field_type
@@ -55,6 +55,8 @@ READABLE: Mapping[FieldType, frozenset[FieldType]] = {
     FieldType.STRING: frozenset(FieldType),
 }
 """By the type of a field: the types of columns that it may have. Texts are checked when they are read."""
+OF_ANY_VALUE = frozenset({FieldType.INTEGER, FieldType.NUMBER, FieldType.BOOLEAN})
+"""Further types of fields of a column of SQLite without a type, whose values are checked when they are read."""
 
 
 class written_number(FunctionElement[str]):  # noqa: N801  # named like an SQL function
@@ -102,7 +104,7 @@ def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes 
             else f'the column is {found.name_of_type}: write type = "{own}"'
         )
     is_number = stated is FieldType.INTEGER and isinstance(found.type, IntegerTruth)
-    if own in READABLE[stated] or is_number:
+    if own in READABLE[stated] or is_number or (isinstance(found.type, Untyped) and stated in OF_ANY_VALUE):
         return None
     is_count = stated in {FieldType.DATETIME, FieldType.DATE} and own in NUMBERS
     hint = ", or say in [times] how it counts" if is_count else ""

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BINARY, JSON, VARBINARY, Integer, SmallInteger, String
 from sqlalchemy.dialects.mysql import MEDIUMINT, TINYINT
-from sqlalchemy.dialects.postgresql import HSTORE
+from sqlalchemy.dialects.postgresql import HSTORE, OID
 from sqlalchemy.types import NullType, TypeEngine
 
 from exporters.sql.catalogue import CatalogueTable
@@ -117,7 +117,7 @@ def guess(name: str, kind: TypeEngine[Any], table: str = "") -> Guess:
     lets_in = "".join(parts) in _IN_SECRET_TABLES and _SECRET_TABLES & {*words(table.rpartition(".")[2])}
     if (lets_in or _is_secret(parts)) and _is_text(kind):
         return Guess.SECRET
-    if isinstance(kind, (*BLOBS, BINARY)):
+    if isinstance(kind, (*BLOBS, BINARY, OID)):  # an `oid` is the number of a large object
         return Guess.BINARY
     if isinstance(kind, JSON | HSTORE):
         return Guess.FREE_TEXT

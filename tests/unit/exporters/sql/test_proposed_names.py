@@ -24,7 +24,7 @@ from sqlalchemy import (
     Uuid,
 )
 from sqlalchemy.dialects.mysql import LONGBLOB, TINYBLOB, TINYINT
-from sqlalchemy.dialects.postgresql import BYTEA, DOMAIN, HSTORE
+from sqlalchemy.dialects.postgresql import BYTEA, DOMAIN, HSTORE, OID
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.proposal.names import Guess, guess, may_be_time, type_beside, words
@@ -76,6 +76,7 @@ def labelled() -> Sequence[tuple[str, Guess]]:
         ("custom_fields", JSON(), Guess.FREE_TEXT),
         ("photo", LargeBinary(), Guess.BINARY),
         ("photo", LONGBLOB(), Guess.BINARY),
+        ("photo", OID(), Guess.BINARY),
         ("user_password", TINYBLOB(), Guess.SECRET),
         ("contactEmail", String(), Guess.PERSONAL),
         ("product_name", String(), Guess.OTHER),
