@@ -120,7 +120,7 @@ def small_drive(tmp_path: Path) -> Iterator[SmallDisk]:
 def test_a_database_whose_disk_is_full_takes_no_writes(narrow_server: servers.Postgres, small_drive: SmallDisk) -> None:
     """It answers, and a small change may still be stored: it counts as away at once, and as up when there is room."""
     with narrow_server.connect() as connection:
-        connection.execute(f"create tablespace small_drive location '{small_drive.folder}'")  # type: ignore[arg-type]  # a path of this test
+        connection.execute(f"create tablespace small_drive location '{small_drive.folder}'")
         connection.execute("create database filled tablespace small_drive")
     engine = open_engine(narrow_server.url("filled"))
     migrations.upgrade(engine)
