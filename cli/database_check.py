@@ -27,16 +27,19 @@ def control_database(context: Context) -> None:
     Raises: DatabaseUnavailable.
     """
     with reading(context.engine) as connection:
-        if connection.dialect.name != "postgresql":
-            return
-        encoding = connection.scalar(text("SHOW server_encoding"))
-        if encoding != ENCODING:
-            seen = f"the control database has the encoding {encoding}, which not every name fits"
-            raise DatabaseUnavailable(seen, hint=ENCODING_HINT)
-        if lacking := _lacking(connection):
-            seen = f"this role lacks rights on {len(lacking)} tables: {', '.join(lacking[:3])}"
-            raise DatabaseUnavailable(seen, hint=RIGHTS_HINT)
+        if connection.dialect.name == "postgresql":
+            _check_server(connection)
     deployment.check_writable(context.engine)
+
+
+def _check_server(connection: Connection) -> None:
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != ENCODING:
+        seen = f"the control database has the encoding {encoding}, which not every name fits"
+        raise DatabaseUnavailable(seen, hint=ENCODING_HINT)
+    if lacking := _lacking(connection):
+        seen = f"this role lacks rights on {len(lacking)} tables: {', '.join(lacking[:3])}"
+        raise DatabaseUnavailable(seen, hint=RIGHTS_HINT)
 
 
 def upgrade_schema(context: Context) -> Seen | None:

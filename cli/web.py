@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import socket
 import sys
+import time
 from contextlib import suppress
+from typing import Any
 
 import click
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -21,6 +26,10 @@ from portability.setting_values import listening_address
 from web.app import create_app
 
 STOP_SECONDS = 10
+ACCEPTS_NOTHING_SECONDS = 60
+"""How often the log says that no connection can be accepted, while it is so."""
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+log = structlog.get_logger()
 
 
 @click.command()
@@ -66,11 +75,32 @@ def server_config(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8000) ->
     )
 
 
+class LoopFaults:
+    """Logs what fails in the event loop.
+
+    Where the process has no file left for a connection, the library reports each of 2048 tries a second: that would
+    fill the disk of the logs, and is one line a minute here.
+    """
+
+    def __init__(self) -> None:
+        self._said_at = -float(ACCEPTS_NOTHING_SECONDS)
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, fault: dict[str, Any]) -> None:
+        """Log a fault as asyncio describes it (loop.call_exception_handler)."""
+        error = fault.get("exception")
+        if not (isinstance(error, OSError) and error.errno in NO_ROOM and "socket" in fault):
+            loop.default_exception_handler(fault)
+        elif time.monotonic() - self._said_at >= ACCEPTS_NOTHING_SECONDS:
+            self._said_at = time.monotonic()
+            log.error("web.accepts_nothing", error=errno.errorcode[error.errno or 0])
+
+
 class ReportingServer(uvicorn.Server):
     """Uvicorn's server, which reports to its supervisor when it serves."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, and report it; where that fails `started` stays False."""
+        asyncio.get_running_loop().set_exception_handler(LoopFaults())
         await super().startup(sockets)
         if self.started:
             report_ready()

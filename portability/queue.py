@@ -53,6 +53,9 @@ NO_WRITES: Mapping[type[RedisError], str] = {
     OutOfMemoryError: "its memory is full (maxmemory): give it more, or remove what other programs store there",
     ReadOnlyError: "it is a read-only replica: name the primary in PORTABILITY_REDIS_URL",
 }
+UNSAVED = "MISCONF"
+"""In the refusal of all writes by a Redis that cannot write its snapshot or log; the library has no type for it."""
+UNSAVED_HINT = "it cannot write to its disk: make room there, or correct the rights of its folder; its log says more"
 REFUSALS: Mapping[type[RedisError], str] = {
     AuthenticationError: "put its user and password into PORTABILITY_REDIS_URL: redis://USER:PASSWORD@HOST",
     NoPermissionError: "give its user the rights of docs/operate.md#redis-or-valkey",
@@ -81,6 +84,11 @@ def not_reached(error: RedisError) -> QueueUnavailable:
         hint = PROTECTED_HINT
     verb = "refuses" if hint or isinstance(error, ResponseError) else "does not answer"
     return QueueUnavailable(f"Redis {verb}: {type(error).__name__}", hint=hint)
+
+
+def _no_writes_hint(error: RedisError) -> str | None:
+    """Return what to change where Redis refuses to store; None: what the error class says."""
+    return UNSAVED_HINT if UNSAVED in str(error) else NO_WRITES.get(type(error))
 
 
 class AllowedJob(Job):
@@ -179,7 +187,7 @@ def wake(queue: WakeUps, export_id: str) -> None:
         )
     except RedisError as error:
         seen = f"Redis did not accept a wake-up: {type(error).__name__}"
-        raise QueueUnavailable(seen, hint=NO_WRITES.get(type(error))) from error
+        raise QueueUnavailable(seen, hint=_no_writes_hint(error)) from error
 
 
 class RequestWaker:
@@ -208,7 +216,7 @@ def check_writable(queue: WakeUps) -> None:
         queue.connection.set(PROBE_KEY, "1", ex=PROBE_SECONDS)
     except RedisError as error:
         seen = f"Redis answers, and stores nothing: {type(error).__name__}"
-        raise QueueUnavailable(seen, hint=NO_WRITES.get(type(error))) from error
+        raise QueueUnavailable(seen, hint=_no_writes_hint(error)) from error
 
 
 def count_workers(queue: WakeUps) -> int:
@@ -226,7 +234,7 @@ def beat_clock(queue: WakeUps, every_seconds: float) -> None:
         queue.connection.set(CLOCK_KEY, "1", ex=max(CLOCK_SECONDS_MIN, ceil(5 * every_seconds)))
     except RedisError as error:
         seen = f"Redis did not store the clock's heartbeat: {type(error).__name__}"
-        raise QueueUnavailable(seen, hint=NO_WRITES.get(type(error))) from error
+        raise QueueUnavailable(seen, hint=_no_writes_hint(error)) from error
 
 
 def has_clock(queue: WakeUps) -> bool:

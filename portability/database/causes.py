@@ -16,6 +16,11 @@ class FailureCause(NamedTuple):
 
 
 _DISK = FailureCause("", "check the disk of the database: is it full, and may this user write the file and its folder?")
+_DAMAGED = FailureCause(
+    "",
+    "its file is damaged, or is another one than its -wal file belongs to: stop all processes, then restore all of its"
+    " files together, or the file alone after deleting -wal and -shm",
+)
 _BUSY = FailureCause("", "another process writes into the file: wait until it has ended, then run it again")
 _LOCK = FailureCause("", "another session keeps a lock: look at pg_locks and pg_stat_activity, then run it again")
 _ENDED = FailureCause("", "the server has ended the connection: wait until it is up, then run it again")
@@ -26,6 +31,7 @@ _SILENT = FailureCause("it does not answer in time", "look at the network and at
 _BY_KIND = {
     re.compile("ConnectionTimeout"): _SILENT,
     re.compile(f"{DISK_FAULTS}|DiskFull"): _DISK,
+    re.compile("SQLITE_(CORRUPT|NOTADB)"): _DAMAGED,
     re.compile("SQLITE_BUSY"): _BUSY,
     re.compile("LockNotAvailable|DeadlockDetected"): _LOCK,
     re.compile("AdminShutdown|CrashShutdown|CannotConnectNow|DatabaseDropped"): _ENDED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, or_, select, update
+from sqlalchemy import Connection, Engine, func, or_, select, text, update
 
 from portability.api.errors import ForeignStore, ObjectMissing
 from portability.api.storages import IdentifiedStorage, Storage, put
@@ -16,6 +16,11 @@ from portability.database.incidents import Incident
 TABLE = models.deployment
 OWNER = "portability-owner"
 """Key of the object that names the deployment whose archives a storage contains."""
+BESIDE_THE_TABLES = text("SELECT set_config('temp_tablespaces', '', true), set_config('work_mem', '64kB', true)")
+SORT_IN_A_FILE = text(
+    "SELECT count(*) FROM (SELECT FROM generate_series(1, 500) AS n ORDER BY repeat('x', 500) || n OFFSET 0) AS s"
+)
+"""It has a quarter of a megabyte in a file of the server: on a full disk, rows still fit into the pages of tables."""
 
 
 def check_store(engine: Engine, storage: Storage) -> None:
@@ -65,10 +70,21 @@ def claim_sweep(engine: Engine, every_seconds: float) -> bool:
 
 
 def check_writable(engine: Engine) -> None:
-    """Check that the database takes writes: it may be a replica, or set to read only. Raises DatabaseUnavailable."""
+    """Check that the database takes writes: it may be a replica, set to read only, or on a disk without room.
+
+    Raises: DatabaseUnavailable.
+    """
     with writing(engine) as connection:
-        # To PostgreSQL the lock is a write; it waits for no other writer. With SQLite the transaction itself is one.
-        connection.execute(select(TABLE.c.id).with_for_update(read=True, key_share=True)).one()
+        if connection.dialect.name == "postgresql":
+            # The lock is a write, and waits for no other writer. It needs no new page, which the sort does.
+            connection.execute(select(TABLE.c.id).with_for_update(read=True, key_share=True)).one()
+            connection.execute(BESIDE_THE_TABLES)
+            connection.execute(SORT_IN_A_FILE)
+        else:
+            # A transaction that changes no page writes nothing, and SQLite sees that a row stays as it is.
+            before = connection.execute(select(TABLE.c.swept_at)).scalar_one()
+            for swept_at in (now(), before):
+                connection.execute(update(TABLE).values(swept_at=swept_at))
 
 
 def clock(engine: Engine) -> datetime:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -158,6 +159,17 @@ def test_a_connection_that_breaks_at_once_is_unavailable(
     event.listen(engine, "connect", lambda driver, _record: driver.pgconn.finish())
     with pytest.raises(DatabaseUnavailable, match="OperationalError"), open_transaction(engine) as connection:
         connection.execute(text("SELECT 1"))
+    engine.dispose()
+
+
+def test_a_damaged_file_of_sqlite_is_named(tmp_path: Path) -> None:
+    """As after a copy was put over it beside its log: neither the URL nor an upgrade helps, but a restore does."""
+    path = tmp_path / "control.sqlite"
+    path.write_bytes(b"no database, and long enough to be looked at" * 100)
+    engine = open_engine(f"sqlite:///{path}")
+    with pytest.raises(DatabaseUnavailable, match="SQLITE_NOTADB") as raised, reading(engine):
+        pass
+    assert "stop all processes, then restore" in raised.value.hint
     engine.dispose()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -215,6 +216,27 @@ def test_a_database_that_stores_nothing_is_away(pg_url: str, tmp_path: Path) -> 
         doctor.CHECKS["control database"](context)
     assert "set to read only" in raised.value.hint
     assert is_up() == 0
+    context.engine.dispose()
+    made.engine.dispose()
+
+
+def test_a_database_file_without_room_is_away(tmp_path: Path) -> None:
+    """It is read as ever, and no request is accepted and no volume committed: the signals and the doctor name it."""
+    made = world(tmp_path, {})
+    context = Context(lambda: made.place.settings, json=False)
+    collected = Services(made.engine, no_redis, lambda: made.place.storage)
+    doctor.CHECKS["control database"](context)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(DatabaseUnavailable, match="SQLITE_") as raised:
+            doctor.CHECKS["control database"](context)
+        seen = values(collected.collect())["portability_service_up"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "is it full" in raised.value.hint
+    assert seen[("database",)] == 0
+    doctor.CHECKS["control database"](context)
     context.engine.dispose()
     made.engine.dispose()
 

@@ -13,7 +13,7 @@ from simultaneous import in_threads
 from sqlalchemy import Connection, RowMapping, delete, select
 from sweeping import VOLUME, Shelf, found, sizes, unknown_export
 
-from portability.api.errors import ForeignStore, StorageRefused, StorageUnavailable
+from portability.api.errors import ForeignStore, StorageFull, StorageRefused, StorageUnavailable
 from portability.database import deployment, incidents
 from portability.database.engine import now, open_engine, reading, writing
 from portability.requests.transition import transition
@@ -259,6 +259,27 @@ def test_a_storage_that_is_away_ends_the_sweep(shelf: Shelf) -> None:
         sweep(shelf.made.engine, FaultyStorage(shelf.storage, before=refuse), actor="operator:test")
     assert len(shelf.rows()) == 1
     assert found(shelf.sweep()) == {"volume": 1, "row": 1}
+
+
+def test_a_full_storage_is_swept(shelf: Shelf) -> None:
+    """The first sweep has to record whose storage it is; it removes what makes room for that all the same.
+
+    The storage of another deployment is not swept without the record.
+    """
+    shelf.stored(shelf.export("failed"))
+
+    def fill(operation: Operation, _count: int) -> None:
+        if operation in {"begin", "write"}:
+            raise StorageFull("no room")
+
+    full = FaultyStorage(shelf.storage, before=fill)
+    with pytest.raises(StorageFull):
+        sweep(shelf.made.engine, full, actor="operator:test", force=True)
+    assert len(shelf.rows()) == 1
+    report = sweep(shelf.made.engine, full, actor="operator:test")
+    assert found(report) == {"volume": 1, "row": 1}
+    shelf.sweep()
+    assert b"".join(shelf.storage.read("portability-owner"))
 
 
 def test_a_fault_of_one_orphan_keeps_no_other(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 import pytest
 import servers
+from chaos.disk import SmallDisk, small_disk
+from servers.process import unprivileged
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from portability.database import deployment, migrations
 from portability.database.engine import open_engine, reading, writing
 from portability.errors import DatabaseUnavailable
 
@@ -95,4 +100,37 @@ def test_a_time_limit_is_named(narrow_server: servers.Postgres, limit: str, stat
     engine = open_engine(narrow_server.url("postgres"))
     with reading(engine) as connection:
         assert connection.scalar(text("select 1")) == 1
+    engine.dispose()
+
+
+@pytest.fixture
+def small_drive(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of 64 MiB on which PostgreSQL may write."""
+    with small_disk(tmp_path / "drive") as made:
+        if made is None:
+            pytest.skip("mounting a tmpfs needs root")
+        account = unprivileged()
+        os.chown(made.folder, account.uid, account.gid)
+        for above in tmp_path.parents[:3]:
+            above.chmod(0o755)
+        tmp_path.chmod(0o755)
+        yield made
+
+
+def test_a_database_whose_disk_is_full_takes_no_writes(narrow_server: servers.Postgres, small_drive: SmallDisk) -> None:
+    """It answers, and a small change may still be stored: it counts as away at once, and as up when there is room."""
+    with narrow_server.connect() as connection:
+        connection.execute(f"create tablespace small_drive location '{small_drive.folder}'")
+        connection.execute("create database filled tablespace small_drive")
+    engine = open_engine(narrow_server.url("filled"))
+    migrations.upgrade(engine)
+    deployment.check_writable(engine)
+    small_drive.fill()
+    with writing(engine) as connection:
+        connection.execute(text("update deployment set swept_at = now()"))
+    with pytest.raises(DatabaseUnavailable, match="failed: DiskFull") as raised:
+        deployment.check_writable(engine)
+    assert "check the disk of the database" in raised.value.hint
+    small_drive.empty()
+    deployment.check_writable(engine)
     engine.dispose()

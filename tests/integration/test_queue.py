@@ -6,15 +6,18 @@ import socket
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import servers
 from factories import MadeUpExporter, things, world
 from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.job import JobStatus
 from rq.serializers import DefaultSerializer, JSONSerializer
+from workers import until
 
 from portability import queue as queue_module
 from portability.errors import QueueUnavailable
@@ -26,6 +29,8 @@ from portability.queue import (
     AllowedJob,
     RequestWaker,
     WakeUps,
+    beat_clock,
+    check_writable,
     connect,
     open_queue,
     wake,
@@ -207,3 +212,28 @@ def test_a_request_wakes_a_worker(queue: WakeUps) -> None:
     for identifier in ("x", "y"):
         waker.wake(identifier)
     assert queue.count == 2
+
+
+def test_a_redis_that_cannot_save_says_why() -> None:
+    """It answers, and refuses all writes (`stop-writes-on-bgsave-error`): the hint names its disk, not its address."""
+    with servers.valkey() as server, connect(server.url) as client:
+        refused = server.path.parent / "dump.rdb"
+        refused.mkdir()  # as a full disk: the snapshot gets no file
+        client.config_set("save", "3600 1")
+        client.set("changed", "1")
+        client.bgsave()
+        until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "the snapshot has failed")
+        queue = open_queue(client)
+        errors = [_refusal(partial(act, queue)) for act in (check_writable, partial(beat_clock, every_seconds=1))]
+        errors.append(_refusal(partial(wake, queue, "exp_1")))
+        refused.rmdir()
+        client.bgsave()
+        until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "ok", "the snapshot is stored")
+        wake(queue, "exp_2")
+    assert [error.hint.startswith("it cannot write to its disk: make room there") for error in errors] == [True] * 3
+
+
+def _refusal(act: Callable[[], None]) -> QueueUnavailable:
+    with pytest.raises(QueueUnavailable) as raised:
+        act()
+    return raised.value

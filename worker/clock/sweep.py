@@ -16,7 +16,7 @@ from functools import partial
 import structlog
 from sqlalchemy import Engine
 
-from portability.api.errors import ForeignStore, PortabilityError, StorageError
+from portability.api.errors import ForeignStore, PortabilityError, StorageError, StorageFull
 from portability.api.storages import Storage
 from portability.database import deployment, history, incidents
 from portability.database.engine import reading
@@ -85,7 +85,7 @@ def sweep(engine: Engine, storage: Storage, *, actor: str, dry_run: bool = False
         incidents.count(engine, Incident.FOREIGN_STORE)
         raise
     if not dry_run:
-        deployment.take_over(engine, storage)
+        _take_over(engine, storage, force=force)
     fault = None if dry_run else _fail_lost(engine, gone, began_at, actor)
     counts: Counter[OrphanKind] = Counter()
     sizes: Counter[OrphanKind] = Counter()
@@ -106,6 +106,15 @@ def _check_complete(engine: Engine, storage: Storage, *, dry_run: bool) -> None:
     is_complete = not comparison.lost(engine, storage) if dry_run else comparison.settle(engine, storage)
     if not is_complete:
         raise DatabaseBehind("the journal in storage has events that the control database lacks")
+
+
+def _take_over(engine: Engine, storage: Storage, *, force: bool) -> None:
+    try:
+        deployment.take_over(engine, storage)
+    except StorageFull:
+        # What is removed makes room for it. What belongs to another deployment is not removed without this record.
+        if force:
+            raise
 
 
 def _fail_lost(engine: Engine, gone: Mapping[str, Sequence[int]], began_at: datetime, actor: str) -> Exception | None:

@@ -17,7 +17,7 @@ from portability.api.errors import (
 from portability.database import incidents, leases
 from portability.database.engine import reading, writing
 from portability.database.incidents import Incident
-from portability.errors import Cancelled, Draining, NoSigningKey, VolumeFault
+from portability.errors import Cancelled, DatabaseUnavailable, Draining, NoSigningKey, VolumeFault
 from portability.law.scan_rules import ScanBlocked
 from portability.requests import exports
 from portability.requests.states import ExportState
@@ -41,6 +41,7 @@ OUTAGES = (
     RevisionClosed,
     NoTemporaryRoom,
     SubjectNotConfirmed,
+    DatabaseUnavailable,
 )
 """Errors of services that are down, full or busy changing: retried longer, because an operator or time has to act."""
 INCIDENTS = {StorageFull: Incident.STORAGE_FULL, ScanBlocked: Incident.SCAN_BLOCKED}

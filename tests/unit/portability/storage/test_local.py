@@ -179,23 +179,41 @@ def test_no_space_for_a_file(storage: LocalStorage) -> None:
     assert not [*storage.list(), *storage.uploads()]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
-def test_no_space_on_the_disk(tmp_path: Path) -> None:
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one mebibyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode:
+        pytest.skip("this account may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_no_space_on_the_disk(mounted: Path) -> None:
     """A full disk is StorageFull; after the abort the next upload finds its space again."""
-    mounted = tmp_path / "small"
-    mounted.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mounted], check=False).returncode:
-        pytest.skip("this root may not mount")
-    try:
-        storage = LocalStorage(mounted)
-        upload = storage.begin("a/1")
-        with pytest.raises(StorageFull):
-            upload.write(bytes(2 << 20))
-        upload.abort()
-        store_object(storage, "a/2", bytes(1 << 19))
-        assert [found.key for found in storage.list()] == ["a/2"]
-    finally:
-        subprocess.run(["umount", mounted], check=True)
+    storage = LocalStorage(mounted)
+    upload = storage.begin("a/1")
+    with pytest.raises(StorageFull):
+        upload.write(bytes(2 << 20))
+    upload.abort()
+    store_object(storage, "a/2", bytes(1 << 19))
+    assert [found.key for found in storage.list()] == ["a/2"]
+
+
+def test_a_disk_that_turns_read_only_is_an_outage(mounted: Path) -> None:
+    """A system mounts a disk anew without writes when the disk has failed: exports wait for it, as for a full one."""
+    storage = LocalStorage(mounted)
+    store_object(storage, "a/1", b"x")
+    subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+    with pytest.raises(StorageUnavailable, match="Read-only file system"):
+        storage.begin("a/2")
+    with pytest.raises(StorageUnavailable, match="Read-only file system"):
+        storage.delete("a/1")
+    assert b"".join(storage.read("a/1")) == b"x"
+    subprocess.run(["mount", "-o", "remount,rw", mounted], check=True)
+    storage.delete("a/1")
+    assert list(storage.list()) == []
 
 
 _WRITES_AND_DIES = """

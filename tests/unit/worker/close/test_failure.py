@@ -14,7 +14,7 @@ import pytest
 from archives import export_json, records
 from factories import MadeUpExporter, World, file, things, world_of
 from faults import FaultyStorage, Operation
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from portability.api import Batch
 from portability.api.errors import (
@@ -128,6 +128,32 @@ def test_a_full_disk_of_a_worker_is_waited_for(tmp_path: Path, use: Callable[[],
     made.advance_all()
     assert made.view(identifier)["state"] == "ready"
     assert made.verify(made.fetch(identifier)).ok
+
+
+def test_a_database_that_takes_some_writes_is_waited_for(tmp_path: Path) -> None:
+    """Where its disk is full, a small change is stored and a volume's is not: that is an outage, and no fault.
+
+    One attempt at the volume is allowed here. The export goes on when there is room, and its archive is whole.
+    """
+    full = [True]
+
+    def refuse(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if full and statement.startswith("UPDATE volume SET state="):
+            raise sqlite3.OperationalError("database or disk is full")
+
+    patience = {"backoff_seconds": 60, "attempts_max": 1}
+    made = world_of(tmp_path, MadeUpExporter(things(3)), storage=LocalStorage(tmp_path / "archives"), **patience)
+    event.listen(made.engine, "before_cursor_execute", refuse)
+    identifier = made.request()
+    made.advance_all()
+    assert (made.view(identifier)["state"], error_code(made, identifier)) == ("running", "database_unavailable")
+    full.clear()
+    with writing(made.engine) as connection:
+        connection.execute(update(models.slice).values(not_before=now(-1)))
+    made.advance_all()
+    assert (made.view(identifier)["state"], error_code(made, identifier)) == ("ready", None)
+    assert made.verify(made.fetch(identifier)).ok
+    assert len(made.archive_keys()) == 1
 
 
 def test_waiting_grows_and_the_number_of_tries_ends(tmp_path: Path) -> None:
