@@ -77,6 +77,10 @@ INDEXES = (
     Index("received_transfer_newest_idx", received_transfer.c.created_at, received_transfer.c.id),
     # What goes on, or waits for an answer: feeds, receipts, reviews, referrals, breach records.
     _partial("feed_open_idx", feed.c.until, where="ended_at IS NULL"),
+    # Feeds whose consent ends, and those of which the clock does not know when (worker/clock/feeds.py).
+    _partial(
+        "feed_consent_ends_idx", feed.c.consent_ends_at, where="ended_at IS NULL AND authorisation_id IS NOT NULL"
+    ),
     _partial("received_transfer_receipt_idx", received_transfer.c.created_at, where="receipt = 'queued'"),
     _partial("review_open_idx", review.c.id, where="state = 'open'"),
     _partial("referral_open_idx", referral.c.due_at, where="state = 'open'"),
