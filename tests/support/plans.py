@@ -39,6 +39,7 @@ GROWING = frozenset(models.metadata.tables) - FEW
 WHOLE: Mapping[str, str] = {
     "portability/signals/history_counts.py:counted": "a clock counts for the metrics, at most a hundredth of its time",
     "portability/report/counts.py:counted": "the same for the report",
+    "portability/signals/unanswered.py:count": "the same for the requests that failed",
     "portability/people/sessions.py:people_behind_one_address": "counts only while all sessions have one address",
     "portability/people/sessions.py:end_all": "after a loss of commits",
     "portability/delivery/codes.py:end_all": "after a loss of commits",
