@@ -42,6 +42,17 @@ PAST: tuple[tuple[Table, Mapping[str, str]], ...] = (
     (models.deleted_volume, {"export_id": EXPORT, "attestation_id": "'attestation' || n"}),
     (models.deadline_event, {"export_id": EXPORT, "kind": "(ARRAY['paused', 'resumed'])[1 + n %% 2]"}),
     (models.approval, {"export_id": EXPORT, "state": "'approved'", "decided_at": OLD, "cause": "'switch'"}),
+    (
+        models.approval,
+        {
+            "id": "'apa_' || n",
+            "export_id": EXPORT,
+            "state": "'approved'",
+            "decided_at": OLD,
+            "cause": "'switch'",
+            "basis": "'break_glass'",
+        },
+    ),
     (models.referral, {"export_id": EXPORT, "state": "'instructed'", "due_at": OLD, "answered_at": OLD}),
     (models.review, {"state": "'theirs'", "number": "1", "decided_at": OLD}),
     (models.recall, {"export_id": EXPORT, "closed_at": OLD}),
