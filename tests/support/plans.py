@@ -59,7 +59,7 @@ WHOLE: Mapping[str, str] = {
     "portability/retention/legal_holds.py:rows": "`portability erase holds` lists all",
     "portability/retention/recalls.py:rows": "`portability recall list` lists all",
     "portability/transfers/authorisations.py:of": "lists all consents only for an operator",
-    "portability/messages/recipient_notices.py:rows": "the API lists all notices to some recipients, without pages",
+    "portability/messages/recipient_notices.py:rows": "`portability recipients notices` lists all",
     "portability/retention/erasure_holds.py:subjects": "of all subjects it names every archive that was not fetched",
     "portability/transfers/recipient_removal.py:remove": "an operator removes a recipient",
     "worker/clock/lost_volumes.py:find": "the sweep compares all volumes with storage, in pages",

@@ -23,7 +23,7 @@ from portability.database.models.people import (
     referral,
     review,
 )
-from portability.database.models.transfers import authorisation, transfer, transfer_copy
+from portability.database.models.transfers import authorisation, recipient_notice, transfer, transfer_copy
 from portability.database.models.work import export, gap, instruction, slice, volume  # noqa: A004  # the project's noun, as in models/work.py
 
 DISCARDED = "state IN ('cancelled', 'denied', 'expired', 'failed', 'recalled')"
@@ -106,6 +106,8 @@ INDEXES = (
     Index("instruction_contact_id_idx", instruction.c.contact_id),
     Index("idempotency_key_export_id_idx", idempotency_key.c.export_id),
     _partial("received_transfer_import_idx", received_transfer.c.import_id, where="import_id IS NOT NULL"),
+    # Pages of the notices to recipients, the oldest first.
+    Index("recipient_notice_oldest_idx", recipient_notice.c.created_at, recipient_notice.c.id),
     # Pages of the request log, the newest first.
     Index("export_newest_idx", export.c.created_at, export.c.id),
     Index("export_newest_of_tenant_idx", export.c.tenant, export.c.created_at, export.c.id),
