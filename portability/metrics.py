@@ -15,7 +15,7 @@ from typing import Any
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, Engine, case, func, literal, select
+from sqlalchemy import Connection, Engine, func, literal, select
 
 from portability.api.coverage import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN
 from portability.api.errors import FormatError, SourceError, all_errors
@@ -24,27 +24,23 @@ from portability.database.engine import elapsed_seconds, now, reading
 from portability.database.incidents import Incident
 from portability.inbox.states import UNDECIDED, ReceivedState
 from portability.journal import shipping
-from portability.law import deadlines
-from portability.law.deadlines import Alarm
 from portability.law.profiles import Profile
 from portability.messages.outbox import MessageKind, MessageState
 from portability.messages.recipient_notices import NoticeState
 from portability.requests import approvals
-from portability.requests.exports import unanswered
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
-from portability.requests.states import OPEN, UNANSWERED, ExportState, TransferState
-from portability.signals import history_counts, source_checks, time_to_ready, work
+from portability.requests.states import ONGOING, ExportState, TransferState
+from portability.signals import history_counts, source_checks, time_to_ready, unanswered, work
 from portability.signals.history_counts import Counts
+from portability.signals.unanswered import UnansweredGroup
 
-EXPORT, NOTIFICATION = models.export, models.notification
+NOTIFICATION = models.notification
 SENT, HOOK = models.transfer, models.webhook
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The content type of `exposition`."""
 
-ALARMS = {Alarm.HALF: deadlines.HALF, Alarm.MOST: deadlines.MOST, Alarm.MISSED: 1.0}
-"""The minimum share of its time that an export has used."""
 VOLUME_STATES = ("writing", "stored")
 _FOUND = (
     *("missing", "truncated", "changed", "unreadable", "not_json", "incomplete_list", "no_format", "too_large"),
@@ -59,9 +55,10 @@ def collect(engine: Engine) -> Sequence[Metric]:
     """Return all metrics as of now, with every known label, 0 where there is nothing. Raises DatabaseUnavailable."""
     with reading(engine) as connection:
         counts = history_counts.present(connection)
+        groups = unanswered.groups(connection)
         counted = [
-            *_exports(connection, counts),
-            _alarms(connection),
+            *_exports(groups, counts),
+            *unanswered.collect(groups),
             *_decisions(connection),
             *time_to_ready.collect(counts),
             *_volumes(counts),
@@ -105,41 +102,17 @@ class _Collected(Collector):
         return self._metrics
 
 
-def _exports(connection: Connection, history: Counts) -> Sequence[Metric]:
-    waits = unanswered()
-    query = select(
-        EXPORT.c.state,
-        EXPORT.c.profile,
-        func.count().label("exports"),
-        func.count().filter(waits, EXPORT.c.due_at < now()).label("overdue"),
-        elapsed_seconds(func.min(case((waits, EXPORT.c.received_at))), now()).label("age_seconds"),
-    )
-    # The condition of an index: of exports that have ended, only those that failed are read.
-    waiting = query.where(EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None))
-    rows = connection.execute(waiting.group_by(EXPORT.c.state, EXPORT.c.profile)).all()
+def _exports(groups: Sequence[UnansweredGroup], history: Counts) -> Sequence[Metric]:
     exports = GaugeMetricFamily("portability_exports", "Exports by state and profile", labels=("state", "profile"))
     counts: Counter[tuple[str, str]] = Counter({(state, profile): 0 for state in ExportState for profile in Profile})
-    ended = [(state, profile, count) for state, profile, count, _ in history["export"] if state not in OPEN]
-    for state, profile, count in [
-        *ended,
-        *((row.state, row.profile, row.exports) for row in rows if row.state in OPEN),
-    ]:
+    ended = [(state, profile, count) for state, profile, count, _ in history["export"] if state not in ONGOING]
+    ongoing = [(one.state, one.profile, one.number) for one in groups if one.state in ONGOING]
+    for state, profile, count in [*ended, *ongoing]:
         counts[_known(state, (*ExportState,)), _known(profile, (*Profile,))] += count
     for labels, count in counts.items():
         exports.add_metric(labels, count)
     return (
         exports,
-        GaugeMetricFamily(
-            "portability_oldest_open_export_age_seconds",
-            "Seconds since the receipt of the oldest request without an answer; 0 if all are answered",
-            # The receipt comes from another machine's clock, which may be a moment ahead of the database's.
-            value=max([0.0, *(row.age_seconds or 0.0 for row in rows)]),
-        ),
-        GaugeMetricFamily(
-            "portability_exports_overdue",
-            "Requests without an answer, failed or not, that are past their due date",
-            value=sum(row.overdue for row in rows),
-        ),
         GaugeMetricFamily(
             "portability_exports_with_gaps",
             "Exports that are ready and incomplete",
@@ -164,21 +137,6 @@ def _journal(connection: Connection) -> Sequence[Metric]:
             value=held,
         ),
     )
-
-
-def _alarms(connection: Connection) -> Metric:
-    # As `exports.alarm` does.
-    begin = case((EXPORT.c.notice_ends_at < EXPORT.c.due_at, EXPORT.c.notice_ends_at), else_=EXPORT.c.received_at)
-    elapsed, whole = (elapsed_seconds(begin, end) for end in (now(), EXPORT.c.due_at))
-    used = elapsed / func.nullif(whole, 0)
-    counts = (func.count().filter(used >= share) for share in ALARMS.values())
-    reached = connection.execute(select(*counts).where(unanswered())).one()
-    alarms = GaugeMetricFamily(
-        "portability_exports_alarm", "Requests without an answer, by share of their time", labels=("alarm",)
-    )
-    for alarm, count, further in zip(ALARMS, reached, [*reached[1:], 0], strict=True):
-        alarms.add_metric((alarm,), count - further)
-    return alarms
 
 
 def _decisions(connection: Connection) -> Sequence[Metric]:

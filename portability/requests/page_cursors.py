@@ -60,6 +60,23 @@ def newest(
     return rows[:limit], following
 
 
+def oldest(
+    connection: Connection,
+    query: Select[Any],
+    at: ColumnElement[datetime],
+    key: ColumnElement[str],
+    after: str | None,
+    limit: int,
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Return a page as `newest`, the oldest first. Raises BadInput for a cursor."""
+    if after:
+        last_at, last = decoded(after)
+        query = query.where(tuple_(at, key) > tuple_(literal(last_at, UtcTime()), literal(last)))
+    rows = connection.execute(query.order_by(at, key).limit(limit + 1)).mappings().all()
+    following = encoded(rows[limit - 1][at], rows[limit - 1][key]) if len(rows) > limit else None
+    return rows[:limit], following
+
+
 def encoded_in_part(part: int, at: datetime, last_id: str) -> str:
     """Return the cursor after a row of a list in two parts, 0 and 1."""
     return encoded(at, f"{part}{last_id}")

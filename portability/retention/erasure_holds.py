@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, literal, or_, select, true, update
 
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.errors import WrongState
 from portability.people import subject_locks
+from portability.people.subject_locks import SubjectName
 from portability.requests import exports
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
@@ -69,13 +70,20 @@ class HeldSubject:
         return {**subject, "reasons": list(self.reasons), "exports": list(self.exports)}
 
 
-def subjects(connection: Connection) -> Sequence[HeldSubject]:
-    """Return all subjects whose data must not be erased now."""
-    found: dict[tuple[str, str, str | None], dict[str, HoldReason | None]] = {}
-    for row in pending(connection):
-        found.setdefault(_whom(row), {})[row["id"]] = HoldReason(row["hold_reason"])
-    for row in connection.execute(select(HOLD).where(subject_locks.stands())).mappings():
-        found.setdefault(_whom(row), {})[row["id"]] = HoldReason.LEGAL_HOLD
+def subjects(
+    connection: Connection, whom: SubjectName | None = None, *, tenant: str | None = None
+) -> Sequence[HeldSubject]:
+    """Return the subjects whose data must not be erased now: all, only this, or those of one tenant."""
+
+    def asked(table: Table) -> ColumnElement[bool]:
+        same = subject_locks.of(table, *whom) if whom else true()
+        return and_(same, table.c.tenant == tenant if tenant else true())
+
+    found: dict[SubjectName, dict[str, HoldReason | None]] = {}
+    for row in pending(connection, asked(EXPORT)):
+        found.setdefault(subject_locks.name_of_row(row), {})[row["id"]] = HoldReason(row["hold_reason"])
+    for row in connection.execute(select(HOLD).where(subject_locks.stands(), asked(HOLD))).mappings():
+        found.setdefault(subject_locks.name_of_row(row), {})[row["id"]] = HoldReason.LEGAL_HOLD
     return [
         HeldSubject(kind, identifier, tenant, tuple(sorted({*filter(None, why.values())})), _export_ids(why))
         for (kind, identifier, tenant), why in sorted(found.items(), key=lambda one: (*one[0][:2], one[0][2] or ""))
@@ -141,10 +149,6 @@ def _has_remainder() -> ColumnElement[bool]:
     is_open = (referral.c.state == ReferralState.OPEN, referral.c.ground.is_not(None))
     open_referral = select(referral.c.id).where(referral.c.export_id == EXPORT.c.id, *is_open).exists()
     return and_(EXPORT.c.state == ExportState.READY, EXPORT.c.erased_at.is_(None), or_(open_review, open_referral))
-
-
-def _whom(row: RowMapping) -> tuple[str, str, str | None]:
-    return row["subject_kind"], row["subject_id"], row["tenant"]
 
 
 def _export_ids(why: dict[str, HoldReason | None]) -> tuple[str, ...]:

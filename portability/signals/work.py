@@ -18,13 +18,11 @@ from portability.database.engine import elapsed_seconds, now
 from portability.errors import ControlError
 from portability.inbox import work as received_work
 from portability.law.scan_rules import ScanBlocked
-from portability.requests import exports, slices
-from portability.requests.states import DISCARDED, ONGOING, OPEN, UNANSWERED, ExportState, SliceState, TransferState
+from portability.requests import slices
+from portability.requests.states import DISCARDED, ONGOING, ExportState, SliceState, TransferState
 from portability.trust.keys import PURPOSES
 
 EXPORT, SLICE, GAP, TRANSFER = models.export, models.slice, models.gap, models.transfer
-OTHER = "other"
-"""The label of a code that is not ours: a plug-in may use any text, even a person's name."""
 SLICE_STATES = ("claimable", "claimed", "backing_off")
 GAPS_SECONDS = 3600
 """How long a gap of an export that has ended counts as a fault of its source."""
@@ -35,7 +33,6 @@ def collect(connection: Connection) -> Sequence[Metric]:
     """Return the signals of the work as of now."""
     return [
         *_slices(connection),
-        *_errors(connection),
         *_sources(connection),
         _transfers(connection),
         _received(connection),
@@ -85,31 +82,6 @@ def _is_served() -> ColumnElement[bool]:
 def _age_seconds(connection: Connection, since: ColumnElement[object], *conditions: ColumnElement[bool]) -> float:
     oldest = select(elapsed_seconds(func.min(since), now())).where(*conditions)
     return max(0.0, connection.scalar(oldest) or 0.0)
-
-
-def _errors(connection: Connection) -> Sequence[Metric]:
-    failed = and_(EXPORT.c.state == ExportState.FAILED, exports.unanswered())
-    retried = and_(EXPORT.c.state.in_(OPEN), EXPORT.c.error_code.is_not(None))
-    query = select(EXPORT.c.error_code, func.count().filter(retried), func.count().filter(failed))
-    # The condition of an index. With a further one PostgreSQL would read all exports that ever failed.
-    query = query.where(EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None))
-    rows = connection.execute(query.group_by(EXPORT.c.error_code)).all()
-    known = error_codes()
-    counts = [(code if code in known else OTHER, *count) for code, *count in rows]
-    return (
-        _counted(
-            GaugeMetricFamily(
-                "portability_exports_retried", "Open exports whose last attempt failed, by code", labels=("code",)
-            ),
-            [((OTHER,), 0), *(((code,), retried) for code, retried, _failed in counts if retried)],
-        ),
-        _counted(
-            GaugeMetricFamily(
-                "portability_exports_failed", "Failed exports without an answer, by code", labels=("code",)
-            ),
-            [((OTHER,), 0), *(((code,), failed) for code, _retried, failed in counts if failed)],
-        ),
-    )
 
 
 def _sources(connection: Connection) -> Sequence[Metric]:

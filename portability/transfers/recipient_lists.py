@@ -1,8 +1,8 @@
-"""Lists of recipients, page by page."""
+"""Lists of recipients and of the notices to them, page by page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, RowMapping, and_, case, literal, or_, select, tuple_
 
@@ -10,7 +10,7 @@ from portability.database import models
 from portability.database.engine import UtcTime
 from portability.requests import page_cursors
 
-TABLE = models.recipient
+TABLE, NOTICE = models.recipient, models.recipient_notice
 PAGE = 50
 
 
@@ -43,15 +43,20 @@ def oldest(
 
     Raises: BadInput for a cursor.
     """
-    query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
+    query = select(TABLE)
     if approved_only:
         query = query.where(TABLE.c.approved_at.is_not(None), TABLE.c.removed_at.is_(None))
-    if after:
-        at, last_id = page_cursors.decoded(after)
-        last = tuple_(literal(at, UtcTime()), literal(last_id))
-        query = query.where(tuple_(TABLE.c.created_at, TABLE.c.id) > last)
-    found = connection.execute(query.limit(limit + 1)).mappings().all()
-    following = None
-    if len(found) > limit:
-        following = page_cursors.encoded(found[limit - 1]["created_at"], found[limit - 1]["id"])
-    return found[:limit], following
+    return page_cursors.oldest(connection, query, TABLE.c.created_at, TABLE.c.id, after, limit)
+
+
+def notices(
+    connection: Connection, *, recipient_ids: Collection[str] | None = None, after: str | None = None, limit: int
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Return a page of the notices to all or some recipients, the oldest first, and the cursor of the next page.
+
+    The cursor is None after the last. Raises BadInput for a cursor.
+    """
+    query = select(NOTICE)
+    if recipient_ids is not None:
+        query = query.where(NOTICE.c.recipient_id.in_(recipient_ids))
+    return page_cursors.oldest(connection, query, NOTICE.c.created_at, NOTICE.c.id, after, limit)

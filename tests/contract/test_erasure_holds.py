@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from factories import World
+from long_history import fill_archives, rows_read
 from sqlalchemy import select, update
 from transferring import Provider, authorised, encrypted, ready, sending_world, started
 
@@ -207,3 +208,20 @@ def test_a_legal_hold_is_in_the_list(made: World) -> None:
         (other,) = connection.scalars(select(models.legal_hold.c.id).where(models.legal_hold.c.id != hold))
         legal_holds.release(connection, other, actor=OLGA)
     assert held(made) == [("usr_jane", ("delivery",))]
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+def test_a_deletion_job_reads_the_requests_of_the_subject_that_it_asks_about(made: World) -> None:
+    """It asks before each deletion: it read all archives that no one had fetched, also those of other people."""
+    fill_archives(made.engine, 2_000)
+    with writing(made.engine) as connection:
+        legal_holds.add(connection, subject="user:usr_new8", tenant=None, reason="case", actor=OLGA)
+    found: list[tuple[str, str]] = []
+
+    def ask() -> None:
+        with reading(made.engine) as connection:
+            for subject in (("user", "usr_new7", None), ("user", "usr_new8", None), ("user", "usr_nobody", None)):
+                found.extend((one.id, "+".join(one.reasons)) for one in erasure_holds.subjects(connection, subject))
+
+    assert rows_read(made.engine, ask) < 60
+    assert found == [("usr_new7", "delivery"), ("usr_new8", "delivery+legal_hold")]

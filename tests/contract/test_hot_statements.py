@@ -11,12 +11,14 @@ from long_history import HOT, fill_archives, fill_history, rows_read, scanned, s
 from past_records import STEPS, fill_past
 from sqlalchemy import select, update
 
+from portability import metrics
 from portability.database import models
 from portability.database.engine import reading, undone, writing
 from portability.queue import connect, open_queue
 from portability.requests import acceptance, intake
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
+from portability.signals import unanswered
 from portability.trust import audit
 from worker.write import left
 from worker.write.withdraw import withdraw_copies
@@ -76,6 +78,22 @@ def test_no_step_of_a_process_reads_records_of_the_past(made: World) -> None:
     assert left.transfers(made.engine)
     assert withdraw_copies(made.engine, lambda: made.place.storage) == 0
     assert left.transfers(made.engine) == []
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+def test_the_metrics_read_no_request_that_failed(made: World) -> None:
+    """Two thousand failed, and wait for a person who retries or cancels them: each scrape read them three times."""
+    fill_history(made.engine, ENDED)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).where(models.export.c.state == "failed").values(erased_at=None))
+    unanswered.count(made.engine)
+    with made.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE export")
+    read = [rows_read(made.engine, partial(metrics.collect, made.engine)) for _time in range(7)]
+    assert max(read) < 100
+    with reading(made.engine) as connection:
+        (failed,) = (one.number for one in unanswered.groups(connection))
+    assert failed == 2_000
 
 
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)

@@ -21,7 +21,7 @@ from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.profiles import Profile
 from portability.requests.states import ExportState
-from portability.signals import history_counts
+from portability.signals import history_counts, unanswered
 from portability.signals.time_to_ready import BUCKETS_SECONDS, WINDOW_SECONDS
 
 EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
@@ -379,3 +379,37 @@ def test_what_has_ended_is_as_a_clock_counted_it_and_what_waits_is_as_it_is(made
     with writing(made.engine) as connection:
         connection.execute(update(models.deployment).values(counted_at=now(-history_counts.STALE_SECONDS - 1)))
     assert (count("queued"), count("expired")) == (2, 0)
+
+
+def test_many_failed_requests_are_as_a_clock_counted_them(
+    migrated_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to a thousand a scrape counts itself; of more the figures are the same, and as old as the count."""
+    failed = [row | {"state": "failed", "error_code": "object_missing"} for row in some_exports(40)]
+    failed[0]["received_at"] -= 30 * DAY
+    running = [
+        row | {"id": f"r{row['id']}", "state": "running", "error_code": None} for row in some_exports(10, seed=2)
+    ]
+    store(migrated_engine, EXPORT, [*failed, *running])
+    names = ("exports_overdue", "exports_alarm", "exports_failed", "exports_retried")
+
+    def figures() -> dict[str, dict[Labels, float]]:
+        values = exposed(migrated_engine)
+        return {name: values[f"portability_{name}"] for name in names}
+
+    now_counted = figures()
+    assert now_counted["exports_failed"][by(code="object_missing")] == 40
+    unanswered.count(migrated_engine)
+    age_seconds = only(migrated_engine, "portability_oldest_open_export_age_seconds")
+    with writing(migrated_engine) as connection:
+        connection.execute(delete(EXPORT).where(EXPORT.c.state == "failed"))
+    assert figures()["exports_failed"] == {by(code="other"): 0}
+    monkeypatch.setattr(unanswered, "FEW", 39)
+    assert figures() == now_counted
+    with writing(migrated_engine) as connection:
+        connection.execute(update(models.deployment).values(failed_counted_at=now(-3_000)))
+    later = only(migrated_engine, "portability_oldest_open_export_age_seconds")
+    assert later == pytest.approx(age_seconds + 3_000, abs=60)
+    with writing(migrated_engine) as connection:
+        connection.execute(update(models.deployment).values(failed_counted_at=now(-3_601)))
+    assert figures()["exports_failed"] == {by(code="other"): 0}

@@ -25,7 +25,7 @@ from portability.errors import DatabaseUnavailable, QueueUnavailable
 from portability.inbox.states import ReceivedState
 from portability.queue import CLOCK_KEY, WakeUps, connect, open_queue, wake
 from portability.requests.states import ExportState, SliceState
-from portability.signals import services, work
+from portability.signals import services, unanswered, work
 from portability.signals.services import ServiceProbe, Services
 from portability.storage import open_storage
 from portability.storage.local import LocalStorage
@@ -40,7 +40,7 @@ def values(metrics: Sequence[Metric]) -> dict[str, dict[tuple[str, ...], float]]
 
 def signals(engine: Engine) -> dict[str, dict[tuple[str, ...], float]]:
     with reading(engine) as connection:
-        return values(work.collect(connection))
+        return values([*work.collect(connection), *unanswered.collect(unanswered.groups(connection))])
 
 
 def set_rows(engine: Engine, table: Any, **columns: object) -> None:

@@ -302,6 +302,7 @@ def test_no_task_of_the_clock_ends_with_a_fault(made: World, tmp_path: Path, mon
     settings, queue = load_settings(clock_seconds=0.001), open_queue(connect(f"unix://{tmp_path}/nobody"))
     for room, name in ((audit_anchor, "log_head"), (counts, "count"), (pulls, "send_ready"), (dispatch, "dispatch")):
         monkeypatch.setattr(room, name, raising)
+    monkeypatch.setattr(history_counts, "REST", 0)
     with capture_logs() as lines:
         audit_anchor.run(made.engine, settings.keys, "https://x.example", Rounds())
         history_counts.run(made.engine, UTC, Rounds())

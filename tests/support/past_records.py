@@ -34,6 +34,7 @@ RECIPIENT, SENDER = "'rcp_' || n %% 5", "'snd_' || n %% 5"
 FEW = frozenset({models.recipient, models.sender, models.source_map, models.colleague})
 KEPT = """UPDATE export SET ended_at = received_at - interval '2 days', kept_since = received_at - interval '2 days',
   kept_until = received_at + interval '1 month' WHERE state = 'ready'"""
+STANDING = "'aut_' || 500 * (1 + n %% (%(count)s / 500))"
 HALF = "CASE WHEN n %% 500 > 0 THEN {} END"
 
 PAST: tuple[tuple[Table, Mapping[str, str]], ...] = (
@@ -41,6 +42,17 @@ PAST: tuple[tuple[Table, Mapping[str, str]], ...] = (
     (models.deleted_volume, {"export_id": EXPORT, "attestation_id": "'attestation' || n"}),
     (models.deadline_event, {"export_id": EXPORT, "kind": "(ARRAY['paused', 'resumed'])[1 + n %% 2]"}),
     (models.approval, {"export_id": EXPORT, "state": "'approved'", "decided_at": OLD, "cause": "'switch'"}),
+    (
+        models.approval,
+        {
+            "id": "'apa_' || n",
+            "export_id": EXPORT,
+            "state": "'approved'",
+            "decided_at": OLD,
+            "cause": "'switch'",
+            "basis": "'break_glass'",
+        },
+    ),
     (models.referral, {"export_id": EXPORT, "state": "'instructed'", "due_at": OLD, "answered_at": OLD}),
     (models.review, {"state": "'theirs'", "number": "1", "decided_at": OLD}),
     (models.recall, {"export_id": EXPORT, "closed_at": OLD}),
@@ -72,6 +84,7 @@ PAST: tuple[tuple[Table, Mapping[str, str]], ...] = (
             "every_days": "30",
         },
     ),
+    (models.feed, {"id": "'fop_' || n", "authorisation_id": STANDING, "until": SOON, "next_at": SOON, "number": "2"}),
     (models.feed_archive, {"feed_id": FEED, "number": "1", "export_id": EXPORT}),
     (models.feed_archive, {"feed_id": FEED, "number": "2", "export_id": ARCHIVE}),
     (models.feed_part, {"feed_id": FEED, "export_id": ARCHIVE}),
@@ -145,6 +158,7 @@ def fill_past(engine: Engine, count: int) -> None:
     _analyse(engine)
     left.mark(engine)  # as a clock has done
     undelivered.settle(engine)
+    feeds.note_ends(engine)
     _analyse(engine)
 
 
@@ -189,6 +203,7 @@ def _send(made: World) -> None:
 
 
 def _serve_feeds(made: World) -> None:
+    assert feeds.note_ends(made.engine) == 0
     assert feeds.end_over(made.engine) + feeds.request_due(made.engine, made.place.settings) == 0
     assert feeds.send_ready(made.engine, made.place.settings) + feeds.give_up(made.engine) == 0
     assert undelivered.settle(made.engine) == 0

@@ -39,6 +39,7 @@ GROWING = frozenset(models.metadata.tables) - FEW
 WHOLE: Mapping[str, str] = {
     "portability/signals/history_counts.py:counted": "a clock counts for the metrics, at most a hundredth of its time",
     "portability/report/counts.py:counted": "the same for the report",
+    "portability/signals/unanswered.py:count": "the same for the requests that failed",
     "portability/people/sessions.py:people_behind_one_address": "counts only while all sessions have one address",
     "portability/people/sessions.py:end_all": "after a loss of commits",
     "portability/delivery/codes.py:end_all": "after a loss of commits",
@@ -58,8 +59,8 @@ WHOLE: Mapping[str, str] = {
     "portability/retention/legal_holds.py:rows": "`portability erase holds` lists all",
     "portability/retention/recalls.py:rows": "`portability recall list` lists all",
     "portability/transfers/authorisations.py:of": "lists all consents only for an operator",
-    "portability/messages/recipient_notices.py:rows": "the API lists all notices to some recipients, without pages",
-    "portability/retention/erasure_holds.py:pending": "the answer names every archive that was not fetched",
+    "portability/messages/recipient_notices.py:rows": "`portability recipients notices` lists all",
+    "portability/retention/erasure_holds.py:subjects": "of all subjects it names every archive that was not fetched",
     "portability/transfers/recipient_removal.py:remove": "an operator removes a recipient",
     "worker/clock/lost_volumes.py:find": "the sweep compares all volumes with storage, in pages",
     "worker/clock/orphans.py:find": "the same in the other direction",

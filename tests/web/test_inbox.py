@@ -465,7 +465,13 @@ def test_notices_to_a_recipient_are_listed(both: Inbox) -> None:
     found = both.sender.call("GET", "/v1/notices?recipient=localhost", *OFFICER).json()["notices"]
     (notice,) = [notice for notice in found if notice["transfer_id"] == sent_id]
     assert (notice["kind"], notice["state"], notice["recipient_id"]) == ("withdrawn", "acknowledged", both.recipient)
-    assert found == both.sender.call("GET", "/v1/notices", *OFFICER).json()["notices"]
+    answer = both.sender.call("GET", "/v1/notices", *OFFICER).json()
+    assert answer == {"notices": found, "next": None}
+    pages, cursor = list[dict[str, object]](), ""
+    for _page in found:
+        answer = both.sender.call("GET", f"/v1/notices?recipient=localhost&limit=1{cursor}", *OFFICER).json()
+        pages, cursor = [*pages, *answer["notices"]], f"&cursor={answer['next']}"
+    assert (pages, answer["next"]) == (found, None)
     assert both.sender.call("GET", "/v1/notices?recipient=elsewhere.example", *OFFICER).status_code == 404
     assert both.sender.call("GET", "/v1/notices", "sam", "staff").status_code == 403
     assert both.shown(identifier)["state"] == "withdrawn"

@@ -31,7 +31,5 @@ def read_holds(
     permit(place, login, Action.ERASURE_HOLDS)
     wanted = None if subject is None else subjects.parse(subject, tenant)
     with place.reading() as connection:
-        found = erasure_holds.subjects(connection)
-    asked = [one for one in found if wanted in {None, (one.kind, one.id, one.tenant)} and tenant in {None, one.tenant}]
-    held = [one.view() for one in asked]
-    return json_answer({"erasure_holds": held})
+        held = erasure_holds.subjects(connection, wanted, tenant=tenant)
+    return json_answer({"erasure_holds": [one.view() for one in held]})

@@ -108,14 +108,18 @@ def prove(place: CurrentContext, login: Caller, recipient_id: RecipientId) -> Re
 
 @notices.get("", operation_id="list_notices", response_model=NoticeList)
 def list_notices(
-    place: CurrentContext, login: Caller, recipient: Annotated[texts.RecipientName | None, Query()] = None
+    place: CurrentContext,
+    login: Caller,
+    recipient: Annotated[texts.RecipientName | None, Query()] = None,
+    cursor: Annotated[texts.Cursor | None, Query(description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="How many")] = 200,
 ) -> Response:
     """List notices to recipients about changes after a transfer; of one, by id or domain, also if it was removed."""
     permit(place, login, Action.RECIPIENTS)
     with place.reading() as connection:
         ids = recipients.ids_of(connection, recipient) if recipient else None
-        rows = recipient_notices.rows(connection, recipient_ids=ids)
-    return json_answer({"notices": [recipient_notices.view(row) for row in rows]})
+        rows, following = recipient_lists.notices(connection, recipient_ids=ids, after=cursor, limit=limit)
+    return json_answer({"notices": [recipient_notices.view(row) for row in rows], "next": following})
 
 
 @router.delete("/{recipient_id}", status_code=204, operation_id="remove_recipient")

@@ -122,9 +122,10 @@ class RecipientNoticeAnswer(BaseModel):
 
 
 class NoticeList(BaseModel):
-    """Notices, the oldest first."""
+    """A page of the notices, the oldest first."""
 
     notices: list[RecipientNoticeAnswer]
+    next: texts.Cursor | None
 
 
 class TransferAnswer(BaseModel):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import structlog
-from sqlalchemy import Connection, Engine, Row, and_, func, or_, select, update
+from sqlalchemy import Connection, Engine, Row, and_, func, or_, select, union, update
 
 from portability.api.errors import PortabilityError
 from portability.database import incidents, models
@@ -31,6 +31,12 @@ log = structlog.get_logger()
 FEED, EXPORT, CONSENT = models.feed, models.export, models.authorisation
 ACTOR = "clock"
 PAGE = 100
+NOTED = 1_000
+"""Of how many feeds one transaction notes the end of their consents."""
+SERVES = CONSENT.c.id == FEED.c.authorisation_id
+SERVING = and_(FEED.c.ended_at.is_(None), FEED.c.authorisation_id.is_not(None))
+"""The condition of an index, of the end of the consent; null: the clock has not seen yet that it stands."""
+UNSEEN = and_(SERVING, FEED.c.consent_ends_at.is_(None))
 LATER_SECONDS = 3_600
 """How long a feed waits whose archive is refused."""
 
@@ -40,6 +46,7 @@ def run(engine: Engine, settings: Settings, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             steps: Mapping[str, Callable[[], int]] = {
+                "noted": partial(note_ends, engine),
                 "ended": partial(end_over, engine),
                 "sent": partial(send_ready, engine, settings),
                 "requested": partial(request_due, engine, settings),
@@ -56,12 +63,42 @@ def run(engine: Engine, settings: Settings, stop: threading.Event) -> None:
         stop.wait(settings.clock_seconds)
 
 
+def note_ends(engine: Engine) -> int:
+    """Note with each new feed when its consent expires; returns how many. Raises DatabaseUnavailable.
+
+    `end_over` finds it by this time. Who revokes or deletes the consent later ends the feed in the same transaction.
+    """
+    noted = 0
+    while marks := _note(engine):
+        noted += marks
+    return noted
+
+
+def _note(engine: Engine) -> int:
+    with reading(engine) as connection:
+        unseen = connection.scalars(select(FEED.c.id).where(UNSEEN).limit(NOTED)).all()
+    if not unseen:
+        return 0
+    stands = (CONSENT.c.revoked_at.is_(None), CONSENT.c.expires_at > now())
+    chosen = select(FEED.c.id).join(CONSENT, SERVES).where(FEED.c.id.in_(unseen), UNSEEN, *stands)
+    ends_at = select(CONSENT.c.expires_at).where(SERVES).scalar_subquery()
+    with writing(engine) as connection:
+        # A transaction that revokes a consent now may not see a feed that has just begun: the next round looks again.
+        these = connection.scalars(chosen.with_for_update(key_share=True, skip_locked=True)).all()
+        return connection.execute(update(FEED).where(FEED.c.id.in_(these)).values(consent_ends_at=ends_at)).rowcount
+
+
 def end_over(engine: Engine) -> int:
     """End feeds whose time is over, or whose consent no longer stands; returns how many. Raises DatabaseUnavailable."""
-    serves = CONSENT.c.id == FEED.c.authorisation_id
     lasts = or_(CONSENT.c.expires_at.is_(None), CONSENT.c.expires_at > now())
-    stands = select(CONSENT.c.id).where(serves, CONSENT.c.revoked_at.is_(None), lasts).exists()
-    over = or_(FEED.c.until <= now(), and_(FEED.c.authorisation_id.is_not(None), ~stands))
+    stands = select(CONSENT.c.id).where(SERVES, CONSENT.c.revoked_at.is_(None), lasts).exists()
+    # Each part has an index.
+    over = (
+        and_(FEED.c.ended_at.is_(None), FEED.c.until <= read_once()),
+        and_(SERVING, FEED.c.consent_ends_at <= read_once()),
+        and_(UNSEEN, ~stands),
+    )
+    found = union(*(select(FEED.c.id).where(each) for each in over)).subquery()
 
     def end(feed_id: str) -> int:
         try:
@@ -74,8 +111,7 @@ def end_over(engine: Engine) -> int:
         return 1
 
     with reading(engine) as connection:
-        query = select(FEED.c.id).where(FEED.c.ended_at.is_(None), over).order_by(func.random())
-        chosen = connection.scalars(query.limit(PAGE)).all()
+        chosen = connection.scalars(select(found.c.id).order_by(func.random()).limit(PAGE)).all()
     return turns.take_each("feeds.end", chosen, end)
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import tzinfo
+from functools import partial
 
 import structlog
 from sqlalchemy import Engine
 
 from portability.errors import DatabaseUnavailable
 from portability.report import counts as report_counts
-from portability.signals import history_counts
+from portability.signals import history_counts, unanswered
 
 log = structlog.get_logger()
 EVERY_SECONDS = 10.0
@@ -21,13 +23,26 @@ REST = 100
 
 def run(engine: Engine, zone: tzinfo, stop: threading.Event) -> None:
     """Count regularly until stopped; several clocks count several times. Months of the report begin in the zone."""
+
+    def count_history() -> None:
+        history_counts.count(engine)
+        report_counts.count(engine, zone)
+
+    # What failed needs a person soon. It is counted more often than the history, which takes longer.
+    due_at: dict[Callable[[], None], float] = {partial(unanswered.count, engine): 0.0, count_history: 0.0}
     while not stop.is_set():
-        began = time.monotonic()
-        try:
-            history_counts.count(engine)
-            report_counts.count(engine, zone)
-        except DatabaseUnavailable as error:
-            log.warning("counts.wait", code=error.code)
-        except Exception as error:
-            log.exception("counts.failed", error=type(error).__name__)
-        stop.wait(max(EVERY_SECONDS, REST * (time.monotonic() - began)))
+        for count, at in due_at.items():
+            began = time.monotonic()
+            if began >= at:
+                _take(count)
+                due_at[count] = time.monotonic() + REST * (time.monotonic() - began)
+        stop.wait(EVERY_SECONDS)
+
+
+def _take(count: Callable[[], None]) -> None:
+    try:
+        count()
+    except DatabaseUnavailable as error:
+        log.warning("counts.wait", code=error.code)
+    except Exception as error:
+        log.exception("counts.failed", error=type(error).__name__)

@@ -33,6 +33,9 @@ feed = Table(
     Column("include", JsonType, comment="exporter names; null: all"),
     Column("formats", JsonType, nullable=False),
     Column("authorisation_id", String(32), comment="the consent that it serves and ends with; null: none"),
+    Column(
+        "consent_ends_at", UtcTime, comment="when that consent expires; null: the clock has not seen yet that it stands"
+    ),
     Column("every_days", Integer, comment="how often the clock requests the next archive; null: on request only"),
     Column("until", UtcTime, comment="when it ends by itself"),
     Column("created_at", UtcTime, nullable=False),

@@ -23,7 +23,7 @@ from portability.database.models.people import (
     referral,
     review,
 )
-from portability.database.models.transfers import authorisation, transfer, transfer_copy
+from portability.database.models.transfers import authorisation, recipient_notice, transfer, transfer_copy
 from portability.database.models.work import export, gap, instruction, slice, volume  # noqa: A004  # the project's noun, as in models/work.py
 
 DISCARDED = "state IN ('cancelled', 'denied', 'expired', 'failed', 'recalled')"
@@ -77,6 +77,10 @@ INDEXES = (
     Index("received_transfer_newest_idx", received_transfer.c.created_at, received_transfer.c.id),
     # What goes on, or waits for an answer: feeds, receipts, reviews, referrals, breach records.
     _partial("feed_open_idx", feed.c.until, where="ended_at IS NULL"),
+    # Feeds whose consent ends, and those of which the clock does not know when (worker/clock/feeds.py).
+    _partial(
+        "feed_consent_ends_idx", feed.c.consent_ends_at, where="ended_at IS NULL AND authorisation_id IS NOT NULL"
+    ),
     _partial("received_transfer_receipt_idx", received_transfer.c.created_at, where="receipt = 'queued'"),
     _partial("review_open_idx", review.c.id, where="state = 'open'"),
     _partial("referral_open_idx", referral.c.due_at, where="state = 'open'"),
@@ -102,6 +106,8 @@ INDEXES = (
     Index("instruction_contact_id_idx", instruction.c.contact_id),
     Index("idempotency_key_export_id_idx", idempotency_key.c.export_id),
     _partial("received_transfer_import_idx", received_transfer.c.import_id, where="import_id IS NOT NULL"),
+    # Pages of the notices to recipients, the oldest first.
+    Index("recipient_notice_oldest_idx", recipient_notice.c.created_at, recipient_notice.c.id),
     # Pages of the request log, the newest first.
     Index("export_newest_idx", export.c.created_at, export.c.id),
     Index("export_newest_of_tenant_idx", export.c.tenant, export.c.created_at, export.c.id),

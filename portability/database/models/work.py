@@ -34,6 +34,8 @@ deployment = Table(
     Column("swept_at", UtcTime, comment="when a clock last swept the storage"),
     Column("counts", JsonType, comment="rows by table and state, for the metrics (portability/signals/)"),
     Column("counted_at", UtcTime, comment="when a clock last counted them"),
+    Column("failed_counts", JsonType, comment="failed requests by profile and code (portability/signals/)"),
+    Column("failed_counted_at", UtcTime, comment="when a clock last counted them"),
     Column("report_counts", JsonType, comment="counts by month, for the report (portability/report/)"),
     Column("report_counted_at", UtcTime, comment="when a clock last made them"),
 )
