@@ -1,4 +1,4 @@
-"""Counting for the metrics and the report: a clock counts whole tables, at most a hundredth of its time."""
+"""Counting for the metrics and the report: a clock counts whole tables, now and then."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ log = structlog.get_logger()
 EVERY_SECONDS = 10.0
 REST = 100
 """How many times longer than a count the clock waits before the next: a long history is counted less often."""
+REST_SECONDS_MAX = 1_800.0
+"""The longest wait: who needs a result that is older than an hour counts instead, which takes as long."""
 
 
 def run(engine: Engine, zone: tzinfo, stop: threading.Event) -> None:
@@ -35,8 +37,14 @@ def run(engine: Engine, zone: tzinfo, stop: threading.Event) -> None:
             began = time.monotonic()
             if began >= at:
                 _take(count)
-                due_at[count] = time.monotonic() + REST * (time.monotonic() - began)
+                ended = time.monotonic()
+                due_at[count] = ended + rest_seconds(ended - began)
         stop.wait(EVERY_SECONDS)
+
+
+def rest_seconds(taken: float) -> float:
+    """Return how long the clock waits after a count that took this many seconds."""
+    return min(REST * taken, REST_SECONDS_MAX)
 
 
 def _take(count: Callable[[], None]) -> None:
