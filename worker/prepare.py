@@ -111,6 +111,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         unknown_approved=unknown_approved,
         open_cursor=partial(cursor_seals.opened, settings.keys),
         confirm=resolving.confirm,
+        present=claim.present,
     )
 
 
