@@ -193,7 +193,7 @@ class SqlChanges:
             return None
 
     def _moment(self, connection: Connection, since: Mapping[str, Any]) -> datetime | None:
-        """Return the time from which on to read; None if the position is none, or of the future: a clock was wrong."""
+        """Return the time from which on to read; None for another position, or one of the future: a clock was wrong."""
         try:
             position = datetime.fromisoformat(since[TIME])
             return position - self.overlap if position <= present(connection) else None

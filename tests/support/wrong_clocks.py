@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-PACKAGES = ("archive", "cli", "exporters", "portability", "storage", "web", "worker")
+PACKAGES = ("archive", "cli", "exporters", "portability", "web", "worker", "itsdangerous", "joserfc")
+"""The project, and the libraries that read the clock for it."""
 
 
 def set_wrong(patched: pytest.MonkeyPatch, *modules: ModuleType, **by: float) -> None:
@@ -35,6 +36,6 @@ def set_wrong(patched: pytest.MonkeyPatch, *modules: ModuleType, **by: float) ->
 
 
 def set_machine_wrong(patched: pytest.MonkeyPatch, **by: float) -> None:
-    """Let all modules of the project read it that are imported: so the test names no module, and forgets none."""
+    """Let all modules read it that are imported: so the test names no module, and forgets none."""
     named = [module for name, module in sys.modules.items() if name.partition(".")[0] in PACKAGES]
     set_wrong(patched, *named, **by)
