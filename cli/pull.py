@@ -55,7 +55,7 @@ class _Side:
         return self.context.settings.dir.absolute() / "pulls"
 
     def provider(self, client_id: str) -> PullingProvider:
-        key = load_key(self.key_file) if self.key_file else receipt_key_of(self.context)()
+        key = load_key(self.key_file) if self.key_file else receipt_key_of(self.context)().key
         return PullingProvider(client_id, key)
 
     def consented(self, identifier: str, answer: Mapping[str, str]) -> PullRecord:

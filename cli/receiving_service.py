@@ -18,7 +18,7 @@ from receiver.inbox.answers import ReceiverAnswers
 from receiver.inbox.steps import ReceivingService
 
 if TYPE_CHECKING:
-    from portability.trust.signing import SigningKey
+    from portability.trust.signing import DatedKey
 
 JOURNAL_KEY = "import-journal.key"
 
@@ -69,12 +69,12 @@ def journal_key_of(settings: Settings) -> Path:
     return settings.inbox_journal_key or settings.dir / JOURNAL_KEY
 
 
-def receipt_key_of(context: Context) -> Callable[[], SigningKey]:
+def receipt_key_of(context: Context) -> Callable[[], DatedKey]:
     """Return what gives the key of this deployment's key set that signs as a recipient. It raises NoSigningKey."""
 
-    def key() -> SigningKey:
+    def key() -> DatedKey:
         with reading(context.engine) as connection:
-            return keys.signing(connection, context.settings.keys, purpose="receipt")
+            return keys.dated(connection, context.settings.keys, purpose="receipt")
 
     return key
 

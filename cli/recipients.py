@@ -12,6 +12,7 @@ from cli.context import Context, beginning, one_of, shared
 from cli.permission import AS, permit_any
 from portability.api import JSON
 from portability.api.errors import PortabilityError
+from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.law.countries import Mechanism
 from portability.messages import recipient_notices
@@ -62,7 +63,8 @@ def discover(
 ) -> None:
     """Record a recipient by the signed document at its domain; another person approves it, as with `add`."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
-    found = provider_documents.discover(SafeHttpClient.of(context.settings), domain.lower(), url)
+    present = deployment.clock(context.engine)
+    found = provider_documents.discover(SafeHttpClient.of(context.settings), domain.lower(), url, present)
     stated = {name: getattr(found, name) for name in ("domain", "age_key", "jwks_url", "webhook_url", "redirect_uris")}
     _record(context, actor, datasets, {**details, **stated, "name": details["name"] or found.name})
 
@@ -76,8 +78,8 @@ def refresh(context: Context, identifier: str, claimed: str | None, url: str | N
     """Give a recipient the new keys and addresses of its document, which its recorded key set has signed."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     with reading(context.engine) as connection:
-        row = others.approved(connection, identifier)
-    changed = provider_documents.renewed(SafeHttpClient.of(context.settings), context.settings, row, url)
+        row, present = others.approved(connection, identifier), deployment.clock_of(connection)
+    changed = provider_documents.renewed(SafeHttpClient.of(context.settings), context.settings, row, url, present)
     if changed is not None:
         with writing(context.engine) as connection:
             proofs.rotate(connection, row, changed, actor=str(actor))
@@ -167,8 +169,8 @@ def rotate(context: Context, identifier: str, statement: BinaryIO, claimed: str 
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     token = statement.read(STATEMENT_BYTES).decode("ascii", "replace").strip()
     with reading(context.engine) as connection:
-        found = others.approved(connection, identifier)
-    rotated = proofs.rotation(SafeHttpClient.of(context.settings), context.settings, found, token)
+        found, present = others.approved(connection, identifier), deployment.clock_of(connection)
+    rotated = proofs.rotation(SafeHttpClient.of(context.settings), context.settings, found, token, present)
     with writing(context.engine) as connection:
         proofs.rotate(connection, found, rotated, actor=str(actor))
         row = others.get(connection, identifier)
@@ -204,7 +206,8 @@ def notices(context: Context, identifier: str | None, claimed: str | None) -> No
 
 def _challenge(context: Context, row: RowMapping, actor: str) -> RowMapping:
     """Challenge a recipient; returns its new row. Raises NotProven and what stops a request."""
-    proofs.challenge(SafeHttpClient.of(context.settings), context.settings, row)
+    present = deployment.clock(context.engine)
+    proofs.challenge(SafeHttpClient.of(context.settings), context.settings, row, present)
     with writing(context.engine) as connection:
         proofs.record(connection, row, actor=actor)
         return others.get(connection, row["id"])

@@ -16,6 +16,7 @@ from starlette.types import Scope
 from portability.api.storages import Storage
 from portability.database import deployment, migrations, models
 from portability.database.engine import open_engine, reading
+from portability.database.steady_clock import SteadyClock
 from portability.errors import DatabaseUnavailable
 from portability.journal.shipping import Journal
 from portability.law import notice
@@ -141,10 +142,11 @@ def _open(settings: Settings, storage: Storage | None, answers: WebhookAnswers |
     if storage is None:
         storage = open_storage(settings.storage, sse=settings.storage_sse)
         deployment.check_store(engine, storage)
-    provider = OpenIdProvider(settings) if settings.oidc_issuer else None
+    clock = SteadyClock(engine)
+    provider = OpenIdProvider(settings, clock.present) if settings.oidc_issuer else None
     with reading(engine) as connection:
         salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
-    return AppContext(settings, engine, storage, provider, Observations(engine), salt, answers)
+    return AppContext(settings, engine, storage, provider, Observations(engine), salt, clock, answers)
 
 
 @asynccontextmanager

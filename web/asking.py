@@ -64,6 +64,8 @@ def accept(
     place.limits.attempt(limits.REQUEST, actor.identity)
     settings = place.settings
     changed_at = intake.contact_changed_at(settings, PlatformSources(settings), request)
+    facts = facts_of_request(request, mandated=mandate_id is not None)
+    auth = login.auth(settings, place.clock.present(), create_action(actor, facts))
     with place.writing() as connection:
         taking = partial(
             take,
@@ -71,7 +73,7 @@ def accept(
             settings,
             request,
             actor=actor,
-            auth=login.auth(settings, create_action(actor, facts_of_request(request, mandated=mandate_id is not None))),
+            auth=auth,
             contact_changed_at=changed_at,
             mandate_id=mandate_id,
         )

@@ -73,7 +73,7 @@ def permit(
 
     Raises: UnknownExport, NotAllowed, ReasonRequired, StepUpRequired.
     """
-    auth = login.auth(place.settings, confirmed or action, thing or export_id)
+    auth = login.auth(place.settings, place.clock.present(), confirmed or action, thing or export_id)
     refusals = []
     for actor in login.actors():
         decision = policy.allowed(actor, action, facts, auth)
@@ -103,7 +103,7 @@ def may(place: AppContext, login: Login, action: Action, facts: Facts | None = N
 
     It does for a login that is only too weak or too old: the person is then asked to log in again.
     """
-    auth = login.auth(place.settings, action)
+    auth = login.auth(place.settings, place.clock.present(), action)
     answers = (policy.allowed(actor, action, facts, auth).why for actor in login.actors())
     return any(why in {Why.ALLOWED, Why.STEP_UP, Why.NO_REASON} for why in answers)
 

@@ -27,7 +27,7 @@ def challenge(place: AppContext, row: RowMapping, actor: str) -> None:
 
     Raises: UnknownRecipient, NotProven, ClockSkew, AddressRefused, RemoteUnavailable, NoSigningKey.
     """
-    proofs.challenge(SafeHttpClient.of(place.settings), place.settings, row)
+    proofs.challenge(SafeHttpClient.of(place.settings), place.settings, row, place.clock.present())
     with place.writing() as connection:
         proofs.record(connection, row, actor=actor)
 

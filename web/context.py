@@ -18,6 +18,7 @@ from portability.api import JSON, Exporter, SubjectKind
 from portability.api.storages import Storage
 from portability.coverage import state
 from portability.database.engine import reading, writing
+from portability.database.steady_clock import SteadyClock
 from portability.delivery.limits import AttemptLimits
 from portability.law import dataset_register, notice
 from portability.locale import languages
@@ -62,6 +63,8 @@ class AppContext:
     """Reads and refusals, for the audit log."""
     salt: str = field(repr=False)
     """The salt of the deployment: attempts of people are counted under a hash."""
+    clock: SteadyClock = field(repr=False)
+    """The time of the control database: the clock of this machine may be wrong."""
     answers: WebhookAnswers | None = field(default=None, repr=False)
     """None: this deployment receives no transfers."""
     streams: RunningStreams = field(default_factory=RunningStreams, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Self
 
 from portability.api import ADDRESS_KINDS, SubjectKind
@@ -77,8 +77,11 @@ class Login:
             tenant = self.tenant if role == ActorRole.TENANT_ADMIN else None
             yield Actor(role, self.id, tenant, kind=self.kind, ref=self.ref, issuer=self.issuer)
 
-    def auth(self, settings: Settings, action: str, thing: str = "") -> Auth:
-        """Return how strong and how fresh the login is for an action; a step-up counts for its own action only."""
+    def auth(self, settings: Settings, present: datetime, action: str, thing: str = "") -> Auth:
+        """Return how strong and how fresh the login is for an action; a step-up counts for its own action only.
+
+        `present` is the time of the control database.
+        """
         if self.kind in ADDRESS_KINDS:
             # The code proves all that can be proved; its session is short.
             return PRESENT
@@ -86,7 +89,7 @@ class Login:
         counting = matching[-1] if matching else self
         claims = {"acr": counting.acr, "amr": counting.amr, "auth_time": counting.auth_time}
         limits = {"strong_acr": settings.strong_acr, "max_age_seconds": settings.step_up_seconds}
-        return Auth.of(claims, **limits, present=datetime.now(UTC))  # type: ignore[arg-type]  # two of two types
+        return Auth.of(claims, **limits, present=present)  # type: ignore[arg-type]  # two of two types
 
     def with_step_up(self, again: Login, action: str, thing: str) -> Login:
         """Return this login, with the present roles and a second login of the same person for one action."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -84,6 +85,8 @@ class OpenIdProvider:
     """An issuer; its metadata and keys are cached for ten minutes. Safe in several threads."""
 
     settings: Settings
+    present: Callable[[], datetime]
+    """Returns the time by which tokens are judged: that of the control database."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _metadata: Mapping[str, Any] = field(default_factory=dict)
     _keys: KeySet | None = None
@@ -194,7 +197,7 @@ class OpenIdProvider:
         is_whole = "jti" in named and named & {"sub", "sid"}
         if not isinstance(events, dict) or LOGOUT_EVENT not in events or "nonce" in claims or not is_whole:
             raise LoginFailed("the token is not a logout token")
-        if not isinstance(claims.get("iat"), int) or time.time() - claims["iat"] > LOGOUT_SECONDS:
+        if not isinstance(claims.get("iat"), int) or self._now() - claims["iat"] > LOGOUT_SECONDS:
             raise LoginFailed("the logout token is too old")
         return claims
 
@@ -212,10 +215,13 @@ class OpenIdProvider:
         if str(decoded.header.get("typ", "")).lower() not in types:
             raise LoginFailed("the token's `typ` is not the expected one")
         try:
-            jwt.JWTClaimsRegistry(leeway=LEEWAY_SECONDS, **wanted).validate(decoded.claims)
+            jwt.JWTClaimsRegistry(self._now, leeway=LEEWAY_SECONDS, **wanted).validate(decoded.claims)
         except JoseError as error:
             raise LoginFailed(f"the token is not valid: {error.error}") from None
         return decoded.claims
+
+    def _now(self) -> int:
+        return int(self.present().timestamp())
 
     def _decoded(self, token: str) -> jwt.Token:
         try:

@@ -182,9 +182,10 @@ def _seal(
     files = ClosingFiles() if rows is None else closing_volume.make_files(context, claim, volume, commit, rows)
     with reading(context.engine) as connection:
         # Read only now: the key of the beginning may have been retired meanwhile.
-        key = keys.signing(connection, context.settings.keys)
+        signing = keys.dated(connection, context.settings.keys)
     sealed = volume.output.seal(
-        key,
+        signing.key,
+        at=signing.at,
         counted=commit.counts,
         closing=files.document,
         notice=files.notice,

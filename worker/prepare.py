@@ -79,8 +79,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
     begun_without = identities.begun_without(readings[at], gaps) if gaps else {}
     asked = resolution.needed(context.exporters, export["include"], context.trust)
     resolving = Resolving(_first_subject(export), asked, patience, context.trust)
-    reviewed = _resolve(context, claim, resolving, begun_without)
-    found = reviewed.found
+    found = (reviewed := _resolve(context, claim, resolving, begun_without)).found
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
     make = partial(_make_plan, context, export, bool(formats), bool(documents))
     made = make(found.subject, orders, context.notice)
@@ -111,6 +110,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         unknown_approved=unknown_approved,
         open_cursor=partial(cursor_seals.opened, settings.keys),
         confirm=resolving.confirm,
+        present=claim.present,
     )
 
 

@@ -126,6 +126,7 @@ class Volume:
         self,
         key: SigningKey,
         *,
+        at: datetime | None = None,  # the time of the control database; None: of this machine
         counted: Sequence[DatasetCount] | None = None,
         closing: Mapping[str, JSON] | None = None,
         notice: Mapping[str, JSON] | None = None,
@@ -152,7 +153,8 @@ class Volume:
                 self._tag(path, blocks)
             tagmanifest = self._bag(closing)
             head = self._output.sha256()
-            token = sign(self._claims(tagmanifest, head, is_closing=closing is not None), key, typ=ARCHIVE_TYPE)
+            claims = self._claims(tagmanifest, head, at or datetime.now(UTC), is_closing=closing is not None)
+            token = sign(claims, key, typ=ARCHIVE_TYPE)
             self._entry(bag.SIGNATURE, [token.encode()], STORED_LEVEL)
             self._output.extend(self._zip.footer())
             self._output.flush()
@@ -243,11 +245,11 @@ class Volume:
         self._tag(bag.MANIFEST, bag.manifest((m.path, m.sha256) for m in self._payload))
         return self._tag(bag.TAG_MANIFEST, bag.manifest(sorted(self._tags.items())))
 
-    def _claims(self, tagmanifest_sha256: str, head_sha256: str, *, is_closing: bool) -> dict[str, JSON]:
+    def _claims(self, tagmanifest_sha256: str, head_sha256: str, at: datetime, *, is_closing: bool) -> dict[str, JSON]:
         return {
             "iss": self._envelope.issuer,
             "jti": secrets.token_hex(16),
-            "iat": int(datetime.now(UTC).timestamp()),
+            "iat": int(at.timestamp()),
             "sub": self._envelope.subject,
             "profile": self._envelope.profile,
             "export": self._envelope.export,

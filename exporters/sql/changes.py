@@ -38,6 +38,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import UserDefinedType
 
 from exporters.sql.by_keys import KeyColumn, delivered_keys, key_columns, selected_keys
+from exporters.sql.clock import present
 from exporters.sql.columns import FixedText, SourceTime
 from exporters.sql.cursors import StoredKey, as_stored
 from exporters.sql.identifiers import fitting, names_any, plain_type
@@ -120,7 +121,8 @@ class SqlChanges:
         last = {LAST: _last_entry(connection, self.outbox)} if self.outbox else {}
         if self.outbox and self.outbox.transaction is not None:
             return {TRANSACTION: int(connection.execute(SNAPSHOT).one()[0]), **last}
-        return {TIME: rfc3339(datetime.now(UTC)), **last}
+        # The programs that write the times may have the clock of the database, or a correct one like this machine.
+        return {TIME: rfc3339(min(present(connection), datetime.now(UTC))), **last}
 
     def changed(
         self, connection: Connection, source: TableSource, subject: Subject, since: JSON, limit: int
@@ -161,7 +163,7 @@ class SqlChanges:
                 # The database was restored from a backup, or was replaced.
                 return None
             return or_(outbox.transaction >= _number(outbox.transaction, position), outbox.transaction.is_(None))
-        moment = self._moment(since)
+        moment = self._moment(connection, since)
         if moment is not None and outbox.at is not None:
             return _may_be_since(outbox.at, moment, connection.dialect.name)
         return None
@@ -175,7 +177,7 @@ class SqlChanges:
         since: Mapping[str, Any],
         limit: int,
     ) -> Collection[RecordKey] | None:
-        moment, rows = self._moment(since), rows_of(source, subject, Selection())
+        moment, rows = self._moment(connection, since), rows_of(source, subject, Selection())
         if moment is None or source.changed is None:
             return None
         if rows is None:
@@ -190,9 +192,11 @@ class SqlChanges:
         except NOT_JSON:
             return None
 
-    def _moment(self, since: Mapping[str, Any]) -> datetime | None:
+    def _moment(self, connection: Connection, since: Mapping[str, Any]) -> datetime | None:
+        """Return the time from which on to read; None for another position, or one of the future: a clock was wrong."""
         try:
-            return datetime.fromisoformat(since[TIME]) - self.overlap
+            position = datetime.fromisoformat(since[TIME])
+            return position - self.overlap if position <= present(connection) else None
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -6,14 +6,13 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from portability.api import JSON
 from portability.feeds.errors import StaleCursor
-from portability.trust.signing import CURSOR_TYPE, Jwks, SigningKey, check, sign
+from portability.trust.signing import CURSOR_TYPE, DatedKey, Jwks, check, sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,12 @@ class FeedCursor:
     horizon: Mapping[str, JSON]
     """By source: the position up to which its changes are in the archives, as far as the source states one."""
 
-    def sign(self, issuer: str, subject: str, key: SigningKey) -> str:
+    def sign(self, issuer: str, subject: str, key: DatedKey) -> str:
         """Return the cursor as a JWS."""
         claims: dict[str, JSON] = {
             "iss": issuer,
             "sub": subject,
-            "iat": int(datetime.now(UTC).timestamp()),
+            "iat": key.iat,
             "jti": secrets.token_hex(8),
             "feed": self.feed,
             "number": self.number,
@@ -41,7 +40,7 @@ class FeedCursor:
             "maps": self.maps,
             "horizon": dict(self.horizon),
         }
-        return sign(claims, key, typ=CURSOR_TYPE)
+        return sign(claims, key.key, typ=CURSOR_TYPE)
 
 
 def cursor_sha256(token: str) -> str:

@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.storages import Storage
 from portability.trust import keys
-from portability.trust.signing import JOURNAL_TYPE, Jwks, PublicKey, SigningKey, check, sign
+from portability.trust.signing import JOURNAL_TYPE, DatedKey, Jwks, PublicKey, check, sign
 
 FOLDER = "journal"
 KEPT_DAYS = 90
@@ -78,7 +78,7 @@ def signed(
     images: Mapping[str, JSON],
     *,
     issuer: str,
-    key: SigningKey,
+    key: DatedKey,
 ) -> bytes:
     """Return a batch as it is stored.
 
@@ -93,14 +93,14 @@ def signed(
     """
     claims: dict[str, JSON] = {
         "iss": issuer,
-        "iat": int(datetime.now(UTC).timestamp()),
+        "iat": key.iat,
         "writer": writer,
         "number": number,
         "previous": previous,
         "events": list(events),
         "images": dict(images),
     }
-    return sign(claims, key, typ=JOURNAL_TYPE).encode()
+    return sign(claims, key.key, typ=JOURNAL_TYPE).encode()
 
 
 def digest(body: bytes) -> str:

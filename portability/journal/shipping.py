@@ -28,7 +28,7 @@ from portability.journal import batches, images, seals
 from portability.journal.images import Image, ImageScope
 from portability.people import subjects
 from portability.trust import audit, keys
-from portability.trust.signing import SigningKey
+from portability.trust.signing import DatedKey
 
 TABLE, EVENT = models.journal, models.audit_event
 
@@ -142,7 +142,7 @@ class Journal:
             if not is_behind(connection):
                 return 0
             # Before the images, which take much longer: without a key they would be read in vain, each time.
-            key = keys.signing(connection, self._keys_folder, purpose="audit")
+            key = keys.dated(connection, self._keys_folder, purpose="audit")
         batch = self._read()
         if not batch.events:
             return 0
@@ -220,7 +220,7 @@ class _Chain:
         self._digest = ""
 
     def append(
-        self, events: Sequence[Mapping[str, JSON]], sealed: Mapping[str, JSON], *, issuer: str, key: SigningKey
+        self, events: Sequence[Mapping[str, JSON]], sealed: Mapping[str, JSON], *, issuer: str, key: DatedKey
     ) -> None:
         """Sign and store the next batch. Raises StorageError."""
         number = self._number + 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from standardwebhooks import Webhook
 
 from portability.api import JSON
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.trust import keys
 from portability.trust.sealing import cipher
@@ -31,7 +31,7 @@ PURPOSE = b"portability webhook seal 1"
 def queue(connection: Connection, keys_folder: Path, transfer_id: str, kind: str, data: Mapping[str, JSON]) -> None:
     """Queue a webhook to a transfer's recipient. Raises NoSigningKey."""
     kid = keys.signing(connection, keys_folder, purpose="link").kid or ""
-    document = {"type": kind, "timestamp": rfc3339(datetime.now(UTC)), "data": dict(data)}
+    document = {"type": kind, "timestamp": rfc3339(deployment.clock_of(connection)), "data": dict(data)}
     sealed = cipher(keys_folder, kid, PURPOSE).encrypt(orjson.dumps(document)).decode()
     values = {"id": f"msg_{secrets.token_hex(12)}", "transfer_id": transfer_id, "kind": kind, "state": "queued"}
     connection.execute(insert(TABLE).values(**values, kid=kid, sealed=sealed, attempts=0, created_at=now()))

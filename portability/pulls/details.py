@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -33,10 +33,10 @@ class PullDetails:
     """Until when it may fetch again; None: it fetches one copy."""
 
 
-def parsed(text: str, recipient: Mapping[Any, Any], exporters: Collection[str]) -> PullDetails:
+def parsed(text: str, recipient: Mapping[Any, Any], exporters: Collection[str], present: datetime) -> PullDetails:
     """Return what a provider asks for, which it may receive and this deployment has.
 
-    Raises: PullRefused (`invalid_authorization_details`).
+    `present` is the time of the control database. Raises: PullRefused (`invalid_authorization_details`).
     """
     try:
         wanted = orjson.loads(text)
@@ -49,7 +49,7 @@ def parsed(text: str, recipient: Mapping[Any, Any], exporters: Collection[str]) 
         raise _refused(f"type must be {TYPE}, with the members {', '.join(sorted(MEMBERS))} only", recipient)
     if detail.get("profile", Profile.PORTABILITY) != Profile.PORTABILITY:
         raise _refused(f"profile must be {Profile.PORTABILITY}", recipient)
-    return PullDetails(_datasets(detail, recipient, exporters), _until(detail, recipient))
+    return PullDetails(_datasets(detail, recipient, exporters), _until(detail, recipient, present))
 
 
 def to_json(datasets: Sequence[str], until: datetime | None) -> list[JSON]:
@@ -69,14 +69,13 @@ def _datasets(detail: Mapping[str, Any], recipient: Mapping[Any, Any], exporters
     return sorted(allowed)
 
 
-def _until(detail: Mapping[str, Any], recipient: Mapping[Any, Any]) -> datetime | None:
+def _until(detail: Mapping[str, Any], recipient: Mapping[Any, Any], present: datetime) -> datetime | None:
     if "until" not in detail:
         return None
     try:
         until = instant(str(detail["until"]), "until")
     except PortabilityError:
         raise _refused("until must be a time with its zone (RFC 3339)", recipient) from None
-    present = datetime.now(UTC)
     if not present < until <= present + UNTIL_MAX:
         raise _refused("until must be in the future and within a year", recipient)
     return until

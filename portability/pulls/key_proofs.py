@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -38,7 +38,9 @@ def asserted_client(assertion: str) -> str:
         raise PullRefused(OAuthFault.INVALID_CLIENT, "the client assertion is not a JWT with `sub`") from None
 
 
-def check_assertion(assertion: str, jwks: Jwks, recipient: Mapping[Any, Any], issuer: str, first_use: FirstUse) -> None:
+def check_assertion(
+    assertion: str, jwks: Jwks, recipient: Mapping[Any, Any], issuer: str, first_use: FirstUse, present: datetime
+) -> None:
     """Check that a provider has signed an assertion for this deployment, once (RFC 7523, 3).
 
     Args:
@@ -47,6 +49,7 @@ def check_assertion(assertion: str, jwks: Jwks, recipient: Mapping[Any, Any], is
         recipient: the provider's row.
         issuer: this deployment, the only audience: not the address of an endpoint.
         first_use: remembers ids.
+        present: the time of the control database.
 
     Raises: PullRefused (`invalid_client`).
     """
@@ -55,7 +58,7 @@ def check_assertion(assertion: str, jwks: Jwks, recipient: Mapping[Any, Any], is
         public = jwks.keys[str(jws.extract_compact(assertion.encode()).headers()["kid"])]
         claims = _claims(jws.deserialize_compact(assertion, public.key, algorithms=[*ALGORITHMS]).payload)
         wanted = {"iss": recipient["domain"], "sub": recipient["domain"], "aud": issuer}
-        fault = _assertion_fault(claims, wanted, public)
+        fault = _assertion_fault(claims, wanted, public, present)
         if not fault and not _is_first(first_use, f"assertion {recipient['id']}", claims, ASSERTION_SECONDS_MAX):
             fault = "jti was used before"
     except (JoseError, ValueError, KeyError, TypeError) as error:
@@ -64,17 +67,21 @@ def check_assertion(assertion: str, jwks: Jwks, recipient: Mapping[Any, Any], is
         raise PullRefused(OAuthFault.INVALID_CLIENT, f"the client assertion is not valid: {fault}", **whose)
 
 
-def _assertion_fault(claims: Mapping[str, Any], wanted: Mapping[str, str], public: PublicKey) -> str | None:
+def _assertion_fault(
+    claims: Mapping[str, Any], wanted: Mapping[str, str], public: PublicKey, present: datetime
+) -> str | None:
     if wrong := sorted(name for name, value in wanted.items() if claims.get(name) != value):
         return ", ".join(wrong)
-    left = claims["exp"] - time.time()
+    left = claims["exp"] - present.timestamp()
     if not -PROOF_SECONDS < left < ASSERTION_SECONDS_MAX - PROOF_SECONDS:
         return "exp"
     signed_late = public.retired_at and claims["iat"] > public.retired_at.timestamp()
     return "its key is retired or revoked" if public.revoked_at or signed_late else None
 
 
-def check_proof(proofs: list[str], *, method: str, url: str, first_use: FirstUse, token: str | None = None) -> str:
+def check_proof(
+    proofs: list[str], *, method: str, url: str, first_use: FirstUse, present: datetime, token: str | None = None
+) -> str:
     """Check the DPoP proof of a request; returns the thumbprint of its key (RFC 7638).
 
     Args:
@@ -82,6 +89,7 @@ def check_proof(proofs: list[str], *, method: str, url: str, first_use: FirstUse
         method: of the request.
         url: of the request, without query.
         first_use: remembers ids.
+        present: the time of the control database.
         token: the access token that came with it; None: none did.
 
     Raises: PullRefused (`invalid_dpop_proof`).
@@ -91,7 +99,7 @@ def check_proof(proofs: list[str], *, method: str, url: str, first_use: FirstUse
         header = jws.extract_compact(proof.encode()).headers()
         key = _public_key(header["jwk"])
         claims = _claims(jws.deserialize_compact(proof, key, algorithms=[*ALGORITHMS]).payload)
-        fault = _proof_fault(header, claims, method, url, token)
+        fault = _proof_fault(header, claims, method, url, token) or _time_fault(claims, present)
         thumbprint = key.thumbprint()
     except (JoseError, ValueError, KeyError, TypeError) as error:
         fault, thumbprint, claims = type(error).__name__, "", {}
@@ -111,11 +119,15 @@ def _proof_fault(
         return "htm"
     if str(claims["htu"]).partition("?")[0].partition("#")[0] != url:
         return "htu"
-    if type(claims["iat"]) is not int or abs(time.time() - claims["iat"]) > PROOF_SECONDS:
-        return "iat"
     if token is not None and not hmac.compare_digest(str(claims["ath"]).encode(), sha256_base64(token).encode()):
         return "ath"
     return None
+
+
+def _time_fault(claims: Mapping[str, Any], present: datetime) -> str | None:
+    issued = claims["iat"]
+    is_near = type(issued) is int and abs(present.timestamp() - issued) <= PROOF_SECONDS
+    return None if is_near else "iat"
 
 
 def sha256_base64(text: str) -> str:

@@ -17,7 +17,7 @@ from authlib.common.urls import add_params_to_uri
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
 from portability.api.errors import PortabilityError
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import now
 from portability.people import subject_locks, subjects
 from portability.pulls import details
@@ -64,7 +64,8 @@ def push(
     Raises: PullRefused.
     """
     _check(recipient, sent)
-    wanted = details.parsed(sent.get("authorization_details", ""), recipient, exporters)
+    present = deployment.clock_of(connection)
+    wanted = details.parsed(sent.get("authorization_details", ""), recipient, exporters, present)
     handle, identifier = secrets.token_urlsafe(32), f"prq_{secrets.token_hex(10)}"
     values = {
         "id": identifier,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
@@ -53,7 +52,7 @@ def waiting(connection: Connection, limit: int = 100) -> Sequence[str]:
 
 def attest(connection: Connection, keys_folder: Path, issuer: str, export_id: str) -> str | None:
     """Sign a statement of the deletions that no statement contains yet; None without any. Raises NoSigningKey."""
-    key = keys.signing(connection, keys_folder)
+    key = keys.dated(connection, keys_folder)
     exports.lock(connection, export_id)
     matching = (GONE.c.export_id == export_id, GONE.c.attestation_id.is_(None))
     gone = connection.execute(select(GONE).where(*matching).order_by(GONE.c.number, GONE.c.id)).mappings().all()
@@ -62,13 +61,13 @@ def attest(connection: Connection, keys_folder: Path, issuer: str, export_id: st
     identifier = f"att_{secrets.token_hex(10)}"
     claims: dict[str, JSON] = {
         "iss": issuer,
-        "iat": int(datetime.now(UTC).timestamp()),
+        "iat": key.iat,
         "jti": identifier,
         "export": export_id,
         "volumes": [_volume_claims(volume) for volume in gone],
         "bytes": sum(volume["bytes"] for volume in gone),
     }
-    token = sign(claims, key, typ=ATTESTATION_TYPE)
+    token = sign(claims, key.key, typ=ATTESTATION_TYPE)
     connection.execute(insert(TABLE).values(id=identifier, export_id=export_id, token=token, created_at=now()))
     connection.execute(update(GONE).where(*matching).values(attestation_id=identifier))
     detail: audit.Detail = {"attestation": identifier, "volumes": len(gone)}

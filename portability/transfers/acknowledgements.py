@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from portability.messages import recipient_notices, webhooks
@@ -20,17 +20,17 @@ WRONG_CLAIMS = "wrong_claims"
 
 
 def post(
-    client: SafeHttpClient, settings: Settings, notice: Mapping[Any, Any], to: Mapping[Any, Any]
+    client: SafeHttpClient, settings: Settings, notice: Mapping[Any, Any], to: Mapping[Any, Any], present: datetime
 ) -> tuple[str | None, str | None]:
     """Post a notice; returns the recipient's acknowledgement, or None and the code of what was wrong with its answer.
 
-    It sends requests: call it outside of a transaction. The code is a status (`status_500`), the fault of the
-    signature, or `wrong_claims`.
+    It sends requests: call it outside of a transaction. `present` is the time of the control database.
+    The code is a status (`status_500`), the fault of the signature, or `wrong_claims`.
 
     Raises: ClockSkew, AddressRefused, RemoteUnavailable, NoSigningKey.
     """
     body = recipient_notices.content(notice, issuer=settings.iss, audience=to["domain"])
-    headers = webhooks.headers(notice, body, recipients.webhook_secret(settings.keys, to), datetime.now(UTC))
+    headers = webhooks.headers(notice, body, recipients.webhook_secret(settings.keys, to), present)
     answer = client.post(to["webhook_url"], body, headers=headers)
     if answer.status != OK:
         return None, f"status_{answer.status}"
@@ -45,5 +45,5 @@ def post(
     signed = {**named, "notice_sha256": hashlib.sha256(body).hexdigest(), "iss": to["domain"], "aud": settings.iss}
     if {name: value for name, value in claims.items() if name != "iat"} != signed:
         return None, WRONG_CLAIMS
-    check_clock(claims["iat"], what="the acknowledgement", earliest=notice["created_at"])
+    check_clock(claims["iat"], what="the acknowledgement", earliest=notice["created_at"], present=present)
     return token, None

@@ -53,14 +53,18 @@ class KeyRotation:
     redirect_uris: Sequence[str] = ()
 
 
-def challenge(client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any]) -> None:
+def challenge(
+    client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any], present: datetime | None = None
+) -> None:
     """Send a challenge to a recipient and check its answer. It sends requests: call it outside of a transaction.
+
+    `present` is the time of the control database; None: that of this machine.
 
     Raises: NotProven, ClockSkew, AddressRefused, RemoteUnavailable, NoSigningKey.
     """
     text = f"{BEGIN}\n{settings.iss}\n{row['domain']}\n{secrets.token_hex(32)}\n".encode()
     sealed = pyrage.encrypt(text, [pyrage.x25519.Recipient.from_str(row["age_key"])])
-    present = datetime.now(UTC)
+    present = present or datetime.now(UTC)
     data = {"recipient": row["id"], "issuer": settings.iss, "audience": row["domain"]}
     document = {**data, "sealed": base64.b64encode(sealed).decode()}
     body = orjson.dumps({"type": CHALLENGE, "timestamp": rfc3339(present), "data": document})
@@ -77,7 +81,7 @@ def challenge(client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any]
     wanted = {"iss": row["domain"], "aud": settings.iss, "proof": hashlib.sha256(text).hexdigest()}
     if wrong := sorted(name for name, value in wanted.items() if claims.get(name) != value):
         raise NotProven(f"the answer to the challenge has wrong claims: {', '.join(wrong)}")
-    check_clock(claims["iat"], what="the answer to the challenge", earliest=present)
+    check_clock(claims["iat"], what="the answer to the challenge", earliest=present, present=present)
 
 
 def record(connection: Connection, row: Mapping[Any, Any], *, actor: str) -> None:
@@ -92,7 +96,13 @@ def record(connection: Connection, row: Mapping[Any, Any], *, actor: str) -> Non
     audit.record(connection, "recipient.proven", actor=actor, detail={"recipient": row["id"]})
 
 
-def rotation(client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any], token: str) -> KeyRotation:
+def rotation(
+    client: SafeHttpClient,
+    settings: Settings,
+    row: Mapping[Any, Any],
+    token: str,
+    present: datetime | None = None,  # the time of the control database; None: of this machine
+) -> KeyRotation:
     """Return the new values that a recipient has signed, once it has answered a challenge for them.
 
     It sends requests: call it outside of a transaction.
@@ -106,7 +116,7 @@ def rotation(client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any],
     wanted = {"iss": row["domain"], "aud": settings.iss, "recipient": row["id"], "replaces": row["age_key"]}
     if wrong := sorted(name for name, value in wanted.items() if claims.get(name) != value):
         raise WrongRotation(f"the statement does not match this recipient; wrong claims: {', '.join(wrong)}")
-    check_clock(claims["iat"], what="the statement")
+    check_clock(claims["iat"], what="the statement", present=present)
     if row["rotated_at"] is not None and claims["iat"] <= row["rotated_at"].timestamp():
         raise WrongRotation("claim iat: the statement is older than the last change of the key")
     texts = [claims.get(name, row[name]) for name in ("age_key", "jwks_url", "webhook_url")]
@@ -116,7 +126,7 @@ def rotation(client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any],
     rotated = KeyRotation(age_keys.checked(age_key), jwks_url, webhook_url, row["redirect_uris"] or [])
     recipients.check_addresses(client, row["domain"], jwks_url, webhook_url)
     changed = {name: getattr(rotated, name) for name in KeyRotation.__dataclass_fields__}
-    challenge(client, settings, {**row, **changed})
+    challenge(client, settings, {**row, **changed}, present)
     return rotated
 
 

@@ -7,7 +7,6 @@ of a recorded recipient is signed by the recorded key set, so that no other part
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,13 +75,13 @@ class ProviderDocument:
         return hashlib.sha256(orjson.dumps([stated, [*self.redirect_uris], [*self.formats], keys])).hexdigest()
 
 
-def claims(domain: str, name: str, age_key: str, base_url: str) -> Mapping[str, JSON]:
-    """Return the claims of the document of a deployment of this software, valid from now on."""
-    base, present = base_url.rstrip("/"), int(time.time())
+def claims(domain: str, name: str, age_key: str, base_url: str, issued: int) -> Mapping[str, JSON]:
+    """Return the claims of the document of a deployment of this software; `issued` is its `iat`."""
+    base = base_url.rstrip("/")
     return {
         "iss": domain,
-        "iat": present,
-        "exp": present + VALID_SECONDS,
+        "iat": issued,
+        "exp": issued + VALID_SECONDS,
         "name": name,
         "age_key": age_key,
         "jwks_url": f"{base}/.well-known/jwks.json",
@@ -92,7 +91,9 @@ def claims(domain: str, name: str, age_key: str, base_url: str) -> Mapping[str, 
     }
 
 
-def discover(client: SafeHttpClient, domain: str, url: str | None = None) -> ProviderDocument:
+def discover(
+    client: SafeHttpClient, domain: str, url: str | None = None, present: datetime | None = None
+) -> ProviderDocument:
     """Fetch and check the document of a provider that is not recorded. It sends requests.
 
     Call it outside of a transaction.
@@ -101,6 +102,7 @@ def discover(client: SafeHttpClient, domain: str, url: str | None = None) -> Pro
         client: with the limits of this deployment.
         domain: of the provider.
         url: where its document is, on its domain or below; default: `https://DOMAIN/.well-known/portability`.
+        present: the time of the control database; None: that of this machine.
 
     Raises: WrongProvider, WeakKey, ClockSkew, AddressRefused, RemoteUnavailable.
     """
@@ -113,11 +115,15 @@ def discover(client: SafeHttpClient, domain: str, url: str | None = None) -> Pro
         raise WrongProvider("claim jwks_url: it must be a text")
     # Before it is fetched: only the owner of the domain can say which keys are the provider's.
     recipients.check_domain(client, domain, where)
-    return _checked(client, domain, token, key_sets.fetch(client, where))
+    return _checked(client, domain, token, key_sets.fetch(client, where), present)
 
 
 def renewed(
-    client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any], url: str | None = None
+    client: SafeHttpClient,
+    settings: Settings,
+    row: Mapping[Any, Any],
+    url: str | None = None,
+    present: datetime | None = None,  # as above
 ) -> KeyRotation | None:
     """Return the new values that a recipient states, once it has answered a challenge for them; None: no change.
 
@@ -126,7 +132,7 @@ def renewed(
     Raises: WrongProvider, NotProven, WeakKey, ClockSkew, AddressRefused, RemoteUnavailable, NoSigningKey.
     """
     token = _fetched(client, row["domain"], url)
-    document = _checked(client, row["domain"], token, key_sets.fetch(client, row["jwks_url"]))
+    document = _checked(client, row["domain"], token, key_sets.fetch(client, row["jwks_url"]), present)
     changed = {name: getattr(document, name) for name in KeyRotation.__dataclass_fields__}
     if document.keeps_redirects:
         changed["redirect_uris"] = row["redirect_uris"] or []
@@ -134,7 +140,7 @@ def renewed(
         return None
     if row["rotated_at"] is not None and document.issued_at <= row["rotated_at"]:
         raise WrongProvider("claim iat: the provider document is older than the last change of the key")
-    proofs.challenge(client, settings, {**row, **changed})
+    proofs.challenge(client, settings, {**row, **changed}, present)
     return KeyRotation(**changed)
 
 
@@ -153,7 +159,7 @@ def _fetched(client: SafeHttpClient, domain: str, url: str | None) -> str:
     return answer.body.decode("ascii", "replace").strip()
 
 
-def _checked(client: SafeHttpClient, domain: str, token: str, jwks: Jwks) -> ProviderDocument:
+def _checked(client: SafeHttpClient, domain: str, token: str, jwks: Jwks, present: datetime | None) -> ProviderDocument:
     try:
         stated = check(token, jwks, typ=PROVIDER_TYPE)
     except SignatureFault as fault:
@@ -164,7 +170,7 @@ def _checked(client: SafeHttpClient, domain: str, token: str, jwks: Jwks) -> Pro
     issuer, name, age_key, jwks_url, webhook_url = map(str, texts)
     if issuer != domain:
         raise WrongProvider("claim iss: the provider document is for another domain")
-    issued_at = _check_times(stated)
+    issued_at = _check_times(stated, present or datetime.now(UTC))
     formats = stated.get("formats")
     if not isinstance(formats, list) or not set(FORMATS).intersection(map(str, formats)):
         raise WrongProvider(f"claim formats: the provider reads no format that is sent here: {', '.join(FORMATS)}")
@@ -201,11 +207,11 @@ def _resource(client: SafeHttpClient, domain: str, stated: Mapping[str, Any]) ->
     return resource
 
 
-def _check_times(stated: Mapping[str, Any]) -> datetime:
+def _check_times(stated: Mapping[str, Any], present: datetime) -> datetime:
     issued, expires = stated["iat"], stated.get("exp")
-    check_clock(issued, what="the provider document")
+    check_clock(issued, what="the provider document", present=present)
     if type(expires) is not int or not issued < expires <= issued + VALID_SECONDS_MAX:
         raise WrongProvider("claim exp: it must be at most 30 days after iat")
-    if expires < time.time():
+    if expires < present.timestamp():
         raise WrongProvider("claim exp: the provider document is stale")
     return datetime.fromtimestamp(issued, UTC)

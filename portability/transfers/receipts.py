@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -90,9 +90,17 @@ def _takes_receipts() -> ColumnElement[bool]:
 
 
 def checked(
-    client: SafeHttpClient, token: str, transfer: Mapping[Any, Any], to: Mapping[Any, Any], *, iss: str
+    client: SafeHttpClient,
+    token: str,
+    transfer: Mapping[Any, Any],
+    to: Mapping[Any, Any],
+    *,
+    iss: str,
+    present: datetime | None = None,
 ) -> Receipt:
     """Return the receipt if it is valid. It fetches the recipient's keys: call it outside of a transaction.
+
+    `present` is the time of the control database; None: that of this machine.
 
     Raises: ForgedReceipt, WrongReceipt, ClockSkew, AddressRefused, RemoteUnavailable.
     """
@@ -108,7 +116,7 @@ def checked(
     }
     if wrong := sorted(name for name, value in wanted.items() if claims.get(name) != value):
         raise WrongReceipt(f"the receipt does not match this transfer; wrong claims: {', '.join(wrong)}")
-    check_clock(claims["iat"], what="the receipt", earliest=transfer["offered_at"])
+    check_clock(claims["iat"], what="the receipt", earliest=transfer["offered_at"], present=present)
     return _receipt_of(claims, token, transfer)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -24,14 +23,14 @@ class AuditDiffers(ControlError):
 
 def signed(connection: Connection, keys_folder: Path, issuer: str) -> str:
     """Sign the present head as a JWS with a key used for nothing else. Raises NoSigningKey."""
-    head = audit.head(connection)
+    head, key = audit.head(connection), keys.dated(connection, keys_folder, purpose="audit")
     claims: dict[str, JSON] = {
         "iss": issuer,
-        "iat": int(datetime.now(UTC).timestamp()),
+        "iat": key.iat,
         "event": head.event_id,
         "hash": head.hash,
     }
-    return sign(claims, keys.signing(connection, keys_folder, purpose="audit"), typ=AUDIT_TYPE)
+    return sign(claims, key.key, typ=AUDIT_TYPE)
 
 
 def read(connection: Connection, token: str, *, jwks: Jwks | None = None) -> Head:

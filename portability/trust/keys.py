@@ -22,7 +22,7 @@ from portability.database.engine import now
 from portability.errors import NoSigningKey, UnknownKey, WrongState
 from portability.trust import audit, external_keys, key_files
 from portability.trust.external_keys import ExternalKey
-from portability.trust.signing import SKEW_SECONDS, Jwks, PublicKey, SigningKey
+from portability.trust.signing import SKEW_SECONDS, DatedKey, Jwks, PublicKey, SigningKey
 
 TABLE = models.signing_key
 PURPOSES = ("archive", "link", "transfer", "receipt", "audit")
@@ -30,7 +30,7 @@ METRICS_PURPOSE = b"portability metrics 1"
 SIGNING_ONLY = ("archive", "transfer", "receipt", "audit")
 """Purposes whose keys can be in a key store. Keys for links also encrypt, which needs the private half."""
 RETIRES_SECONDS = SKEW_SECONDS
-"""How long signatures of a retired key verify: of workers that have taken it before, and whose clocks are ahead."""
+"""How long signatures of a retired key verify: workers of 0.1.0 date them by their own clocks."""
 CHANGES = "signing keys"
 """The named lock of changes of keys: two that begin at once would each see the predecessor alone."""
 READ_HINT = "let this account read PORTABILITY_KEYS_DIR and its files: they belong to another one"
@@ -93,11 +93,18 @@ def ensure(connection: Connection, folder: Path, *, purposes: Sequence[str] = PU
 
 def signing(connection: Connection, folder: Path, *, purpose: str = "archive") -> SigningKey:
     """Return the newest active key of a purpose. Raises NoSigningKey, also if its file is not on this machine."""
-    rows = [row for row in listed(connection, purpose) if row["retired_at"] is None and row["revoked_at"] is None]
-    if not rows:
+    return dated(connection, folder, purpose=purpose).key
+
+
+def dated(connection: Connection, folder: Path, *, purpose: str = "archive") -> DatedKey:
+    """Return the same with the time of the database: the clock of this machine may be wrong. Raises NoSigningKey."""
+    active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
+    newest = select(TABLE.c.kid, now().label("present")).where(*active)
+    newest = newest.order_by(TABLE.c.created_at.desc(), TABLE.c.kid.desc()).limit(1)
+    if not (row := connection.execute(newest).one_or_none()):
         hint = f"`portability keys new --purpose {purpose}` makes one"
         raise NoSigningKey(f"no active key for the purpose {purpose}", hint=hint)
-    return _signing(folder, rows[-1]["kid"])
+    return DatedKey(_signing(folder, row.kid), row.present)
 
 
 def private(folder: Path, kid: str) -> ECKey:

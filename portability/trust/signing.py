@@ -54,6 +54,20 @@ class RemoteSigner(Protocol):
 SigningKey: TypeAlias = ECKey | RemoteSigner
 
 
+@dataclass(frozen=True, slots=True)
+class DatedKey:
+    """A key, and the time of what it signs."""
+
+    key: SigningKey
+    at: datetime
+    """When the key was active, by the clock by which it retires: that of the database."""
+
+    @property
+    def iat(self) -> int:
+        """Return the time as the claim `iat`."""
+        return int(self.at.timestamp())
+
+
 class SignatureFault(PortabilityError):
     """A token that proves nothing. `fault` says why: one of the codes in docs/archive-format.md.
 

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 import orjson
 import pyrage
@@ -20,7 +21,14 @@ CHALLENGE = "recipient.challenge"
 BEGIN = "recipient-challenge-1"
 
 
-def answer(body: bytes, identities: Sequence[x25519.Identity], key: SigningKey, *, audience: str) -> str:
+def answer(
+    body: bytes,
+    identities: Sequence[x25519.Identity],
+    key: SigningKey,
+    *,
+    audience: str,
+    issued_at: datetime | None = None,
+) -> str:
     """Return the answer to a challenge: its text is decrypted, and its SHA-256 is signed.
 
     Only a text that begins as challenges do, for this audience, is answered: nothing else is decrypted for a sender.
@@ -30,6 +38,7 @@ def answer(body: bytes, identities: Sequence[x25519.Identity], key: SigningKey, 
         identities: our age keys.
         key: the private key of our receipts.
         audience: our domain as the sender has recorded it.
+        issued_at: the time by the clock that decides; None: that of this machine.
 
     Raises: BadInput.
     """
@@ -42,7 +51,8 @@ def answer(body: bytes, identities: Sequence[x25519.Identity], key: SigningKey, 
     if (begin, issuer, domain) != (BEGIN, data.get("issuer"), audience):
         raise BadInput("the decrypted text is not a challenge of this sender for this recipient")
     proof = hashlib.sha256(text).hexdigest()
-    return sign({"iss": audience, "aud": issuer, "iat": int(time.time()), "proof": proof}, key, typ=CHALLENGE_TYPE)
+    issued = int(issued_at.timestamp() if issued_at else time.time())
+    return sign({"iss": audience, "aud": issuer, "iat": issued, "proof": proof}, key, typ=CHALLENGE_TYPE)
 
 
 def rotation(

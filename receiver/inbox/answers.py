@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portability.transfers import provider_documents
-from portability.trust.signing import PROVIDER_TYPE, SigningKey, sign
+from portability.trust.signing import PROVIDER_TYPE, DatedKey, sign
 from receiver.fetch import challenge
 from receiver.fetch.acknowledgement import acknowledge
 
@@ -20,8 +20,8 @@ class ReceiverAnswers:
     """The keys of this side, for webhooks whose signature was checked."""
 
     identities: Sequence[x25519.Identity]
-    receipt_key: Callable[[], SigningKey]
-    """Returns the key that signs. Raises NoSigningKey."""
+    receipt_key: Callable[[], DatedKey]
+    """Returns the key that signs, with the time of the database. Raises NoSigningKey."""
     audience: str
     name: str
     """As people know this provider."""
@@ -30,13 +30,16 @@ class ReceiverAnswers:
     def document(self) -> str:
         """Return the signed document about this provider, with the first age key. Raises NoSigningKey."""
         first = str(self.identities[0].to_public())
-        claims = provider_documents.claims(self.audience, self.name, first, self.base_url)
-        return sign(claims, self.receipt_key(), typ=PROVIDER_TYPE)
+        signing = self.receipt_key()
+        claims = provider_documents.claims(self.audience, self.name, first, self.base_url, signing.iat)
+        return sign(claims, signing.key, typ=PROVIDER_TYPE)
 
     def to_challenge(self, body: bytes) -> str:
         """Return the proof that our keys and the webhook belong together. Raises BadInput, NoSigningKey."""
-        return challenge.answer(body, self.identities, self.receipt_key(), audience=self.audience)
+        signing = self.receipt_key()
+        return challenge.answer(body, self.identities, signing.key, audience=self.audience, issued_at=signing.at)
 
     def to_notice(self, body: bytes) -> str:
         """Return the statement that we have received a notice. Raises BadInput, NoSigningKey."""
-        return acknowledge(body, self.receipt_key(), audience=self.audience)
+        signing = self.receipt_key()
+        return acknowledge(body, signing.key, audience=self.audience, issued_at=signing.at)

@@ -29,7 +29,7 @@ from portability.safe_http import SafeHttpClient
 from portability.settings import Settings
 from portability.storage import open_storage
 from portability.transfers import key_sets
-from portability.trust.signing import SigningKey
+from portability.trust.signing import DatedKey
 from receiver.binding.target import ImportTarget
 from receiver.faults import FeedForked, SenderRefused, TransferRefused, UnknownImport
 from receiver.fetch import papers, receipt
@@ -67,7 +67,7 @@ class ReceivingService:
     engine: Engine
     settings: Settings
     identities: Sequence[x25519.Identity]
-    receipt_key: Callable[[], SigningKey]
+    receipt_key: Callable[[], DatedKey]
     """Returns the key that signs receipts. Raises NoSigningKey."""
     audience: str
     into: str
@@ -208,10 +208,10 @@ def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> N
         ReceivedState.EXPIRED: NOT_DECIDED,
         ReceivedState.REFUSED: row["error_code"],
     }
-    code = codes.get(ReceivedState(row["state"]))
+    code, signing = codes.get(ReceivedState(row["state"])), service.receipt_key()
     jti = f"{row['id']}.{'refused' if code else 'received'}"
     about = {"volumes": row["volumes"], "possession": None if code else row["possession"], "code": code, "jti": jti}
-    token = receipt.signed(said, service.receipt_key(), **about, issued_at=deployment.clock(service.engine))
+    token = receipt.signed(said, signing.key, **about, issued_at=signing.at)
     with Sender(row["receipt_url"], checked_client(service.client, row["receipt_url"])) as sender:
         sender.post_receipt(TransferLinks(row["sent_id"], "", row["receipt_url"], ""), token)
     work.settle_receipt(service.engine, row, ReceiptState.SENT, code)

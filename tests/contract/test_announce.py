@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from simultaneous import in_threads
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 from transferring import Provider, authorised, encrypted, ready, sending_world, started, view
+from wrong_clocks import set_machine_wrong
 
 from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
@@ -168,3 +171,17 @@ def test_several_clocks_send_it_once(made: World, other: Provider, control_url: 
     in_threads(4, one)
 
     assert len(other.webhooks) == 1
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_a_webhook_has_the_time_of_the_database(
+    made: World, other: Provider, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    """Recipients refuse a `webhook-timestamp` of more than five minutes away: the clock of a machine may be wrong."""
+    set_machine_wrong(monkeypatch, minutes=minutes)
+    offered(made, other)
+    assert send(made)
+    (heard,) = other.webhooks
+    stated = datetime.fromisoformat(other.event(heard)["timestamp"])
+    assert abs(int(heard.headers["webhook-timestamp"]) - time.time()) < 60
+    assert abs((stated - datetime.now(UTC)).total_seconds()) < 60

@@ -12,6 +12,7 @@ import crm_database
 import pytest
 from crm_database import DEALS, MAP, TYPES, CrmDatabase, open_crm
 from sqlalchemy import text
+from wrong_clocks import set_machine_wrong
 
 from exporters.sql import by_keys
 from exporters.sql.mapped.exporter import MappedExporter
@@ -139,10 +140,41 @@ def test_the_outbox_needs_no_decision(crm: CrmDatabase, stating: MappedExporter)
 
 
 def test_the_position_is_a_time(stating: MappedExporter) -> None:
-    """That of the worker: the overlap is larger than the clocks differ."""
+    """That of the source, where its clock and that of the worker agree."""
     position = stating.horizon()
     assert isinstance(position, dict)
     assert abs(datetime.fromisoformat(position["at"]) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_worker_that_is_hours_ahead_passes_by_no_change(
+    crm: CrmDatabase, stating: MappedExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The position is not later than the clock by which the source writes the times of its entries."""
+    write_entry(crm, "tasks", "17", ago=7200)
+    with monkeypatch.context() as ahead:
+        set_machine_wrong(ahead, hours=3)
+        position = stating.horizon()
+    write_entry(crm, "deals", DEALS[1], ago=-60)
+    assert stated_keys(stating, "deals", position) == {(DEALS[1],)}
+
+
+def test_a_worker_that_is_behind_reads_more_again(stating: MappedExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs that write the times may have another clock than the database: the earlier one decides."""
+    set_machine_wrong(monkeypatch, hours=-3)
+    position = stating.horizon()
+    assert isinstance(position, dict)
+    age = datetime.now(UTC) - datetime.fromisoformat(position["at"])
+    assert timedelta(minutes=179) < age < timedelta(minutes=181)
+
+
+def test_a_source_whose_clock_was_set_back_cannot_say_it(crm: CrmDatabase, stating: MappedExporter) -> None:
+    """A position that is later than now: what has changed since then may have earlier times, so all is compared."""
+    write_entry(crm, "deals", DEALS[1])
+    assert stated_keys(stating, "deals", position_of()) == {(DEALS[1],)}
+    assert stated_keys(stating, "deals", position_of(-7200)) is None
+    by_time = open_stating(crm, BY_TIME)
+    assert stated_keys(by_time, "deals", position_of(-7200)) is None
+    by_time._section.sources.database.dispose()
 
 
 def test_records_are_read_by_their_keys(stating: MappedExporter, monkeypatch: pytest.MonkeyPatch) -> None:

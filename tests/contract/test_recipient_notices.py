@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from listener import Heard, Reply
 from simultaneous import in_threads
 from sqlalchemy import delete, insert, select, update
 from transferring import Provider, authorised, encrypted, ready, sending_world, started, view
+from wrong_clocks import set_machine_wrong
 
 from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
@@ -439,3 +441,16 @@ def test_the_notice_of_an_erasure_comes_back_after_a_restore(made: World, other:
     erasure.advance(made.engine, lambda: made.place.storage)
     assert notice_rows(made) == [wanted]
     assert not inform_next(made)
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_an_acknowledgement_counts_where_the_clock_of_the_machine_is_wrong(
+    made: World, other: Provider, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    """The time of the database is that of the webhook, and judges the answer."""
+    _export, consent, _transfer = delivered_transfer(made, other)
+    set_machine_wrong(monkeypatch, minutes=minutes)
+    revoke_consent(made, consent)
+    assert inform_next(made)
+    assert kinds(made) == [("withdrawn", "acknowledged")]
+    assert abs(int(other.notices[-1].headers["webhook-timestamp"]) - time.time()) < 60

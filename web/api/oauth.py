@@ -175,7 +175,8 @@ def _authenticated(request: Request, place: AppContext, sent: Mapping[str, str])
             jwks = key_sets.fetch(SafeHttpClient.of(place.settings), client["jwks_url"])
         except RemoteUnavailable as error:
             raise PullRefused(OAuthFault.INVALID_CLIENT, str(error), recipient_id=client["id"]) from None
-    key_proofs.check_assertion(assertion, jwks, client, issuer(place), place.limits.is_first_use)
+    present = place.clock.present()
+    key_proofs.check_assertion(assertion, jwks, client, issuer(place), place.limits.is_first_use, present)
     return client
 
 
@@ -187,6 +188,7 @@ def _proved(request: Request, place: AppContext, client: RowMapping, path: str) 
             method=request.method,
             url=f"{issuer(place)}{path}",
             first_use=place.limits.is_first_use,
+            present=place.clock.present(),
         )
     except PullRefused as refused:
         refused.recipient_id = client["id"]

@@ -49,6 +49,7 @@ def _checked(request: Request, place: AppContext) -> RowMapping:
         method=asked_method(request),
         url=f"{issuer(place)}{request.url.path}",
         first_use=place.limits.is_first_use,
+        present=place.clock.present(),
         token=token,
     )
     with place.reading() as connection:

@@ -230,7 +230,8 @@ def _receive(place: AppContext, transfer_id: str, token: str) -> None:
     with place.reading() as connection:
         row, to = receipts.addressed(connection, transfer_id)
     with place.outbound.to(to["id"]):
-        receipt = receipts.checked(SafeHttpClient.of(place.settings), token, row, to, iss=place.settings.iss)
+        iss, present = place.settings.iss, place.clock.present()
+        receipt = receipts.checked(SafeHttpClient.of(place.settings), token, row, to, iss=iss, present=present)
     with place.writing() as connection:
         receipts.record(connection, transfer_id, receipt)
 
@@ -240,7 +241,8 @@ def _rotate(place: AppContext, recipient_id: str, token: str) -> None:
     with place.reading() as connection:
         row = recipients.approved(connection, recipient_id)
     with place.outbound.to(row["id"]):
-        rotated = proofs.rotation(SafeHttpClient.of(place.settings), place.settings, row, token)
+        client, present = SafeHttpClient.of(place.settings), place.clock.present()
+        rotated = proofs.rotation(client, place.settings, row, token, present)
     with place.writing() as connection:
         proofs.rotate(connection, row, rotated, actor=f"recipient:{row['id']}")
 

@@ -117,7 +117,8 @@ def _entry(place: AppContext, decided: ProviderDecisionForm, found: ProviderDocu
 
 def _fetched(place: AppContext, asked: ProviderForm) -> ProviderDocument:
     client = SafeHttpClient.of(place.settings)
-    return provider_documents.discover(client, asked.domain.strip().lower().rstrip("."), asked.url or None)
+    domain, present = asked.domain.strip().lower().rstrip("."), place.clock.present()
+    return provider_documents.discover(client, domain, asked.url or None, present)
 
 
 def _refused(request: Request, place: AppContext, asked: ProviderForm, error: PortabilityError) -> Response:

@@ -10,8 +10,10 @@ people do not wait for each other.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -63,6 +65,8 @@ class Claim:
     """Whether more slices were waiting when it was made."""
     has_unchained: bool = False
     """Whether events of the subject's exports were not in the chain of the audit log yet."""
+    made_seconds: float = field(default_factory=time.monotonic)
+    """When it was made, by the monotonic clock of this machine."""
 
     @property
     def id(self) -> str:
@@ -96,6 +100,11 @@ class Claim:
         """Attempts at the open volume, with the current attempt."""
         attempts: int = self.slice["attempts"]
         return attempts
+
+    def present(self) -> datetime:
+        """Return the time by the database's clock, without asking it: the clock of this machine may be wrong."""
+        claimed_at: datetime = self.slice["claimed_at"]
+        return claimed_at + timedelta(seconds=time.monotonic() - self.made_seconds)
 
 
 def new_token() -> str:

@@ -44,7 +44,7 @@ def inform(engine: Engine, settings: Settings, client: SafeHttpClient) -> bool:
         return False
     to = {"id": row["recipient_id"], **{name: row[name] for name in ADDRESS}}
     try:
-        token, fault = acknowledgements.post(client, settings, row, to)
+        token, fault = acknowledgements.post(client, settings, row, to, outgoing.present(row))
     except PortabilityError as error:
         token, fault = None, error.code
     except Exception as error:  # noqa: BLE001  # logged with the row

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -63,6 +64,12 @@ def take(engine: Engine, table: Table, what: Select[Any]) -> RowMapping | None:
     due = and_(table.c.state == QUEUED, leases.is_available(table))
     age = elapsed_seconds(table.c.created_at, now()).label("age_seconds")
     return leases.take(engine, table, due, LEASE_SECONDS, what.add_columns(age))
+
+
+def present(row: RowMapping) -> datetime:
+    """Return the time of the database at which a row was taken: the clock of this machine may be wrong."""
+    created_at: datetime = row["created_at"]
+    return created_at + timedelta(seconds=row["age_seconds"])
 
 
 def unsettled(table: Table, row: RowMapping, *, is_done: bool) -> ColumnElement[bool]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -71,7 +70,7 @@ def _send(settings: Settings, client: SafeHttpClient, row: RowMapping) -> str | 
     body = webhooks.content(settings.keys, row)
     named = {"id": row["recipient_id"], "webhook_kid": row["webhook_kid"]}
     secret = recipients.webhook_secret(settings.keys, named)
-    headers = webhooks.headers(row, body, secret, datetime.now(UTC))
+    headers = webhooks.headers(row, body, secret, outgoing.present(row))
     status = client.post_for_status(row["webhook_url"], body, headers=headers)
     return None if status in TAKEN else f"status_{status}"
 

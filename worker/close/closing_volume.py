@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -117,9 +116,8 @@ def make_files(
     listed = [_listed(row) for row in rows.volumes]
     own: dict[str, JSON] = {"number": commit.volume["number"], "name": volume.output.name}
     listed.append({**own, "counts": [count.to_json() for count in commit.counts]})
-    at = datetime.now(UTC)
     document = closing_document.document(
-        *(export, plan, lines, gaps, listed, at),
+        *(export, plan, lines, gaps, listed, claim.present()),
         unknown=volume.job.unknown_approved,
         reviewed=rows.reviewed,
         tenants=tenants.load(context.settings.tenants_file),

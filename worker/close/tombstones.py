@@ -10,7 +10,6 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import chain
 from typing import Any
@@ -115,7 +114,7 @@ def _document(
     horizon = {} if changes.progress is None else changes.progress.horizon
     cursor = FeedCursor(feed["id"], feed["number"] + 1, claim.id, maps_sha256(maps), horizon)
     with reading(context.engine) as connection:
-        key = keys.signing(connection, context.settings.keys)
+        key = keys.dated(connection, context.settings.keys)
         after = archives.place_of(connection, feed)
     step = changes.step
     modes = {} if step is None else dict(step.modes)
@@ -202,7 +201,7 @@ def _lines(
     volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]
 ) -> Iterator[tuple[str, str, str, bytes]]:
     """Yield the tombstones of records with their dataset and reason, as rows."""
-    at = rfc3339(datetime.now(UTC))
+    at = rfc3339(volume.job.present())
     for entry, reason in zip(gone, _reasons(volume, name, gone), strict=True):
         key = dict(zip(name.key, entry.key, strict=True))
         line = orjson.dumps({"key": key, "at": at, "reason": reason}) + b"\n"

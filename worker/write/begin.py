@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from sqlalchemy import RowMapping
 
@@ -27,7 +26,7 @@ def describe(context: WorkerContext, claim: Claim, feed: ArchiveFeed | None = No
         profile=export["profile"],
         revision=export["revision"],
         requested_at=export["received_at"],
-        produced_at=datetime.now(UTC),
+        produced_at=claim.present(),
         contact=context.settings.contact,
         register=context.notice,
         brand=context.brand,

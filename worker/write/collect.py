@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from portability.api import NEEDS_REVIEW, Gap
 from portability.requests.states import DatasetState
@@ -49,7 +48,7 @@ def fill(volume: OpenVolume) -> None:
 def _leave_open(run: DatasetRun) -> None:
     """End a reading after reviews without filling its gaps: only a new export can tell what it would have missed."""
     run.volume.job.report_gap(run.line, NEEDS_REVIEW, "records were reviewed while it failed")
-    run.tally.ended, run.tally.ended_at = run.tally.ended + 1, datetime.now(UTC)
+    run.tally.ended, run.tally.ended_at = run.tally.ended + 1, run.volume.job.present()
     run.volume.position = Position(run.volume.position.reading + 1)
 
 
@@ -57,7 +56,7 @@ def _read(run: DatasetRun) -> None:
     """Write the rest of a reading: first the files of a batch that an earlier volume began, then the records."""
     position, reading = run.volume.position, run.reading
     if is_first := position == Position(position.reading):
-        run.tally.began_at = run.tally.began_at or datetime.now(UTC)
+        run.tally.began_at = run.tally.began_at or run.volume.job.present()
         run.go_to(reading.after, reading.files)
     known = with_known_identities(run, is_first=is_first)
     if known is not None:
@@ -86,7 +85,7 @@ def _read_on(run: DatasetRun) -> None:
 def _end(run: DatasetRun) -> None:
     line, tally = run.line, run.tally
     tally.ended += 1
-    tally.ended_at = datetime.now(UTC)
+    tally.ended_at = run.volume.job.present()
     _note_undecided(run)
     if run.reading.missed is not None:
         return  # each of its gaps is closed when what was missing is written

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -89,6 +89,8 @@ class SliceJob:
     """Opens a cursor that was stored, for its exporter."""
     confirm: Callable[[], None] = lambda: None
     """Called when a volume has been read; raises if an identity with which it was read is no longer the subject's."""
+    present: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """Returns the time of the control database."""
     plan_for: Callable[[tuple[str, ...], int, tuple[tuple[str, str], ...]], ExportPlan] | None = None
     """Makes the plan for the subject without the identities that some plug-ins find, with the decisions on reviews up
     to a number, and without the instructions for some people."""

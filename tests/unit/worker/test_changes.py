@@ -16,6 +16,7 @@ from volumes import KEY
 
 from portability.feeds.cursor import FeedCursor
 from portability.locale import values
+from portability.trust.signing import DatedKey
 from worker.write import changes
 
 pytestmark = pytest.mark.slow
@@ -134,5 +135,6 @@ def test_a_file_comes_when_it_has_changed(tmp_path: Path) -> None:
 def test_a_cursor_that_is_signed_again_is_another() -> None:
     """Also within a second, and by a key store whose signatures are the same each time."""
     cursor = FeedCursor("feed_1", 1, "e1", "0" * 64, {})
-    first, second = (cursor.sign("https://sender.example", "sub_1", KEY).split(".")[1] for _ in range(2))
+    key = DatedKey(KEY, datetime.now(UTC))
+    first, second = (cursor.sign("https://sender.example", "sub_1", key).split(".")[1] for _ in range(2))
     assert first != second
