@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection
 
 from exporters.sql import by_keys, conversations, reviews
 from exporters.sql.changes import SqlChanges
+from exporters.sql.clock import as_written
 from exporters.sql.conversations import Whole
 from exporters.sql.counts import TableCount
 from exporters.sql.cursors import cursor
@@ -95,7 +96,7 @@ class SqlExporter:
 
         Raises: SourceUnavailable, SourceRefused, ExporterFault (an invalid cursor or slice).
         """
-        table = self._table(dataset)
+        table, selection = self._table(dataset), as_written(selection, self._sources.database)
         if reviews.are_due(selection, after) and (gaps := self._gaps(table, dataset, subject, selection)):
             yield Batch((), reviews.START, (), gaps)
         after = None if after == reviews.START else after
@@ -128,14 +129,14 @@ class SqlExporter:
 
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
         """Count records, the bytes of their files if they have any, and a tenant's records that lead to no person."""
-        count = TableCount(self._sources, self._table(dataset), subject, selection)
+        count = TableCount(self._sources, self._table(dataset), subject, as_written(selection, self._sources.database))
         return count.together([count])[0]
 
     def prepared_count(self, subject: Subject, dataset: Dataset, selection: Selection) -> TableCount | None:
         """Return the count of a person's records, which one statement counts with those of other datasets."""
         if subject.kind is SubjectKind.TENANT:
             return None
-        return TableCount(self._sources, self._table(dataset), subject, selection)
+        return TableCount(self._sources, self._table(dataset), subject, as_written(selection, self._sources.database))
 
     def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
         """Return at most `n` slices of about equal weight, each with at least one record; one if it cannot be cut.
@@ -143,7 +144,7 @@ class SqlExporter:
         Raises: SourceUnavailable, SourceRefused, ExporterFault (an invalid slice).
         """
         table = self._table(dataset)
-        rows, whole = rows_of(table, subject, selection), selection.slice or Slice()
+        rows, whole = rows_of(table, subject, as_written(selection, self._sources.database)), selection.slice or Slice()
         if rows is None or n <= 1:
             return (whole,)
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import crm_database
 import pytest
 from crm_database import DEALS, MAP, CrmDatabase, open_crm
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from wrong_clocks import set_machine_wrong
 
 from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import Batch, Identity, Record, RowRemark, Selection, Subject, SubjectKind
@@ -154,6 +155,26 @@ def test_the_period_of_a_request(crm: CrmDatabase, mapped: MappedExporter) -> No
         crm.run("update deals set updated_at = null")
     early = Selection(began_at=datetime(2026, 1, 3, tzinfo=UTC))
     assert [one["id"] for one in records_in(mapped, "deals", ANN, early)] == [DEALS[1]]
+
+
+def test_a_source_whose_clock_is_ahead_lacks_no_row(
+    crm: CrmDatabase, mapped: MappedExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock is 3 minutes ahead, so a row of a minute before the export began has a time 2 minutes after that.
+
+    What it wrote a minute after the beginning is left out as before. A file of SQLite has no clock of its own.
+    """
+    present = datetime.now(UTC)
+    times = {"Deal 1": present - timedelta(minutes=1), "Deal 5": present + timedelta(minutes=1)}
+    for name, at in times.items():
+        crm.run(f"update deals set created_at = '{at:%Y-%m-%d %H:%M:%S.%f}' where name = '{name}'")  # noqa: S608
+    set_machine_wrong(monkeypatch, minutes=-3)
+    begun = Selection(began_at=present - timedelta(minutes=3))
+    existed = set() if crm.url.startswith("sqlite") else {DEALS[1]}
+    try:
+        assert {one["id"] for one in records_in(mapped, "deals", ANN, begun)} == {DEALS[6], *existed}
+    finally:
+        crm.run(*(f"update deals set created_at = '2026-01-0{n} 00:00:00' where name = 'Deal {n}'" for n in (1, 5)))  # noqa: S608
 
 
 def test_a_source_is_not_written(mapped: MappedExporter) -> None:
