@@ -491,6 +491,19 @@ def test_after_five_days_a_person_has_to_look(made: World, box: Postbox) -> None
     assert states(made) == [("acknowledged", "failed", "mail_unavailable")]
 
 
+def test_the_log_names_whose_mail_fails(made: World, box: Postbox) -> None:
+    """By its export and its kind: the desk has the person whom to contact in another way."""
+    export_id = made.request()
+    box.on_recipient = lambda _address: "452 4.2.2 mailbox full"
+    with capture_logs() as logs:
+        message_delivery.deliver(desk(made, box))
+        change(made, not_before=now(-1), created_at=now(-6 * 86_400))
+        message_delivery.deliver(desk(made, box))
+    told = [log for log in logs if log["event"].startswith("deliver.")]
+    assert [log["event"] for log in told] == ["deliver.failed", "deliver.failed", "deliver.gave_up"]
+    assert {(log["export"], log["kind"]) for log in told} == {(export_id, "acknowledged")}
+
+
 def test_what_is_no_longer_true_is_not_reported(made: World, box: Postbox) -> None:
     """It was ready, and is being made again before the message was sent: the message reports the next revision."""
     identifier = ready(made)

@@ -172,7 +172,7 @@ def _advance(desk: Desk, hand_over: HandOver, row: RowMapping) -> None:
         _settle(desk.engine, row, MessageState.FAILED, error.code)
         return
     _settle(desk.engine, row, MessageState.SENT, written.remark, language=written.language)
-    log.info("deliver.sent", notification=row["id"], kind=row["kind"], export=row["export_id"])
+    log.info("deliver.sent", **_named(row))
 
 
 def _renewed(desk: Desk, row: RowMapping) -> bool:
@@ -218,13 +218,18 @@ def _settle(
         audit.record(connection, f"notification.{state}", actor=ACTOR, export_id=row["export_id"], detail=detail)
     if state is MessageState.FAILED:
         incidents.count(engine, Incident.MAIL_FAILED)
-        log.warning("deliver.gave_up", notification=row["id"], kind=row["kind"], code=reason)
+        log.warning("deliver.gave_up", code=reason, **_named(row))
 
 
 def _back_off(desk: Desk, row: RowMapping, code: str) -> None:
     """Try again later, or give up after days."""
-    log.warning("deliver.failed", notification=row["id"], code=code, attempt=row["attempts"])
+    log.warning("deliver.failed", code=code, attempt=row["attempts"], **_named(row))
     if row["age_seconds"] > GIVE_UP_SECONDS:
         _settle(desk.engine, row, MessageState.FAILED, code)
         return
     outgoing.postpone(desk.engine, desk.settings, TABLE, row, code)
+
+
+def _named(row: RowMapping) -> Mapping[str, str | None]:
+    """Return what the log has of a notification: the ids by which a person finds it."""
+    return {"notification": row["id"], "kind": row["kind"], "export": row["export_id"]}
