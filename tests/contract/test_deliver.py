@@ -531,6 +531,22 @@ def test_without_a_mail_server_it_stands_on_the_account_page(made: World) -> Non
         assert [row["kind"] for row in outbox.messages(connection, [identifier])] == ["acknowledged"]
 
 
+def test_a_code_that_no_one_can_send_is_counted_and_in_the_audit_log(made: World) -> None:
+    """As every message that reaches no one: it rings, and its event names the export. What is on a page does not."""
+    identifier = made.request()
+    with writing(made.engine) as connection:
+        outbox.queue(connection, MessageKind.CODE, identifier, occasion="cod_1")
+        outbox.queue(connection, MessageKind.CODE, identifier, occasion="cod_2")
+    message_delivery.leave_on_page(made.engine)
+    message_delivery.leave_on_page(made.engine)
+
+    assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("mail_failed", 2)]
+    with reading(made.engine) as connection:
+        found = audit.events(connection, export_id=identifier)
+    lost = [event["detail"] for event in found if event["action"] == "notification.failed"]
+    assert [(detail["kind"], detail["reason"]) for detail in lost] == [("code", "no_mail")] * 2
+
+
 def test_of_many_clocks_one_sends(made: World, box: Postbox, control_url: str) -> None:
     """Each mail once, however many clocks there are."""
     for number in range(12):
