@@ -61,21 +61,23 @@ def begin(
     digest = sha256(claim.encode()).hexdigest()
     if not _lock(connection, digest):
         raise LinkInvalid
-    same = {"claim_sha256": digest, "revision": link["revision"], "device": device, "by_storage": by_storage}
+    same = {"claim_sha256": digest, "device": device, "by_storage": by_storage}
     of_same = [DOWNLOAD.c[name] == value for name, value in same.items()]
     latest = select(DOWNLOAD, (DOWNLOAD.c.seen_at < now(-WINDOW_SECONDS)).label("is_idle")).where(*of_same)
     latest = latest.order_by(DOWNLOAD.c.ended_at.is_not(None), DOWNLOAD.c.began_at.desc()).limit(1).with_for_update()
     row = connection.execute(latest).mappings().one_or_none()
-    if row and not row["ended_at"] and not row["is_idle"]:
+    is_of_revision = bool(row and row["revision"] == link["revision"])
+    if row and is_of_revision and not row["ended_at"] and not row["is_idle"]:
         counted = {"requests": row["requests"] + 1, "running": row["running"] + (not by_storage), "seen_at": now()}
         connection.execute(update(DOWNLOAD).where(DOWNLOAD.c.id == row["id"]).values(counted))
         return str(row["id"])
-    if not row and not link["transfer_id"]:
+    if not is_of_revision and not link["transfer_id"]:
         report(connection, link["export_id"], link["revision"], device)
     if row and not row["ended_at"]:
         _end(connection, row)
     about = {"link_id": link["id"], "export_id": link["export_id"], "volume": volume["number"], "size": volume["bytes"]}
-    return _insert(connection, {**same, **about, "running": int(not by_storage)}, earlier=row)
+    values = {**same, **about, "revision": link["revision"], "running": int(not by_storage)}
+    return _insert(connection, values, earlier=row)  # a later revision has the same volume: its bytes count
 
 
 def report(connection: Connection, export_id: str, revision: int, device: str) -> None:

@@ -28,7 +28,7 @@ from portability.delivery.downloads import claim_name
 from portability.errors import LinkInvalid, UnknownLink, WrongState
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
-from portability.requests import earlier_revisions, exports, instructions
+from portability.requests import earlier_revisions, exports, instructions, retries
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import READABLE, VolumeState
 from portability.requests.transition import end_links
@@ -200,7 +200,8 @@ def claim(
     fresh = connection.execute(_living().where(LINK.c.id == row["id"])).mappings().one_or_none()
     if token and fresh and _lives(fresh) and _claim_of(connection, row, volume, token):
         return token  # another request with this token has made the claim meanwhile
-    used = select(func.count()).select_from(CLAIM).where(CLAIM.c.link_id == row["id"], CLAIM.c.volume == volume)
+    of_volume = (CLAIM.c.link_id == row["id"], CLAIM.c.volume == volume, retries.is_of_this_archive())
+    used = select(func.count()).select_from(CLAIM).where(*of_volume)
     if fresh is None or not _lives(fresh) or _volume(connection, row, volume) is None:
         raise LinkInvalid
     if connection.execute(used).scalar_one() >= claims_max:
@@ -294,10 +295,9 @@ def _audience(connection: Connection, export: Mapping[Any, Any], wanted: str) ->
 
 
 def _living() -> Select[*tuple[Any, ...]]:
-    of_subject = [EXPORT.c[name] for name in SUBJECT]
     columns: list[ColumnElement[Any]] = [
         *LINK.c,
-        *of_subject,
+        *(EXPORT.c[name] for name in SUBJECT),
         EXPORT.c.state.label("export_state"),
         earlier_revisions.archive_revision().label("revision"),
         now().label("present"),

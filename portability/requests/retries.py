@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, select, update
 
 from portability.database import models
 from portability.errors import WrongState
@@ -15,7 +15,7 @@ from portability.requests.states import ONGOING, DatasetState, ExportState
 from portability.requests.transition import rewrite_volumes, transition
 
 VOLUME, LEDGER, GAP, EXPORT = models.volume, models.ledger, models.gap, models.export
-ARCHIVE = models.feed_archive
+ARCHIVE, LINK, CLAIM = models.feed_archive, models.link, models.link_claim
 UNDECIDED = dict.fromkeys(("complete", "outcome_own", "outcome_processor", "erasure_ground"))
 """Columns of an export that is open again: what is made now is another copy than an officer permitted to erase."""
 PLACE = ("ordinal", "slice", "after", "files", "without", "instructed", "reviewed")
@@ -41,6 +41,7 @@ def retry(connection: Connection, identifier: str, *, actor: str) -> None:
     earlier_revisions.forget(connection, identifier)
     # The first claim deletes remaining objects and pseudonyms of the failed attempt.
     rewrite_volumes(connection, identifier)
+    _end_claims(connection, identifier)
     last = connection.scalar(select(func.max(VOLUME.c.number)).where(VOLUME.c.export_id == identifier)) or 0
     slices.reopen_first(connection, identifier, None)
     fresh = {**UNDECIDED, "began_at": None, "volume_counter": last, "revision": 1, "open_slices": 0}
@@ -102,6 +103,11 @@ def apply_answers(connection: Connection, identifier: str, *, actor: str) -> boo
     return True
 
 
+def is_of_this_archive() -> ColumnElement[bool]:
+    """Return the condition for claims of an archive that was not made anew since."""
+    return CLAIM.c.expires_at > CLAIM.c.created_at
+
+
 def archive_number(connection: Connection, identifier: str) -> int:
     """Return which archive of a feed an export is, from the moment it was ready; 0: none."""
     return connection.scalar(select(ARCHIVE.c.number).where(ARCHIVE.c.export_id == identifier)) or 0
@@ -141,6 +147,12 @@ def _check_alone(connection: Connection, export: RowMapping) -> None:
     others = (EXPORT.c.feed_id == export["feed_id"], EXPORT.c.state.in_(ONGOING))
     if export["feed_id"] is not None and (other := connection.scalar(select(EXPORT.c.id).where(*others).limit(1))):
         raise WrongState(f"export {other} of the same feed has not ended")
+
+
+def _end_claims(connection: Connection, export_id: str) -> None:
+    """End the downloads of the archive that was there before: its numbers and names are given again, to other bytes."""
+    of_export = CLAIM.c.link_id.in_(select(LINK.c.id).where(LINK.c.export_id == export_id))
+    connection.execute(update(CLAIM).where(of_export).values(expires_at=CLAIM.c.created_at))
 
 
 def _readings(

@@ -18,7 +18,7 @@ from portability.database import models
 from portability.errors import WrongState
 from portability.people import subject_locks
 from portability.people.subject_locks import SubjectName
-from portability.requests import exports
+from portability.requests import exports, retries
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
 from portability.requests.states import ExportState, TransferState, VolumeState
@@ -126,7 +126,7 @@ def _undelivered() -> ColumnElement[bool]:
     # By a link of the person: another provider downloads an encrypted copy, which it may refuse.
     joined = claim.join(link, claim.c.link_id == link.c.id)
     of_volume = (link.c.export_id == VOLUME.c.export_id, claim.c.volume == VOLUME.c.number)
-    by_person = (link.c.transfer_id.is_(None), claim.c.downloaded_at.is_not(None))
+    by_person = (link.c.transfer_id.is_(None), claim.c.downloaded_at.is_not(None), retries.is_of_this_archive())
     downloaded = select(claim.c.id).select_from(joined).where(*of_volume, *by_person).exists()
     stored = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.state == VolumeState.STORED)
     lacks = select(VOLUME.c.id).where(*stored, ~downloaded).exists()

@@ -110,8 +110,8 @@ def start(
     keys.signing(connection, settings.keys, purpose="transfer")
     to = recipients.approved(connection, recipient)
     living = (TABLE.c.export_id == export_id, TABLE.c.recipient_id == to["id"], TABLE.c.state.in_(TRANSFERS_LIVE))
-    if connection.scalar(select(TABLE.c.id).where(*living)) is not None:
-        raise WrongState(f"export {export_id} is already being sent to this recipient")
+    if other := connection.scalar(select(TABLE.c.id).where(*living)):
+        raise WrongState(f"transfer {other} already sends export {export_id} to this recipient")
     consent = authorised_data.covering(connection, row, to, consent_id)
     transfer_id = f"trf_{secrets.token_hex(10)}"
     is_held = needs_human(to, settings.country)

@@ -112,6 +112,20 @@ def test_a_receiver_that_is_down_for_an_hour_counts_one(made: World, other: Prov
     assert stored_rows(made)[0]["state"] == "sent"
 
 
+def test_the_log_names_whose_webhook_fails(made: World, other: Provider) -> None:
+    """By the ids that commands take: whom to ask, which transfer to revoke, and which export to send again."""
+    export_id, transfer_id = offered(made, other)
+    other.status = 500
+    with capture_logs() as logs:
+        send(made)
+        change(made, not_before=now(-1), created_at=now(-8 * 86_400))
+        send(made)
+    told = [log for log in logs if log["event"].startswith("announce.")]
+    assert [log["event"] for log in told] == ["announce.failed", "announce.failed", "announce.gave_up"]
+    named = (export_id, transfer_id, other.recipient)
+    assert {(log["export"], log["transfer"], log["recipient"]) for log in told} == {named}
+
+
 def test_it_waits_longer_after_each_try(control_url: str, tmp_path: Path, other: Provider) -> None:
     """Waits double; until then no request is sent."""
     made = sending_world(tmp_path, database_url=control_url, backoff_seconds=100)

@@ -491,6 +491,19 @@ def test_after_five_days_a_person_has_to_look(made: World, box: Postbox) -> None
     assert states(made) == [("acknowledged", "failed", "mail_unavailable")]
 
 
+def test_the_log_names_whose_mail_fails(made: World, box: Postbox) -> None:
+    """By its export and its kind: the desk has the person whom to contact in another way."""
+    export_id = made.request()
+    box.on_recipient = lambda _address: "452 4.2.2 mailbox full"
+    with capture_logs() as logs:
+        message_delivery.deliver(desk(made, box))
+        change(made, not_before=now(-1), created_at=now(-6 * 86_400))
+        message_delivery.deliver(desk(made, box))
+    told = [log for log in logs if log["event"].startswith("deliver.")]
+    assert [log["event"] for log in told] == ["deliver.failed", "deliver.failed", "deliver.gave_up"]
+    assert {(log["export"], log["kind"]) for log in told} == {(export_id, "acknowledged")}
+
+
 def test_what_is_no_longer_true_is_not_reported(made: World, box: Postbox) -> None:
     """It was ready, and is being made again before the message was sent: the message reports the next revision."""
     identifier = ready(made)
@@ -516,6 +529,22 @@ def test_without_a_mail_server_it_stands_on_the_account_page(made: World) -> Non
     assert sorted(states(made)) == [("acknowledged", "page", "no_mail"), ("code", "failed", "no_mail")]
     with reading(made.engine) as connection:
         assert [row["kind"] for row in outbox.messages(connection, [identifier])] == ["acknowledged"]
+
+
+def test_a_code_that_no_one_can_send_is_counted_and_in_the_audit_log(made: World) -> None:
+    """As every message that reaches no one: it rings, and its event names the export. What is on a page does not."""
+    identifier = made.request()
+    with writing(made.engine) as connection:
+        outbox.queue(connection, MessageKind.CODE, identifier, occasion="cod_1")
+        outbox.queue(connection, MessageKind.CODE, identifier, occasion="cod_2")
+    message_delivery.leave_on_page(made.engine)
+    message_delivery.leave_on_page(made.engine)
+
+    assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("mail_failed", 2)]
+    with reading(made.engine) as connection:
+        found = audit.events(connection, export_id=identifier)
+    lost = [event["detail"] for event in found if event["action"] == "notification.failed"]
+    assert [(detail["kind"], detail["reason"]) for detail in lost] == [("code", "no_mail")] * 2
 
 
 def test_of_many_clocks_one_sends(made: World, box: Postbox, control_url: str) -> None:

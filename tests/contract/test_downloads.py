@@ -133,6 +133,15 @@ def test_a_download_is_resumed_after_its_event(client: Downloader) -> None:
         assert connection.scalar(select(models.link_claim.c.downloaded_at))
 
 
+def test_a_download_goes_on_beside_the_next_revision(client: Downloader) -> None:
+    """A volume is the same in every revision of an archive: its begin before, and its rest after, are all of it."""
+    client.ask(0, 10)
+    replace(client, link={**client.link, "revision": 2}).ask(10, client.size)
+    assert client.figures() == [(10, 1, False), (client.size - 10, 1, True)]
+    with reading(client.engine) as connection:
+        assert connection.scalar(select(models.link_claim.c.downloaded_at))
+
+
 def test_bytes_that_come_after_the_event_are_another_download(client: Downloader) -> None:
     """A reader who stops for ten minutes in the middle of an answer: nothing is lost, and there is no third row."""
     first = client.begin()

@@ -212,8 +212,8 @@ def test_only_what_is_made_for_another_provider_and_ready_can_be_sent(made: Worl
     with pytest.raises(WrongState, match="queued"):
         started(made, waiting, recipient)
     made.advance_all()
-    started(made, waiting, recipient)
-    with pytest.raises(WrongState, match="already"):
+    first = started(made, waiting, recipient)
+    with pytest.raises(WrongState, match=f"transfer {first} already"):
         started(made, waiting, recipient)
 
 

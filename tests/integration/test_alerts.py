@@ -54,7 +54,7 @@ HEALTHY = {
         f'portability_incidents_total{{kind="{kind}"}}': 9
         for kind in (
             *("horse_died", "horse_stalled", "lease_lost", "storage_full", "object_lost", "swept", "audit_broken"),
-            *("forged_message", "mail_failed", "transfer_failed", "past_retention"),
+            *("forged_message", "mail_failed", "transfer_failed", "receipt_failed", "past_retention"),
         )
     },
 }
@@ -99,6 +99,7 @@ FAULTS: tuple[tuple[str, Mapping[str, float], int], ...] = (
     ("MailUndeliverable", {'portability_incidents_total{kind="mail_failed"}': 10}, 0),
     ("TransfersStuck", {"portability_oldest_queued_transfer_age_seconds": 3601}, 0),
     ("TransfersFail", {'portability_incidents_total{kind="transfer_failed"}': 10}, 0),
+    ("TransfersFail", {'portability_incidents_total{kind="receipt_failed"}': 10}, 0),
     ("WebhookWaits", {"portability_oldest_queued_webhook_age_seconds": 3601}, 0),
     ("InboxWaits", {"portability_oldest_received_work_age_seconds": 901}, 0),
     ("RetentionPast", {'portability_incidents_total{kind="past_retention"}': 10}, 0),

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
-from sqlalchemy import ColumnElement, Engine, RowMapping, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, case, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import history, incidents, leases, models
@@ -76,8 +76,14 @@ def leave_on_page(engine: Engine, channel: Channel = Channel.MAIL) -> None:
     # Codes are never shown on a page, and who is known by a number logs in with an SMS. A tenant has its page.
     is_lost = or_(TABLE.c.kind.in_(CODES), TABLE.c.channel == Channel.SMS)
     state = case((is_lost, MessageState.FAILED), else_=MessageState.PAGE)
+    left = update(TABLE).where(waiting).values(state=state, reason=UNCONFIGURED[channel]).returning(TABLE)
     with writing(engine) as connection:
-        connection.execute(update(TABLE).where(waiting).values(state=state, reason=UNCONFIGURED[channel]))
+        rows = connection.execute(left).mappings().all()
+        lost = [row for row in rows if row["state"] == MessageState.FAILED]
+        for row in lost:
+            _record(connection, row)
+    for row in lost:
+        _count_lost(engine, row)
 
 
 def deliver(desk: Desk, stop: threading.Event | None = None, channel: Channel = Channel.MAIL) -> int:
@@ -172,7 +178,7 @@ def _advance(desk: Desk, hand_over: HandOver, row: RowMapping) -> None:
         _settle(desk.engine, row, MessageState.FAILED, error.code)
         return
     _settle(desk.engine, row, MessageState.SENT, written.remark, language=written.language)
-    log.info("deliver.sent", notification=row["id"], kind=row["kind"], export=row["export_id"])
+    log.info("deliver.sent", **_named(row))
 
 
 def _renewed(desk: Desk, row: RowMapping) -> bool:
@@ -206,25 +212,41 @@ def _settle(
     """Settle a notification; if another clock has settled it meanwhile, that result stays."""
     sent_at = now() if state is MessageState.SENT else None
     ended = {"state": state, "reason": reason, "language": language, "lease_until": None, "sent_at": sent_at}
-    detail = {"notification": row["id"], "kind": row["kind"], "reason": reason}
+    with writing(engine) as connection:
+        matching = update(TABLE).where(outgoing.unsettled(TABLE, row, is_done=state is MessageState.SENT))
+        settled = connection.execute(matching.values(**ended).returning(TABLE)).mappings().one_or_none()
+        if not settled:
+            return
+        _record(connection, settled)
+    if state is MessageState.FAILED:
+        _count_lost(engine, settled)
+
+
+def _record(connection: Connection, row: RowMapping) -> None:
+    """Record the end of a notification in the audit log."""
+    detail = {"notification": row["id"], "kind": row["kind"], "reason": row["reason"]}
     if row["kind"] in ABOUT_CONSENT:
         detail["authorisation"] = row["occasion"]
     if row["kind"] in ABOUT_RECEIVED:
         detail["received"] = row["occasion"]
-    with writing(engine) as connection:
-        matching = update(TABLE).where(outgoing.unsettled(TABLE, row, is_done=state is MessageState.SENT))
-        if not connection.execute(matching.values(**ended)).rowcount:
-            return
-        audit.record(connection, f"notification.{state}", actor=ACTOR, export_id=row["export_id"], detail=detail)
-    if state is MessageState.FAILED:
-        incidents.count(engine, Incident.MAIL_FAILED)
-        log.warning("deliver.gave_up", notification=row["id"], kind=row["kind"], code=reason)
+    audit.record(connection, f"notification.{row['state']}", actor=ACTOR, export_id=row["export_id"], detail=detail)
+
+
+def _count_lost(engine: Engine, row: RowMapping) -> None:
+    """Count a notification that reaches no one."""
+    incidents.count(engine, Incident.MAIL_FAILED)
+    log.warning("deliver.gave_up", code=row["reason"], **_named(row))
 
 
 def _back_off(desk: Desk, row: RowMapping, code: str) -> None:
     """Try again later, or give up after days."""
-    log.warning("deliver.failed", notification=row["id"], code=code, attempt=row["attempts"])
+    log.warning("deliver.failed", code=code, attempt=row["attempts"], **_named(row))
     if row["age_seconds"] > GIVE_UP_SECONDS:
         _settle(desk.engine, row, MessageState.FAILED, code)
         return
     outgoing.postpone(desk.engine, desk.settings, TABLE, row, code)
+
+
+def _named(row: RowMapping) -> Mapping[str, str | None]:
+    """Return what the log has of a notification: the ids by which a person finds it."""
+    return {"notification": row["id"], "kind": row["kind"], "export": row["export_id"]}

@@ -17,7 +17,10 @@ from cli.doctor import CHECKS
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 PARTS = ("cli", "exporters", "portability", "receiver", "web", "worker")
 CHECK = re.compile(r"doctor(?: --before-start)?`: the (?:lines?|check) ((?:`[^`]+`(?:, | and )?)+)")
-SEEING = ("list", "show", "doctor", "audit", "referrals list", "recipients notices", "transfers list", "keys list")
+SEEING = (
+    *("list", "show", "doctor", "audit", "keys list"),
+    *("referrals list", "recipients list", "recipients notices", "transfers list"),
+)
 """The beginnings of commands that only look."""
 
 
@@ -37,6 +40,14 @@ def test_events_of_the_log_on_a_page_are_written_by_the_program() -> None:
     logged = set(re.findall(r'log\.(?:info|warning|error|exception)\(\s*"([a-z_]+\.[a-z_]+)"', source))
     assert len(named) > 10
     assert named - logged == set()
+
+
+def test_actions_of_the_audit_log_on_a_page_are_recorded() -> None:
+    """A name that is misspelt finds no event, as if nothing had failed."""
+    named = {code.split()[-1] for page in RUNBOOKS for code in _codes(page) if "--action " in code}
+    assert len(named) > 3
+    recorded = (ROOT / "docs" / "audit.md").read_text()
+    assert {action for action in named if f"`{action}`" not in recorded} == set()
 
 
 def test_lines_of_doctor_on_a_page_are_its_checks() -> None:
