@@ -131,10 +131,12 @@ def _undelivered() -> ColumnElement[bool]:
     stored = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.state == VolumeState.STORED)
     lacks = select(VOLUME.c.id).where(*stored, ~downloaded).exists()
     confirmed = (sent.c.export_id == EXPORT.c.id, sent.c.state == TransferState.DELIVERED)
-    received = select(sent.c.id).where(*confirmed, sent.c.revision == EXPORT.c.revision)
+    # Of an earlier revision a person lacks what came later, and an archive that was lost is made anew.
+    of_this = (sent.c.revision == EXPORT.c.revision, sent.c.created_at >= EXPORT.c.began_at)
+    received = select(sent.c.id).where(*confirmed, *of_this)
     fetched = audit.LOG
-    # Of an earlier revision a person lacks what came later.
-    whole = (fetched.c.action == "fetch.completed", fetched.c.detail["revision"].as_integer() == EXPORT.c.revision)
+    is_this = (fetched.c.detail["revision"].as_integer() == EXPORT.c.revision, fetched.c.at >= EXPORT.c.began_at)
+    whole = (fetched.c.action == "fetch.completed", *is_this)
     taken = select(fetched.c.entry).where(fetched.c.export_id == EXPORT.c.id, *whole)
     is_delivered = or_(~lacks, received.exists(), taken.exists())
     return and_(EXPORT.c.state == ExportState.READY, EXPORT.c.erased_at.is_(None), ~is_delivered)

@@ -13,6 +13,7 @@ from portability.delivery import downloads, links
 from portability.errors import LinkInvalid
 from portability.requests import retries
 from portability.retention import erasure_holds
+from portability.trust import audit
 from worker.clock.sweep import sweep
 
 ACTOR = "operator:test"
@@ -86,3 +87,13 @@ def test_an_archive_that_was_made_anew_is_not_delivered(made: World, archive_wit
     assert held(made, "usr_jane") == [("delivery",)]
     downloaded(made, token, claim_of(made, token))
     assert held(made, "usr_jane") == []
+
+
+def test_a_copy_of_a_lost_archive_is_no_copy_of_the_next(made: World, archive_with_link: tuple[str, str]) -> None:
+    """An operator has fetched the archive that storage lost: the person has nothing of the later one."""
+    export_id, _token = archive_with_link
+    with writing(made.engine) as connection:
+        audit.record(connection, "fetch.completed", actor=ACTOR, export_id=export_id, detail={"revision": 1})
+    assert held(made, "usr_jane") == []
+    lose_and_retry(made, export_id)
+    assert held(made, "usr_jane") == [("delivery",)]
