@@ -144,7 +144,7 @@ def test_what_another_provider_has_downloaded_is_not_delivered(tmp_path: Path, o
             connection.execute(update(models.export).values(revision=revision))
         assert len(held(made)) == seen, (state, revision)
     with writing(made.engine) as connection:
-        # Storage lost the archive that was sent; this one is made anew.
+        # Storage lost the archive that was sent, and it is made anew.
         connection.execute(update(models.export).values(revision=1, began_at=now()))
     assert held(made) == [("usr_1", ("delivery",))]
 

@@ -144,6 +144,12 @@ def test_marks(mapped: MappedExporter) -> None:
     assert {name: list(rows) for name, rows in contacts.withheld.items()} == {"token": [0]}
 
 
+def dated(number: int, at: datetime) -> str:
+    """The statement that dates a deal."""
+    moment = f"{at:%Y-%m-%d %H:%M:%S.%f}"
+    return f"update deals set created_at = '{moment}' where name = 'Deal {number}'"  # noqa: S608  # of this test alone
+
+
 def test_the_period_of_a_request(crm: CrmDatabase, mapped: MappedExporter) -> None:
     """`since` takes rows that were created or changed since then, and `began_at` leaves out what is newer."""
     since = Selection(since=datetime(2026, 1, 5, tzinfo=UTC))
@@ -165,16 +171,14 @@ def test_a_source_whose_clock_is_ahead_lacks_no_row(
     What it wrote a minute after the beginning is left out as before. A file of SQLite has no clock of its own.
     """
     present = datetime.now(UTC)
-    times = {"Deal 1": present - timedelta(minutes=1), "Deal 5": present + timedelta(minutes=1)}
-    for name, at in times.items():
-        crm.run(f"update deals set created_at = '{at:%Y-%m-%d %H:%M:%S.%f}' where name = '{name}'")  # noqa: S608
+    crm.run(dated(1, present - timedelta(minutes=1)), dated(5, present + timedelta(minutes=1)))
     set_machine_wrong(monkeypatch, minutes=-3)
     begun = Selection(began_at=present - timedelta(minutes=3))
     existed = set() if crm.url.startswith("sqlite") else {DEALS[1]}
     try:
         assert {one["id"] for one in records_in(mapped, "deals", ANN, begun)} == {DEALS[6], *existed}
     finally:
-        crm.run(*(f"update deals set created_at = '2026-01-0{n} 00:00:00' where name = 'Deal {n}'" for n in (1, 5)))  # noqa: S608
+        crm.run(*(dated(number, datetime(2026, 1, number, tzinfo=UTC)) for number in (1, 5)))
 
 
 def test_a_source_is_not_written(mapped: MappedExporter) -> None:
