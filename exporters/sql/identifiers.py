@@ -220,8 +220,8 @@ def plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 def _numbers(texts: Sequence[str]) -> Sequence[int]:
     """Return the texts that are integers of SQLite as such: where a column has no type they equal no text."""
-    numbers = [number for text in texts if (number := _integer(text)) is not None]
-    return [number for number in numbers if -(1 << 63) <= number < 1 << 63]
+    numbers = map(_integer, texts)
+    return [number for number in numbers if isinstance(number, int) and -(1 << 63) <= number < 1 << 63]
 
 
 def _integer(text: str) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
@@ -18,13 +18,14 @@ class SteadyClock:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._asked: tuple[float, datetime] | None = None
+        self._asked = -ASKED_SECONDS - 1, datetime.fromtimestamp(0, UTC)
         """When, by the monotonic clock, and what the database said."""
 
     def present(self) -> datetime:
         """Return the time of the database. Raises DatabaseUnavailable."""
-        asked = self._asked
-        if asked is None or time.monotonic() - asked[0] > ASKED_SECONDS:
+        asked_at, said = self._asked
+        if time.monotonic() - asked_at > ASKED_SECONDS:
             said = deployment.clock(self._engine)
-            asked = self._asked = time.monotonic(), said
-        return asked[1] + timedelta(seconds=time.monotonic() - asked[0])
+            asked_at = time.monotonic()
+            self._asked = asked_at, said
+        return said + timedelta(seconds=time.monotonic() - asked_at)

@@ -66,7 +66,7 @@ def groups(connection: Connection) -> Sequence[UnansweredGroup]:
 
 def collect(found: Sequence[UnansweredGroup]) -> Sequence[Metric]:
     """Return the signals of these groups."""
-    retried = [one for one in found if one.state in OPEN and one.code is not None]
+    retried = [one for one in found if one.state in OPEN and one.code]
     failed = [one for one in found if one.state == ExportState.FAILED]
     return (
         GaugeMetricFamily(
@@ -99,9 +99,11 @@ def _failed(connection: Connection) -> Sequence[UnansweredGroup]:
     is_fresh = DEPLOYMENT.c.failed_counted_at > now(-STALE_SECONDS)
     ago_seconds = elapsed_seconds(DEPLOYMENT.c.failed_counted_at, now())
     stored = connection.execute(select(DEPLOYMENT.c.failed_counts, ago_seconds).where(is_fresh)).one_or_none()
-    found = [UnansweredGroup.of_json(row, ago_seconds=stored[1]) for row in stored[0]] if stored else []
-    is_many = sum(one.number for one in found) > FEW
-    return found if is_many else _counted(connection, EXPORT.c.state == ExportState.FAILED)
+    rows, ago = stored or ((), 0.0)
+    found = [UnansweredGroup.of_json(row, ago_seconds=ago) for row in rows]
+    if sum(one.number for one in found) > FEW:
+        return found
+    return _counted(connection, EXPORT.c.state == ExportState.FAILED)
 
 
 def _counted(connection: Connection, which: ColumnElement[bool]) -> Sequence[UnansweredGroup]:

@@ -54,8 +54,10 @@ def found(connection: Connection, form: SqlSourceForm, used: Catalogue) -> Itera
     if form.session.shows_all_rows:
         return
     views = {name: table.schema or "" for name, table in used.items() if table.is_view}
-    reasons = {POSTGRESQL: _postgresql, MYSQL: _mysql}.get(connection.dialect.name)
-    for name, reason in sorted(reasons(connection, form, views).items() if reasons and views else ()):
+    find = {POSTGRESQL: _postgresql, MYSQL: _mysql}.get(connection.dialect.name)
+    if not (find and views):
+        return
+    for name, reason in sorted(find(connection, form, views).items()):
         dataset = next((one.name for one in form.dataset if one.table == name and one.fields), "")
         detail = f"the rows of the view {name} depend on {reason}: it may hide rows from this account ({HINT})"
         yield CoverageFinding(CoverageKind.UNFIT, name, dataset=dataset, detail=detail)
