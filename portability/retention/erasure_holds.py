@@ -90,15 +90,13 @@ def subjects(
     ]
 
 
-def pending(connection: Connection, whom: ColumnElement[bool] | None = None) -> Sequence[RowMapping]:
-    """Return exports, of some subjects, whose data the person does not have yet, each with its `hold_reason`."""
+def pending(connection: Connection, whom: ColumnElement[bool]) -> Sequence[RowMapping]:
+    """Return exports, of these subjects, whose data the person does not have yet, each with its `hold_reason`."""
     found: list[RowMapping] = []
     conditions = ((HoldReason.REQUEST, exports.unanswered()), (HoldReason.DELIVERY, _undelivered()))
     for reason, condition in (*conditions, (HoldReason.REMAINDER, _has_remainder())):
-        query = select(EXPORT, literal(str(reason)).label("hold_reason")).where(
-            condition, EXPORT.c.erasure_ground.is_(None)
-        )
-        found += connection.execute(query if whom is None else query.where(whom)).mappings().all()
+        query = select(EXPORT, literal(str(reason)).label("hold_reason"))
+        found += connection.execute(query.where(condition, EXPORT.c.erasure_ground.is_(None), whom)).mappings().all()
     unique = {row["id"]: row for row in reversed(found)}
     return [unique[identifier] for identifier in sorted(unique)]
 

@@ -255,5 +255,5 @@ def test_a_ground_is_for_the_copy_that_was_made(made: World) -> None:
         earlier = earlier_revisions.of(connection, kept)
         assert earlier
         assert earlier.columns["erasure_ground"] == "court"
-        held = {row["id"] for row in erasure_holds.pending(connection)}
-    assert held == {failed}
+        held = [one.exports for one in erasure_holds.subjects(connection)]
+    assert held == [(failed,)]

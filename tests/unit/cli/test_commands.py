@@ -146,7 +146,7 @@ def test_a_ready_export_is_shown_fetched_and_verified(run: Run, made: World) -> 
     with reading(made.engine) as connection:
         actions = [event["action"] for event in audit.events(connection, export_id=identifier)]
         assert actions[-2:] == ["export.fetched", "fetch.completed"]
-        assert not erasure_holds.pending(connection)
+        assert not erasure_holds.subjects(connection)
 
 
 @pytest.mark.slow
@@ -175,11 +175,11 @@ def test_a_fetch_that_is_killed_is_no_delivery(run: Run, made: World, monkeypatc
         with pytest.raises(ZeroDivisionError):
             run("fetch", identifier, "--to", target)
     with reading(made.engine) as connection:
-        (held,) = erasure_holds.pending(connection)
-    assert (held["id"], held["hold_reason"]) == (identifier, "delivery")
+        (held,) = erasure_holds.subjects(connection)
+    assert (held.exports, held.reasons) == ((identifier,), ("delivery",))
     assert run("fetch", identifier, "--to", target).exit_code == 0
     with reading(made.engine) as connection:
-        assert not erasure_holds.pending(connection)
+        assert not erasure_holds.subjects(connection)
 
 
 @pytest.mark.slow
@@ -190,13 +190,13 @@ def test_a_copy_of_an_earlier_revision_is_no_delivery_of_the_next(run: Run, made
     target = str(made.folder / "mine")
     assert run("fetch", identifier, "--to", target).exit_code == 0
     with writing(made.engine) as connection:
-        assert not erasure_holds.pending(connection)
+        assert not erasure_holds.subjects(connection)
         connection.execute(update(models.export).values(revision=2))
-        (held,) = erasure_holds.pending(connection)
-    assert held["hold_reason"] == "delivery"
+        (held,) = erasure_holds.subjects(connection)
+    assert held.reasons == ("delivery",)
     assert run("fetch", identifier, "--to", target).exit_code == 0
     with reading(made.engine) as connection:
-        assert not erasure_holds.pending(connection)
+        assert not erasure_holds.subjects(connection)
 
 
 @pytest.mark.slow
