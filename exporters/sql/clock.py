@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import SupportsFloat
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, literal_column, select
@@ -14,12 +15,12 @@ from exporters.sql.faults import reading
 from portability.api import Selection
 
 PRESENT: Mapping[str, str] = {
-    "postgresql": "pg_catalog.clock_timestamp()",
-    "mysql": "utc_timestamp(6)",
-    "mariadb": "utc_timestamp(6)",
-    "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
+    "postgresql": "extract(epoch from pg_catalog.clock_timestamp())",
+    "mysql": "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6)) / 1000000",
+    "mariadb": "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6)) / 1000000",
+    "sqlite": "(julianday('now') - 2440587.5) * 86400",
 }
-"""The present in SQL, by the name of the dialect: with a time zone, or in UTC."""
+"""Seconds since 1970 in SQL, by the name of the dialect: servers write times in several forms, and numbers in one."""
 COMPARED_SECONDS = 60
 """How long a comparison of two clocks holds."""
 _compared: WeakKeyDictionary[Engine, tuple[float, timedelta]] = WeakKeyDictionary()
@@ -28,9 +29,8 @@ _compared: WeakKeyDictionary[Engine, tuple[float, timedelta]] = WeakKeyDictionar
 
 def present(connection: Connection) -> datetime:
     """Return the present by the clock of the database."""
-    given: datetime | str = connection.execute(select(literal_column(PRESENT[connection.dialect.name]))).scalar_one()
-    moment = datetime.fromisoformat(given) if isinstance(given, str) else given
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    seconds: SupportsFloat = connection.execute(select(literal_column(PRESENT[connection.dialect.name]))).scalar_one()
+    return datetime.fromtimestamp(float(seconds), UTC)
 
 
 def as_written(selection: Selection, database: Engine) -> Selection:
