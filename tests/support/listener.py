@@ -53,7 +53,10 @@ def listening(tls: ssl.SSLContext | None = None) -> Iterator[Listener]:
             self._answer()
 
         def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            size = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(size)
+            if len(body) < size:
+                return  # its sender was killed within the request
             headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
             heard = Heard(self.command, self.path, headers, body)
             listener.heard.append(heard)
