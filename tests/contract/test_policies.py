@@ -33,6 +33,8 @@ BY_FUNCTION = (
     "create function own_org() returns text stable language sql as $$ select current_setting('app.org', true) $$",
     "create policy own on notes using (org = own_org())",
 )
+CALLING = "create function called_org() returns text language plpgsql as $$ begin return own_org(); end $$"
+RESTRICTIVE = "create policy more on notes as restrictive using ({0})"
 SETS, SETS_ANOTHER = 'set = { "app.ORG" = "{tenant}" }', 'set = { "app.tenant" = "{tenant}" }'
 NO_POLICY = "row-level security of notes shows this account no row: no policy for SELECT is for it"
 NOT_SET = "the policies of notes need app.org, which [session] does not set"
@@ -100,7 +102,11 @@ def test_views_that_depend_on_the_account_are_found(  # one case
         (SETS, ("create policy own on notes to pg_monitor using (true)",), [NO_POLICY]),
         (SETS, ("create policy own on notes for update using (true)",), [NO_POLICY]),
         (SETS, (BY_SETTING.replace(" using", " as restrictive using"),), [NO_POLICY]),
-        (SETS, (BY_SETTING, "create policy more on notes as restrictive using (current_setting('app.x') = 'y')"), []),
+        (SETS, (BY_SETTING, RESTRICTIVE.format("current_setting('app.x', true) = 'y'")), [NOT_SET.replace("org", "x")]),
+        (SETS, (BY_SETTING, RESTRICTIVE.format("current_setting('app.org', true) = org")), []),
+        (SETS, (BY_SETTING, RESTRICTIVE.format("person_id <> ''")), []),
+        (ALL, ("create policy own on notes using (true)", RESTRICTIVE.format("current_setting('app.x') = 'y'")), []),
+        (SETS_ANOTHER, (BY_FUNCTION[0], CALLING, BY_FUNCTION[1].replace("own_org", "called_org")), [NOT_SET]),
         (SETS, ("alter table notes disable row level security",), []),
     ],
 )

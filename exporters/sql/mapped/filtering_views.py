@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from sqlalchemy import Connection, text
 
+from exporters.sql.mapped.called_functions import CALLED, OWN
 from exporters.sql.mapped.catalogue import Catalogue
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL
 from exporters.sql.mapped.forms import SqlSourceForm
@@ -15,9 +16,13 @@ from portability.api import CoverageFinding, CoverageKind
 
 SETTING = r"current_setting\s*\(\s*'([^']+)'"
 """A pattern of PostgreSQL for what reads a setting."""
+ACCOUNT_POSTGRESQL = r"(?<![.\w])(current_user|current_role|session_user|user|pg_has_role)\M"
+"""A pattern of PostgreSQL for what reads the name of the account, or its roles."""
+UNWRITTEN_POSTGRESQL = r"""'[^']*'|"[^"]*"|--[^\n]*|/\*([^*]|\*+[^*/])*\*+/"""
+"""A pattern of PostgreSQL for texts, names in quotes and comments."""
 COMPARED_POSTGRESQL = text(
-    # The views, those that they read, and the functions that they call.
-    "with recursive reached(name, schema, oid) as ("
+    # The views, those that they read, and the functions that they call, at any depth.
+    "with recursive reached(name, schema, oid) as ("  # noqa: S608  # parts of this module and its neighbour alone
     "select w.name, w.schema, c.oid from unnest(cast(:schemas as text[]), cast(:tables as text[])) as w(schema, name)"
     " join pg_catalog.pg_namespace n on n.nspname = w.schema"
     " join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name and c.relkind = 'v'"
@@ -26,26 +31,32 @@ COMPARED_POSTGRESQL = text(
     " join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = r.oid"
     " and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
     " join pg_catalog.pg_class v on v.oid = d.refobjid and v.relkind = 'v'),"
-    " viewed as (select reached.*, pg_catalog.pg_get_viewdef(reached.oid) as written from reached),"
-    " called as (select reached.*, pg_catalog.pg_get_functiondef(f.oid) as written from reached"
+    f" {OWN},"
+    " calls as (select reached.name, reached.schema, own.oid, own.is_definer from reached"
     " join pg_catalog.pg_rewrite r on r.ev_class = reached.oid"
     " join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = r.oid"
-    " and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
-    " join pg_catalog.pg_proc f on f.oid = d.refobjid and f.prokind in ('f', 'p'))"
-    " select found.schema, found.name, pg_catalog.lower(m.found[1]) as setting, '' as account"
-    " from (select * from viewed union select * from called) found"
+    " and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass join own on own.oid = d.refobjid"
+    f" union select calls.name, calls.schema, own.oid, calls.is_definer or own.is_definer from calls join {CALLED}),"
+    " found as (select name, schema, pg_catalog.pg_get_viewdef(oid) as written, false as is_definer from reached"
+    " union select calls.name, calls.schema, own.written, calls.is_definer from calls join own on own.oid = calls.oid)"
+    " select found.schema, found.name, pg_catalog.lower(m.found[1]) as setting, '' as account from found"
     " cross join lateral pg_catalog.regexp_matches(found.written, cast(:setting as text), 'g') as m(found)"
     " where coalesce(pg_catalog.current_setting(m.found[1], true), '') = ''"
-    " union select viewed.schema, viewed.name, '', pg_catalog.lower(m.found[1]) from viewed"
-    # Without texts, and without names in quotes.
-    """ cross join lateral pg_catalog.regexp_matches(pg_catalog.regexp_replace(viewed.written, '''[^'']*''|"[^"]*"',"""
-    " '', 'g'), '\\m(CURRENT_USER|CURRENT_ROLE|SESSION_USER|USER)\\M') as m(found) order by 1, 2, 3, 4"
+    " union select found.schema, found.name, '', pg_catalog.upper(m.found[1]) from found"
+    " cross join lateral pg_catalog.regexp_matches(pg_catalog.regexp_replace(found.written, cast(:unwritten as text),"
+    " '', 'g'), cast(:account as text), 'gi') as m(found)"
+    # With the rights of its owner, a function has the name of the owner, except of the session.
+    " where not found.is_definer or pg_catalog.upper(m.found[1]) = 'SESSION_USER' order by 1, 2, 3, 4"
 )
 """Settings without a value that views compare, and by which name they compare the account."""
 HINT = "name another view, or a setting in `set` of [session]; shows_all_rows = true says that it hides none"
-DEFINED_MYSQL = text("select table_schema, table_name, view_definition from information_schema.views")
+DEFINED_MYSQL = text(
+    "select table_schema, table_name, view_definition, security_type = 'DEFINER' from information_schema.views"
+)
 ACCOUNT_MYSQL = re.compile(r"\b(?:user|session_user|system_user)\(\)", re.IGNORECASE)
-"""The account that reads; `current_user()` is that of the view's owner, unless the view says otherwise."""
+"""The account that reads."""
+CALLER_MYSQL = re.compile(r"\bcurrent_(?:user|role)\(\)", re.IGNORECASE)
+"""The account whose rights count: that of the view's owner, or with SQL SECURITY INVOKER that which reads."""
 TEXT_OR_NAME = re.compile(r"'(?:[^'\\]|\\.)*'|`[^`]*`")
 
 
@@ -69,7 +80,8 @@ def _postgresql(connection: Connection, form: SqlSourceForm, views: Mapping[str,
     schemas, tables = zip(*places, strict=True)
     set_by_map = {name.lower() for name in form.session.set}
     reasons: dict[str, list[str]] = defaultdict(list)
-    names = {"schemas": list(schemas), "tables": list(tables), "setting": SETTING}
+    patterns = {"setting": SETTING, "account": ACCOUNT_POSTGRESQL, "unwritten": UNWRITTEN_POSTGRESQL}
+    names = {"schemas": list(schemas), "tables": list(tables), **patterns}
     for row in connection.execute(COMPARED_POSTGRESQL, names):
         if row.account or row.setting not in set_by_map:
             reason = f"the name of the account ({row.account})" if row.account else f"{row.setting}, which is not set"
@@ -79,15 +91,23 @@ def _postgresql(connection: Connection, form: SqlSourceForm, views: Mapping[str,
 
 def _mysql(connection: Connection, _form: SqlSourceForm, views: Mapping[str, str]) -> Mapping[str, str]:
     """Return what views depend on, by their names in the map; those that they read count, too."""
-    defined = {f"`{schema}`.`{name}`": written or "" for schema, name, written in connection.execute(DEFINED_MYSQL)}
+    defined = {
+        f"`{schema}`.`{name}`": (written or "", bool(is_definer))
+        for schema, name, written, is_definer in connection.execute(DEFINED_MYSQL)
+    }
     default = connection.scalar(text("select database()"))
     every = {name: f"`{schema or default}`.`{name.rpartition('.')[2]}`" for name, schema in views.items()}
     return {name: "the name of the account" for name, place in every.items() if _names_account(place, defined, set())}
 
 
-def _names_account(place: str, defined: Mapping[str, str], seen: Collection[str]) -> bool:
-    written = defined.get(place, "")
-    if ACCOUNT_MYSQL.search(TEXT_OR_NAME.sub("", written)):
+def _names_account(
+    place: str, defined: Mapping[str, tuple[str, bool]], seen: Collection[str], *, as_owner: bool = False
+) -> bool:
+    """Return whether a view, or one that it reads, names the account; `as_owner`: the rights of an owner count."""
+    written, is_definer = defined.get(place, ("", True))
+    is_owner = as_owner or is_definer
+    own = TEXT_OR_NAME.sub("", written)
+    if ACCOUNT_MYSQL.search(own) or (not is_owner and CALLER_MYSQL.search(own)):
         return True
     inner = [one for one in defined if one in written and one not in seen and one != place]
-    return any(_names_account(one, defined, {*seen, place}) for one in inner)
+    return any(_names_account(one, defined, {*seen, place}, as_owner=is_owner) for one in inner)

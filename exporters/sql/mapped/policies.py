@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 
 from exporters.sql.mapped import filtering_views
+from exporters.sql.mapped.called_functions import CALLED, OWN
 from exporters.sql.mapped.catalogue import PROTECTED, Catalogue
 from exporters.sql.mapped.databases import POSTGRESQL
 from exporters.sql.mapped.filtering_views import SETTING
@@ -15,32 +17,44 @@ from exporters.sql.mapped.forms import SqlSourceForm
 from portability.api import CoverageFinding, CoverageKind
 
 SHOWING = text(
-    "select w.place, p.oid is not null as has_policy, s.name,"
-    " coalesce(pg_catalog.current_setting(s.name, true), '') <> '' as has_value"
-    " from unnest(cast(:schemas as text[]), cast(:tables as text[]), cast(:accounts as text[]))"
-    " with ordinality as w(schema, name, account, place)"
+    f"with recursive {OWN},"  # noqa: S608  # parts of this module's neighbour alone
+    " wanted as (select w.place, w.account, c.oid from unnest(cast(:schemas as text[]), cast(:tables as text[]),"
+    " cast(:accounts as text[])) with ordinality as w(schema, name, account, place)"
     " join pg_catalog.pg_namespace n on n.nspname = w.schema"
-    " join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name and c.relkind in ('r', 'p')"
-    " left join pg_catalog.pg_policy p on p.polrelid = c.oid and p.polpermissive and p.polcmd in ('*', 'r')"
+    " join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name and c.relkind in ('r', 'p')),"
+    # The functions of the policies, and those that they call.
+    " calls as (select p.oid as policy, own.oid from wanted join pg_catalog.pg_policy p on p.polrelid = wanted.oid"
+    " join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = p.oid"
+    " and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass join own on own.oid = d.refobjid"
+    f" union select calls.policy, own.oid from calls join {CALLED})"
+    " select wanted.place, p.oid as policy, p.polpermissive as is_permissive, s.name,"
+    " coalesce(pg_catalog.current_setting(s.name, true), '') <> '' as has_value from wanted"
+    " left join pg_catalog.pg_policy p on p.polrelid = wanted.oid and p.polcmd in ('*', 'r')"
     " and exists (select 1 from pg_catalog.unnest(p.polroles) as r(role) where r.role = 0"
-    " or pg_catalog.pg_has_role(w.account::name, r.role, 'USAGE'))"
-    # Also those that the functions of the policy read.
-    " left join lateral (select pg_catalog.string_agg(pg_catalog.pg_get_functiondef(f.oid), ' ')"
-    " from pg_catalog.pg_depend d"
-    " join pg_catalog.pg_proc f on f.oid = d.refobjid and f.prokind in ('f', 'p')"
-    " where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = p.oid"
-    " and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass) as called(written) on true"
+    " or pg_catalog.pg_has_role(wanted.account::name, r.role, 'USAGE'))"
+    " left join lateral (select pg_catalog.string_agg(own.written, ' ') from calls join own on own.oid = calls.oid"
+    " where calls.policy = p.oid) as called(written) on true"
     " left join lateral pg_catalog.regexp_matches(pg_catalog.concat(pg_catalog.pg_get_expr(p.polqual, p.polrelid),"
     " called.written), cast(:setting as text), 'g') as m(found) on true"
     " left join lateral (select pg_catalog.lower(m.found[1])) as s(name) on true"
 )
-"""The policies that may show rows to the account, with the settings that each compares; NULL: it compares none."""
+"""The policies that decide which rows the account sees, with the settings that each compares; NULL: none."""
+
+
+@dataclass(slots=True)
+class _Policy:
+    """A policy for the account: whether it adds rows or takes some away, and the settings that it compares."""
+
+    is_permissive: bool
+    settings: set[str] = field(default_factory=set)
+    is_met: bool = False
+    """Whether it compares no setting, or one that has a value."""
 
 
 def hidden(connection: Connection, form: SqlSourceForm, used: Catalogue) -> Iterator[CoverageFinding]:
     """Yield the tables of which no policy can show a row, and the views whose rows depend on the account.
 
-    No policy is for the account, or all need other settings.
+    No policy is for the account, or all that show rows, or one that takes rows away, need other settings.
     """
     yield from filtering_views.found(connection, form, used)
     is_expected = form.session.set or form.session.shows_all_rows
@@ -49,17 +63,22 @@ def hidden(connection: Connection, form: SqlSourceForm, used: Catalogue) -> Iter
     protected = list(_protected(connection, used))
     columns = ("schemas", "tables", "accounts")
     arrays = {name: [one[place] for _, *one in protected] for place, name in enumerate(columns)}
-    needed: dict[int, set[str]] = defaultdict(set)
-    shown: set[int] = set()
+    policies: dict[int, dict[int, _Policy]] = defaultdict(dict)
     values = {name.lower() for name in form.session.set}
     for row in connection.execute(SHOWING, {**arrays, "setting": SETTING}):
-        needed[row.place] |= {row.name} if row.name else set()
-        if row.has_policy and (not row.name or row.has_value or row.name in values or form.session.shows_all_rows):
-            shown.add(row.place)
-    for place in sorted(needed.keys() - shown):
+        policy = policies[row.place].setdefault(row.policy or 0, _Policy(is_permissive=bool(row.is_permissive)))
+        policy.settings |= {row.name} if row.name else set()
+        policy.is_met |= not row.name or row.has_value or row.name in values or form.session.shows_all_rows
+    for place, found in sorted(policies.items()):
+        showing = [one for one in found.values() if one.is_permissive]
+        is_shown = any(one.is_met for one in showing)
+        hiding = [one for one in found.values() if not (one.is_permissive or one.is_met)]
+        if is_shown and not hiding:
+            continue
+        needing = hiding if is_shown else showing
         name, _, table, _ = protected[place - 1]
         of = name if table == name.rpartition(".")[2] else f"{table}, which {name} reads,"
-        settings = ", ".join(sorted(needed[place]))
+        settings = ", ".join(sorted({name for one in needing for name in one.settings}))
         detail = (
             f"the policies of {of} need {settings}, which [session] does not set"
             if settings

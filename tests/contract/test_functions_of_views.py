@@ -1,0 +1,99 @@
+"""Views that depend on the account by functions, roles, or the rights of the caller: exports would find no row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from source_accounts import execute_all, mapped_source, mapped_sources, owner_and_reader
+
+from portability.api import Selection, SubjectKind
+from portability.testing import sample_subject
+
+NOTES = """
+title = "Desk"
+role = "controller"
+kinds = ["user"]
+[session]
+{0}
+[[dataset]]
+name = "notes"
+title = "Notes"
+description = "Notes."
+provenance = "observed"
+table = "notes"
+rows = [{{ column = "who", identities = ["user_id"] }}]
+[dataset.fields]
+id = {{ type = "integer", text = "Id." }}
+"""
+TABLE = "create table kept (id integer primary key, org varchar(90), who varchar(40))"
+NAMED = "the name of the account"
+FUNCTION = "create function {0}() returns text stable {1} as $body$ {2} $body$"
+BY_SETTING = FUNCTION.format("of_setting", "language sql", "select current_setting('app.x', true)")
+BY_CALLER = FUNCTION.format("of_caller", "language sql", "select current_user::text")
+DEEP = FUNCTION.format("deep", "language plpgsql", "begin return OF_SETTING (); end")
+DEEPER = FUNCTION.format("deeper", "language plpgsql", "begin return deep(); end")
+AS_OWNER = FUNCTION.format("as_owner", "language sql security definer", "select current_user || of_caller()")
+OF_SESSION = FUNCTION.format("of_session", "language sql security definer", "select session_user::text")
+HARMLESS = FUNCTION.format("harmless", "language plpgsql", "begin return 'user'; /* user */ end -- user")
+SIMILAR = FUNCTION.format("similar_one", "language plpgsql", "begin return undeep(); end")
+UNDEEP = FUNCTION.format("undeep", "language sql", "select 'a'::text")
+
+
+@pytest.mark.parametrize(
+    ("functions", "condition", "reasons"),
+    [
+        ((BY_SETTING, DEEP), "org = deep()", ["app.x, which is not set"]),
+        ((BY_SETTING, DEEP, DEEPER), "org = deeper()", ["app.x, which is not set"]),
+        ((BY_CALLER,), "org = of_caller()", [f"{NAMED} (CURRENT_USER)"]),
+        ((BY_CALLER, AS_OWNER), "org = as_owner()", []),
+        ((OF_SESSION,), "org = of_session()", [f"{NAMED} (SESSION_USER)"]),
+        ((), "pg_has_role(org, 'member')", [f"{NAMED} (PG_HAS_ROLE)"]),
+        ((HARMLESS,), "org = harmless()", []),
+        ((BY_SETTING, DEEP, UNDEEP, SIMILAR), "org = similar_one()", []),
+        ((), "org <> 'current_user'", []),
+    ],
+)
+def test_functions_that_functions_call_are_read(
+    request: pytest.FixtureRequest, tmp_path: Path, functions: tuple[str, ...], condition: str, reasons: list[str]
+) -> None:
+    """A function that runs with the rights of its owner has the owner's name, except of the session."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path)
+    view = f"create view notes as select * from kept where {condition}"  # noqa: S608  # of this test alone
+    execute_all(owner, TABLE, *functions, view)
+    assert _reasons(reader) == reasons
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "reasons"),
+    [
+        ("sql security invoker view read_by", "sql security invoker view notes", [NAMED]),
+        ("sql security definer view read_by", "sql security invoker view notes", []),
+        ("sql security invoker view read_by", "sql security definer view notes", []),
+    ],
+)
+def test_a_view_of_mariadb_may_have_the_name_of_its_caller(
+    request: pytest.FixtureRequest, tmp_path: Path, inner: str, outer: str, reasons: list[str]
+) -> None:
+    """`current_user()` is who reads if each view up to it has the rights of its caller."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path)
+    execute_all(
+        owner,
+        TABLE,
+        "insert into kept values (1, current_user(), 'ann')",
+        f"create {inner} as select * from kept where org = current_user()",  # noqa: S608  # of this test alone
+        f"create {outer} as select * from read_by",  # noqa: S608  # of this test alone
+    )
+    exporter, engine = mapped_source(reader, NOTES.format("shows_all_rows = true"))
+    read = list(exporter.export(sample_subject(SubjectKind.USER, "ann"), exporter.datasets[0], Selection()))
+    engine.dispose()
+    assert sum(len(batch.records) for batch in read) == (0 if reasons else 1)
+    assert _reasons(reader) == reasons
+
+
+def _reasons(reader: str) -> list[str]:
+    """Return on what the check says that the rows of the view depend."""
+    with mapped_sources() as opened:
+        findings = opened(reader, NOTES.format("")).check().findings
+    begin = "the rows of the view notes depend on "
+    return [one.detail.removeprefix(begin).partition(": ")[0] for one in findings if one.kind == "unfit"]
