@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any
 import forks
 import pytest
 from factories import World
-from listener import Heard, Reply
+from listener import Heard, Reply, listening
 from postbox import Postbox, open_postbox
 from sqlalchemy import ColumnElement, Select, Table, func, select, update
 from strange_directory import install_directory
@@ -251,3 +252,12 @@ def test_two_clocks_that_are_stopped_again_and_again(clockwork: Clockwork, round
         process.terminate()
         process.wait(60)
     ended_well(clockwork)
+
+
+def test_a_request_that_ends_with_its_sender_is_not_heard() -> None:
+    """A recipient refuses a webhook without its whole body, so a test that counts bodies counts only whole ones."""
+    with listening() as recipient, socket.create_connection(("127.0.0.1", recipient.port), 60) as sender:
+        sender.sendall(b"POST / HTTP/1.0\r\nwebhook-id: msg_1\r\nContent-Length: 5\r\n\r\nhal")
+        sender.shutdown(socket.SHUT_WR)
+        assert sender.recv(1) == b""
+        assert recipient.heard == []

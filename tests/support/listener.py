@@ -44,16 +44,10 @@ def listening(tls: ssl.SSLContext | None = None) -> Iterator[Listener]:
 
     class ListenerHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer()
-
-        def do_POST(self) -> None:
-            self._answer()
-
-        def do_REPORT(self) -> None:
-            self._answer()
-
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            size = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(size)
+            if len(body) < size:
+                return  # its sender was killed within the request
             headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
             heard = Heard(self.command, self.path, headers, body)
             listener.heard.append(heard)
@@ -66,6 +60,8 @@ def listening(tls: ssl.SSLContext | None = None) -> Iterator[Listener]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+
+        do_POST = do_REPORT = do_GET
 
         def log_message(self, *_arguments: object) -> None:
             pass
