@@ -25,17 +25,15 @@ from portability.database.incidents import Incident
 from portability.inbox.states import UNDECIDED, ReceivedState
 from portability.journal import shipping
 from portability.law.profiles import Profile
-from portability.messages.outbox import MessageKind, MessageState
 from portability.messages.recipient_notices import NoticeState
 from portability.requests import approvals
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
 from portability.requests.states import ONGOING, ExportState, TransferState
-from portability.signals import history_counts, source_checks, time_to_ready, unanswered, work
+from portability.signals import history_counts, messages, source_checks, time_to_ready, unanswered, work
 from portability.signals.history_counts import Counts
 from portability.signals.unanswered import UnansweredGroup
 
-NOTIFICATION = models.notification
 SENT, HOOK = models.transfer, models.webhook
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -63,7 +61,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             *time_to_ready.collect(counts),
             *_volumes(counts),
             _gaps(counts),
-            *_notifications(connection, counts),
+            *messages.collect(connection, counts),
             *_transfers(connection, counts),
             _by_state(
                 GaugeMetricFamily(
@@ -187,30 +185,6 @@ def _gaps(history: Counts) -> Metric:
     for reason, _, count, _ in history["gap"]:
         counts[_known(reason, known)] += count
     return _by_one_label(GaugeMetricFamily("portability_gaps", "Gaps by reason", labels=("reason",)), counts)
-
-
-def _notifications(connection: Connection, history: Counts) -> Sequence[Metric]:
-    age_seconds = elapsed_seconds(func.min(NOTIFICATION.c.created_at), now())
-    query = select(NOTIFICATION.c.state, NOTIFICATION.c.kind, func.count(), age_seconds)
-    queued = query.where(NOTIFICATION.c.state == MessageState.QUEUED).group_by(
-        NOTIFICATION.c.state, NOTIFICATION.c.kind
-    )
-    waiting = connection.execute(queued).all()
-    ended = [row for row in history["notification"] if row[0] != MessageState.QUEUED]
-    counts: Counter[tuple[str, str]] = Counter({(state, kind): 0 for state in MessageState for kind in MessageKind})
-    for state, kind, count, _ in [*ended, *waiting]:
-        counts[_known(state, (*MessageState,)), _known(kind, (*MessageKind,))] += count
-    notifications = GaugeMetricFamily(
-        "portability_notifications", "Messages to people about their exports", labels=("state", "kind")
-    )
-    for labels, count in counts.items():
-        notifications.add_metric(labels, count)
-    oldest = max([0.0, *(row[3] for row in waiting)])
-    return notifications, GaugeMetricFamily(
-        "portability_oldest_queued_notification_age_seconds",
-        "Seconds since the oldest unsent notification was queued; 0 if none waits",
-        value=oldest,
-    )
 
 
 def _transfers(connection: Connection, history: Counts) -> Sequence[Metric]:
