@@ -26,6 +26,7 @@ from portability.inbox.states import UNDECIDED, ReceivedState
 from portability.journal import shipping
 from portability.law.profiles import Profile
 from portability.messages.recipient_notices import NoticeState
+from portability.messages.webhooks import WebhookState
 from portability.requests import approvals
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
@@ -189,7 +190,7 @@ def _gaps(history: Counts) -> Metric:
 
 def _transfers(connection: Connection, history: Counts) -> Sequence[Metric]:
     waiting = elapsed_seconds(func.min(HOOK.c.created_at), now())
-    age_seconds = connection.scalar(select(waiting).where(HOOK.c.state == "queued"))
+    age_seconds = connection.scalar(select(waiting).where(HOOK.c.state == WebhookState.QUEUED))
     sent = GaugeMetricFamily("portability_transfers", "Transfers to other providers by state", labels=("state",))
     return _by_state(sent, history["transfer"], TransferState), GaugeMetricFamily(
         "portability_oldest_queued_webhook_age_seconds",
