@@ -38,6 +38,10 @@ HEALTHY = {
     'portability_exports_alarm{alarm="most"}': 0,
     "portability_exports_overdue": 0,
     "portability_referrals_overdue": 0,
+    **{
+        f'portability_oldest_open_decision_age_seconds{{about="{about}"}}': 40_000
+        for about in ("record", "transfer", "received")
+    },
     'portability_gaps{reason="coverage_undecided"}': 5,
     'portability_source_undecided_columns{source="crm"}': 0,
     'portability_source_faults{source="crm"}': 0,
@@ -78,6 +82,7 @@ FAULTS: tuple[tuple[str, Mapping[str, float], int], ...] = (
     ("DeadlineNear", {'portability_exports_alarm{alarm="most"}': 1}, 0),
     ("ExportOverdue", {"portability_exports_overdue": 1}, 0),
     ("ReferralsOverdue", {"portability_referrals_overdue": 1}, 0),
+    ("DecisionsWait", {'portability_oldest_open_decision_age_seconds{about="record"}': 86_401}, 0),
     ("SourceFaults", {'portability_source_gaps{source="crm",reason="source_refused"}': 1}, 0),
     ("SourceWaits", {'portability_source_waits{source="crm"}': 1}, 2),
     ("CoverageUndecided", {'portability_gaps{reason="coverage_undecided"}': 6}, 0),
@@ -164,7 +169,7 @@ def test_an_alert_says_what_hurts() -> None:
         assert set(notes) == {"summary", "description", "runbook_url"}
         assert notes["runbook_url"] == f"docs/runbooks/{rule['alert']}.md"
         shown = set(re.findall(r"\$labels\.(\w+)", notes["description"]))
-        assert shown <= {"code", "kind", "source", "reason", "purpose", "service"}, rule["alert"]
+        assert shown <= {"code", "kind", "source", "reason", "purpose", "service", "about"}, rule["alert"]
 
 
 def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:

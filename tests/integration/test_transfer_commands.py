@@ -12,7 +12,7 @@ import pyrage
 import pytest
 from click.testing import CliRunner, Result
 from factories import World
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from transferring import EXPORTER, Provider, encrypted, providing, ready, sending_world
 
 from cli.main import main
@@ -261,3 +261,22 @@ def test_all_transfers_and_webhooks_are_listed_in_pages(run: Run, made: World, o
         assert "usr_1" not in shown
         assert refused(run("transfers", *words, "--after", "x", "--json")) == "bad_input"
         assert refused(run("transfers", *words, *PERSON, "--json")) == "not_allowed"
+
+
+@pytest.mark.parametrize(("words", "ends_as"), [(("approve",), "queued"), (("deny", "--reason", "No."), "denied")])
+def test_a_held_transfer_is_found_and_decided(
+    run: Run, made: World, other: Provider, words: tuple[str, ...], ends_as: str
+) -> None:
+    """As docs/runbooks/DecisionsWait.md says: the age rings, the list has the export, a second person decides."""
+    recipient = other.recorded(made, country="SG")
+    answer(run("authorisations", "add", "--subject", "user:usr_1", "--to", recipient, *INCLUDE, *PERSON))
+    transfer_id = answer(run("transfer", ready(made), "--to", recipient, *PERSON, "--json"))["id"]
+    with writing(made.engine) as connection:
+        connection.execute(update(models.transfer).values(created_at=now(-2 * 86_400)))
+    age = next(line for line in run("metrics").stdout.splitlines() if 'decision_age_seconds{about="transfer"}' in line)
+    assert 172_800 <= float(age.split()[1]) < 180_000
+    (held,) = answer(run("transfers", "list", "--state", "held", "--json"))
+    assert held["id"] == transfer_id
+    done = run(words[0], held["export_id"], *words[1:], "--as", "officer:olga")
+    assert done.exit_code == 0, done.output
+    assert answer(run("transfers", "show", transfer_id, "--json"))["state"] == ends_as

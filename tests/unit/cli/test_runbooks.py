@@ -20,6 +20,7 @@ CHECK = re.compile(r"doctor(?: --before-start)?`: the (?:lines?|check) ((?:`[^`]
 SEEING = (
     *("list", "show", "doctor", "audit", "keys list"),
     *("referrals list", "recipients list", "recipients notices", "transfers list", "transfers webhooks"),
+    *("reviews list", "reviews open", "inbox list"),
 )
 """The beginnings of commands that only look."""
 
