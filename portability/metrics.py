@@ -32,7 +32,7 @@ from portability.signals import decisions, history_counts, messages, source_chec
 from portability.signals.history_counts import Counts
 from portability.signals.unanswered import UnansweredGroup
 
-HOOK = models.webhook
+HOOK, NOTICE = models.webhook, models.recipient_notice
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The content type of `exposition`."""
@@ -61,13 +61,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             _gaps(counts),
             *messages.collect(connection, counts),
             *_transfers(connection, counts),
-            _by_state(
-                GaugeMetricFamily(
-                    "portability_recipient_notices", "Notices to recipients about changes, by state", labels=("state",)
-                ),
-                counts["recipient_notice"],
-                NoticeState,
-            ),
+            *_notices(connection, counts),
             *_inbox(connection, counts),
             *_journal(connection),
             *source_checks.collect(connection),
@@ -160,6 +154,17 @@ def _transfers(connection: Connection, history: Counts) -> Sequence[Metric]:
         "portability_oldest_queued_webhook_age_seconds",
         "Seconds since the oldest unsent webhook was queued; 0 if none waits",
         value=work.age_seconds(connection, HOOK.c.created_at, HOOK.c.state == WebhookState.QUEUED),
+    )
+
+
+def _notices(connection: Connection, history: Counts) -> Sequence[Metric]:
+    notices = GaugeMetricFamily(
+        "portability_recipient_notices", "Notices to recipients about changes, by state", labels=("state",)
+    )
+    return _by_state(notices, history["recipient_notice"], NoticeState), GaugeMetricFamily(
+        "portability_oldest_queued_notice_age_seconds",
+        "Seconds since the oldest notice that its recipient has not acknowledged was queued; 0 if none waits",
+        value=work.age_seconds(connection, NOTICE.c.created_at, NOTICE.c.state == NoticeState.QUEUED),
     )
 
 

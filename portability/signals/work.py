@@ -36,7 +36,7 @@ def collect(connection: Connection) -> Sequence[Metric]:
         *_slices(connection),
         *_sources(connection),
         _transfers(connection),
-        _received(connection),
+        *_received(connection),
         _sweep(connection),
         *_keys(connection),
     ]
@@ -128,11 +128,15 @@ def _transfers(connection: Connection) -> Metric:
     )
 
 
-def _received(connection: Connection) -> Metric:
+def _received(connection: Connection) -> Sequence[Metric]:
     return GaugeMetricFamily(
         "portability_oldest_received_work_age_seconds",
         "Seconds since the receiving service could work on the oldest received transfer; 0 if none waits",
         value=received_work.oldest_due_seconds(connection),
+    ), GaugeMetricFamily(
+        "portability_received_failing",
+        "Received transfers of which a step has failed ten times or more",
+        value=received_work.failing(connection),
     )
 
 

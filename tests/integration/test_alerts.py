@@ -54,7 +54,9 @@ HEALTHY = {
     'portability_oldest_waiting_notification_age_seconds{waits_for="mailbox"}': 7200,
     "portability_oldest_queued_transfer_age_seconds": 60,
     "portability_oldest_queued_webhook_age_seconds": 60,
+    "portability_oldest_queued_notice_age_seconds": 40_000,
     "portability_oldest_received_work_age_seconds": 60,
+    "portability_received_failing": 0,
     **{
         f'portability_incidents_total{{kind="{kind}"}}': 9
         for kind in (
@@ -108,7 +110,9 @@ FAULTS: tuple[tuple[str, Mapping[str, float], int], ...] = (
     ("TransfersFail", {'portability_incidents_total{kind="transfer_failed"}': 10}, 0),
     ("TransfersFail", {'portability_incidents_total{kind="receipt_failed"}': 10}, 0),
     ("WebhookWaits", {"portability_oldest_queued_webhook_age_seconds": 3601}, 0),
+    ("WebhookWaits", {"portability_oldest_queued_notice_age_seconds": 86_401}, 0),
     ("InboxWaits", {"portability_oldest_received_work_age_seconds": 901}, 0),
+    ("InboxWaits", {"portability_received_failing": 1}, 0),
     ("RetentionPast", {'portability_incidents_total{kind="past_retention"}': 10}, 0),
 )
 """The alert, what then differs from a healthy deployment, and for how many minutes the alert waits."""

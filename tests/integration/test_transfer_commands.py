@@ -229,6 +229,10 @@ def test_notices_are_shown_for_a_transfer_and_for_a_recipient(run: Run, made: Wo
     for which in ((), ("localhost",), (recipient,)):
         assert [row["id"] for row in answer(run("recipients", "notices", *which, "--json"))] == [notice["id"]]
     assert "withdrawn" in run("recipients", "notices").stdout
+    by_state = {
+        state: len(answer(run("recipients", "notices", "--state", state, "--json"))) for state in ("queued", "failed")
+    }
+    assert by_state == {"queued": 1, "failed": 0}
     assert refused(run("recipients", "notices", "unknown.example", "--json")) == "unknown_recipient"
 
 

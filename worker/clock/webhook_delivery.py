@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from functools import partial
 
 import structlog
@@ -89,12 +88,12 @@ def _settle(engine: Engine, row: RowMapping, state: WebhookState, reason: str | 
         audit.record(connection, f"webhook.{state}", actor=ACTOR, export_id=row["export_id"], detail=detail)
     if state is WebhookState.FAILED:
         incidents.count(engine, Incident.WEBHOOK_FAILED)
-        log.warning("announce.gave_up", code=reason, **_named(row))
+        log.warning("announce.gave_up", code=reason, **outgoing.named(row, "webhook"))
 
 
 def _back_off(engine: Engine, settings: Settings, row: RowMapping, code: str) -> None:
     """Try again later, whatever was wrong: the recipient may get another address; or give up."""
-    log.warning("announce.failed", code=code, attempt=row["attempts"], **_named(row))
+    log.warning("announce.failed", code=code, attempt=row["attempts"], **outgoing.named(row, "webhook"))
     if _drop_known(engine, row, code):
         return
     if code == GONE or row["age_seconds"] > GIVE_UP_SECONDS:
@@ -111,9 +110,3 @@ def _drop_known(engine: Engine, row: RowMapping, code: str) -> bool:
     with writing(engine) as connection:
         unsettled = (outgoing.unsettled(TABLE, row, is_done=False), known.exists())
         return bool(connection.execute(update(TABLE).where(*unsettled).values(**dropped)).rowcount)
-
-
-def _named(row: RowMapping) -> Mapping[str, str]:
-    """Return what the log has of a webhook: the ids that commands take."""
-    ids = {name: row[f"{name}_id"] for name in ("transfer", "recipient", "export")}
-    return {"webhook": row["id"], **ids}
