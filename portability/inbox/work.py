@@ -20,6 +20,8 @@ TABLE = models.received_transfer
 ACTOR = "inbox"
 DAY_SECONDS = 86_400
 BACKOFF_MAX_SECONDS = 3600
+FAILING_ATTEMPTS = 10
+"""Attempts at one step, which take a quarter of an hour at least."""
 RECEIPTED_SECONDS = 30 * DAY_SECONDS
 """How long after the offer a sender accepts a receipt."""
 
@@ -61,7 +63,9 @@ def settle_receipt(engine: Engine, row: Mapping[Any, Any], state: ReceiptState, 
     rested = {"lease_until": None, "token": None, "not_before": None, "attempts": 0}
     with writing(engine) as connection:
         settled = update(TABLE).where(*_same(row), TABLE.c.receipt == ReceiptState.QUEUED)
-        values = {**rested, "receipt": state, "receipted_at": now()}
+        is_answered = state is ReceiptState.SENT and row["state"] != ReceivedState.REFUSED
+        known = None if is_answered else row["error_code"]
+        values = {**rested, "receipt": state, "receipted_at": now(), "error_code": known}
         if connection.execute(settled.values(**values)).rowcount:
             detail: audit.Detail = {"received": row["id"], "sender": row["sender_id"], "code": code}
             event = "received.receipted" if state is ReceiptState.SENT else "received.receipt_failed"
@@ -95,6 +99,12 @@ def oldest_due_seconds(connection: Connection) -> float:
     """Return for how many seconds the oldest received transfer with something to do has waited; 0 if none waits."""
     since = func.min(TABLE.c.not_before)  # set by each change of state and each failure
     return max(0.0, connection.scalar(select(elapsed_seconds(since, now())).where(_due())) or 0.0)
+
+
+def failing(connection: Connection) -> int:
+    """Return how many received transfers have a step that has failed again and again."""
+    query = select(func.count()).where(TABLE.c.state.in_(WORK), TABLE.c.attempts >= FAILING_ATTEMPTS)
+    return connection.execute(query).scalar_one()
 
 
 def has_work() -> ColumnElement[bool]:

@@ -115,7 +115,7 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
     try:
         client = checked_client(service.client, url)
         found = receive(url, folder, party, patience=FetchPatience(ended), client=client)
-        columns = _described(folder, found, party)
+        columns = {**_described(folder, found, party), "error_code": None}
     except SenderRefused:
         _end(service, row, ReceivedState.EXPIRED)
     except (TransferRefused, BadArchive, NotImportable) as fault:

@@ -343,7 +343,7 @@ def test_the_receipt_of_a_refusal_is_repeated_until_the_sender_has_it(
 
 
 def test_a_full_disk_here_refuses_nothing(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sender hears nothing, the page names the code, and with free space the next try fetches it."""
+    """The sender hears nothing, page and list name the code, and with free space the next try fetches it."""
     both.work()  # the transfers of other tests
     sent_id, identifier = both.offered()
     with monkeypatch.context() as full:
@@ -351,10 +351,13 @@ def test_a_full_disk_here_refuses_nothing(both: Inbox, monkeypatch: pytest.Monke
         assert service.advance(both.service)
     assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("offered", "no_room")
     assert both.sent(sent_id)["state"] == "offered"
+    with capture_logs():
+        listed = CliRunner(env={**both.environment, "COLUMNS": "200"}).invoke(main, ["inbox", "list"])
+    assert re.search(rf"{identifier} .*no_room", listed.output)
 
     both.work()
 
-    assert both.shown(identifier)["state"] == "fetched"
+    assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("fetched", None)
     both.call("refuse", identifier, reason="other")
     both.work()
 
