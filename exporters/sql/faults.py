@@ -37,9 +37,12 @@ PASSING_MYSQL = (
     *("1152", "1158", "1159", "1160", "1161", "1184", "2002", "2003", "2006", "2013", "2014", "4031"),
 )
 GONE = "a table or column has changed since the map was checked: portability source check"
+TOO_LARGE = "a value that a view computes is larger than `max_allowed_packet` of the server: raise it"
 HINTS = {
     "55000": "a materialised view without data? REFRESH MATERIALIZED VIEW fills it",
     **dict.fromkeys(("42703", "42P01", "1054", "1146"), GONE),
+    **dict.fromkeys(("1260", "1301"), TOO_LARGE),
+    "1931": "a recursive view has more steps than `max_recursive_iterations` of the server allows",
     "SQLITE_BUSY": "another program has locked the file",
     "SQLITE_CANTOPEN": "the file does not exist, or the account of the process may not open it or the files beside it",
     "SQLITE_NOTADB": "the file contains something else than a database of SQLite",

@@ -10,12 +10,12 @@ from sqlalchemy import Connection, text
 from exporters.sql.mapped import filtering_views
 from exporters.sql.mapped.catalogue import PROTECTED, Catalogue
 from exporters.sql.mapped.databases import POSTGRESQL
-from exporters.sql.mapped.filtering_views import SETTING
+from exporters.sql.mapped.filtering_views import CALLED, SETTING
 from exporters.sql.mapped.forms import SqlSourceForm
 from portability.api import CoverageFinding, CoverageKind
 
 SHOWING = text(
-    "select w.place, p.oid is not null as has_policy, s.name,"
+    "select w.place, p.oid is not null as has_policy, s.name,"  # noqa: S608  # no values
     " coalesce(pg_catalog.current_setting(s.name, true), '') <> '' as has_value"
     " from unnest(cast(:schemas as text[]), cast(:tables as text[]), cast(:accounts as text[]))"
     " with ordinality as w(schema, name, account, place)"
@@ -25,11 +25,8 @@ SHOWING = text(
     " and exists (select 1 from pg_catalog.unnest(p.polroles) as r(role) where r.role = 0"
     " or pg_catalog.pg_has_role(w.account::name, r.role, 'USAGE'))"
     # Also those that the functions of the policy read.
-    " left join lateral (select pg_catalog.string_agg(pg_catalog.pg_get_functiondef(f.oid), ' ')"
-    " from pg_catalog.pg_depend d"
-    " join pg_catalog.pg_proc f on f.oid = d.refobjid and f.prokind in ('f', 'p')"
-    " where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = p.oid"
-    " and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass) as called(written) on true"
+    " left join lateral (select pg_catalog.string_agg(f.written, ' ') as written"
+    f" from ({CALLED.format('pg_catalog.pg_policy', 'p.oid')}) f) as called on true"
     " left join lateral pg_catalog.regexp_matches(pg_catalog.concat(pg_catalog.pg_get_expr(p.polqual, p.polrelid),"
     " called.written), cast(:setting as text), 'g') as m(found) on true"
     " left join lateral (select pg_catalog.lower(m.found[1])) as s(name) on true"
