@@ -18,7 +18,7 @@ KEY_HINT = "`portability keys new --purpose receipt` makes one"
 
 
 def inbox(context: Context) -> Seen:
-    """Check age keys, receipt key, platform database, and that no work waits for long.
+    """Check age keys, receipt key, platform database, and that no work waits for long or is only repeated.
 
     Raises: BadInput for the file of age keys; BadTarget, TargetUnavailable for the platform's database; NotRunning.
     """
@@ -31,12 +31,15 @@ def inbox(context: Context) -> Seen:
         with opened(into, make=False):
             pass
     with reading(context.engine) as connection:
-        waited_seconds = work.oldest_due_seconds(connection)
+        waited_seconds, repeated = work.oldest_due_seconds(connection), work.repeated(connection)
         try:
             keys.signing(connection, settings.keys, purpose="receipt")
         except NoSigningKey:
             return Seen("no receipt can be signed: there is no key for it", KEY_HINT)
     _check_waiting(waited_seconds)
+    if repeated:
+        codes = (f"{count} x {code or 'process_died'}" for code, count in repeated.items())
+        return Seen(f"repeated without success: {', '.join(codes)}", "`portability inbox list`; docs/errors.md")
     return Seen()
 
 

@@ -38,6 +38,7 @@ PASSING_MYSQL = (
 )
 GONE = "a table or column has changed since the map was checked: portability source check"
 TOO_LARGE = "a value that a view computes is larger than `max_allowed_packet` of the server: raise it"
+NO_ROOM = "is there room in the folder for temporary files (SQLITE_TMPDIR, TMPDIR, else /var/tmp)?"
 HINTS = {
     "55000": "a materialised view without data? REFRESH MATERIALIZED VIEW fills it",
     **dict.fromkeys(("42703", "42P01", "1054", "1146"), GONE),
@@ -49,6 +50,8 @@ HINTS = {
     "SQLITE_READONLY": "SQLite must write beside a file in WAL mode, or that was not closed: docs/maps.md#accounts",
 }
 """By the beginning of the code or name of the error."""
+TEMPORARY_SQLITE = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_GETTEMPPATH")
+"""Of a connection that changes nothing: it writes only its temporary files, in which it sorts."""
 PASSING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
@@ -156,6 +159,10 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
     """Return the error to raise for a driver's error; `is_lost`: the connection is gone."""
     kind, code = type(error).__name__, error_code(error)
     seen = f"{kind} {code}" if code else kind
+    if isinstance(error, sqlite3.Error) and code in TEMPORARY_SQLITE:
+        local = SourceUnavailable(f"{what}: SQLite cannot write a temporary file ({seen})", hint=NO_ROOM)
+        local.is_local = True
+        return local
     if is_lost or _passes(error, code):
         return SourceUnavailable(f"{what}: the database does not answer ({seen})", hint=_hint(code))
     if code.startswith("SQLITE_CORRUPT"):
@@ -186,7 +193,7 @@ def _passes(error: BaseException | None, code: str) -> bool:
     if isinstance(error, MySQLError):
         return code in PASSING_MYSQL
     if isinstance(error, sqlite3.Error):
-        return code.startswith(PASSING_SQLITE)
+        return code.startswith((*PASSING_SQLITE, *TEMPORARY_SQLITE))
     if code:
         return code.startswith(PASSING_SQLSTATES)
     # An error while connecting has no code: the driver's OperationalError, or its ConnectionTimeout, which is one.

@@ -22,6 +22,7 @@ DAY_SECONDS = 86_400
 BACKOFF_MAX_SECONDS = 3600
 FAILING_ATTEMPTS = 10
 """Attempts at one step, which take a quarter of an hour at least."""
+REPEATED_TRIES = 3
 RECEIPTED_SECONDS = 30 * DAY_SECONDS
 """How long after the offer a sender accepts a receipt."""
 
@@ -93,6 +94,16 @@ def expire(connection: Connection, days: int) -> int:
 def quarantined(connection: Connection) -> frozenset[str]:
     """Return the ids of received transfers whose files are kept."""
     return frozenset(connection.scalars(select(TABLE.c.id).where(TABLE.c.state.in_(QUARANTINED))))
+
+
+def repeated(connection: Connection) -> Mapping[str, int]:
+    """Return how many received transfers have failed at their step again and again, by the code of the last failure.
+
+    The code is empty where the process has died each time.
+    """
+    code, failing = func.coalesce(TABLE.c.error_code, ""), TABLE.c.attempts >= REPEATED_TRIES
+    query = select(code, func.count()).where(TABLE.c.state.in_(WORK), failing).group_by(code).order_by(code)
+    return dict(map(tuple, connection.execute(query)))
 
 
 def oldest_due_seconds(connection: Connection) -> float:

@@ -22,6 +22,9 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 from wrong_clocks import set_wrong
 
+from cli.checks import Seen
+from cli.context import Context
+from cli.inbox_check import inbox
 from cli.main import main
 from portability.database import models
 from portability.database.engine import now, reading, writing
@@ -360,6 +363,42 @@ def test_a_full_disk_here_refuses_nothing(both: Inbox, monkeypatch: pytest.Monke
     assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("fetched", None)
     both.call("refuse", identifier, reason="other")
     both.work()
+
+
+def test_a_step_that_lacks_memory_is_repeated_later(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after any other fault: its page has a code, it waits longer each time, and others have their turns."""
+    both.work()  # the transfers of other tests
+    _sent, identifier = both.offered()
+    with monkeypatch.context() as small:
+        small.setattr("receiver.inbox.steps.receive", lambda *_arguments, **_named: bytearray(1 << 62))
+        assert service.advance(both.service)
+    row = both.row(identifier)
+    assert (row["state"], row["error_code"], row["lease_until"]) == ("offered", "internal_error", None)
+
+    both.work()
+
+    assert both.shown(identifier)["state"] == "fetched"
+    both.call("refuse", identifier, reason="other")
+    both.work()
+
+
+def test_the_doctor_names_what_is_repeated(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that stays full lets each try fail at once: nothing waits for the service, and the offer would end."""
+    both.work()  # the transfers of other tests
+    context = Context(lambda: both.receiver.world.place.settings, json=False)
+    before = inbox(context)
+    _sent, identifier = both.offered()
+    with monkeypatch.context() as full:
+        full.setattr("receiver.receive.SPARE_BYTES", 1 << 60)
+        for _ in range(3):
+            assert service.advance(both.service)
+    repeated = inbox(context)
+    both.work()
+    after = inbox(context)
+    both.call("refuse", identifier, reason="other")
+    both.work()
+    assert (before, after) == (Seen(), Seen())
+    assert repeated == Seen("repeated without success: 1 x no_room", "`portability inbox list`; docs/errors.md")
 
 
 def test_the_page_of_a_forked_feed_names_the_imports_to_undo(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
