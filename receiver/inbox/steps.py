@@ -98,8 +98,8 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
 
     Only what was received is refused: after a fault of this side, such as a full disk, the step is repeated.
 
-    Raises: SenderUnavailable, RemoteUnavailable, AddressRefused, NoRoom, BadInput, Stopped, OSError; WrongState if it
-    was overtaken.
+    Raises: SenderUnavailable, RemoteUnavailable, AddressRefused, NoRoom, ArchiveUnread, BadInput, Stopped, OSError;
+    WrongState if it was overtaken.
     """
     settings, url = service.settings, offers.link_of(service.settings.keys, row)
     folder = folder_of(service.quarantine, row["id"])

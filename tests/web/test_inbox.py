@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -399,6 +400,23 @@ def test_the_doctor_names_what_is_repeated(both: Inbox, monkeypatch: pytest.Monk
     both.work()
     assert (before, after) == (Seen(), Seen())
     assert repeated == Seen("repeated without success: 1 x no_room", "`portability inbox list`; docs/errors.md")
+
+
+def test_a_disk_that_does_not_read_refuses_nothing(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault is of this side: the sender hears of no refusal, nothing is deleted, and the next try checks again."""
+    both.work()  # the transfers of other tests
+    sent_id, identifier = both.offered()
+    with monkeypatch.context() as failing:
+        failing.setattr("archive.verify.volumes._check", Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+        assert service.advance(both.service)
+    assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("offered", "archive_unread")
+    assert both.sent(sent_id)["state"] == "offered"
+
+    both.work()
+
+    assert both.shown(identifier)["state"] == "fetched"
+    both.call("refuse", identifier, reason="other")
+    both.work()
 
 
 def test_the_page_of_a_forked_feed_names_the_imports_to_undo(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
