@@ -153,6 +153,8 @@ class SealedVolume:
     sha256: str
     """Of the whole ZIP, lower-case hex."""
     tagmanifest_sha256: str
+    kid: str
+    """Of the key that signed it."""
     members: int
     files: int
     payload_bytes: int

@@ -31,7 +31,7 @@ from portability.api.storages import LifecycleStorage
 from portability.database import causes
 from portability.database.engine import reading
 from portability.errors import BadSource, DatabaseUnavailable
-from portability.queue import check_writable, open_queue
+from portability.queue import check_writable, evicting_policy, open_queue
 from portability.requests.forms import DEFAULT_FORMATS
 from portability.sources import PlatformSources
 from portability.storage import named_by, open_storage
@@ -148,8 +148,13 @@ def _recordings(context: Context) -> Seen | None:
     return Seen(seen, RECORDINGS_HINT)
 
 
-def _queue(context: Context) -> None:
-    check_writable(open_queue(context.redis))
+def _queue(context: Context) -> Seen | None:
+    queue = open_queue(context.redis)
+    check_writable(queue)
+    if policy := evicting_policy(queue):
+        seen = f"ok, but it evicts keys when its memory is full ({policy}): heartbeats and wake-ups, too"
+        return Seen(seen, "set `maxmemory-policy noeviction`; see docs/operate.md")
+    return None
 
 
 def _plugins(context: Context) -> None:

@@ -186,7 +186,7 @@ def _report(context: Context, identifier: str) -> None:
 
 
 def _print_list(context: Context, rows: Sequence[RowMapping]) -> None:
-    names = ("id", "state", "sender", "archive", "subject", "created_at")
+    names = ("id", "state", "sender", "archive", "subject", "receipt", "fault", "created_at")
     cells = [
         [
             row["id"],
@@ -194,6 +194,8 @@ def _print_list(context: Context, rows: Sequence[RowMapping]) -> None:
             row["sender_name"],
             row["archive_kind"],
             received.subject_name(row),
+            row["receipt"],
+            row["error_code"],
             row["created_at"],
         ]
         for row in rows

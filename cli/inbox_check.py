@@ -6,7 +6,7 @@ from cli.checks import Seen
 from cli.context import Context
 from cli.receiving_service import database_of
 from portability.database.engine import reading
-from portability.errors import NoSigningKey
+from portability.errors import DatabaseUnavailable, NoSigningKey
 from portability.inbox import work
 from portability.queue import NotRunning
 from portability.trust import keys
@@ -18,25 +18,43 @@ KEY_HINT = "`portability keys new --purpose receipt` makes one"
 
 
 def inbox(context: Context) -> Seen:
-    """Check age keys, receipt key, platform database, and that no work waits for long.
+    """Check age keys, receipt key, platform database, and that no work waits for long or is only repeated.
 
     Raises: BadInput for the file of age keys; BadTarget, TargetUnavailable for the platform's database; NotRunning.
     """
     settings = context.settings
     if not settings.inbox_identity:
-        return Seen("not used: this deployment receives no transfers")
+        return _elsewhere(context)
     load_identities(settings.inbox_identity)
     # Only the machine of the receiving service knows the platform's database.
     if into := database_of(settings):
         with opened(into, make=False):
             pass
     with reading(context.engine) as connection:
-        waited_seconds = work.oldest_due_seconds(connection)
+        waited_seconds, repeated = work.oldest_due_seconds(connection), work.repeated(connection)
         try:
             keys.signing(connection, settings.keys, purpose="receipt")
         except NoSigningKey:
             return Seen("no receipt can be signed: there is no key for it", KEY_HINT)
-    if waited_seconds > LATE_SECONDS:
-        hint = "start `portability inbox run`, and look at its log"
-        raise NotRunning(f"received transfers have waited for {waited_seconds / 60:.0f} minutes", hint=hint)
+    _check_waiting(waited_seconds)
+    if repeated:
+        codes = (f"{count} x {code or 'process_died'}" for code, count in repeated.items())
+        return Seen(f"repeated without success: {', '.join(codes)}", "`portability inbox list`; docs/errors.md")
     return Seen()
+
+
+def _elsewhere(context: Context) -> Seen:
+    """Check on a machine that does not run the receiving service that no work waits for it. Raises NotRunning."""
+    try:
+        with reading(context.engine) as connection:
+            waited_seconds = work.oldest_due_seconds(connection)
+    except DatabaseUnavailable:
+        waited_seconds = 0.0  # its own check reports it
+    _check_waiting(waited_seconds)
+    return Seen("not used: this deployment receives no transfers")
+
+
+def _check_waiting(waited_seconds: float) -> None:
+    if waited_seconds > LATE_SECONDS:
+        hint = "start `portability inbox run` on a machine with PORTABILITY_INBOX_IDENTITY, and look at its log"
+        raise NotRunning(f"received transfers have waited for {waited_seconds / 60:.0f} minutes", hint=hint)

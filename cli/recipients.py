@@ -16,6 +16,7 @@ from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.law.countries import Mechanism
 from portability.messages import recipient_notices
+from portability.messages.recipient_notices import NoticeState
 from portability.requests.policy import Action, Actor
 from portability.safe_http import SafeHttpClient
 from portability.transfers import proofs, provider_documents, recipient_removal
@@ -191,14 +192,15 @@ def remove(context: Context, identifier: str, claimed: str | None) -> None:
 
 @recipients.command("notices")
 @click.argument("identifier", metavar="[RECIPIENT]", required=False)
+@click.option("--state", type=one_of(NoticeState), help="Only notices in this state.")
 @AS
 @shared
-def notices(context: Context, identifier: str | None, claimed: str | None) -> None:
+def notices(context: Context, identifier: str | None, state: str | None, claimed: str | None) -> None:
     """List notices to recipients about changes after a transfer; by id or domain, removed recipients too."""
     permit_any(context, claimed, Action.RECIPIENTS)
     with reading(context.engine) as connection:
         same = others.ids_of(connection, identifier) if identifier else None
-        found = recipient_notices.rows(connection, recipient_ids=same)
+        found = recipient_notices.rows(connection, recipient_ids=same, state=state)
     names = ("id", "recipient_id", "transfer_id", "kind", "state", "reason", "attempts", "created_at", "settled_at")
     document: list[JSON] = [recipient_notices.view(row) for row in found]
     context.result(document, lambda: context.table("Notices", names, [[row[name] for name in names] for row in found]))

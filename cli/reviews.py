@@ -1,12 +1,13 @@
-"""`portability reviews list | decide`: records of which a person must decide whether they are the subject's."""
+"""`portability reviews list | open | decide`: records of which a person must decide whether they are the subject's."""
 
 from __future__ import annotations
 
 import click
 
 from cli.context import Context, one_of, shared
-from cli.permission import AS, permit
+from cli.permission import AS, permit, permit_any
 from portability.api import JSON
+from portability.api.times import rfc3339
 from portability.database.engine import reading, writing
 from portability.requests import exports
 from portability.requests import reviews as records
@@ -31,6 +32,19 @@ def list_reviews(context: Context, identifier: str, claimed: str | None) -> None
     shown = ("exporter", "dataset", "record", "at_tenant", "state", "reason", "decided_by")
     document: list[JSON] = [*found]
     context.result(document, lambda: context.table("Reviews", shown, [[one[n] for n in shown] for one in found]))
+
+
+@reviews.command("open")
+@AS
+@shared
+def list_open(context: Context, claimed: str | None) -> None:
+    """List the exports whose subjects have records that await a decision, the longest waiting first."""
+    permit_any(context, claimed, Action.LIST_ALL)
+    with reading(context.engine) as connection:
+        found = records.waiting(connection)
+    document: list[JSON] = [{**row, "found_at": rfc3339(row["found_at"])} for row in found]
+    shown = ("export_id", "records", "found_at")
+    context.result(document, lambda: context.table("Open reviews", shown, [[row[n] for n in shown] for row in found]))
 
 
 @reviews.command("decide")

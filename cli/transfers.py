@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-import click
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from cli.context import Context, beginning, shared
+import click
+from sqlalchemy import RowMapping
+
+from cli.context import LIMIT_MAX, Context, beginning, one_of, shared
 from cli.exports import wake_for
-from cli.permission import AS, permit
+from cli.permission import AS, permit, permit_any
+from cli.quantities import quantity
 from portability.api import JSON
 from portability.database.engine import reading, writing
-from portability.messages import recipient_notices
+from portability.messages import recipient_notices, webhooks
+from portability.messages.webhooks import WebhookState
 from portability.people import subjects
 from portability.requests import actors, policy
 from portability.requests.dates import end_of_day
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Action, Actor, Facts
+from portability.requests.states import TransferState
 from portability.transfers import authorisations as consents
-from portability.transfers import sending
+from portability.transfers import recipient_lists, sending
 
 NOTICE = ("id", "kind", "revision", "state", "reason", "attempts", "created_at", "settled_at")
 """Columns of a notice to a recipient."""
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def paged(command: F) -> F:
+    """Give a command the options of a page: `after` and `limit`."""
+    after = click.option("--after", metavar="CURSOR", help="The next page: the cursor that the page before has named.")
+    limit = click.option(
+        "--limit", type=click.IntRange(1, LIMIT_MAX), default=100, show_default=True, help="Maximum number of rows."
+    )
+    return after(limit(command))
 
 
 @click.command()
@@ -43,15 +60,42 @@ def transfers() -> None:
 
 
 @transfers.command("list")
-@click.argument("identifier", metavar="ID")
+@click.argument("identifier", metavar="[ID]", required=False)
+@click.option("--state", type=one_of(TransferState), help="Only transfers in this state.")
+@paged
 @AS
 @shared
-def list_transfers(context: Context, identifier: str, claimed: str | None) -> None:
-    """List the transfers of an export."""
+def list_transfers(
+    context: Context, identifier: str | None, state: str | None, after: str | None, limit: int, claimed: str | None
+) -> None:
+    """List the transfers of an export, the oldest first, or all transfers, the newest first."""
     with reading(context.engine) as connection:
-        permit(context, connection, claimed, Action.SEND, identifier)
-        seen = [sending.view(connection, row) for row in sending.of(connection, identifier)]
-    context.result(seen, lambda: _show(context, seen))
+        if identifier:
+            permit(context, connection, claimed, Action.SEND, identifier)
+        else:
+            permit_any(context, claimed, Action.LIST_ALL)
+        rows, following = recipient_lists.transfers(
+            connection, export_id=identifier, state=state, after=after, limit=limit
+        )
+        seen = [sending.view(connection, row) for row in rows]
+    _note_next(context, "transfer", limit, following)
+    context.result(seen, lambda: _show(context, seen) if identifier else _show_all(context, rows, seen))
+
+
+@transfers.command("webhooks")
+@click.option("--state", type=one_of(WebhookState), help="Only webhooks in this state.")
+@paged
+@AS
+@shared
+def list_webhooks(context: Context, state: str | None, after: str | None, limit: int, claimed: str | None) -> None:
+    """List the webhooks that inform recipients of transfers, the newest first."""
+    permit_any(context, claimed, Action.LIST_ALL)
+    with reading(context.engine) as connection:
+        rows, following = recipient_lists.webhooks(connection, state=state, after=after, limit=limit)
+    _note_next(context, "webhook", limit, following)
+    document: list[JSON] = [webhooks.view(row) for row in rows]
+    names = ("transfer_id", "export_id", "recipient_id", "state", "reason", "attempts", "created_at", "not_before")
+    context.result(document, lambda: context.table("Webhooks", names, [[row[name] for name in names] for row in rows]))
 
 
 @transfers.command("show")
@@ -189,3 +233,14 @@ def _permit(context: Context, claimed: str | None, facts: Facts, action: Action 
 def _show(context: Context, seen: list[dict[str, JSON]]) -> None:
     names = ("id", "state", "end", "volumes", "bytes", "error_code", "offered_at", "expires_at")
     context.table("Transfers", names, [[row[name] for name in names] for row in seen])
+
+
+def _show_all(context: Context, rows: Sequence[RowMapping], seen: Sequence[Mapping[str, JSON]]) -> None:
+    names = ("id", "export_id", "recipient_id", "state", "end", "error_code", "created_at")
+    ends = {one["id"]: one["end"] for one in seen}
+    context.table("Transfers", names, [[{**row, "end": ends[row["id"]]}[name] for name in names] for row in rows])
+
+
+def _note_next(context: Context, noun: str, limit: int, following: str | None) -> None:
+    if following:
+        context.note(f"{quantity(limit, noun)} shown: --after {following} shows the next")

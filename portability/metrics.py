@@ -15,28 +15,24 @@ from typing import Any
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, Engine, func, literal, select
+from sqlalchemy import Connection, Engine
 
 from portability.api.coverage import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN
 from portability.api.errors import FormatError, SourceError, all_errors
 from portability.database import deployment, history, incidents, models
-from portability.database.engine import elapsed_seconds, now, reading
+from portability.database.engine import reading
 from portability.database.incidents import Incident
 from portability.inbox.states import UNDECIDED, ReceivedState
 from portability.journal import shipping
 from portability.law.profiles import Profile
-from portability.messages.outbox import MessageKind, MessageState
 from portability.messages.recipient_notices import NoticeState
-from portability.requests import approvals
-from portability.requests.referrals import ReferralState
-from portability.requests.reviews import ReviewState
+from portability.messages.webhooks import WebhookState
 from portability.requests.states import ONGOING, ExportState, TransferState
-from portability.signals import history_counts, source_checks, time_to_ready, unanswered, work
+from portability.signals import decisions, history_counts, messages, source_checks, time_to_ready, unanswered, work
 from portability.signals.history_counts import Counts
 from portability.signals.unanswered import UnansweredGroup
 
-NOTIFICATION = models.notification
-SENT, HOOK = models.transfer, models.webhook
+HOOK, NOTICE = models.webhook, models.recipient_notice
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The content type of `exposition`."""
@@ -59,19 +55,13 @@ def collect(engine: Engine) -> Sequence[Metric]:
         counted = [
             *_exports(groups, counts),
             *unanswered.collect(groups),
-            *_decisions(connection),
+            *decisions.collect(connection),
             *time_to_ready.collect(counts),
             *_volumes(counts),
             _gaps(counts),
-            *_notifications(connection, counts),
+            *messages.collect(connection, counts),
             *_transfers(connection, counts),
-            _by_state(
-                GaugeMetricFamily(
-                    "portability_recipient_notices", "Notices to recipients about changes, by state", labels=("state",)
-                ),
-                counts["recipient_notice"],
-                NoticeState,
-            ),
+            *_notices(connection, counts),
             *_inbox(connection, counts),
             *_journal(connection),
             *source_checks.collect(connection),
@@ -139,37 +129,6 @@ def _journal(connection: Connection) -> Sequence[Metric]:
     )
 
 
-def _decisions(connection: Connection) -> Sequence[Metric]:
-    """Count what waits for the decision of a person: reviews, and tenants that are late with their answer."""
-    review, referral = models.review, models.referral
-    # As literals: parameters would hide the partial indexes from the planner.
-    is_referred, is_waiting = (
-        table.c.state == literal(str(state), literal_execute=True)
-        for table, state in ((referral, ReferralState.OPEN), (review, ReviewState.OPEN))
-    )
-    late = (is_referred, referral.c.due_at < now())
-    alone = approvals.break_glass_count(connection)
-    waiting = select(func.count()).select_from(review).where(is_waiting)
-    overdue = select(func.count()).select_from(referral).where(*late)
-    return (
-        GaugeMetricFamily(
-            "portability_break_glass_approvals",
-            "Exports that one person approved alone in the last week",
-            value=alone,
-        ),
-        GaugeMetricFamily(
-            "portability_reviews_open",
-            "Records that an officer has to review",
-            value=connection.execute(waiting).scalar_one(),
-        ),
-        GaugeMetricFamily(
-            "portability_referrals_overdue",
-            "Referrals that an informed tenant has not answered by the due date",
-            value=connection.execute(overdue).scalar_one(),
-        ),
-    )
-
-
 def _volumes(history: Counts) -> Sequence[Metric]:
     found = {state: (count, total) for state, _, count, total in history["volume"]}
     volumes = GaugeMetricFamily(
@@ -189,52 +148,35 @@ def _gaps(history: Counts) -> Metric:
     return _by_one_label(GaugeMetricFamily("portability_gaps", "Gaps by reason", labels=("reason",)), counts)
 
 
-def _notifications(connection: Connection, history: Counts) -> Sequence[Metric]:
-    age_seconds = elapsed_seconds(func.min(NOTIFICATION.c.created_at), now())
-    query = select(NOTIFICATION.c.state, NOTIFICATION.c.kind, func.count(), age_seconds)
-    queued = query.where(NOTIFICATION.c.state == MessageState.QUEUED).group_by(
-        NOTIFICATION.c.state, NOTIFICATION.c.kind
-    )
-    waiting = connection.execute(queued).all()
-    ended = [row for row in history["notification"] if row[0] != MessageState.QUEUED]
-    counts: Counter[tuple[str, str]] = Counter({(state, kind): 0 for state in MessageState for kind in MessageKind})
-    for state, kind, count, _ in [*ended, *waiting]:
-        counts[_known(state, (*MessageState,)), _known(kind, (*MessageKind,))] += count
-    notifications = GaugeMetricFamily(
-        "portability_notifications", "Messages to people about their exports", labels=("state", "kind")
-    )
-    for labels, count in counts.items():
-        notifications.add_metric(labels, count)
-    oldest = max([0.0, *(row[3] for row in waiting)])
-    return notifications, GaugeMetricFamily(
-        "portability_oldest_queued_notification_age_seconds",
-        "Seconds since the oldest unsent notification was queued; 0 if none waits",
-        value=oldest,
-    )
-
-
 def _transfers(connection: Connection, history: Counts) -> Sequence[Metric]:
-    waiting = elapsed_seconds(func.min(HOOK.c.created_at), now())
-    age_seconds = connection.scalar(select(waiting).where(HOOK.c.state == "queued"))
     sent = GaugeMetricFamily("portability_transfers", "Transfers to other providers by state", labels=("state",))
     return _by_state(sent, history["transfer"], TransferState), GaugeMetricFamily(
         "portability_oldest_queued_webhook_age_seconds",
         "Seconds since the oldest unsent webhook was queued; 0 if none waits",
-        value=max(0.0, age_seconds or 0.0),
+        value=work.age_seconds(connection, HOOK.c.created_at, HOOK.c.state == WebhookState.QUEUED),
+    )
+
+
+def _notices(connection: Connection, history: Counts) -> Sequence[Metric]:
+    notices = GaugeMetricFamily(
+        "portability_recipient_notices", "Notices to recipients about changes, by state", labels=("state",)
+    )
+    return _by_state(notices, history["recipient_notice"], NoticeState), GaugeMetricFamily(
+        "portability_oldest_queued_notice_age_seconds",
+        "Seconds since the oldest notice that its recipient has not acknowledged was queued; 0 if none waits",
+        value=work.age_seconds(connection, NOTICE.c.created_at, NOTICE.c.state == NoticeState.QUEUED),
     )
 
 
 def _inbox(connection: Connection, history: Counts) -> Sequence[Metric]:
     table = models.received_transfer
-    waiting = elapsed_seconds(func.min(table.c.fetched_at), now())
-    age_seconds = connection.scalar(select(waiting).where(table.c.state.in_(UNDECIDED)))
     received = GaugeMetricFamily(
         "portability_received_transfers", "Transfers from other providers by state", labels=("state",)
     )
     return _by_state(received, history["received_transfer"], ReceivedState), GaugeMetricFamily(
         "portability_oldest_undecided_received_transfer_age_seconds",
         "Seconds since the oldest received transfer without decision was fetched; 0 if none waits",
-        value=max(0.0, age_seconds or 0.0),
+        value=work.age_seconds(connection, table.c.fetched_at, table.c.state.in_(UNDECIDED)),
     )
 
 

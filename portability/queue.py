@@ -49,6 +49,7 @@ CLOCK_SECONDS_MIN = 60
 """How long a clock's heartbeat is valid at least; else five of its turns."""
 PROBE_KEY = "portability:probe"
 PROBE_SECONDS = 10
+NO_EVICTION = "noeviction"
 NO_WRITES: Mapping[type[RedisError], str] = {
     OutOfMemoryError: "its memory is full (maxmemory): give it more, or remove what other programs store there",
     ReadOnlyError: "it is a read-only replica: name the primary in PORTABILITY_REDIS_URL",
@@ -217,6 +218,16 @@ def check_writable(queue: WakeUps) -> None:
     except RedisError as error:
         seen = f"Redis answers, and stores nothing: {type(error).__name__}"
         raise QueueUnavailable(seen, hint=_no_writes_hint(error)) from error
+
+
+def evicting_policy(queue: WakeUps) -> str | None:
+    """Return the policy by which Redis evicts keys when its memory is full; None: it evicts none, or does not say."""
+    try:
+        memory: Mapping[str, Any] = queue.connection.info("memory")
+    except RedisError:
+        return None
+    policy = str(memory.get("maxmemory_policy", NO_EVICTION))
+    return policy if memory.get("maxmemory") and policy != NO_EVICTION else None
 
 
 def count_workers(queue: WakeUps) -> int:

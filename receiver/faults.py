@@ -4,7 +4,7 @@ PortabilityError
   TransferRefused      this side refuses, and the receipt states the code
     BadStatement  StatementExpired  WrongList  WrongAudience  WrongKey  TransferChanged
     ArchiveRefused  ArchiveTooLarge  NoRoom
-  SenderRefused  SenderUnavailable  ImportConflict
+  SenderRefused  SenderUnavailable  ImportConflict  ArchiveUnread
   WrongMetadata  ProviderRefused  CopyPending
   BadInput
     WrongTarget  UnknownImport  UndoUnfinished  FeedGap  OlderRevision  UnknownRequest  WrongReturn
@@ -104,6 +104,14 @@ class NoRoom(ArchiveTooLarge):
     code = "no_room"
     retryable = True
     default_hint = "free some space, and run the same command again; or use another folder"
+
+
+class ArchiveUnread(PortabilityError):
+    """A disk of this side does not read the archive: nothing is known against it. The sender hears nothing."""
+
+    code = "archive_unread"
+    retryable = True
+    default_hint = "check the disk and the rights of its folder, then run the same command again"
 
 
 class SenderRefused(PortabilityError):

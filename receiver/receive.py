@@ -98,7 +98,7 @@ def receive(
 
     `client` is closed at the end; None: a client without restrictions of its addresses.
 
-    Raises: BadInput, TransferRefused and its children, SenderRefused, SenderUnavailable, OSError.
+    Raises: BadInput, TransferRefused and its children, ArchiveUnread, SenderRefused, SenderUnavailable, OSError.
     """
     with Sender(url, client) as sender, _alone(target), room_in(target):
         job = _Job(sender, target, recipient, began, patience or FetchPatience())

@@ -49,7 +49,7 @@ from worker.read.identities import Resolving
 from worker.read.presence import is_unknown
 from worker.read.reader import SourcePatience
 from worker.read.screening import Screen
-from worker.write import division, ledger
+from worker.write import division, ledger, shortages
 from worker.write.division import Division
 from worker.write.open_volume import SliceJob, VolumeLimits
 
@@ -65,7 +65,7 @@ INCIDENTS: Mapping[str, Incident] = {
 def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unreported) -> SliceJob:
     """Make the job of the claimed slice; its readings are empty if it has no plan yet."""
     export, settings = claim.export, context.settings
-    patience = SourcePatience(settings.source_retries, seconds=settings.source_seconds, check=check, report=report)
+    patience = _patience(settings, claim, check, report)
     with reading(context.engine) as connection:
         orders = instructions.orders(connection)
         is_planned = claim.slice["readings"] is not None
@@ -112,6 +112,12 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         confirm=resolving.confirm,
         present=claim.present,
     )
+
+
+def _patience(settings: Settings, claim: Claim, check: Check, report: Report) -> SourcePatience:
+    judge = partial(shortages.raise_own, claim, settings.attempts_max)
+    retries, seconds = settings.source_retries, settings.source_seconds
+    return SourcePatience(retries, seconds=seconds, check=check, report=report, judge=judge)
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,7 @@ class Volume:
                 bytes=self._output.bytes,
                 sha256=self._output.sha256(),
                 tagmanifest_sha256=tagmanifest,
+                kid=str(key.kid),
                 members=self._entries,
                 files=self.members,
                 payload_bytes=self.payload_bytes,

@@ -37,15 +37,21 @@ PASSING_MYSQL = (
     *("1152", "1158", "1159", "1160", "1161", "1184", "2002", "2003", "2006", "2013", "2014", "4031"),
 )
 GONE = "a table or column has changed since the map was checked: portability source check"
+TOO_LARGE = "a value that a view computes is larger than `max_allowed_packet` of the server: raise it"
+NO_ROOM = "is there room in the folder for temporary files (SQLITE_TMPDIR, TMPDIR, else /var/tmp)?"
 HINTS = {
     "55000": "a materialised view without data? REFRESH MATERIALIZED VIEW fills it",
     **dict.fromkeys(("42703", "42P01", "1054", "1146"), GONE),
+    **dict.fromkeys(("1260", "1301"), TOO_LARGE),
+    "1931": "a recursive view has more steps than `max_recursive_iterations` of the server allows",
     "SQLITE_BUSY": "another program has locked the file",
     "SQLITE_CANTOPEN": "the file does not exist, or the account of the process may not open it or the files beside it",
     "SQLITE_NOTADB": "the file contains something else than a database of SQLite",
     "SQLITE_READONLY": "SQLite must write beside a file in WAL mode, or that was not closed: docs/maps.md#accounts",
 }
 """By the beginning of the code or name of the error."""
+TEMPORARY_SQLITE = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_GETTEMPPATH")
+"""Of a connection that changes nothing: it writes only its temporary files, in which it sorts."""
 PASSING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
@@ -153,6 +159,10 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
     """Return the error to raise for a driver's error; `is_lost`: the connection is gone."""
     kind, code = type(error).__name__, error_code(error)
     seen = f"{kind} {code}" if code else kind
+    if isinstance(error, sqlite3.Error) and code in TEMPORARY_SQLITE:
+        local = SourceUnavailable(f"{what}: SQLite cannot write a temporary file ({seen})", hint=NO_ROOM)
+        local.is_local = True
+        return local
     if is_lost or _passes(error, code):
         return SourceUnavailable(f"{what}: the database does not answer ({seen})", hint=_hint(code))
     if code.startswith("SQLITE_CORRUPT"):
@@ -183,7 +193,7 @@ def _passes(error: BaseException | None, code: str) -> bool:
     if isinstance(error, MySQLError):
         return code in PASSING_MYSQL
     if isinstance(error, sqlite3.Error):
-        return code.startswith(PASSING_SQLITE)
+        return code.startswith((*PASSING_SQLITE, *TEMPORARY_SQLITE))
     if code:
         return code.startswith(PASSING_SQLSTATES)
     # An error while connecting has no code: the driver's OperationalError, or its ConnectionTimeout, which is one.

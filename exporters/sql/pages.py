@@ -14,6 +14,7 @@ from exporters.sql import joined
 from exporters.sql.cells import NotJoined
 from exporters.sql.chunks import chunks
 from exporters.sql.cursors import StoredKey, cursor, key_of
+from exporters.sql.cut_values import refuse_cut_values
 from exporters.sql.faults import UndecodableText, reading
 from exporters.sql.marks import remarks_of, withheld_of
 from exporters.sql.prefetch import Ahead
@@ -211,13 +212,13 @@ class Pages:
         if is_early and self._table.file is None:
             wanted_rows = min(self._limit, FIRST_ROWS[self._read], self._rows_of_a_batch())
         query = statement(self._table, rows, wanted_rows, self._marks)
-        with (
-            reading(self._database, self._table.dataset.name, single=is_early, lenient=lenient) as connection,
-            connection.execute(query, execution_options={"stream_results": not is_early}) as result,
-        ):
-            for fetched in chunks(result, page.room):
-                if not page.take(read(self._table, fetched, self._marks)):
-                    self.more = True
-                    return page
-        self.more = page.rows == wanted_rows
+        fits = True
+        with reading(self._database, self._table.dataset.name, single=is_early, lenient=lenient) as connection:
+            with connection.execute(query, execution_options={"stream_results": not is_early}) as result:
+                for fetched in chunks(result, page.room):
+                    if not (fits := page.take(read(self._table, fetched, self._marks))):
+                        break
+            if not is_early:
+                refuse_cut_values(connection)
+        self.more = not fits or page.rows == wanted_rows
         return page

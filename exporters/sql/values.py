@@ -125,7 +125,10 @@ def _as_text_postgresql(element: as_text, compiler: SQLCompiler, **options: Any)
 
 @compiles(as_text, "mysql", "mariadb")
 def _as_text_mysql(element: as_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
-    return f"CAST({compiler.process(element.clauses, **options)} AS CHAR)"
+    (value,) = element.clauses
+    written = compiler.process(value, **options)
+    # JSON is a text already. A value that a function gives is NULL where it is larger than a packet.
+    return written if field_type(value.type) is FieldType.OBJECT else f"CAST({written} AS CHAR)"
 
 
 @compiles(as_text, "sqlite")

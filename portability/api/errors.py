@@ -85,6 +85,8 @@ class SourceUnavailable(SourceError):
 
     code = "source_unavailable"
     retryable = True
+    is_local = False
+    """Whether this machine lacks what reading needs, such as room for temporary files; the source may be well."""
 
 
 class SourceRefused(SourceError):

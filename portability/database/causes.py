@@ -28,6 +28,10 @@ _RIGHT = FailureCause("", "grant the role of the URL the right that it lacks")
 _READ_ONLY = FailureCause("", "the server is a replica, or the database or role is set to read only")
 _LIMIT = FailureCause("", "a time limit of the server or role has ended it: docs/errors.md")
 _SILENT = FailureCause("it does not answer in time", "look at the network and at the server")
+_MEMORY = FailureCause(
+    "", "the server has no memory for it: look at its log; for many locks at a time, raise max_locks_per_transaction"
+)
+_SORTING = FailureCause("", "raise temp_file_limit of the server or role, or work_mem")
 _BY_KIND = {
     re.compile("ConnectionTimeout"): _SILENT,
     re.compile(f"{DISK_FAULTS}|DiskFull"): _DISK,
@@ -38,6 +42,8 @@ _BY_KIND = {
     re.compile("InsufficientPrivilege"): _RIGHT,
     re.compile("ReadOnlySqlTransaction"): _READ_ONLY,
     re.compile("QueryCanceled|IdleInTransactionSessionTimeout|TransactionTimeout"): _LIMIT,
+    re.compile("OutOfMemory"): _MEMORY,
+    re.compile("ConfigurationLimitExceeded"): _SORTING,
 }
 """By the type of the driver's error, and the code of SQLite."""
 _ACCOUNT = FailureCause("it refuses the account", "check user, password and pg_hba.conf")

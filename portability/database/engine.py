@@ -190,7 +190,7 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
         if file:
             sqlite_files.follow(engine, file)
         elif target.database:
-            sqlite_files.make_private(engine, target.database)
+            sqlite_files.keep(engine, target.database)
     return engine
 
 

@@ -20,6 +20,9 @@ TABLE = models.received_transfer
 ACTOR = "inbox"
 DAY_SECONDS = 86_400
 BACKOFF_MAX_SECONDS = 3600
+FAILING_ATTEMPTS = 10
+"""Attempts at one step, which take a quarter of an hour at least."""
+REPEATED_TRIES = 3
 RECEIPTED_SECONDS = 30 * DAY_SECONDS
 """How long after the offer a sender accepts a receipt."""
 
@@ -61,7 +64,9 @@ def settle_receipt(engine: Engine, row: Mapping[Any, Any], state: ReceiptState, 
     rested = {"lease_until": None, "token": None, "not_before": None, "attempts": 0}
     with writing(engine) as connection:
         settled = update(TABLE).where(*_same(row), TABLE.c.receipt == ReceiptState.QUEUED)
-        values = {**rested, "receipt": state, "receipted_at": now()}
+        is_answered = state is ReceiptState.SENT and row["state"] != ReceivedState.REFUSED
+        known = None if is_answered else row["error_code"]
+        values = {**rested, "receipt": state, "receipted_at": now(), "error_code": known}
         if connection.execute(settled.values(**values)).rowcount:
             detail: audit.Detail = {"received": row["id"], "sender": row["sender_id"], "code": code}
             event = "received.receipted" if state is ReceiptState.SENT else "received.receipt_failed"
@@ -91,10 +96,26 @@ def quarantined(connection: Connection) -> frozenset[str]:
     return frozenset(connection.scalars(select(TABLE.c.id).where(TABLE.c.state.in_(QUARANTINED))))
 
 
+def repeated(connection: Connection) -> Mapping[str, int]:
+    """Return how many received transfers have failed at their step again and again, by the code of the last failure.
+
+    The code is empty where the process has died each time.
+    """
+    code, failing = func.coalesce(TABLE.c.error_code, ""), TABLE.c.attempts >= REPEATED_TRIES
+    query = select(code, func.count()).where(TABLE.c.state.in_(WORK), failing).group_by(code).order_by(code)
+    return dict(map(tuple, connection.execute(query)))
+
+
 def oldest_due_seconds(connection: Connection) -> float:
     """Return for how many seconds the oldest received transfer with something to do has waited; 0 if none waits."""
     since = func.min(TABLE.c.not_before)  # set by each change of state and each failure
     return max(0.0, connection.scalar(select(elapsed_seconds(since, now())).where(_due())) or 0.0)
+
+
+def failing(connection: Connection) -> int:
+    """Return how many received transfers have a step that has failed again and again."""
+    query = select(func.count()).where(TABLE.c.state.in_(WORK), TABLE.c.attempts >= FAILING_ATTEMPTS)
+    return connection.execute(query).scalar_one()
 
 
 def has_work() -> ColumnElement[bool]:

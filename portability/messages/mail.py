@@ -38,8 +38,13 @@ class MailUnavailable(MailError):
     code = "mail_unavailable"
     retryable = True
     default_hint = "check host, port, encryption and account in PORTABILITY_SMTP_URL; see docs/mail.md"
-    is_of_one = False
-    """Whether the server takes other mails over the same connection: it defers one recipient (greylisting)."""
+
+
+class MailDeferred(MailUnavailable):
+    """The server defers one recipient, as a full mailbox or greylisting; it takes other mails of the connection."""
+
+    code = "mail_deferred"
+    default_hint = "the mail is sent again; if it is urgent, contact the person in another way"
 
 
 class MailRefused(MailError):
@@ -139,10 +144,7 @@ def send(smtp: smtplib.SMTP, message: EmailMessage) -> None:
             smtp.send_message(message, _address(message).addr_spec, [recipient])
         except smtplib.SMTPRecipientsRefused as refused:
             code, _text = refused.recipients[recipient]
-            error = _refusal(code, "recipient")
-            if isinstance(error, MailUnavailable):
-                error.is_of_one = code != CLOSING
-            raise error from None
+            raise _refusal(code, "recipient", MailUnavailable if code == CLOSING else MailDeferred) from None
         except smtplib.SMTPDataError as refused:
             raise _refusal(refused.smtp_code, "message") from None
         except smtplib.SMTPNotSupportedError:
@@ -198,8 +200,8 @@ def _named(fault: str) -> Iterator[None]:
         raise MailUnavailable(f"the mail server {fault}: {type(error).__name__}") from None
 
 
-def _refusal(code: int, what: str) -> MailError:
-    kind = MailRefused if str(code).startswith("5") else MailUnavailable
+def _refusal(code: int, what: str, for_now: type[MailUnavailable] = MailUnavailable) -> MailError:
+    kind = MailRefused if str(code).startswith("5") else for_now
     return kind(f"the mail server refuses the {what}: {code}")
 
 

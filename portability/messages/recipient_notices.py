@@ -99,14 +99,20 @@ def content(row: Mapping[Any, Any], *, issuer: str, audience: str) -> bytes:
 
 
 def rows(
-    connection: Connection, *, transfer_id: str | None = None, recipient_ids: Collection[str] | None = None
+    connection: Connection,
+    *,
+    transfer_id: str | None = None,
+    recipient_ids: Collection[str] | None = None,
+    state: str | None = None,
 ) -> Sequence[RowMapping]:
-    """Return notices, oldest first: all, those about a transfer, or those to some recipients."""
+    """Return notices, oldest first: all, those about a transfer, to some recipients, or in a state."""
     query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
     if transfer_id is not None:
         query = query.where(TABLE.c.transfer_id == transfer_id)
     if recipient_ids is not None:
         query = query.where(TABLE.c.recipient_id.in_(recipient_ids))
+    if state is not None:
+        query = query.where(TABLE.c.state == state)
     return connection.execute(query).mappings().all()
 
 

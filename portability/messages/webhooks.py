@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,30 @@ OFFERED = "transfer.offered"
 PURPOSE = b"portability webhook seal 1"
 
 
+class WebhookState(StrEnum):
+    """The state of a webhook."""
+
+    QUEUED = "queued"
+    """To be sent; `reason` is the fault of the last attempt."""
+    SENT = "sent"
+    """The recipient has accepted it."""
+    FAILED = "failed"
+    """Given up, for its `reason`."""
+    DROPPED = "dropped"
+    """Not needed any more: the recipient knows the offer, or the offer has ended."""
+
+
 def queue(connection: Connection, keys_folder: Path, transfer_id: str, kind: str, data: Mapping[str, JSON]) -> None:
     """Queue a webhook to a transfer's recipient. Raises NoSigningKey."""
     kid = keys.signing(connection, keys_folder, purpose="link").kid or ""
     document = {"type": kind, "timestamp": rfc3339(deployment.clock_of(connection)), "data": dict(data)}
     sealed = cipher(keys_folder, kid, PURPOSE).encrypt(orjson.dumps(document)).decode()
-    values = {"id": f"msg_{secrets.token_hex(12)}", "transfer_id": transfer_id, "kind": kind, "state": "queued"}
+    values = {
+        "id": f"msg_{secrets.token_hex(12)}",
+        "transfer_id": transfer_id,
+        "kind": kind,
+        "state": WebhookState.QUEUED,
+    }
     connection.execute(insert(TABLE).values(**values, kid=kid, sealed=sealed, attempts=0, created_at=now()))
 
 
@@ -55,3 +74,10 @@ def headers(row: Mapping[Any, Any], body: bytes, secret: str, at: datetime) -> d
 def of(connection: Connection, transfer_id: str) -> RowMapping | None:
     """Return the newest webhook of a transfer; None before it is offered."""
     return connection.execute(select(TABLE).where(TABLE.c.transfer_id == transfer_id)).mappings().first()
+
+
+def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
+    """Return a webhook with its export and recipient as JSON, without its content."""
+    names = ("id", "transfer_id", "export_id", "recipient_id", "kind", "state", "reason", "attempts")
+    times = ("created_at", "not_before", "sent_at")
+    return {**{name: row[name] for name in names}, **{name: rfc3339(row[name]) for name in times}}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, literal, select, update
 
 from portability.api import JSON, Identity
 from portability.api.errors import BadInput
@@ -87,6 +87,18 @@ def of(connection: Connection, export: Mapping[Any, Any]) -> Sequence[RowMapping
     """Return the reviews of an export's subject, also those that are decided, by record and tenant."""
     order = (TABLE.c.exporter, TABLE.c.dataset, TABLE.c.record, TABLE.c.at_tenant, TABLE.c.id)
     return connection.execute(select(TABLE).where(_same_subject(export)).order_by(*order)).mappings().all()
+
+
+def waiting(connection: Connection) -> Sequence[RowMapping]:
+    """Return the subjects with open reviews, the longest waiting first: their newest export, the number, since when."""
+    names = ("subject_kind", "subject_id", "tenant")
+    same = (EXPORT.c[name].is_not_distinct_from(TABLE.c[name]) for name in names)
+    newest = select(EXPORT.c.id).where(*same).order_by(EXPORT.c.created_at.desc(), EXPORT.c.id).limit(1)
+    since = func.min(TABLE.c.found_at).label("found_at")
+    shown = (newest.scalar_subquery().label("export_id"), func.count().label("records"), since)
+    query = select(*shown).where(TABLE.c.state == literal(str(ReviewState.OPEN), literal_execute=True))
+    grouped = query.group_by(*(TABLE.c[name] for name in names)).order_by(since)
+    return connection.execute(grouped).mappings().all()
 
 
 def find(

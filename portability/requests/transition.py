@@ -36,6 +36,7 @@ from portability.errors import LeaseLost, WrongState
 from portability.messages import outbox, recipient_notices
 from portability.messages.outbox import MessageKind
 from portability.messages.recipient_notices import NoticeKind
+from portability.messages.webhooks import WebhookState
 from portability.people import pseudonyms
 from portability.requests import earlier_revisions, slices, transfer_ends
 from portability.requests.states import (
@@ -219,8 +220,8 @@ def end_transfers(
     connection.execute(ended)
     links = end_links(connection, LINK.c.transfer_id.in_(ids), actor=actor)
     hook = models.webhook
-    waiting = update(hook).where(hook.c.transfer_id.in_(ids), hook.c.state == "queued")
-    connection.execute(waiting.values(state="dropped", sealed=None, lease_until=None))
+    waiting = update(hook).where(hook.c.transfer_id.in_(ids), hook.c.state == WebhookState.QUEUED)
+    connection.execute(waiting.values(state=WebhookState.DROPPED, sealed=None, lease_until=None))
     live = [(row["id"], row["export_id"]) for row in found if row["state"] in TRANSFERS_LIVE]
     if is_told and live:
         transfer_ends.tell(connection, TRANSFER.c.id.in_([transfer_id for transfer_id, _export_id in live]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import reduce
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, exists, func, select, union_all
@@ -35,7 +36,7 @@ def collect(connection: Connection) -> Sequence[Metric]:
         *_slices(connection),
         *_sources(connection),
         _transfers(connection),
-        _received(connection),
+        *_received(connection),
         _sweep(connection),
         *_keys(connection),
     ]
@@ -57,7 +58,7 @@ def _slices(connection: Connection) -> Sequence[Metric]:
     return waiting, GaugeMetricFamily(
         "portability_oldest_claimable_slice_age_seconds",
         "Seconds since a slice could be claimed, or was last claimed; 0 if none waits",
-        value=_age_seconds(connection, _since(SLICE), slices.claimable(), ~_is_served()),
+        value=age_seconds(connection, _since(SLICE), slices.claimable(), ~_is_served()),
     )
 
 
@@ -79,7 +80,8 @@ def _is_served() -> ColumnElement[bool]:
     )
 
 
-def _age_seconds(connection: Connection, since: ColumnElement[object], *conditions: ColumnElement[bool]) -> float:
+def age_seconds(connection: Connection, since: ColumnElement[Any], *conditions: ColumnElement[bool]) -> float:
+    """Return the seconds since the earliest of these times, of the rows that meet the conditions; 0 without rows."""
     oldest = select(elapsed_seconds(func.min(since), now())).where(*conditions)
     return max(0.0, connection.scalar(oldest) or 0.0)
 
@@ -122,15 +124,19 @@ def _transfers(connection: Connection) -> Metric:
     return GaugeMetricFamily(
         "portability_oldest_queued_transfer_age_seconds",
         "Seconds since the oldest transfer of a ready export could be made, or was last worked on; 0 if none waits",
-        value=_age_seconds(connection, _since(TRANSFER), TRANSFER.c.state == TransferState.QUEUED, ready),
+        value=age_seconds(connection, _since(TRANSFER), TRANSFER.c.state == TransferState.QUEUED, ready),
     )
 
 
-def _received(connection: Connection) -> Metric:
+def _received(connection: Connection) -> Sequence[Metric]:
     return GaugeMetricFamily(
         "portability_oldest_received_work_age_seconds",
         "Seconds since the receiving service could work on the oldest received transfer; 0 if none waits",
         value=received_work.oldest_due_seconds(connection),
+    ), GaugeMetricFamily(
+        "portability_received_failing",
+        "Received transfers of which a step has failed ten times or more",
+        value=received_work.failing(connection),
     )
 
 
@@ -140,7 +146,7 @@ def _sweep(connection: Connection) -> Metric:
     return GaugeMetricFamily(
         "portability_last_sweep_age_seconds",
         "Seconds since a clock has swept the storage, or since the deployment began",
-        value=_age_seconds(connection, since),
+        value=age_seconds(connection, since),
     )
 
 

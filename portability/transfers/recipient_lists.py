@@ -1,4 +1,4 @@
-"""Lists of recipients and of the notices to them, page by page."""
+"""Lists of recipients, and of the transfers, webhooks and notices to them, page by page."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from portability.database.engine import UtcTime
 from portability.requests import page_cursors
 
 TABLE, NOTICE = models.recipient, models.recipient_notice
+TRANSFER, HOOK = models.transfer, models.webhook
 PAGE = 50
 
 
@@ -60,3 +61,33 @@ def notices(
     if recipient_ids is not None:
         query = query.where(NOTICE.c.recipient_id.in_(recipient_ids))
     return page_cursors.oldest(connection, query, NOTICE.c.created_at, NOTICE.c.id, after, limit)
+
+
+def transfers(
+    connection: Connection, *, export_id: str | None, state: str | None, after: str | None, limit: int
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Return a page of the transfers of an export, the oldest first, or of all, the newest first, and the next cursor.
+
+    The cursor is None after the last. Raises BadInput for a cursor.
+    """
+    query = select(TRANSFER)
+    if state is not None:
+        query = query.where(TRANSFER.c.state == state)
+    if export_id is None:
+        return page_cursors.newest(connection, query, TRANSFER.c.created_at, TRANSFER.c.id, after, limit)
+    query = query.where(TRANSFER.c.export_id == export_id)
+    return page_cursors.oldest(connection, query, TRANSFER.c.created_at, TRANSFER.c.id, after, limit)
+
+
+def webhooks(
+    connection: Connection, *, state: str | None, after: str | None, limit: int
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Return a page of all webhooks, the newest first, with export and recipient, and the next cursor.
+
+    The cursor is None after the last. Raises BadInput for a cursor.
+    """
+    query = select(HOOK, TRANSFER.c.export_id, TRANSFER.c.recipient_id)
+    query = query.join(TRANSFER, TRANSFER.c.id == HOOK.c.transfer_id)
+    if state is not None:
+        query = query.where(HOOK.c.state == state)
+    return page_cursors.newest(connection, query, HOOK.c.created_at, HOOK.c.id, after, limit)

@@ -78,7 +78,7 @@ class UnknownTransfer(BadInput):
     """No transfer has this id."""
 
     code = "unknown_transfer"
-    default_hint = "`portability transfers list ID` lists the transfers of an export"
+    default_hint = "`portability transfers list` lists all, `portability transfers list ID` those of an export"
 
 
 class WrongRegion(BadInput):

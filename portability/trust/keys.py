@@ -6,7 +6,8 @@ import hmac
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,6 +39,26 @@ SUFFIXES = (".pem", external_keys.SUFFIX)
 """Of files in the keys folder: private keys, and references to keys in key stores."""
 PUBLISHED = frozenset({"archive", "transfer", "receipt", "audit"})
 """Purposes whose public keys are in the JWKS; link keys are internal."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedKey:
+    """A key that is revoked, and when it could sign."""
+
+    kid: str
+    created_at: datetime
+    """The earliest time by the clock of the database: the machine that made the key dated it by its own."""
+    replaced_at: datetime | None
+    """When the next key, or no key, signed in its place; None: it signed until it was revoked."""
+    revoked_at: datetime
+
+    def may_have_signed(self, began_at: datetime, stored_at: datetime) -> bool:
+        """Return whether it can be the key of a volume that was written and signed between two times.
+
+        What is stored after the revocation has another key: its commit has checked it.
+        """
+        is_replaced = self.replaced_at and self.replaced_at < began_at
+        return not is_replaced and self.created_at <= stored_at <= self.revoked_at
 
 
 def new(connection: Connection, folder: Path, *, purpose: str = "archive", actor: str) -> str:
@@ -178,6 +199,22 @@ def revoke(connection: Connection, kid: str, *, actor: str) -> None:
     _end(connection, kid, "revoked_at", actor)
 
 
+def unrevoked(connection: Connection, kid: str) -> bool:
+    """Return whether a key is not revoked; it stays so until the end of this writing transaction."""
+    held = select(TABLE.c.revoked_at).where(TABLE.c.kid == kid).with_for_update(read=True)
+    return not connection.execute(held).scalar_one()
+
+
+def revoked(connection: Connection, *, purpose: str) -> Sequence[RevokedKey]:
+    """Return the revoked keys of a purpose, with the times between which they signed."""
+    query = select(TABLE).where(TABLE.c.purpose == purpose, TABLE.c.revoked_at.is_not(None))
+    early, late = (timedelta(seconds=seconds) for seconds in (SKEW_SECONDS, RETIRES_SECONDS))
+    return [
+        RevokedKey(row.kid, row.created_at - early, row.retired_at and row.retired_at - late, row.revoked_at)
+        for row in connection.execute(query)
+    ]
+
+
 def published(connection: Connection, *, purpose: str) -> Jwks:
     """Return the public keys of one purpose from the database."""
     return Jwks.parse({"keys": [_published(row) for row in listed(connection, purpose)]})
@@ -209,6 +246,8 @@ def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
         raise UnknownKey(f"unknown key {kid!r}")
     if rows[0][column] is not None or rows[0]["revoked_at"] is not None:
         raise WrongState(f"key {kid} is already {'revoked' if rows[0]['revoked_at'] else 'retired'}")
+    # Commits of volumes that this key has signed hold its row: what they store is older than its end.
+    connection.execute(select(TABLE.c.kid).where(TABLE.c.kid == kid).with_for_update())
     ended_at = {"retired_at": now(RETIRES_SECONDS), "revoked_at": now()}[column]
     connection.execute(update(TABLE).where(TABLE.c.kid == kid).values({column: ended_at}))
     audit.record(connection, f"key.{column.removesuffix('_at')}", actor=actor, detail={"kid": kid})

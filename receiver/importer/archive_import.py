@@ -79,7 +79,7 @@ def import_archive(
     imported: the same import continues, and `undo` restores what was.
 
     Raises: BadInput, BadArchive, NotImportable, BadTarget, TargetUnavailable, WrongTarget, UndoUnfinished,
-    OlderRevision, ImportConflict, StorageError.
+    OlderRevision, ImportConflict, ArchiveUnread, StorageError.
     """
     if not options.dry_run and options.on_conflict is OnConflict.FAIL:
         found = import_archive(folders, into, target, replace(options, dry_run=True, difference=None))

@@ -27,7 +27,7 @@ from portability.api.errors import BadInput
 from receiver.importer import volume_list
 from receiver.importer.faults import BadArchive, NotImportable
 from receiver.importer.feed_changes import FeedChanges
-from receiver.importer.payload import ArchivedPiece, FilePiece, StoredFile, joined
+from receiver.importer.payload import ArchivedPiece, FilePiece, StoredFile, joined, reads
 
 if TYPE_CHECKING:
     from portability.trust.signing import Jwks
@@ -283,11 +283,8 @@ def _tag_file(folder: Path, name: str, tags: Mapping[str, str]) -> bytes:
 
 
 def _read(folder: Path, name: str) -> bytes:
-    try:
-        with (folder / name).open("rb") as file:
-            data = file.read(bag.KEPT_BYTES + 1)
-    except OSError as error:
-        raise BadArchive(f"{folder.name}: cannot read {name}: {type(error).__name__}") from None
+    with reads(folder / name, f"{name} of {folder.name}"), (folder / name).open("rb") as file:
+        data = file.read(bag.KEPT_BYTES + 1)
     if len(data) > bag.KEPT_BYTES:
         raise BadArchive(f"{folder.name}: {name} is larger than {bag.KEPT_BYTES} bytes")
     return data

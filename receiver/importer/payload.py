@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from receiver.faults import ArchiveUnread
 from receiver.importer.faults import BadArchive
 
 BLOCK_BYTES = 1 << 20
+
+
+@contextmanager
+def reads(path: Path, name: str) -> Iterator[None]:
+    """Say whose fault it is that the block cannot read a file: of an archive that lacks it, or of the disk.
+
+    Raises: BadArchive with `name`; ArchiveUnread.
+    """
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise BadArchive(f"cannot read {name}: {type(error).__name__}") from None
+    except OSError as error:
+        raise ArchiveUnread(f"cannot read {path}: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +40,15 @@ class ArchivedPiece:
     """How many records it contains, as its volume says; None: it does not say."""
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield its content. Raises BadArchive after the last block if it differs from the manifest."""
+        """Yield its content.
+
+        Raises: BadArchive, after the last block if it differs from the manifest; ArchiveUnread.
+        """
         digest = hashlib.sha256()
-        try:
-            with self.path.open("rb") as file:
-                while block := file.read(BLOCK_BYTES):
-                    digest.update(block)
-                    yield block
-        except OSError as error:
-            raise BadArchive(f"cannot read {self.path.name}: {type(error).__name__}") from None
+        with reads(self.path, self.path.name), self.path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                digest.update(block)
+                yield block
         if digest.hexdigest() != self.sha256:
             raise BadArchive(f"{self.path.name} differs from its entry in the manifest")
 

@@ -29,6 +29,7 @@ from receiver.inbox.steps import ReceivingService
 
 log = structlog.get_logger()
 HOUSEKEEPING_SECONDS = 60.0
+UNEXPECTED = "internal_error"
 REFUSALS_MAX = 20
 """Attempts with a receipt that the sender refuses."""
 STEPS: Mapping[ReceivedState, Callable[[ReceivingService, RowMapping, threading.Event], None]] = {
@@ -86,6 +87,9 @@ def advance(service: ReceivingService, stop: threading.Event | None = None) -> b
         except OSError as error:
             log.warning("inbox.retries", received=row["id"], state=row["state"], error=type(error).__name__)
             work.postpone(service.engine, row, "io_error", service.settings.backoff_seconds)
+        except Exception as error:
+            log.exception("inbox.failed", received=row["id"], state=row["state"], error=type(error).__name__)
+            work.postpone(service.engine, row, UNEXPECTED, service.settings.backoff_seconds)
     _discard(service, row)
     return True
 

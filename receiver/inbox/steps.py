@@ -98,8 +98,8 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
 
     Only what was received is refused: after a fault of this side, such as a full disk, the step is repeated.
 
-    Raises: SenderUnavailable, RemoteUnavailable, AddressRefused, NoRoom, BadInput, Stopped, OSError; WrongState if it
-    was overtaken.
+    Raises: SenderUnavailable, RemoteUnavailable, AddressRefused, NoRoom, ArchiveUnread, BadInput, Stopped, OSError;
+    WrongState if it was overtaken.
     """
     settings, url = service.settings, offers.link_of(service.settings.keys, row)
     folder = folder_of(service.quarantine, row["id"])
@@ -115,7 +115,7 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
     try:
         client = checked_client(service.client, url)
         found = receive(url, folder, party, patience=FetchPatience(ended), client=client)
-        columns = _described(folder, found, party)
+        columns = {**_described(folder, found, party), "error_code": None}
     except SenderRefused:
         _end(service, row, ReceivedState.EXPIRED)
     except (TransferRefused, BadArchive, NotImportable) as fault:

@@ -21,7 +21,7 @@ from archive.verify.volumes import CheckedVolume, Progress, check_volume
 from archive.verify.zip_entries import CentralDirectory, Tape, read_directory, read_entry, skip_gap
 from portability.api.errors import BadInput
 from portability.trust.signing import Jwks
-from receiver.faults import ArchiveRefused, ArchiveTooLarge, NoRoom
+from receiver.faults import ArchiveRefused, ArchiveTooLarge, ArchiveUnread, NoRoom
 from receiver.verify.room import room_in
 
 DEFLATE_RATIO = 1_032
@@ -62,7 +62,7 @@ def unpack(
     `expected` are claims that every signature must have. `most_bytes` limits the unpacked size, without it RATIO and
     MOST_BYTES; the free space always does. `progress` is called with bytes read from the ZIPs: each is read twice.
 
-    Raises: BadInput (no volumes, or a folder in the way), ArchiveRefused, ArchiveTooLarge, OSError.
+    Raises: BadInput (no volumes, or a folder in the way), ArchiveRefused, ArchiveTooLarge, ArchiveUnread, OSError.
     """
     zips = volume_paths(paths)
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,8 +84,12 @@ def remove_unfinished(target: Path) -> None:
 def check_all(
     zips: Sequence[Path], jwks: Jwks, expected: Mapping[str, str], progress: Progress = lambda _: None
 ) -> list[CheckedVolume]:
-    """Return the verified volumes. Raises ArchiveRefused."""
+    """Return the verified volumes. Raises ArchiveRefused, ArchiveUnread."""
     volumes = [check_volume(path, jwks, progress) for path in zips]
+    for path, volume in zip(zips, volumes, strict=True):
+        for fault in volume.faults:
+            if fault.code == FaultCode.UNREADABLE:
+                raise ArchiveUnread(f"{path}: {fault.detail}")
     errors = [*verified(volumes).errors]
     foreign = (v for v in volumes if any(getattr(v.claims, name, text) != text for name, text in expected.items()))
     detail = "it does not belong to the offered export"

@@ -146,8 +146,15 @@ def test_from_the_offer_to_the_receipt(made: World, stored_offer: str) -> None:
         ]
     row = work.claim(made.engine, 60)
     assert row is not None
+    work.postpone(made.engine, row, "outside_unavailable", 0)
+    row = work.claim(made.engine, 60)
+    assert row is not None
+    assert row["error_code"] == "outside_unavailable"
     work.settle_receipt(made.engine, row, ReceiptState.SENT)
     assert work.claim(made.engine, 60) is None
+    with reading(made.engine) as connection:
+        # The list of received transfers shows it as the fault that a person has to mend.
+        assert received.get(connection, stored_offer)["error_code"] is None
 
 
 def test_what_is_not_decided_in_time_ends(made: World, stored_offer: str) -> None:

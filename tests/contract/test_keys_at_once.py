@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from migrated import migrate
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
-from portability.database.engine import reading, writing
+from portability.database.engine import now, reading, writing
 from portability.errors import WrongState
 from portability.trust import audit, keys
 
@@ -34,6 +34,11 @@ def at_once(engine: Engine, act: Callable[[Connection], Any]) -> list[Any]:
         return [first, second.exception() or second.result()]
 
 
+def revoke_alone(engine: Engine, kid: str) -> None:
+    with writing(engine) as connection:
+        keys.revoke(connection, kid, actor=OPERATOR)
+
+
 def test_one_of_the_keys_that_are_made_at_once_signs(control_engine: Engine, tmp_path: Path) -> None:
     """Two commands `keys new` at once make two keys, of which the first is retired, like the key before them."""
     migrate(control_engine)
@@ -46,6 +51,26 @@ def test_one_of_the_keys_that_are_made_at_once_signs(control_engine: Engine, tmp
         rows = keys.listed(connection, "archive")
     assert [row["kid"] for row in rows] == [before, *made]
     assert [bool(row["retired_at"]) for row in rows] == [True, True, False]
+
+
+def test_a_revocation_waits_for_a_commit_that_has_checked_the_key(control_engine: Engine, tmp_path: Path) -> None:
+    """What the commit stores is older than the end of the key, also if the revocation began before it ended."""
+    migrate(control_engine)
+    with writing(control_engine) as connection:
+        kid = keys.new(connection, tmp_path, actor=OPERATOR)
+
+    with ThreadPoolExecutor(1) as pool:
+        with writing(control_engine) as connection:
+            is_valid = keys.unrevoked(connection, kid)
+            revoking = pool.submit(revoke_alone, control_engine, kid)
+            wait([revoking], SHORT_SECONDS)
+            stored_at = connection.execute(select(now())).scalar_one()
+        revoking.result()
+
+    with reading(control_engine) as connection:
+        [row] = keys.listed(connection, "archive")
+    assert is_valid
+    assert stored_at < row["revoked_at"]
 
 
 @pytest.mark.parametrize("end", [keys.retire, keys.revoke])

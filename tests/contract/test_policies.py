@@ -35,6 +35,19 @@ BY_FUNCTION = (
 )
 CALLING = "create function called_org() returns text language plpgsql as $$ begin return own_org(); end $$"
 RESTRICTIVE = "create policy more on notes as restrictive using ({0})"
+BY_CALLED_FUNCTION = (
+    BY_FUNCTION[0],
+    "create function calling_org() returns text stable language plpgsql as $$ begin return own_org (); end $$",
+    "create policy own on notes using (org = calling_org())",
+)
+FUNCTIONS = (
+    *BY_CALLED_FUNCTION[:2],
+    "create function atomic_org() returns text stable language sql begin atomic; select own_org(); end",
+    "create function named() returns text stable language sql as $$ select current_user::text -- it's so\n $$",
+    "create function named_once() returns name stable security definer language sql as $$ select session_user $$",
+    "create function owner_named() returns name stable security definer language sql as $$ select current_user $$",
+)
+"""Functions that read a setting, also by another function, and functions that read the name of the account."""
 SETS, SETS_ANOTHER = 'set = { "app.ORG" = "{tenant}" }', 'set = { "app.tenant" = "{tenant}" }'
 NO_POLICY = "row-level security of notes shows this account no row: no policy for SELECT is for it"
 NOT_SET = "the policies of notes need app.org, which [session] does not set"
@@ -45,6 +58,11 @@ ACCOUNT = "the name of the account"
 VIEWS = [
     ("postgresql", f"{BY_ORG} = current_setting('app.org', true)", "app.org", (NONE, SETS_ANOTHER), (SETS, ALL)),
     ("postgresql", f"{BY_ORG} = own_org()", "app.org", (NONE, SETS_ANOTHER), (SETS, ALL)),
+    ("postgresql", f"{BY_ORG} = calling_org()", "app.org", (NONE, SETS_ANOTHER), (SETS, ALL)),
+    ("postgresql", f"{BY_ORG} = atomic_org()", "app.org", (NONE, SETS_ANOTHER), (SETS, ALL)),
+    ("postgresql", f"{BY_ORG} = named()", ACCOUNT, (NONE, SETS), (ALL,)),
+    ("postgresql", f"{BY_ORG} = named_once()", ACCOUNT, (NONE, SETS), (ALL,)),
+    ("postgresql", f"{BY_ORG} <> owner_named()", "", (), (NONE, SETS, ALL)),
     ("postgresql", "id, org, person_id from inner_notes", "app.org", (NONE, SETS_ANOTHER), (SETS, ALL)),
     ("postgresql", f"{BY_ORG} = current_user", ACCOUNT, (NONE, SETS), (ALL,)),
     ("postgresql", f"{BY_ORG} <> 'current_user' and current_setting('TimeZone') <> ''", "", (), (NONE, SETS, ALL)),
@@ -71,7 +89,7 @@ def test_views_that_depend_on_the_account_are_found(  # one case
     execute_all(
         owner,
         "create table rows_of_notes (id integer primary key, org varchar(40) not null, person_id varchar(40))",
-        *BY_FUNCTION[:1] * (database == "postgresql"),
+        *FUNCTIONS * (database == "postgresql"),
         f"create view inner_notes as select * from rows_of_notes where org = {own}",  # noqa: S608  # of this test alone
         f"create view notes as select {view}",
     )
@@ -94,6 +112,8 @@ def test_views_that_depend_on_the_account_are_found(  # one case
         (SETS_ANOTHER, (BY_SETTING,), [NOT_SET]),
         (SETS_ANOTHER, BY_FUNCTION, [NOT_SET]),
         (SETS, BY_FUNCTION, []),
+        (SETS_ANOTHER, BY_CALLED_FUNCTION, [NOT_SET]),
+        (SETS, BY_CALLED_FUNCTION, []),
         (SETS_ANOTHER, (BY_SETTING, "create policy staff on notes using (person_id = current_user)"), []),
         (SETS_ANOTHER, (BY_SETTING, "alter role {reader} set app.org = 'org_1'"), []),
         ("shows_all_rows = true", (BY_SETTING,), []),

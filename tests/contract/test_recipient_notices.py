@@ -16,9 +16,11 @@ from joserfc.jwk import ECKey
 from listener import Heard, Reply
 from simultaneous import in_threads
 from sqlalchemy import delete, insert, select, update
+from structlog.testing import capture_logs
 from transferring import Provider, authorised, encrypted, ready, sending_world, started, view
 from wrong_clocks import set_machine_wrong
 
+from portability import metrics
 from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.messages import recipient_notices
@@ -454,3 +456,24 @@ def test_an_acknowledgement_counts_where_the_clock_of_the_machine_is_wrong(
     assert inform_next(made)
     assert kinds(made) == [("withdrawn", "acknowledged")]
     assert abs(int(other.notices[-1].headers["webhook-timestamp"]) - time.time()) < 60
+
+
+def test_a_notice_that_waits_is_named_and_measured(made: World, other: Provider) -> None:
+    """The log has the ids that commands take; the age of the oldest is a metric, 0 once it is acknowledged."""
+    name = "portability_oldest_queued_notice_age_seconds"
+    export_id, _consent, transfer_id = delivered_transfer(made, other)
+    revised(made, export_id)
+    other.status = 500
+    with capture_logs() as logs:
+        assert inform_next(made)
+    (refused,) = (log for log in logs if log["event"] == "inform.refused")
+    (row,) = notice_rows(made)
+    ids = {"notice": row["id"], "transfer": transfer_id, "recipient": row["recipient_id"], "export": export_id}
+    assert {key: refused[key] for key in (*ids, "code")} == {**ids, "code": "status_500"}
+    set_rows(made, created_at=now(-2 * 86_400), not_before=None)
+    found = {metric.name: metric for metric in metrics.collect(made.engine)}
+    assert 172_800 <= found[name].samples[0].value < 180_000
+    other.status = 200
+    assert inform_next(made)
+    found = {metric.name: metric for metric in metrics.collect(made.engine)}
+    assert found[name].samples[0].value == 0

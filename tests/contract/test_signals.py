@@ -22,6 +22,7 @@ from portability.api.storages import Storage
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
+from portability.inbox import work as received_work
 from portability.inbox.states import ReceivedState
 from portability.queue import CLOCK_KEY, WakeUps, connect, open_queue, wake
 from portability.requests.states import ExportState, SliceState
@@ -162,6 +163,22 @@ def test_a_received_transfer_waits_since_its_last_change(made: World) -> None:
     assert signals(made.engine)[name][()] == pytest.approx(0, abs=20)
     set_rows(made.engine, table, not_before=now(-100), lease_until=now(60))
     assert signals(made.engine)[name] == {(): 0}
+
+
+def test_a_step_that_fails_again_and_again_is_counted(made: World) -> None:
+    """The service takes it each time, so that it does not wait for long: after ten attempts it needs a person."""
+    identifier, _ = offered_here(made, recorded_sender(made))
+    counted = []
+    for _ in range(10):
+        row = received_work.claim(made.engine, 60)
+        assert row
+        received_work.postpone(made.engine, row, "outside_unavailable", 0)
+        seen = signals(made.engine)
+        assert seen["portability_oldest_received_work_age_seconds"][()] == pytest.approx(0, abs=60)
+        counted.append(seen["portability_received_failing"][()])
+    assert counted == [0] * 9 + [1]
+    fetched(made, identifier)
+    assert signals(made.engine)["portability_received_failing"] == {(): 0}
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ HEALTHY = {
     'portability_exports_alarm{alarm="most"}': 0,
     "portability_exports_overdue": 0,
     "portability_referrals_overdue": 0,
+    **{
+        f'portability_oldest_open_decision_age_seconds{{about="{about}"}}': 40_000
+        for about in ("record", "transfer", "received")
+    },
     'portability_gaps{reason="coverage_undecided"}': 5,
     'portability_source_undecided_columns{source="crm"}': 0,
     'portability_source_faults{source="crm"}': 0,
@@ -46,10 +50,13 @@ HEALTHY = {
     "portability_database_behind": 0,
     "portability_oldest_unshipped_event_age_seconds": 1,
     "portability_break_glass_approvals": 0,
-    "portability_oldest_queued_notification_age_seconds": 60,
+    'portability_oldest_waiting_notification_age_seconds{waits_for="service"}': 60,
+    'portability_oldest_waiting_notification_age_seconds{waits_for="mailbox"}': 7200,
     "portability_oldest_queued_transfer_age_seconds": 60,
     "portability_oldest_queued_webhook_age_seconds": 60,
+    "portability_oldest_queued_notice_age_seconds": 40_000,
     "portability_oldest_received_work_age_seconds": 60,
+    "portability_received_failing": 0,
     **{
         f'portability_incidents_total{{kind="{kind}"}}': 9
         for kind in (
@@ -77,6 +84,7 @@ FAULTS: tuple[tuple[str, Mapping[str, float], int], ...] = (
     ("DeadlineNear", {'portability_exports_alarm{alarm="most"}': 1}, 0),
     ("ExportOverdue", {"portability_exports_overdue": 1}, 0),
     ("ReferralsOverdue", {"portability_referrals_overdue": 1}, 0),
+    ("DecisionsWait", {'portability_oldest_open_decision_age_seconds{about="record"}': 86_401}, 0),
     ("SourceFaults", {'portability_source_gaps{source="crm",reason="source_refused"}': 1}, 0),
     ("SourceWaits", {'portability_source_waits{source="crm"}': 1}, 2),
     ("CoverageUndecided", {'portability_gaps{reason="coverage_undecided"}': 6}, 0),
@@ -95,13 +103,16 @@ FAULTS: tuple[tuple[str, Mapping[str, float], int], ...] = (
     ("SigningKeyOld", {'portability_signing_key_age_seconds{purpose="archive"}': 336 * 86_400}, 0),
     ("ForgedMessages", {'portability_incidents_total{kind="forged_message"}': 10}, 0),
     ("BreakGlass", {"portability_break_glass_approvals": 1}, 0),
-    ("MailWaits", {"portability_oldest_queued_notification_age_seconds": 1801}, 0),
+    ("MailWaits", {'portability_oldest_waiting_notification_age_seconds{waits_for="service"}': 1801}, 0),
+    ("MailDeferred", {'portability_oldest_waiting_notification_age_seconds{waits_for="mailbox"}': 10_801}, 0),
     ("MailUndeliverable", {'portability_incidents_total{kind="mail_failed"}': 10}, 0),
     ("TransfersStuck", {"portability_oldest_queued_transfer_age_seconds": 3601}, 0),
     ("TransfersFail", {'portability_incidents_total{kind="transfer_failed"}': 10}, 0),
     ("TransfersFail", {'portability_incidents_total{kind="receipt_failed"}': 10}, 0),
     ("WebhookWaits", {"portability_oldest_queued_webhook_age_seconds": 3601}, 0),
+    ("WebhookWaits", {"portability_oldest_queued_notice_age_seconds": 86_401}, 0),
     ("InboxWaits", {"portability_oldest_received_work_age_seconds": 901}, 0),
+    ("InboxWaits", {"portability_received_failing": 1}, 0),
     ("RetentionPast", {'portability_incidents_total{kind="past_retention"}': 10}, 0),
 )
 """The alert, what then differs from a healthy deployment, and for how many minutes the alert waits."""
@@ -162,7 +173,7 @@ def test_an_alert_says_what_hurts() -> None:
         assert set(notes) == {"summary", "description", "runbook_url"}
         assert notes["runbook_url"] == f"docs/runbooks/{rule['alert']}.md"
         shown = set(re.findall(r"\$labels\.(\w+)", notes["description"]))
-        assert shown <= {"code", "kind", "source", "reason", "purpose", "service"}, rule["alert"]
+        assert shown <= {"code", "kind", "source", "reason", "purpose", "service", "about"}, rule["alert"]
 
 
 def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:

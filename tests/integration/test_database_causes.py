@@ -21,6 +21,10 @@ from portability.database.engine import open_engine, reading, writing
 from portability.errors import DatabaseUnavailable
 
 CONNECTIONS = 6
+SORT = """
+select set_config('temp_file_limit', '64', true), set_config('work_mem', '64', true);
+select n, md5(n::text) from generate_series(1, 200000) n order by 2
+"""
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,21 @@ def test_a_time_limit_is_named(narrow_server: servers.Postgres, limit: str, stat
     with reading(engine) as connection:
         assert connection.scalar(text("select 1")) == 1
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("statement", "seen", "hint"),
+    [
+        ("select count(pg_advisory_xact_lock(n)) from generate_series(1, 200000) n", "OutOfMemory", "max_locks"),
+        (SORT, "ConfigurationLimitExceeded", "temp_file_limit"),
+    ],
+)
+def test_a_limit_of_the_server_is_named(narrow_server: servers.Postgres, statement: str, seen: str, hint: str) -> None:
+    """The address of the database and its schema are right: another hint would lead to them."""
+    error = failure(narrow_server.url("postgres"), statement)
+    assert str(error).endswith(f" failed: {seen}")
+    assert hint in error.hint
+    assert "upgrade" not in error.hint
 
 
 @pytest.fixture

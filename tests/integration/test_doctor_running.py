@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers
 from click.testing import CliRunner
 from heartbeats import WORKER, report_processes
 from sqlalchemy import delete, text, update
 from workers import own_notice
 
-from cli import journal_check
+from cli import doctor, journal_check
+from cli.checks import Seen
+from cli.context import Context
 from cli.main import main
 from demo.plan import SeedPlan
 from demo.seed import seed
@@ -100,6 +103,27 @@ def test_a_queue_that_is_away_is_reported_once(findings: Findings, tmp_path: Pat
     found = findings()
     assert red(found) == {"queue": "queue_unavailable"}
     assert {found[name]["result"] for name in ("workers", "clock")} == {"unknown: Redis does not answer"}
+
+
+def test_a_redis_that_evicts_keys_is_named() -> None:
+    """Without their heartbeats workers that run count as away: the line of the queue says why.
+
+    Without a limit of memory nothing is evicted, whatever the policy.
+    """
+    with servers.valkey() as server, connect(server.url) as client:
+        context = Context(lambda: load_settings(redis_url=server.url), json=False)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        unlimited = doctor.CHECKS["queue"](context)
+        client.config_set("maxmemory", "100mb")
+        limited = doctor.CHECKS["queue"](context)
+        client.config_set("maxmemory-policy", "noeviction")
+        kept = doctor.CHECKS["queue"](context)
+    assert (unlimited, kept) == (None, None)
+    assert isinstance(limited, Seen)
+    assert (
+        limited.result == "ok, but it evicts keys when its memory is full (allkeys-lru): heartbeats and wake-ups, too"
+    )
+    assert limited.hint == "set `maxmemory-policy noeviction`; see docs/operate.md"
 
 
 def test_a_silent_redis_is_waited_for_once(findings: Findings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

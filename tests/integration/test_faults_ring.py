@@ -175,6 +175,11 @@ def refuse_mail(it: Monitored) -> None:
         connection.execute(text("UPDATE notification SET state = 'queued'"))
 
 
+def defer_mail(it: Monitored) -> None:
+    with writing(it.made.engine) as connection:
+        connection.execute(text("UPDATE notification SET state = 'queued', reason = 'mail_deferred'"))
+
+
 def change_log(it: Monitored) -> None:
     place = it.made.place
     seen = audit_anchor.log_head(place.engine, place.settings.keys, place.settings.iss, None)
@@ -203,6 +208,7 @@ FAULTS: Mapping[str, tuple[Callable[[Monitored], None], frozenset[str]]] = {
     "workers' processes are killed": (kill_horses, frozenset()),
     "a failover loses commits": (lose_commits, frozenset()),
     "no mail server": (refuse_mail, frozenset()),
+    "a mailbox is full": (defer_mail, frozenset()),
     "the audit log is changed": (change_log, frozenset()),
     "a key is revoked and not replaced": (revoke_key, frozenset({"JournalLate"})),
 }

@@ -255,7 +255,7 @@ def test_two_clocks_that_are_stopped_again_and_again(clockwork: Clockwork, round
 
 
 def test_a_request_that_ends_with_its_sender_is_not_heard() -> None:
-    """A recipient refuses a webhook without its whole body, so a test that counts bodies counts only whole ones."""
+    """A recipient refuses a webhook without its whole body, and a test that counts bodies does, too."""
     with listening() as recipient, socket.create_connection(("127.0.0.1", recipient.port), 60) as sender:
         sender.sendall(b"POST / HTTP/1.0\r\nwebhook-id: msg_1\r\nContent-Length: 5\r\n\r\nhal")
         sender.shutdown(socket.SHUT_WR)

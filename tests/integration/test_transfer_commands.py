@@ -12,7 +12,7 @@ import pyrage
 import pytest
 from click.testing import CliRunner, Result
 from factories import World
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from transferring import EXPORTER, Provider, encrypted, providing, ready, sending_world
 
 from cli.main import main
@@ -229,4 +229,58 @@ def test_notices_are_shown_for_a_transfer_and_for_a_recipient(run: Run, made: Wo
     for which in ((), ("localhost",), (recipient,)):
         assert [row["id"] for row in answer(run("recipients", "notices", *which, "--json"))] == [notice["id"]]
     assert "withdrawn" in run("recipients", "notices").stdout
+    by_state = {
+        state: len(answer(run("recipients", "notices", "--state", state, "--json"))) for state in ("queued", "failed")
+    }
+    assert by_state == {"queued": 1, "failed": 0}
     assert refused(run("recipients", "notices", "unknown.example", "--json")) == "unknown_recipient"
+
+
+def test_all_transfers_and_webhooks_are_listed_in_pages(run: Run, made: World, other: Provider) -> None:
+    """By state, the newest first, each page with the cursor of the next; no content of a webhook, and no person."""
+    recipient = other.recorded(made)
+    sent = []
+    for _ in range(3):
+        answer(run("authorisations", "add", "--subject", "user:usr_1", "--to", recipient, *INCLUDE, *PERSON))
+        sent.append(answer(run("transfer", ready(made), "--to", recipient, *PERSON, "--json")))
+    identifiers = [one["id"] for one in sent]
+    assert [row["id"] for row in answer(run("transfers", "list", "--state", "queued", "--json"))] == identifiers[::-1]
+    assert answer(run("transfers", "webhooks", "--json")) == []
+    encrypted(made)
+    assert answer(run("transfers", "list", "--state", "queued", "--json")) == []
+    assert answer(run("transfers", "list", sent[0]["export_id"], "--state", "queued", "--json")) == []
+    for words, key in ((("list",), "id"), (("webhooks", "--state", "queued"), "transfer_id")):
+        page = run("transfers", *words, "--limit", "2", "--json")
+        cursor = page.stderr.split("--after ")[1].split()[0]
+        rest = run("transfers", *words, "--limit", "2", "--after", cursor, "--json")
+        assert sorted(row[key] for row in answer(page) + answer(rest)) == sorted(identifiers)
+        assert rest.stderr == ""
+    seen = {row["transfer_id"]: row for row in answer(run("transfers", "webhooks", "--json"))}[identifiers[0]]
+    assert (seen["export_id"], seen["recipient_id"], seen["attempts"]) == (sent[0]["export_id"], recipient, 0)
+    assert set(seen) & {"sealed", "kid"} == set()
+    for words in (("list",), ("webhooks",)):
+        shown = run("transfers", *words).stdout
+        assert sent[0]["export_id"] in shown
+        assert recipient in shown
+        assert "usr_1" not in shown
+        assert refused(run("transfers", *words, "--after", "x", "--json")) == "bad_input"
+        assert refused(run("transfers", *words, *PERSON, "--json")) == "not_allowed"
+
+
+@pytest.mark.parametrize(("words", "ends_as"), [(("approve",), "queued"), (("deny", "--reason", "No."), "denied")])
+def test_a_held_transfer_is_found_and_decided(
+    run: Run, made: World, other: Provider, words: tuple[str, ...], ends_as: str
+) -> None:
+    """As docs/runbooks/DecisionsWait.md says: the age rings, the list has the export, a second person decides."""
+    recipient = other.recorded(made, country="SG")
+    answer(run("authorisations", "add", "--subject", "user:usr_1", "--to", recipient, *INCLUDE, *PERSON))
+    transfer_id = answer(run("transfer", ready(made), "--to", recipient, *PERSON, "--json"))["id"]
+    with writing(made.engine) as connection:
+        connection.execute(update(models.transfer).values(created_at=now(-2 * 86_400)))
+    age = next(line for line in run("metrics").stdout.splitlines() if 'decision_age_seconds{about="transfer"}' in line)
+    assert 172_800 <= float(age.split()[1]) < 180_000
+    (held,) = answer(run("transfers", "list", "--state", "held", "--json"))
+    assert held["id"] == transfer_id
+    done = run(words[0], held["export_id"], *words[1:], "--as", "officer:olga")
+    assert done.exit_code == 0, done.output
+    assert answer(run("transfers", "show", transfer_id, "--json"))["state"] == ends_as

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -22,6 +23,9 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 from wrong_clocks import set_wrong
 
+from cli.checks import Seen
+from cli.context import Context
+from cli.inbox_check import inbox
 from cli.main import main
 from portability.database import models
 from portability.database.engine import now, reading, writing
@@ -343,13 +347,69 @@ def test_the_receipt_of_a_refusal_is_repeated_until_the_sender_has_it(
 
 
 def test_a_full_disk_here_refuses_nothing(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sender hears nothing, the page names the code, and with free space the next try fetches it."""
+    """The sender hears nothing, page and list name the code, and with free space the next try fetches it."""
     both.work()  # the transfers of other tests
     sent_id, identifier = both.offered()
     with monkeypatch.context() as full:
         full.setattr("receiver.receive.SPARE_BYTES", 1 << 60)
         assert service.advance(both.service)
     assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("offered", "no_room")
+    assert both.sent(sent_id)["state"] == "offered"
+    with capture_logs():
+        listed = CliRunner(env={**both.environment, "COLUMNS": "200"}).invoke(main, ["inbox", "list"])
+    assert re.search(rf"{identifier} .*no_room", listed.output)
+
+    both.work()
+
+    assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("fetched", None)
+    both.call("refuse", identifier, reason="other")
+    both.work()
+
+
+def test_a_step_that_lacks_memory_is_repeated_later(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after any other fault: its page has a code, it waits longer each time, and others have their turns."""
+    both.work()  # the transfers of other tests
+    _sent, identifier = both.offered()
+    with monkeypatch.context() as small:
+        small.setattr("receiver.inbox.steps.receive", lambda *_arguments, **_named: bytearray(1 << 62))
+        assert service.advance(both.service)
+    row = both.row(identifier)
+    assert (row["state"], row["error_code"], row["lease_until"]) == ("offered", "internal_error", None)
+
+    both.work()
+
+    assert both.shown(identifier)["state"] == "fetched"
+    both.call("refuse", identifier, reason="other")
+    both.work()
+
+
+def test_the_doctor_names_what_is_repeated(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that stays full lets each try fail at once: nothing waits for the service, and the offer would end."""
+    both.work()  # the transfers of other tests
+    context = Context(lambda: both.receiver.world.place.settings, json=False)
+    before = inbox(context)
+    _sent, identifier = both.offered()
+    with monkeypatch.context() as full:
+        full.setattr("receiver.receive.SPARE_BYTES", 1 << 60)
+        for _ in range(3):
+            assert service.advance(both.service)
+    repeated = inbox(context)
+    both.work()
+    after = inbox(context)
+    both.call("refuse", identifier, reason="other")
+    both.work()
+    assert (before, after) == (Seen(), Seen())
+    assert repeated == Seen("repeated without success: 1 x no_room", "`portability inbox list`; docs/errors.md")
+
+
+def test_a_disk_that_does_not_read_refuses_nothing(both: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault is of this side: the sender hears of no refusal, nothing is deleted, and the next try checks again."""
+    both.work()  # the transfers of other tests
+    sent_id, identifier = both.offered()
+    with monkeypatch.context() as failing:
+        failing.setattr("archive.verify.volumes._check", Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+        assert service.advance(both.service)
+    assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("offered", "archive_unread")
     assert both.sent(sent_id)["state"] == "offered"
 
     both.work()

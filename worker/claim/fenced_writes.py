@@ -27,6 +27,8 @@ from worker.claim.claims import Claim
 EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
 ACTOR = "worker"
 BACKOFF_MAX_SECONDS = 300
+OUTAGE_TRIES = 8
+"""How many times more attempts outages get than internal faults; with waits of 300 s these are some hours."""
 UNKNOWN_UPLOAD = ""
 """The upload id of a volume whose upload may or may not have begun: it is found by its key."""
 VolumeNames: TypeAlias = Callable[[int], tuple[str, str]]

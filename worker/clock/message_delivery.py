@@ -22,7 +22,7 @@ from portability.database import history, incidents, leases, models
 from portability.database.engine import elapsed_seconds, now, reading, writing
 from portability.database.incidents import Incident
 from portability.messages import mail, sms
-from portability.messages.mail import MailRefused, MailServer, MailUnavailable
+from portability.messages.mail import MailDeferred, MailRefused, MailServer
 from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, CODES, Channel, MessageKind, MessageState
 from portability.messages.sms import SmsGateway, SmsRefused
 from portability.people.addresses import for_mail
@@ -106,8 +106,8 @@ def deliver(desk: Desk, stop: threading.Event | None = None, channel: Channel = 
             except PortabilityError as error:
                 _back_off(desk, row, error.code)
                 postponed.add(row["id"])
-                is_of_one = isinstance(error, MailUnavailable) and error.is_of_one
-                if error.retryable and not (is_of_one and len(postponed) < POSTPONED_MOST):
+                is_of_one = isinstance(error, MailDeferred) and len(postponed) < POSTPONED_MOST
+                if error.retryable and not is_of_one:
                     break  # a service that is down fails for all messages
             except Exception as error:  # noqa: BLE001  # logged with the row
                 _back_off(desk, row, outgoing.unexpected(error, "deliver", row))

@@ -79,12 +79,12 @@ def _settle(
         audit.record(connection, f"notice.{state}", actor=actor, export_id=row["export_id"], detail=detail)
     if not is_acknowledged:
         incidents.count(engine, Incident.NOTICE_FAILED)
-        log.warning("inform.gave_up", notice=row["id"], code=reason)
+        log.warning("inform.gave_up", code=reason, **outgoing.named(row, "notice"))
 
 
 def _back_off(engine: Engine, settings: Settings, row: RowMapping, code: str) -> None:
     """Try again later, whatever was wrong: the recipient may get other addresses or keys; or give up."""
-    log.warning("inform.refused", notice=row["id"], code=code, attempt=row["attempts"])
+    log.warning("inform.refused", code=code, attempt=row["attempts"], **outgoing.named(row, "notice"))
     if code == acknowledgements.GONE or row["age_seconds"] > GIVE_UP_SECONDS:
         _settle(engine, row, NoticeState.FAILED, reason=code)
         return

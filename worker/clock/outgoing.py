@@ -7,7 +7,7 @@ Several clocks may run. A table of them has the columns `state`, `attempts`, `le
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -70,6 +70,11 @@ def present(row: RowMapping) -> datetime:
     """Return the time of the database at which a row was taken: the clock of this machine may be wrong."""
     created_at: datetime = row["created_at"]
     return created_at + timedelta(seconds=row["age_seconds"])
+
+
+def named(row: RowMapping, what: str) -> Mapping[str, str]:
+    """Return what the log has of a row: its own id as `what`, and the ids that commands take."""
+    return {what: row["id"], **{name: row[f"{name}_id"] for name in ("transfer", "recipient", "export")}}
 
 
 def unsettled(table: Table, row: RowMapping, *, is_done: bool) -> ColumnElement[bool]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from functools import partial
 
 import structlog
@@ -17,6 +16,7 @@ from portability.database import incidents, models
 from portability.database.engine import now, writing
 from portability.database.incidents import Incident
 from portability.messages import recipient_notices, webhooks
+from portability.messages.webhooks import WebhookState
 from portability.safe_http import SafeHttpClient
 from portability.settings import Settings
 from portability.transfers import recipients
@@ -52,7 +52,7 @@ def announce(engine: Engine, settings: Settings, client: SafeHttpClient) -> bool
     if fault:
         _back_off(engine, settings, row, fault)
     else:
-        _settle(engine, row, "sent", None)
+        _settle(engine, row, WebhookState.SENT, None)
         log.info("announce.sent", webhook=row["id"], transfer=row["transfer_id"])
     return True
 
@@ -76,28 +76,28 @@ def _send(settings: Settings, client: SafeHttpClient, row: RowMapping) -> str | 
     return None if status in TAKEN else f"status_{status}"
 
 
-def _settle(engine: Engine, row: RowMapping, state: str, reason: str | None) -> None:
+def _settle(engine: Engine, row: RowMapping, state: WebhookState, reason: str | None) -> None:
     """Settle a webhook; its content is deleted from the database."""
-    sent_at = now() if state == "sent" else None
+    sent_at = now() if state is WebhookState.SENT else None
     ended = {"state": state, "reason": reason, "lease_until": None, "sealed": None, "sent_at": sent_at}
     detail: audit.Detail = {"webhook": row["id"], "transfer": row["transfer_id"], "reason": reason}
     with writing(engine) as connection:
-        matching = update(TABLE).where(outgoing.unsettled(TABLE, row, is_done=state == "sent"))
+        matching = update(TABLE).where(outgoing.unsettled(TABLE, row, is_done=state is WebhookState.SENT))
         if not connection.execute(matching.values(**ended)).rowcount:
             return
         audit.record(connection, f"webhook.{state}", actor=ACTOR, export_id=row["export_id"], detail=detail)
-    if state == "failed":
+    if state is WebhookState.FAILED:
         incidents.count(engine, Incident.WEBHOOK_FAILED)
-        log.warning("announce.gave_up", code=reason, **_named(row))
+        log.warning("announce.gave_up", code=reason, **outgoing.named(row, "webhook"))
 
 
 def _back_off(engine: Engine, settings: Settings, row: RowMapping, code: str) -> None:
     """Try again later, whatever was wrong: the recipient may get another address; or give up."""
-    log.warning("announce.failed", code=code, attempt=row["attempts"], **_named(row))
+    log.warning("announce.failed", code=code, attempt=row["attempts"], **outgoing.named(row, "webhook"))
     if _drop_known(engine, row, code):
         return
     if code == GONE or row["age_seconds"] > GIVE_UP_SECONDS:
-        _settle(engine, row, "failed", code)
+        _settle(engine, row, WebhookState.FAILED, code)
         return
     to_same = TABLE.c.transfer_id.in_(select(TRANSFER.c.id).where(TRANSFER.c.recipient_id == row["recipient_id"]))
     outgoing.postpone(engine, settings, TABLE, row, code, to_same)
@@ -106,13 +106,7 @@ def _back_off(engine: Engine, settings: Settings, row: RowMapping, code: str) ->
 def _drop_known(engine: Engine, row: RowMapping, code: str) -> bool:
     """Drop a webhook whose recipient has begun the download or sent a receipt: it knows the offer; returns whether."""
     known = select(TRANSFER.c.id).where(TRANSFER.c.id == row["transfer_id"], recipient_notices.fetched())
-    dropped = {"state": "dropped", "reason": code, "lease_until": None, "sealed": None}
+    dropped = {"state": WebhookState.DROPPED, "reason": code, "lease_until": None, "sealed": None}
     with writing(engine) as connection:
         unsettled = (outgoing.unsettled(TABLE, row, is_done=False), known.exists())
         return bool(connection.execute(update(TABLE).where(*unsettled).values(**dropped)).rowcount)
-
-
-def _named(row: RowMapping) -> Mapping[str, str]:
-    """Return what the log has of a webhook: the ids that commands take."""
-    ids = {name: row[f"{name}_id"] for name in ("transfer", "recipient", "export")}
-    return {"webhook": row["id"], **ids}

@@ -25,7 +25,7 @@ from portability.requests.states import DatasetState, ExportState
 from portability.requests.transition import store_volume
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
-from worker.close import closing_document
+from worker.close import closing_document, signing_keys
 from worker.context import WorkerContext
 from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.position import Position
@@ -126,13 +126,17 @@ def _referred(lines: Sequence[PlanLine]) -> Mapping[str, Sequence[str]]:
 
 
 def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> int:
-    """Write the commit in one transaction; returns how many workers to wake. Raises LeaseLost, Cancelled."""
+    """Write the commit in one transaction; returns how many workers to wake.
+
+    Raises: LeaseLost, Cancelled; VolumeFault, KeyRevoked as `signing_keys.check` says.
+    """
     with writing(context.engine) as connection:
         export = fenced_writes.lock_export(connection, claim)
         fenced_writes.check_wanted(export)
         if commit.sealed is None:
             fenced_writes.forget_volume(connection, claim, commit.volume)
         else:
+            signing_keys.check(connection, claim.id, commit.sealed)
             own = fenced_writes.own(claim)
             store_volume(connection, VOLUME, commit.volume, _columns(commit, commit.sealed), condition=own)
         _store_delivered(connection, claim, commit)

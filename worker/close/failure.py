@@ -24,7 +24,7 @@ from portability.requests.states import ExportState
 from portability.tracing import traces
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
-from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS
+from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS, OUTAGE_TRIES
 from worker.close import stored_volumes
 from worker.context import WorkerContext
 from worker.read.identities import SubjectNotConfirmed
@@ -45,8 +45,6 @@ OUTAGES = (
 )
 """Errors of services that are down, full or busy changing: retried longer, because an operator or time has to act."""
 INCIDENTS = {StorageFull: Incident.STORAGE_FULL, ScanBlocked: Incident.SCAN_BLOCKED}
-OUTAGE_TRIES = 8
-"""How many times more attempts they get than internal faults; with waits of 300 s these are some hours."""
 
 
 def check_tries(context: WorkerContext, claim: Claim) -> None:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 Check: TypeAlias = Callable[[], None]
 Report: TypeAlias = Callable[[str | None, str | None], None]
 """Takes the source that a job waits for and the code of its last fault; None and None: it waits for no source."""
+Judge: TypeAlias = Callable[[str, BaseException], None]
+"""Takes a source and the error of its call; raises if the error says nothing about the source."""
 Steps: TypeAlias = "queue.SimpleQueue[Callable[[], object] | None]"
 """The queue of calls for one thread; None: it ends."""
 
@@ -53,14 +55,21 @@ def unreported(_source: str | None, _code: str | None) -> None:
     """Report nothing: no one watches."""
 
 
+def of_source(_source: str, _error: BaseException) -> None:
+    """Take every error for one of the source."""
+
+
 class BoundedCaller:
     """Calls of one source, one at a time, with a limit of `seconds`; `check` raises when the job must stop."""
 
-    def __init__(self, name: str, seconds: float, check: Check, report: Report | None = None) -> None:
+    def __init__(
+        self, name: str, seconds: float, check: Check, report: Report | None = None, judge: Judge = of_source
+    ) -> None:
         self._name = name
         self._seconds = seconds
         self._check = check
         self._report = report or unreported
+        self._judge = judge
         self._thread: Steps | None = None
         self._context = Context()
         self._answers: queue.SimpleQueue[CallResult[object]] = queue.SimpleQueue()
@@ -69,7 +78,7 @@ class BoundedCaller:
     def ask(self, call: Callable[[], T]) -> CallResult[T]:
         """Return the call's outcome; after a stall always SourceStalled.
 
-        The same call may have been begun before. Raises: what `check` raises during the wait.
+        The same call may have been begun before. Raises: what `check` raises during the wait, and `judge`.
         """
         if not self._over:
             self.begin(call)
@@ -80,6 +89,8 @@ class BoundedCaller:
                 raise
             if answer is not None:
                 self._busy = False
+                if answer.error is not None:
+                    self._judge(self._name, answer.error)
                 self._report_answer(answer.error)
                 return cast("CallResult[T]", answer)
             self._end()

@@ -12,7 +12,7 @@ from portability.api import Batch, Cursor, Exporter, Selection
 from portability.api.errors import ExporterFault, PortabilityError, SourceError, SourceUnavailable
 from worker.plan.plan import PlanLine
 from worker.read import batch_validation
-from worker.read.bounded_calls import BoundedCaller, CallResult, Check, Report, unreported
+from worker.read.bounded_calls import BoundedCaller, CallResult, Check, Judge, Report, of_source, unreported
 
 FIRST_WAIT_SECONDS = 0.2
 SOURCE_SECONDS = 300.0
@@ -37,6 +37,8 @@ class SourcePatience:
     """Called while waiting for a source; raises when the job must stop."""
     report: Report = unreported
     """Called with the source that the job waits for."""
+    judge: Judge = of_source
+    """Called with the error of a call; raises when this worker lacks something, and the job must begin again."""
 
     def pause(self, attempt: int) -> bool:
         """Wait before the next attempt, twice as long each time, with jitter; False after the last attempt."""
@@ -47,7 +49,7 @@ class SourcePatience:
 
     def bounded(self, name: str) -> BoundedCaller:
         """Make a caller for one source; `name` identifies it when it stalls."""
-        return BoundedCaller(name, self.seconds, self.check, self.report)
+        return BoundedCaller(name, self.seconds, self.check, self.report, self.judge)
 
     def once(self, name: str, call: Callable[[], T]) -> CallResult[T]:
         """Return the outcome of a single call of a source."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from portability.database import sqlite_files
 from portability.errors import VolumeFault
 
-DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DISK_FAULTS = FULL | {errno.EROFS, errno.EIO}
 FOLDER_FAULTS = frozenset({errno.EACCES, errno.ENOENT})
 """About the folder for temporary files alone: elsewhere they are faults of this program."""
 NO_FOLDER = "No usable temporary directory"

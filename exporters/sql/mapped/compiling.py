@@ -175,7 +175,9 @@ def _value(stated: SqlDatasetForm, name: str, tables: Tables) -> NamedColumn[Any
     field, own = stated.fields[name], stated.own_columns.get(name)
     column = None if own is None else tables[stated.table].c[own]
     if stated.join is None or field.joined is None:
-        return field_column(tables[stated.table].c[stated.column_of(name)], field.type)
+        of_table = tables[stated.table].c[stated.column_of(name)]
+        is_place = of_table.name in {*stated.key_columns, *stated.order_columns}
+        return field_column(of_table, field.type, is_place=is_place)
     return joined_column(name, tables[stated.join.table].c[field.joined], column, field.type)
 
 

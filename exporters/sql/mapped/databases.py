@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 
+from exporters.sql.cut_values import watch_cut_values
 from exporters.sql.faults import reading
 from portability.api import FileStore, SharedState, Sources
 from portability.api.errors import BadSetting, SourceUnavailable
@@ -31,6 +32,7 @@ SETTINGS_MYSQL = (
     "time_zone = '+00:00'",  # TIMESTAMP is given in the zone of the session
     "sql_select_limit = 18446744073709551615",  # of rows: the others would be missing without an error
     "group_concat_max_len = 4294967295",  # of bytes of such a column of a view
+    "max_error_count = 65535",  # of warnings that are kept: one may say that a value was cut
     "sql_quote_show_create = 1",  # the library reads names in quotes
     "sql_big_selects = 1",  # else a server with `max_join_size` refuses the catalogue and large tables
     # Of keys that begin with the same bytes it would sort only these: rows would be missing, others come twice.
@@ -38,8 +40,9 @@ SETTINGS_MYSQL = (
     "sort_buffer_size = GREATEST(@@SESSION.sort_buffer_size, 2097152)",  # room for several such keys
 )
 """Settings of a session with MariaDB or MySQL, whatever the server has by default."""
-OF_NOW = "/*M!100304 , system_versioning_asof = DEFAULT */"
-"""A further setting, from MariaDB 10.3 on: tables with system versioning have the rows of now, not of another time."""
+ALL_ROWS = "/*M!100304 , system_versioning_asof = DEFAULT, max_recursive_iterations = 4294967295 */"
+"""Further settings, from MariaDB 10.3 on: tables with system versioning have the rows of now, not of another time, and
+recursive views those of all steps."""
 REPLICA_POSTGRESQL = text(
     "select case when not pg_catalog.pg_is_in_recovery() then 0"
     # A primary that writes nothing has nothing to replay, as long as the replica is connected to it.
@@ -106,6 +109,7 @@ def open_database(kind: str, url: URL, statement_seconds: int) -> Engine:
         options["read_timeout"] = statement_seconds + CONNECT_SECONDS
     engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=options)
     event.listen(engine, "connect", partial(_limit_mysql, statement_seconds))
+    watch_cut_values(engine)
     return engine
 
 
@@ -143,7 +147,7 @@ def _lag(connection: Connection) -> float | None:
 
 def _limit_mysql(statement_seconds: int, connection: Any, _record: object) -> None:  # noqa: ANN401  # the driver's own
     limit = (
-        f"max_statement_time = {statement_seconds} {OF_NOW}"
+        f"max_statement_time = {statement_seconds} {ALL_ROWS}"
         if "mariadb" in connection.get_server_info().lower()
         else f"max_execution_time = {statement_seconds * 1000}"
     )

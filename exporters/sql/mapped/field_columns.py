@@ -27,6 +27,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.catalogue import type_in_maps
+from exporters.sql.coded_texts import CodedText
 from exporters.sql.columns import ExactNumeric, IntegerTruth, Untyped, whole_number
 from exporters.sql.mapped.catalogue import FoundColumn
 from exporters.sql.moments import StatedDay, StatedTime, StatedTimes, is_unset, stated_times
@@ -111,8 +112,11 @@ def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes 
     return f'the column is {found.name_of_type}, which is not "{stated}": write type = "{own}"{hint}'
 
 
-def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[Any]:
-    """Return what is selected for a field: the column, or an expression that gives the type of the field."""
+def field_column(column: Column[Any], stated: FieldType | None, *, is_place: bool = False) -> NamedColumn[Any]:
+    """Return what is selected for a field: the column, or an expression that gives the type of the field.
+
+    `is_place` says that rows are compared by the column: a text of MariaDB then comes with its bytes.
+    """
     wanted, own = stated or FieldType.STRING, field_type(column.type)
     if times := stated_times(column):
         kind = StatedDay(times) if wanted is FieldType.DATE else StatedTime(times)
@@ -121,7 +125,8 @@ def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[A
     if isinstance(column.type, types.ARRAY) and wanted is FieldType.OBJECT:
         return type_coerce(func.to_json(column), JsonType).label(column.name)
     if wanted is own:
-        return column
+        has_bytes = isinstance(column.type, CodedText) and not is_place
+        return type_coerce(column, Text()).label(column.name) if has_bytes else column
     # A number is written as text by the database, and checked as what the field is.
     is_written = own is not FieldType.STRING and wanted in {FieldType.STRING, FieldType.DECIMAL}
     return type_coerce(written_number(whole_number(column)) if is_written else column, TYPES[wanted]).label(column.name)

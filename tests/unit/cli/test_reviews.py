@@ -8,9 +8,11 @@ from collections.abc import Callable
 import pytest
 from click.testing import Result
 from factories import World
+from sqlalchemy import update
 
 from portability.api import Identity
-from portability.database.engine import writing
+from portability.database import models
+from portability.database.engine import now, writing
 from portability.requests import exports, reviews
 
 pytestmark = pytest.mark.slow
@@ -61,3 +63,23 @@ def test_a_decision_that_is_refused(run: Run, reviewed: str, arguments: tuple[st
     done = run("reviews", "decide", reviewed, *asked)
     assert (done.exit_code, done.stdout) == (2, "")
     assert {one["state"] for one in json.loads(run("reviews", "list", reviewed, "--json").stdout)} == {"open"}
+
+
+def test_open_reviews_are_found_without_an_export(run: Run, made: World, reviewed: str) -> None:
+    """Each subject has one line: its newest export, how many records wait, since when; no person and no record."""
+    with writing(made.engine) as connection:
+        connection.execute(update(models.review).values(found_at=now(-2 * 86_400)))
+    later = made.request()
+    other = made.request("user:usr_2")
+    with writing(made.engine) as connection:
+        row = exports.get(connection, other)
+        reviews.note(connection, row, [(Identity("made", "thing_id", "thing_8", tenant="ten_1"), "made/things")])
+    found = json.loads(run("reviews", "open", "--json").stdout)
+    assert [(one["export_id"], one["records"]) for one in found] == [(later, 2), (other, 1)]
+    assert set(found[0]) == {"export_id", "records", "found_at"}
+    for tenant in ("ten_1", "ten_2"):
+        asked = ("reviews", "decide", reviewed, "made/things", "thing_9", "--tenant", tenant, "--as", "officer:olga")
+        assert run(*asked, "--theirs", "--reason", "content").exit_code == 0
+    assert other in run("reviews", "open").stdout
+    assert later not in run("reviews", "open").stdout
+    assert run("reviews", "open", "--as", "subject:usr_1").exit_code == 2

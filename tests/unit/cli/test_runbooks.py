@@ -19,7 +19,8 @@ PARTS = ("cli", "exporters", "portability", "receiver", "web", "worker")
 CHECK = re.compile(r"doctor(?: --before-start)?`: the (?:lines?|check) ((?:`[^`]+`(?:, | and )?)+)")
 SEEING = (
     *("list", "show", "doctor", "audit", "keys list"),
-    *("referrals list", "recipients list", "recipients notices", "transfers list"),
+    *("referrals list", "recipients list", "recipients notices", "transfers list", "transfers webhooks"),
+    *("reviews list", "reviews open", "inbox list"),
 )
 """The beginnings of commands that only look."""
 

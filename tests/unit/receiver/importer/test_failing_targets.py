@@ -76,3 +76,23 @@ def test_an_import_that_was_ended_after_its_end_is_no_second_one(unpacked: Path)
     taken = orjson.loads(into_target(unpacked, into, *words, "--on-conflict", "take").stdout)
     assert (taken["repeated"], taken["datasets"][0]["new"]) == (False, 1)
     assert len(orjson.loads(into_target(unpacked, into, "imports", "list").stdout)) == 2
+
+
+@pytest.mark.parametrize("unread", ["tagmanifest-sha256.txt", "data/crm/deals.jsonl"], ids=["manifest", "records"])
+def test_a_disk_that_does_not_read_the_archive_damages_nothing(unpacked: Path, unread: str) -> None:
+    """The archive is not refused: when its disk reads again, the same command imports it whole."""
+    into = f"sqlite:///{unpacked.parent}/target.db"
+    words = ("import", str(unpacked), "--as-tenant", "ten_here")
+    path = unpacked / unread
+    kept = path.rename(unpacked.parent / "kept")
+    path.symlink_to("/proc/self/mem")  # Linux answers a read at its first byte with EIO
+    failed = into_target(unpacked, into, *words)
+    error = orjson.loads(failed.stdout)["error"]
+    assert (failed.exit_code, error["code"]) == (1, "archive_unread")
+    assert error["message"] == f"cannot read {path}: Input/output error"
+    assert "the same command again" in error["hint"]
+
+    path.unlink()
+    kept.rename(path)
+    (taken,) = orjson.loads(into_target(unpacked, into, *words).stdout)["datasets"]
+    assert taken["new"] == ROWS

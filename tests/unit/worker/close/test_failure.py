@@ -31,10 +31,9 @@ from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.requests import exports, slices
 from portability.storage.local import LocalStorage
-from worker.claim import lease
+from worker.claim import fenced_writes, lease
 from worker.claim.claims import Claim
 from worker.claim.lease import Drain
-from worker.close import failure
 from worker.export import advance
 
 pytestmark = pytest.mark.slow
@@ -176,7 +175,7 @@ def test_waiting_grows_and_the_number_of_tries_ends(tmp_path: Path) -> None:
             connection.execute(update(models.slice).values(not_before=None))
     assert error_code(made, identifier) == "storage_unavailable"
     assert waits.pop() is None
-    longest = [min(300, 10 * 2**n) for n in range(attempts_max * failure.OUTAGE_TRIES - 1)]
+    longest = [min(300, 10 * 2**n) for n in range(attempts_max * fenced_writes.OUTAGE_TRIES - 1)]
     assert all(0.4 * most < wait < 1.6 * most for wait, most in zip(waits, longest, strict=True))
 
 
@@ -333,11 +332,11 @@ def test_workers_that_die_again_and_again_end_the_export(tmp_path: Path) -> None
     made = world_of(tmp_path, MadeUpExporter(things(3)), attempts_max=1)
     identifier = made.request()
     assert made.claim() is not None
-    for _ in range(failure.OUTAGE_TRIES - 1):
+    for _ in range(fenced_writes.OUTAGE_TRIES - 1):
         steal(made, identifier)
     assert advance(made.place, steal(made, identifier)) == 0
     assert (made.view(identifier)["state"], error_code(made, identifier)) == ("failed", "volume_fault")
-    assert f"died {failure.OUTAGE_TRIES} times" in str(made.view(identifier)["error"])
+    assert f"died {fenced_writes.OUTAGE_TRIES} times" in str(made.view(identifier)["error"])
 
 
 def test_numbers_of_volumes_have_no_holes(tmp_path: Path) -> None:
