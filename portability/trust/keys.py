@@ -13,7 +13,7 @@ from pathlib import Path
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
 
 from portability.api import JSON
 from portability.api.errors import BadInput
@@ -199,19 +199,18 @@ def revoke(connection: Connection, kid: str, *, actor: str) -> None:
     _end(connection, kid, "revoked_at", actor)
 
 
-def unrevoked(connection: Connection, kid: str) -> bool:
-    """Return whether a key is not revoked; it stays so until the end of this writing transaction."""
-    held = select(TABLE.c.revoked_at).where(TABLE.c.kid == kid).with_for_update(read=True)
-    return not connection.execute(held).scalar_one()
+def revoked(connection: Connection, *, purpose: str, used: str) -> Sequence[RevokedKey]:
+    """Return the revoked keys of a purpose, with the times between which they signed.
 
-
-def revoked(connection: Connection, *, purpose: str) -> Sequence[RevokedKey]:
-    """Return the revoked keys of a purpose, with the times between which they signed."""
-    query = select(TABLE).where(TABLE.c.purpose == purpose, TABLE.c.revoked_at.is_not(None))
+    The key with the kid `used` is not revoked, if it is not now, until the end of this writing transaction.
+    """
+    is_revoked = and_(TABLE.c.purpose == purpose, TABLE.c.revoked_at.is_not(None))
+    query = select(TABLE).where(or_(TABLE.c.kid == used, is_revoked)).with_for_update(read=True)
     early, late = (timedelta(seconds=seconds) for seconds in (SKEW_SECONDS, RETIRES_SECONDS))
     return [
         RevokedKey(row.kid, row.created_at - early, row.retired_at and row.retired_at - late, row.revoked_at)
         for row in connection.execute(query)
+        if row.revoked_at
     ]
 
 

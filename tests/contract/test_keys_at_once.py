@@ -61,7 +61,7 @@ def test_a_revocation_waits_for_a_commit_that_has_checked_the_key(control_engine
 
     with ThreadPoolExecutor(1) as pool:
         with writing(control_engine) as connection:
-            is_valid = keys.unrevoked(connection, kid)
+            is_valid = keys.revoked(connection, purpose="archive", used=kid) == []
             revoking = pool.submit(revoke_alone, control_engine, kid)
             wait([revoking], SHORT_SECONDS)
             stored_at = connection.execute(select(now())).scalar_one()

@@ -26,9 +26,9 @@ def check(connection: Connection, export_id: str, sealed: SealedVolume) -> None:
 
     Raises: VolumeFault for its own key: it is written again, with the key that signs then; KeyRevoked for a stored one.
     """
-    if not keys.unrevoked(connection, sealed.kid):
+    revoked = keys.revoked(connection, purpose="archive", used=sealed.kid)
+    if any(key.kid == sealed.kid for key in revoked):
         raise VolumeFault(f"{sealed.name}: its key {sealed.kid} was revoked before the volume was committed")
-    revoked = keys.revoked(connection, purpose="archive")
     if not revoked:
         return
     stored = (VOLUME.c.export_id == export_id, VOLUME.c.state == VolumeState.STORED)
