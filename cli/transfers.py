@@ -27,15 +27,16 @@ from portability.transfers import recipient_lists, sending
 
 NOTICE = ("id", "kind", "revision", "state", "reason", "attempts", "created_at", "settled_at")
 """Columns of a notice to a recipient."""
+PAGE = 100
+"""Rows of a list without `--limit`; the transfers of one export are all listed."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def paged(command: F) -> F:
     """Give a command the options of a page: `after` and `limit`."""
     after = click.option("--after", metavar="CURSOR", help="The next page: the cursor that the page before has named.")
-    limit = click.option(
-        "--limit", type=click.IntRange(1, LIMIT_MAX), default=100, show_default=True, help="Maximum number of rows."
-    )
+    size = click.IntRange(1, LIMIT_MAX)
+    limit = click.option("--limit", type=size, help=f"Maximum number of rows. [default: {PAGE}]")
     return after(limit(command))
 
 
@@ -66,19 +67,25 @@ def transfers() -> None:
 @AS
 @shared
 def list_transfers(
-    context: Context, identifier: str | None, state: str | None, after: str | None, limit: int, claimed: str | None
+    context: Context,
+    identifier: str | None,
+    state: str | None,
+    after: str | None,
+    limit: int | None,
+    claimed: str | None,
 ) -> None:
-    """List the transfers of an export, the oldest first, or all transfers, the newest first."""
+    """List all transfers of an export, the oldest first, or those of all exports, the newest first, in pages."""
+    most = limit or (LIMIT_MAX if identifier else PAGE)
     with reading(context.engine) as connection:
         if identifier:
             permit(context, connection, claimed, Action.SEND, identifier)
         else:
             permit_any(context, claimed, Action.LIST_ALL)
         rows, following = recipient_lists.transfers(
-            connection, export_id=identifier, state=state, after=after, limit=limit
+            connection, export_id=identifier, state=state, after=after, limit=most
         )
         seen = [sending.view(connection, row) for row in rows]
-    _note_next(context, "transfer", limit, following)
+    _note_next(context, "transfer", most, following)
     context.result(seen, lambda: _show(context, seen) if identifier else _show_all(context, rows, seen))
 
 
@@ -87,12 +94,15 @@ def list_transfers(
 @paged
 @AS
 @shared
-def list_webhooks(context: Context, state: str | None, after: str | None, limit: int, claimed: str | None) -> None:
+def list_webhooks(
+    context: Context, state: str | None, after: str | None, limit: int | None, claimed: str | None
+) -> None:
     """List the webhooks that inform recipients of transfers, the newest first."""
+    most = limit or PAGE
     permit_any(context, claimed, Action.LIST_ALL)
     with reading(context.engine) as connection:
-        rows, following = recipient_lists.webhooks(connection, state=state, after=after, limit=limit)
-    _note_next(context, "webhook", limit, following)
+        rows, following = recipient_lists.webhooks(connection, state=state, after=after, limit=most)
+    _note_next(context, "webhook", most, following)
     document: list[JSON] = [webhooks.view(row) for row in rows]
     names = ("transfer_id", "export_id", "recipient_id", "state", "reason", "attempts", "created_at", "not_before")
     context.result(document, lambda: context.table("Webhooks", names, [[row[name] for name in names] for row in rows]))

@@ -66,28 +66,30 @@ def notices(
 def transfers(
     connection: Connection, *, export_id: str | None, state: str | None, after: str | None, limit: int
 ) -> tuple[Sequence[RowMapping], str | None]:
-    """Return a page of the transfers of an export, the oldest first, or of all, the newest first, and the next cursor.
+    """Relist_page a page of the transfers of an export, the oldest first, or of all transfers, the newest first.
 
-    The cursor is None after the last. Raises BadInput for a cursor.
+    The second value is the cursor of the next page, or None if this page is the last. Raises BadInput if `after` is not
+    a cursor.
     """
     query = select(TRANSFER)
-    if state is not None:
+    if state:
         query = query.where(TRANSFER.c.state == state)
-    if export_id is None:
-        return page_cursors.newest(connection, query, TRANSFER.c.created_at, TRANSFER.c.id, after, limit)
-    query = query.where(TRANSFER.c.export_id == export_id)
-    return page_cursors.oldest(connection, query, TRANSFER.c.created_at, TRANSFER.c.id, after, limit)
+    if export_id:
+        query = query.where(TRANSFER.c.export_id == export_id)
+    list_page = page_cursors.oldest if export_id else page_cursors.newest
+    return list_page(connection, query, TRANSFER.c.created_at, TRANSFER.c.id, after, limit)
 
 
 def webhooks(
     connection: Connection, *, state: str | None, after: str | None, limit: int
 ) -> tuple[Sequence[RowMapping], str | None]:
-    """Return a page of all webhooks, the newest first, with export and recipient, and the next cursor.
+    """Return a page of all webhooks, the newest first, each with the ids of its export and recipient.
 
-    The cursor is None after the last. Raises BadInput for a cursor.
+    The second value is the cursor of the next page, or None if this page is the last. Raises BadInput if `after` is not
+    a cursor.
     """
     query = select(HOOK, TRANSFER.c.export_id, TRANSFER.c.recipient_id)
     query = query.join(TRANSFER, TRANSFER.c.id == HOOK.c.transfer_id)
-    if state is not None:
+    if state:
         query = query.where(HOOK.c.state == state)
     return page_cursors.newest(connection, query, HOOK.c.created_at, HOOK.c.id, after, limit)

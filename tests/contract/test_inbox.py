@@ -154,7 +154,8 @@ def test_from_the_offer_to_the_receipt(made: World, stored_offer: str) -> None:
     assert work.claim(made.engine, 60) is None
     with reading(made.engine) as connection:
         # The list of received transfers shows it as the fault that a person has to mend.
-        assert received.get(connection, stored_offer)["error_code"] is None
+        stored = received.get(connection, stored_offer)
+    assert (stored["receipt"], stored["error_code"]) == (ReceiptState.SENT, None)
 
 
 def test_what_is_not_decided_in_time_ends(made: World, stored_offer: str) -> None:
