@@ -34,7 +34,6 @@ BY_CALLER = FUNCTION.format("of_caller", "language sql", "select current_user::t
 DEEP = FUNCTION.format("deep", "language plpgsql", "begin return OF_SETTING (); end")
 DEEPER = FUNCTION.format("deeper", "language plpgsql", "begin return deep(); end")
 AS_OWNER = FUNCTION.format("as_owner", "language sql security definer", "select current_user || of_caller()")
-OF_SESSION = FUNCTION.format("of_session", "language sql security definer", "select session_user::text")
 HARMLESS = FUNCTION.format("harmless", "language plpgsql", "begin return 'user'; /* user */ end -- user")
 SIMILAR = FUNCTION.format("similar_one", "language plpgsql", "begin return undeep(); end")
 UNDEEP = FUNCTION.format("undeep", "language sql", "select 'a'::text")
@@ -45,13 +44,10 @@ UNDEEP = FUNCTION.format("undeep", "language sql", "select 'a'::text")
     [
         ((BY_SETTING, DEEP), "org = deep()", ["app.x, which is not set"]),
         ((BY_SETTING, DEEP, DEEPER), "org = deeper()", ["app.x, which is not set"]),
-        ((BY_CALLER,), "org = of_caller()", [f"{NAMED} (CURRENT_USER)"]),
         ((BY_CALLER, AS_OWNER), "org = as_owner()", []),
-        ((OF_SESSION,), "org = of_session()", [f"{NAMED} (SESSION_USER)"]),
         ((), "pg_has_role(org, 'member')", [f"{NAMED} (PG_HAS_ROLE)"]),
         ((HARMLESS,), "org = harmless()", []),
         ((BY_SETTING, DEEP, UNDEEP, SIMILAR), "org = similar_one()", []),
-        ((), "org <> 'current_user'", []),
     ],
 )
 def test_functions_that_functions_call_are_read(
