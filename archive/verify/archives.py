@@ -51,7 +51,7 @@ def verify(
 
 def verified(volumes: Sequence[CheckedVolume], *, partial: bool = False) -> Verification:
     """Return whether volumes, each of which was checked by itself, are one whole archive."""
-    errors = [fault for volume in volumes for fault in volume.faults]
+    errors = [fault for volume in volumes for fault in volume.faults or _unproved(volume)]
     errors.extend(_whole(volumes, partial=partial))
     return Verification(
         ok=not errors,
@@ -60,6 +60,12 @@ def verified(volumes: Sequence[CheckedVolume], *, partial: bool = False) -> Veri
         bytes=sum(volume.bytes for volume in volumes),
         errors=tuple(errors),
     )
+
+
+def _unproved(volume: CheckedVolume) -> Iterator[ArchiveFault]:
+    """Yield a fault for a volume that has neither a fault nor verified claims: only a signature verifies it."""
+    if not volume.claims:
+        yield ArchiveFault(FaultCode.MISSING, volume.name, bag.SIGNATURE, "no signature of the volume was verified")
 
 
 def volume_paths(paths: Sequence[Path]) -> list[Path]:

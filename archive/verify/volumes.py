@@ -150,23 +150,23 @@ def _check_names(volume: CheckedVolume, directory: CentralDirectory) -> None:
             volume.fault(FaultCode.BAD_NAME, "a name that may not be in an archive", repr(entry.name))
 
 
-def _token(volume: CheckedVolume, file: BinaryIO, directory: CentralDirectory) -> bytes:
-    """Read signature.jwt before all else, because it bounds what is believed of the rest."""
+def _token(volume: CheckedVolume, file: BinaryIO, directory: CentralDirectory) -> bytes | None:
+    """Read signature.jwt before all else, because it bounds what is believed of the rest. None: a fault says why."""
     entry = next((e for e in directory.entries if volume.inside(e) == bag.SIGNATURE), None)
     if entry is None:
         volume.fault(FaultCode.MISSING, "the volume is not signed", bag.SIGNATURE)
-        return b""
+        return None
     if entry.bytes > TOKEN_BYTES:
         volume.fault(FaultCode.TOO_LARGE, f"it has {entry.bytes} bytes", bag.SIGNATURE)
-        return b""
+        return None
     try:
         return b"".join(read_entry(Tape(file, entry.offset), entry))
     except ZipFault:
-        return b""  # the check of all entries reads it again and reports what is wrong
+        return None  # the check of all entries reads it again and reports what is wrong
 
 
-def _signed_claims(volume: CheckedVolume, token: bytes, jwks: Jwks) -> Claims | None:
-    if not token:
+def _signed_claims(volume: CheckedVolume, token: bytes | None, jwks: Jwks) -> Claims | None:
+    if token is None:
         return None
     try:
         claims = check(token.decode("latin-1"), jwks, typ=ARCHIVE_TYPE)
@@ -318,10 +318,10 @@ def _closing(volume: CheckedVolume, contents: _Contents) -> Mapping[str, Any] | 
 
 
 def _check_bytes(
-    volume: CheckedVolume, file: BinaryIO, directory: CentralDirectory, token: bytes, contents: _Contents
+    volume: CheckedVolume, file: BinaryIO, directory: CentralDirectory, token: bytes | None, contents: _Contents
 ) -> None:
     """Find a ZIP that was written again. Last, because every other fault is also a difference here."""
-    if volume.faults or volume.claims is None:
+    if volume.faults or volume.claims is None or token is None:
         return
     expected = tail(directory.entries, token)
     file.seek(directory.entries[-1].offset)

@@ -267,6 +267,11 @@ def _signature_is_garbage(folder: Path) -> Broken:
     return packed_again(folder, lambda files: files.update({"signature.jwt": b"a.b.c"}))
 
 
+@breaks(FaultCode.MALFORMED_JWS)
+def _signature_is_empty(folder: Path) -> Broken:
+    return packed_again(folder, lambda files: files.update({"signature.jwt": b""}))
+
+
 @breaks(FaultCode.BAD_SIGNATURE)
 def _another_key_of_the_same_id(folder: Path) -> Broken:
     return [one_volume(folder)], volumes.key_set(volumes.new_key())
