@@ -27,8 +27,8 @@ def typed(**claims: JSON) -> Make:
     return lambda party: [made(faults.draft(party, claims=claims))]
 
 
-def by(signer: Callable[[Claims, KitKey, KitParty], str]) -> Make:
-    """Return the good volume with a signature that is made in another way."""
+def by(signer: Callable[[Claims, KitKey, KitParty], str | None]) -> Make:
+    """Return the good volume with a signature that is made in another way; None leaves the file out."""
     return lambda party: [made(faults.draft(party, sign=lambda claims, key: signer(claims, key, party)))]
 
 
@@ -75,7 +75,8 @@ def spliced(text: str, claims: Claims) -> str:
 
 
 SIGNED: Cases = {
-    "no-signature": case("each volume is signed", faults.SIGNATURE, "missing", by(lambda *_: "")),
+    "no-signature": case("each volume is signed", faults.SIGNATURE, "missing", by(lambda *_: None)),
+    "empty-signature": case("an empty file is no signature", faults.SIGNATURE, "malformed_jws", by(lambda *_: "")),
     "algorithm-none": case("the algorithm is ES256", faults.SIGNATURE, "forbidden_algorithm", by(_by_none)),
     "hmac-with-public-key": case(
         "the algorithm is ES256",

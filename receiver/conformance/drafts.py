@@ -20,8 +20,8 @@ from receiver.conformance.zip_writer import ZipMember, directory, end, entries
 
 README = b"<!doctype html><title>Test data</title><p>A test archive of the conformance kit. It is about no person.\n"
 PROFILE_FIELDS = ("id", "full_name", "email", "job_title", "mfa_enabled", "created_at")
-Signer = Callable[[Mapping[str, Any], KitKey], str]
-"""Returns signature.jwt for the claims of a volume."""
+Signer = Callable[[Mapping[str, Any], KitKey], str | None]
+"""Returns signature.jwt for the claims of a volume; None: there is none."""
 Files = Mapping[str, bytes]
 Change = Callable[[bytes], bytes]
 
@@ -149,7 +149,7 @@ def made(draft: DraftVolume, earlier: Sequence[MadeVolume] = ()) -> MadeVolume:
     head, placed = entries(members)
     sha256 = hashlib.sha256(tagmanifest).hexdigest()
     signature = draft.sign(_claims(draft, head, sha256), draft.issuer.archive_key)
-    if signature:
+    if isinstance(signature, str):
         members = [*members, ZipMember(root + b"/" + bag.SIGNATURE.encode(), signature.encode())]
         tail, signed = entries(members[-1:], len(head))
         head, placed = head + tail, [*placed, *signed]
