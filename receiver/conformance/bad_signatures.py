@@ -76,7 +76,9 @@ def spliced(text: str, claims: Claims) -> str:
 
 SIGNED: Cases = {
     "no-signature": case("each volume is signed", faults.SIGNATURE, "missing", by(lambda *_: None)),
-    "empty-signature": case("an empty file is no signature", faults.SIGNATURE, "malformed_jws", by(lambda *_: "")),
+    "empty-signature": case(
+        "an empty file does not sign a volume", faults.SIGNATURE, "malformed_jws", by(lambda *_: "")
+    ),
     "algorithm-none": case("the algorithm is ES256", faults.SIGNATURE, "forbidden_algorithm", by(_by_none)),
     "hmac-with-public-key": case(
         "the algorithm is ES256",

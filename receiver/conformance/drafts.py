@@ -21,7 +21,7 @@ from receiver.conformance.zip_writer import ZipMember, directory, end, entries
 README = b"<!doctype html><title>Test data</title><p>A test archive of the conformance kit. It is about no person.\n"
 PROFILE_FIELDS = ("id", "full_name", "email", "job_title", "mfa_enabled", "created_at")
 Signer = Callable[[Mapping[str, Any], KitKey], str | None]
-"""Returns signature.jwt for the claims of a volume; None: there is none."""
+"""Returns signature.jwt for the claims of a volume, or None to leave the file out."""
 Files = Mapping[str, bytes]
 Change = Callable[[bytes], bytes]
 
