@@ -9,7 +9,7 @@ from typing import Any
 
 from exporters.http import endings, paging, templates
 from exporters.http.answers import items_at, says
-from exporters.http.client import HttpCall, SourceClient
+from exporters.http.client import HttpCall, PlaceExpired, SourceClient
 from exporters.http.forms import HttpSourceForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask
@@ -115,6 +115,8 @@ class ReadingContext:
         call = self.call(what, form, names, place if is_link else None, is_place=is_token)
         found = self.client.json(call)
         if not found:
+            if page and page.more and not (is_first or page.until_empty):
+                raise PlaceExpired(f"{what}: the source has announced a page, and answers that it is not there")
             return AnsweredPage(())
         items = items_at(form.items, found.value)
         following = paging.following(page, place, found, items, what)

@@ -257,7 +257,7 @@ class Listing:
             found = self._fetch(part, place.page)
             if None not in (total, found.total) and found.total < total:  # type: ignore[operator]  # both are numbers
                 raise ListShrank
-            total = found.total
+            total = found.total or total
             if found.following is not None and found.following in read:
                 hint = "check `page` of the map; a token that stays the same (scroll) needs a hook"
                 raise SourceRefused(f"{self._what}: the next page is a page that was read already", hint=hint)
@@ -269,7 +269,7 @@ class Listing:
             after = place.after(new, found.following, total, _among(new, wanted))
             is_full = _is_full(part.form.page, after)
             is_last = is_full or found.following is None
-            is_short = is_full or (is_last and after.given < (found.total or 0))
+            is_short = is_full or (is_last and after.given < (total or 0))
             lack = found.lack or (INCOMPLETE_LIST if is_short else "")
             if is_watched:
                 known |= wanted

@@ -1,0 +1,81 @@
+"""Ends of lists of HTTP sources: what looks like the end of a list, and is none, is a gap or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from http_sources import StandIn, batches_of, ids_of, open_source, person, stand_in
+
+from portability.api import Batch, Gap
+from portability.api.errors import SourceRefused
+
+LETTERS = """
+title = "Letters"
+role = "controller"
+kinds = ["user", "email"]
+[[dataset]]
+name = "letters"
+title = "Letters"
+description = "What you sent."
+provenance = "provided"
+for_each = "email"
+get = "/letters"
+params = { page = "{after}" }
+LIST
+verify = { "owner" = "email" }
+fields.id = { text = "Identifier." }
+"""
+CUT_LETTERS = (Gap("letters", "incomplete_list"),)
+
+
+@pytest.fixture
+def letters() -> Iterator[StandIn]:
+    with stand_in() as server:
+        yield server
+
+
+def letter(name: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "owner": "ann@example.test", **more}
+
+
+def read_letters(letters: StandIn, lines: str) -> Batch:
+    """The only batch of a map with these lines."""
+    text = LETTERS.replace("LIST", lines)
+    if "page = { kind" not in text:
+        text = text.replace('params = { page = "{after}" }', "")
+    (batch,) = batches_of(open_source(text, letters.url), "letters", person())
+    return batch
+
+
+@pytest.mark.parametrize("end", [(404, {}, b"{}"), {"letters": [], "total": None}])
+def test_a_list_keeps_the_size_that_an_earlier_page_has_stated(letters: StandIn, end: Any) -> None:
+    """The last page states none, or is a status of `none_on`: the list ends with two of five letters."""
+    first = {"letters": [letter("a"), letter("b")], "total": 5}
+    letters.on("/letters")(lambda asked: first if asked.query["page"] == "1" else end)
+
+    found = read_letters(
+        letters,
+        'items = "letters"\nnone_on = [404]\npage = { kind = "number", until_empty = true, total = "total" }',
+    )
+
+    assert (ids_of(found.records), found.gaps) == (["a", "b"], CUT_LETTERS)
+
+
+@pytest.mark.parametrize("status", [204, 404])
+def test_a_page_that_the_source_has_announced_is_not_missing(letters: StandIn, status: int) -> None:
+    """`more` said that it follows: `none_on` means that there is nothing, and ends no list in its middle.
+
+    If it is there when the list is read again, the list is whole.
+    """
+    lines = f'items = "letters"\nnone_on = [{status}]\npage = {{ kind = "number", more = "more" }}'
+    first, last = {"letters": [letter("a")], "more": True}, {"letters": [letter("b")], "more": False}
+    second: list[Any] = [(status, {}, b""), last, last]
+    letters.on("/letters")(lambda asked: first if asked.query["page"] == "1" else second.pop(0))
+    found = read_letters(letters, lines)
+    second += [(status, {}, b"")] * 3
+
+    assert (ids_of(found.records), found.gaps) == (["a", "b"], ())
+    with pytest.raises(SourceRefused, match="letters: the source has announced a page, and answers that it is not"):
+        read_letters(letters, lines)
