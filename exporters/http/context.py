@@ -14,6 +14,7 @@ from exporters.http.forms import HttpSourceForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask
 from exporters.http.listing import ListPart
+from exporters.http.projections import listed
 from exporters.http.templates import AbsentName, Names, UnsafeValue
 from portability.api import JSON, Gap, Rate, Selection
 from portability.api.errors import SourceRefused
@@ -119,7 +120,8 @@ class ReadingContext:
                 raise PlaceExpired(f"{what}: the source has announced a page, and answers that it is not there")
             return AnsweredPage(())
         items = items_at(form.items, found.value)
-        following = paging.following(page, place, found, items, what)
+        count = listed(form.items, found.value, items)
+        following = paging.following(page, place, found, items, what, count=count)
         if kind == "link":
             following = self.client.place_of(following)
         if following is None:

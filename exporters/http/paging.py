@@ -36,15 +36,20 @@ def first(form: PageForm | None) -> JSON:
     return {"number": 1, "offset": 0}.get(form.kind)
 
 
-def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequence[Any], what: str) -> JSON:
-    """Return the place of the next page; None: the list has ended. Raises SourceRefused, ValueError as `find` does."""
-    if form is None or (form.until_empty and not items) or (form.more and not says("more", form.more, page.value)):
+def following(
+    form: PageForm | None, place: JSON, page: HttpPage, items: Sequence[Any], what: str, *, count: int
+) -> JSON:
+    """Return the place of the next page; None: the list has ended. `count`: the items of the page, and those left out.
+
+    Raises: SourceRefused, ValueError as `find` does.
+    """
+    if form is None or (form.until_empty and not count) or (form.more and not says("more", form.more, page.value)):
         return None
     match form.kind:
         case "number":
             return _number(place) + 1
         case "offset":
-            return _number(place) + len(items)
+            return _number(place) + count
         case "key":
             found = find(form.key or "", items[-1]) if items else place
         case "link" if form.header:

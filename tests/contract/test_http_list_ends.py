@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from http_sources import StandIn, batches_of, ids_of, open_source, person, stand_in
+from http_sources import Asked, StandIn, batches_of, ids_of, open_source, person, stand_in
 
 from portability.api import Batch, Gap
 from portability.api.errors import SourceRefused
@@ -79,3 +79,32 @@ def test_a_page_that_the_source_has_announced_is_not_missing(letters: StandIn, s
     assert (ids_of(found.records), found.gaps) == (["a", "b"], ())
     with pytest.raises(SourceRefused, match="letters: the source has announced a page, and answers that it is not"):
         read_letters(letters, lines)
+
+
+FILTERED = {
+    "number": ("letters[?kind == 'out']", 'kind = "number", until_empty = true'),
+    "offset": ("letters[?kind == 'out'].letter", 'kind = "offset", start = 1, until_empty = true'),
+    "offset, within": ("data.letters[].letter", 'kind = "offset", start = 1, until_empty = true'),
+}
+
+
+@pytest.mark.parametrize("case", FILTERED)
+def test_a_page_of_which_the_map_takes_no_item_is_not_empty(letters: StandIn, case: str) -> None:
+    """An expression of `items` leaves items out: the source has given a page of others, and counts them."""
+    items, page = FILTERED[case]
+    rows = [letter(name, kind="in" if name in "bcd" else "out") for name in "abcde"]
+    if items.endswith(".letter"):
+        rows = [{"kind": row["kind"], **({"letter": row} if row["kind"] == "out" else {})} for row in rows]
+
+    def answer(asked: Asked) -> Any:
+        place = int(asked.query["page"]) - 1
+        begin = place * 2 if case == "number" else place
+        found = {"letters": rows[begin : begin + 2]}
+        return {"data": found} if items.startswith("data") else found
+
+    letters.on("/letters")(answer)
+
+    found = read_letters(letters, f'items = "{items}"\npage = {{ {page} }}')
+
+    assert (ids_of(found.records), found.gaps) == (["a", "e"], ())
+    assert len(letters.asked) < 12
