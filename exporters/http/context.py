@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporters.http import endings, paging, templates
-from exporters.http.answers import items_at, says
+from exporters.http.answers import items_at, lacks_data, says
 from exporters.http.client import HttpCall, PlaceExpired, SourceClient
 from exporters.http.forms import HttpSourceForm, RequestForm
 from exporters.http.guard import UrlGuard
@@ -126,7 +126,7 @@ class ReadingContext:
             following = self.client.place_of(following)
         if following is None:
             endings.check_whole(form, found, items, what, is_batch=is_batch)
-        is_cut = bool(form.cut and says("cut", form.cut, found.value))
+        is_cut = lacks_data(found.value) or bool(form.cut and says("cut", form.cut, found.value))
         return AnsweredPage(items, following, paging.size(page, found.value), is_cut)
 
 

@@ -108,3 +108,33 @@ def test_a_page_of_which_the_map_takes_no_item_is_not_empty(letters: StandIn, ca
 
     assert (ids_of(found.records), found.gaps) == (["a", "e"], ())
     assert len(letters.asked) < 12
+
+
+NOT_GIVEN = [{"message": "Timeout on validation of query", "path": ["letters"]}]
+
+
+@pytest.mark.parametrize("given", [[letter("a")], None])
+def test_an_error_beside_data_is_a_gap(letters: StandIn, given: Any) -> None:
+    """GraphQL answers 200 with what it could read, null in place of the rest, and `errors` (section 7.1)."""
+    letters.on("/letters")(lambda _asked: {"data": {"letters": given}, "errors": NOT_GIVEN})
+
+    found = read_letters(letters, 'items = "data.letters"')
+
+    assert (ids_of(found.records), found.gaps) == (ids_of(given or ()), CUT_LETTERS)
+
+
+def test_no_error_beside_data_is_no_gap(letters: StandIn) -> None:
+    """Some servers write an empty list, and `errors` of a record is a value like any other."""
+    letters.on("/letters")(lambda _asked: {"data": [letter("a", errors=["spam"])], "errors": []})
+
+    found = read_letters(letters, 'items = "data"')
+
+    assert (ids_of(found.records), found.gaps) == (["a"], ())
+
+
+def test_errors_in_place_of_data_are_a_refusal(letters: StandIn) -> None:
+    """Null counts as an empty list only where nothing has failed."""
+    letters.on("/letters")(lambda _asked: {"data": None, "errors": NOT_GIVEN})
+
+    with pytest.raises(SourceRefused, match="letters: an answer has another form than the map says: it has `errors`"):
+        read_letters(letters, 'items = "data.letters"')
