@@ -193,10 +193,13 @@ class RequestLevel:
         return [number for number, at in enumerate(found) if at and begin <= at < end]
 
     def _existed(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
-        """Return the values that existed when the export began, or have a time in the future, which are exported."""
+        """Return the values that existed when the export began, by the clock of the source if it is ahead.
+
+        Those with a time in the future are exported, too.
+        """
         began_at = self._reading.selection.began_at
         if self._maker and began_at:
-            begin, now = microseconds(began_at), microseconds(datetime.now(UTC))
+            begin, now = microseconds(began_at + self._reading.client.clock.ahead), microseconds(datetime.now(UTC))
             created = self._maker.created(values, context.record)
             return [number for number, at in enumerate(created) if not (at and begin < at <= now)]
         return range(len(values))
