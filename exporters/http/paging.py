@@ -6,8 +6,10 @@ number of items nor a total says that a list has ended, unless the map does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from exporters.http.answers import check_answer, says
 from exporters.http.client import HttpPage
@@ -23,6 +25,12 @@ AFTER = "after"
 """The name of the place in templates."""
 SHIFTING = frozenset({"number", "offset"})
 """Kinds whose pages move when records are added or deleted."""
+COUNTERS = frozenset(
+    {"page", "pagenumber", "pageno", "pageindex", "offset", "pageoffset", "start", "startat", "startindex", "skip"}
+)
+"""Parameters of links, by their letters in lower case, that count pages or items."""
+ANCHORS = ("token", "cursor", "after", "before")
+"""Parts of the names of parameters that name a record or a reading."""
 TOKENS = frozenset({"cursor", "link"})
 """Kinds whose places are tokens of the source, which expire."""
 
@@ -68,6 +76,27 @@ def following(
         hint = "check `page` of the map; a token that stays the same (scroll) needs a hook"
         raise SourceRefused(f"{what}: the next page is the same page again", hint=hint)
     return found
+
+
+def shifts(form: PageForm | None) -> bool:
+    """Return whether pages of a list move when records are added or deleted, by the word of the map."""
+    return form.kind in SHIFTING if form else False
+
+
+def counts(form: PageForm | None, second: JSON, given: int) -> bool:
+    """Return whether the link or token of a second page counts pages, or items: it moves as a number does.
+
+    `given`: the items before it. A link with a token beside the number stays where it is.
+    """
+    match form.kind if form else "":
+        case "cursor":
+            return str(second) in {"1", "2", str(given)}
+        case "link":
+            query = parse_qsl(urlsplit(str(second)).query)
+            names = {re.sub("[^a-z]", "", name.lower()): value for name, value in query}
+            is_anchored = any(anchor in name for name in names for anchor in ANCHORS)
+            return not is_anchored and any(names.get(name, "").isdecimal() for name in COUNTERS)
+    return False
 
 
 def _number(place: JSON) -> int:

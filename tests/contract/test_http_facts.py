@@ -480,8 +480,8 @@ def test_related_records_are_read_in_batches(stand: StandIn) -> None:
     everything = [str(number) for number in range(1, 251)]
 
     def links(asked: Asked) -> Any:
-        begin = int(asked.body["inputs"][0].get("after", 0))
-        following = {"next": str(begin + 200)} if begin + 200 < len(everything) else {}
+        begin = int(asked.body["inputs"][0].get("after", "n0").removeprefix("n"))
+        following = {"next": f"n{begin + 200}"} if begin + 200 < len(everything) else {}
         return {"results": [{"to": int(one)} for one in everything[begin : begin + 200]], **following}
 
     def notes(asked: Asked) -> Any:
