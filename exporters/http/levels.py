@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -45,10 +46,14 @@ class RequestLevel:
 
     def listing(self, context: WalkContext) -> Listing:
         """Return the list below a parent, or for the subject's identities."""
+        tied = paging.TiedKeys()
 
         def fetch(part: ListPart, place: JSON) -> SourcePage:
             with fitting(self._form.name):
-                return self._fetch(part, place, context)
+                page = self._fetch(part, place, context)
+                values = [item.value for item in page.items]
+                is_short = tied.may_lack(repr(part.id), part.form.page, place, values)
+                return replace(page, lack=page.lack or INCOMPLETE_LIST) if is_short else page
 
         parts = list(self._parts(context))
         on_lack = partial(self._note, context)

@@ -78,6 +78,29 @@ def following(
     return found
 
 
+class TiedKeys:
+    """Lists in pages by `key` of which several items have one value: those behind the end of a page may be on none."""
+
+    def __init__(self) -> None:
+        self._ends: set[tuple[str, JSON]] = set()
+        self._lists: set[str] = set()
+
+    def may_lack(self, name: str, form: PageForm | None, place: JSON, items: Sequence[Any]) -> bool:
+        """Note a page of a list; return whether items between it and the page before may be missing.
+
+        They are not if its bound is inclusive: then it begins with an item of the same value. Raises as `find` does.
+        """
+        if form is None or form.kind != "key":
+            return False
+        keys = [str(find(form.key or "", item)) for item in items]
+        if len({*keys}) < len(keys):
+            self._lists.add(name)
+        is_tied = bool(keys and name in self._lists) or (name, str(place)) in self._ends
+        if len({*keys[-2:]}) < len(keys[-2:]):
+            self._ends.add((name, keys[-1]))
+        return place is not None and is_tied and str(place) not in keys
+
+
 def shifts(form: PageForm | None) -> bool:
     """Return whether pages of a list move when records are added or deleted, by the word of the map."""
     return form.kind in SHIFTING if form else False

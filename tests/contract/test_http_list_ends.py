@@ -1,4 +1,4 @@
-"""Ends of lists of HTTP sources: what looks like the end of a list, and is none, is a gap or a refusal."""
+"""Ends of lists of HTTP sources: what only looks like the end of a list is a gap or a refusal."""
 
 from __future__ import annotations
 
@@ -138,3 +138,36 @@ def test_errors_in_place_of_data_are_a_refusal(letters: StandIn) -> None:
 
     with pytest.raises(SourceRefused, match="letters: an answer has another form than the map says: it has `errors`"):
         read_letters(letters, 'items = "data.letters"')
+
+
+BY_KEY = 'items = "letters"\npage = { kind = "key", key = "at", start = 0, END }'
+STRICT, INCLUSIVE = "until_empty = true", 'more = "more"'
+
+
+def by_key(letters: StandIn, times: str, size: int, end: str) -> Batch:
+    """Letters of these times, from behind the last time on, or from it on where the bound is inclusive."""
+    rows = [letter(name, at=int(at)) for name, at in zip("abcdefgh", times, strict=False)]
+
+    def answer(asked: Asked) -> Any:
+        after = int(asked.query["page"])
+        left = [row for row in rows if row["at"] > after or (end == INCLUSIVE and row["at"] == after)]
+        return {"letters": left[:size], "more": len(left) > size}
+
+    letters.on("/letters")(answer)
+    return read_letters(letters, BY_KEY.replace("END", end))
+
+
+@pytest.mark.parametrize(("times", "given"), [("12223", "abce"), ("112233", "abcef"), ("123344", "abcef")])
+def test_a_key_that_several_records_have_is_a_gap(letters: StandIn, times: str, given: str) -> None:
+    """Behind the last time of a page, a record of the same time may be on no page."""
+    found = by_key(letters, times, 3, STRICT)
+
+    assert (ids_of(found.records), found.gaps) == ([*given], CUT_LETTERS)
+
+
+@pytest.mark.parametrize(("times", "end"), [("123456", STRICT), ("1123", STRICT), ("12223", INCLUSIVE)])
+def test_a_key_of_which_no_record_is_lost_is_no_gap(letters: StandIn, times: str, end: str) -> None:
+    """It is unique, or all are on one page, or the bound is inclusive."""
+    found = by_key(letters, times, 4, end)
+
+    assert (ids_of(found.records), found.gaps) == ([*"abcdefgh"[: len(times)]], ())
