@@ -33,6 +33,18 @@ def says(key: str, expression: str, answer: JSON) -> bool:
     return says_yes(found)
 
 
+def lacks_data(answer: JSON) -> bool:
+    """Return whether an answer of GraphQL says that a part of its data is missing (section 7.1: `errors`).
+
+    Raises: ValueError if all of it is missing: null would count as an empty list.
+    """
+    if not (isinstance(answer, Mapping) and "data" in answer and isinstance(answer.get("errors"), list)):
+        return False
+    if answer["errors"] and not answer["data"]:
+        raise ValueError("it has `errors` in place of `data`; name their codes in `error` of the map")
+    return bool(answer["errors"])
+
+
 def check_answer(key: str, expression: str, answer: JSON, case: str, default: str) -> None:
     """Raise ValueError if an answer lacks a name with which an expression of a key of the map begins.
 

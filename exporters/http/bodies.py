@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
+import httpcore
 import httpx
 
 from exporters.maps.exact_json import DoubleName, refuse_constant, single_names
 from portability.api.errors import SourceRefused, SourceUnavailable
 from portability.read_limits import reads_within
 
-READ_ENCODINGS = frozenset({"", "identity", "gzip", "deflate", "aws-chunked"})
+GZIP, DEFLATE = "gzip", "deflate"
+READ_ENCODINGS = frozenset({"", "identity", GZIP, DEFLATE, "aws-chunked"})
 """`aws-chunked` was the encoding of an upload to object storage, and stays in the headers of what is stored plain."""
 
 
@@ -27,13 +30,10 @@ def whole(response: httpx.Response, most_bytes: int, ends_at: float, what: str) 
     """
     check_encoding(response, what)
     body = bytearray()
-    # Few answers are compressed, because no request asks for it; the others need no decoder.
-    stream = response.iter_bytes() if "Content-Encoding" in response.headers else response.stream
-    assert isinstance(stream, Iterable)  # noqa: S101  # for the type checker: the client is not asynchronous
     try:
         # Not each block alone: the length of a block, a trailer and empty blocks of gzip may have no end either.
         with decoding(what), reads_within(ends_at - time.monotonic()):
-            for block in stream:
+            for block in _unpacked(response):
                 body += block
                 if len(body) > most_bytes:
                     hint = "raise `limits.page_bytes` or `most_bytes` in the map, or ask for smaller pages"
@@ -43,6 +43,50 @@ def whole(response: httpx.Response, most_bytes: int, ends_at: float, what: str) 
             raise
         raise SourceUnavailable(f"{what}: the answer came too slowly") from None
     return bytes(body)
+
+
+def blocks_of(response: httpx.Response, size: int) -> Iterator[bytes]:
+    """Yield the body in blocks of a size. Raises httpx.TransportError, httpx.DecodingError."""
+    return httpx.Response(response.status_code, content=_unpacked(response)).iter_bytes(size)
+
+
+def _unpacked(response: httpx.Response) -> Iterable[bytes]:
+    """Return the blocks of a body without its encoding. Few have one, because no request asks for it."""
+    stream = response.stream
+    assert isinstance(stream, Iterable)  # noqa: S101  # for the type checker: the client is not asynchronous
+    encoding = _encoding(response)
+    return _inflated(stream, encoding) if encoding in {GZIP, DEFLATE} else stream
+
+
+def _inflated(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Yield what the members of a compressed body contain (RFC 1952, section 2.2); zeros may fill it up.
+
+    The library reads the first member alone, and takes a member that is cut for a whole one.
+
+    Raises: httpx.DecodingError; httpx.RemoteProtocolError for a body that ends within a member.
+    """
+    member, count = None, 0
+    for block in blocks:
+        left = block
+        while left if member or not count else left.strip(b"\0"):
+            if not member:
+                member, count = zlib.decompressobj(_window(left, encoding)), count + 1
+            try:
+                yield member.decompress(left)
+            except zlib.error:
+                raise httpx.DecodingError("it is not compressed, or damaged") from None
+            left = member.unused_data
+            member = member if not member.eof else None
+    if member:
+        raise httpx.RemoteProtocolError("it is cut") from httpcore.RemoteProtocolError()
+
+
+def _window(begin: bytes, encoding: str) -> int:
+    """Return the size of the window as zlib takes it; some servers send `deflate` without its frame (RFC 9110, 8.4)."""
+    if encoding == GZIP:
+        return zlib.MAX_WBITS | 16
+    has_frame = begin[0] % 16 == zlib.DEFLATED and int.from_bytes(begin[:2]) % 31 * (len(begin) - 1) == 0
+    return zlib.MAX_WBITS if has_frame else -zlib.MAX_WBITS
 
 
 def in_time(blocks: Iterator[bytes], restart: Callable[[], float]) -> Iterator[bytes]:
@@ -60,10 +104,13 @@ def check_encoding(response: httpx.Response, what: str) -> None:
 
     Several encodings, one in the other, are refused: of a few bytes they make more than any bound of a body expects.
     """
-    stated = response.headers.get("Content-Encoding", "").strip().lower()
-    if stated not in READ_ENCODINGS:
+    if _encoding(response) not in READ_ENCODINGS:
         hint = "the source must send it as it is, or with gzip or deflate"
         raise SourceRefused(f"{what}: the answer has a Content-Encoding that is not read", hint=hint)
+
+
+def _encoding(response: httpx.Response) -> str:
+    return str(response.headers.get("Content-Encoding", "")).strip().lower()
 
 
 @contextmanager

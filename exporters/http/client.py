@@ -20,7 +20,7 @@ from exporters.http.forms import ErrorForm, LimitsForm
 from exporters.http.guard import AllowedUrl, UrlGuard, check_redirect, merged_query, without_params
 from exporters.http.logins import SourceLogin
 from exporters.http.reported import NotGiven, ReportedError, error_in, error_of, hint_of
-from exporters.http.waits import TimeBudget, asks_to_wait, passes, stated_wait
+from exporters.http.waits import SourceClock, TimeBudget, asks_to_wait, passes, stated_wait
 from portability.api import JSON, Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
 from portability.read_limits import limit_transport, reads_within
@@ -31,8 +31,8 @@ ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 0.2
 WAITS_MOST = 20
 """How often one request is postponed by 429 or 503 before the source counts as unavailable."""
-UNAUTHORIZED = 401
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive", "User-Agent": "portability"}
+UNAUTHORIZED = 401
 MOVED = frozenset({301, 302, 303, 307, 308})
 PLACE_STATUSES = frozenset({400, 404, 410})
 """What sources answer to a token of a page that has expired."""
@@ -118,6 +118,7 @@ class SourceClient:
 
     def __init__(self, access: SourceAccess, budget: TimeBudget | None = None) -> None:
         self._access = access
+        self.clock = SourceClock()
         self.budget = budget or TimeBudget(access.connections.seconds)
         # A client of httpx would add the same headers, and take a third longer for each request.
         self._http = limit_transport(httpx.HTTPTransport(verify=trust(), trust_env=False))
@@ -232,6 +233,7 @@ class SourceClient:
         for _ in range(WAITS_MOST):
             self._take(call)
             sent, response = self._send(call)
+            self.clock.compare(response.headers if call.url.is_own else httpx.Headers())
             status = response.status_code
             if status in MOVED:
                 hops += 1
@@ -260,8 +262,7 @@ class SourceClient:
 
     def _pause(self, call: HttpCall, seconds: float) -> None:
         """Stop the calls of all workers for some time: of the call's own bucket, else of the source."""
-        rates = call.rates or self._access.rates
-        for rate in rates:
+        for rate in call.rates or self._access.rates:
             self._access.shared.pause(rate.bucket, seconds)
         self.budget.wait(seconds, call.what)
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporters.http import endings, paging, templates
-from exporters.http.answers import items_at, says
-from exporters.http.client import HttpCall, SourceClient
+from exporters.http.answers import items_at, lacks_data, says
+from exporters.http.client import HttpCall, PlaceExpired, SourceClient
 from exporters.http.forms import HttpSourceForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask
 from exporters.http.listing import ListPart
+from exporters.http.projections import listed
 from exporters.http.templates import AbsentName, Names, UnsafeValue
 from portability.api import JSON, Gap, Rate, Selection
 from portability.api.errors import SourceRefused
@@ -115,14 +116,17 @@ class ReadingContext:
         call = self.call(what, form, names, place if is_link else None, is_place=is_token)
         found = self.client.json(call)
         if not found:
+            if page and page.more and not (is_first or page.until_empty):
+                raise PlaceExpired(f"{what}: the source has announced a page, and answers that it is not there")
             return AnsweredPage(())
         items = items_at(form.items, found.value)
-        following = paging.following(page, place, found, items, what)
+        count = listed(form.items, found.value, items)
+        following = paging.following(page, place, found, items, what, count=count)
         if kind == "link":
             following = self.client.place_of(following)
         if following is None:
             endings.check_whole(form, found, items, what, is_batch=is_batch)
-        is_cut = bool(form.cut and says("cut", form.cut, found.value))
+        is_cut = lacks_data(found.value) or bool(form.cut and says("cut", form.cut, found.value))
         return AnsweredPage(items, following, paging.size(page, found.value), is_cut)
 
 

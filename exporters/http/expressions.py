@@ -152,7 +152,7 @@ def _with_decimal(names: Sequence[str]) -> list[str]:
 def checked(expression: str) -> str:
     """Return the expression. Raises ValueError if it is not JMESPath."""
     try:
-        _compiled(expression)
+        compiled(expression)
     except JMESPathError as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"it is not JMESPath: {first_line}") from None
@@ -174,7 +174,7 @@ def find(expression: str, value: Any) -> Any:  # noqa: ANN401  # any JSON value
 @lru_cache(maxsize=4096)
 def finder(expression: str) -> Callable[[Any], Any]:
     """Return the function `find` of an expression. Names alone, such as `via.channel`, need no interpreter."""
-    parsed = _compiled(expression)
+    parsed = compiled(expression)
     names = _names(parsed.parsed)
 
     def follow(value: Any) -> Any:  # noqa: ANN401  # any JSON value
@@ -198,7 +198,7 @@ def finder(expression: str) -> Callable[[Any], Any]:
 def column_finder(expression: str) -> Callable[[Sequence[Any]], list[Any]]:
     """Return the function that finds an expression in each of several values. It raises ValueError, as `find` does."""
     find_alone = finder(expression)
-    names = _names(_compiled(expression).parsed)
+    names = _names(compiled(expression).parsed)
     steps = [itemgetter(name) for name in names or ()]
 
     def follow(values: Sequence[Any]) -> list[Any]:
@@ -233,7 +233,7 @@ def find_all(expression: str, value: JSON) -> list[Any]:
 
 def leading(expression: str) -> Sequence[str]:
     """Return the names with which an expression begins: `a` and `b` of `a.b[0].c`, and of `!a.b`."""
-    return _leading(_compiled(expression).parsed)
+    return _leading(compiled(expression).parsed)
 
 
 def _leading(node: Mapping[str, Any]) -> Sequence[str]:
@@ -260,18 +260,18 @@ def _leading(node: Mapping[str, Any]) -> Sequence[str]:
 
 def is_comparison(expression: str) -> bool:
     """Return whether an expression compares two values."""
-    return bool(_compiled(expression).parsed["type"] == "comparator")
+    return bool(compiled(expression).parsed["type"] == "comparator")
 
 
 def is_path(expression: str) -> bool:
     """Return whether an expression consists of names alone, or of these and of a value in their place."""
-    node = _compiled(expression).parsed
+    node = compiled(expression).parsed
     return bool(_names(node["children"][0] if node["type"] == "or_expression" else node))
 
 
 def roots(expression: str) -> frozenset[str]:
     """Return the names that an expression takes from the value itself: `a` and `c` of `a.b || c[0].d`."""
-    return frozenset(_roots(_compiled(expression).parsed))
+    return frozenset(_roots(compiled(expression).parsed))
 
 
 def _roots(node: Mapping[str, Any]) -> Iterator[str]:
@@ -306,7 +306,8 @@ def folded_md5(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _compiled(expression: str) -> ParsedResult:
+def compiled(expression: str) -> MapExpression:
+    """Return the syntax tree of an expression, with the values of JSON in it as answers have them."""
     # Another tree than that of the library, which keeps its own for all who use it.
     return MapExpression(expression, _exact(jmespath.compile(expression).parsed))
 

@@ -101,7 +101,7 @@ class SourceFile:
     def _behind(self, client: SourceClient, response: httpx.Response, offset: int) -> Iterator[bytes]:
         """Yield what an answer has from a byte of the file on. Raises SourceUnavailable, SourceRefused."""
         at = self._begin(response, offset)
-        for block in bodies.in_time(response.iter_bytes(BLOCK_BYTES), client.budget.restart):
+        for block in bodies.in_time(bodies.blocks_of(response, BLOCK_BYTES), client.budget.restart):
             at += len(block)
             if at > self.form.most_bytes:
                 raise self._too_large()

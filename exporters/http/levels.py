@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -45,10 +46,14 @@ class RequestLevel:
 
     def listing(self, context: WalkContext) -> Listing:
         """Return the list below a parent, or for the subject's identities."""
+        tied = paging.TiedKeys()
 
         def fetch(part: ListPart, place: JSON) -> SourcePage:
             with fitting(self._form.name):
-                return self._fetch(part, place, context)
+                page = self._fetch(part, place, context)
+                values = [item.value for item in page.items]
+                is_short = tied.may_lack(repr(part.id), part.form.page, place, values)
+                return replace(page, lack=page.lack or INCOMPLETE_LIST) if is_short else page
 
         parts = list(self._parts(context))
         on_lack = partial(self._note, context)
@@ -193,10 +198,13 @@ class RequestLevel:
         return [number for number, at in enumerate(found) if at and begin <= at < end]
 
     def _existed(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
-        """Return the values that existed when the export began, or have a time in the future, which are exported."""
+        """Return the values that existed when the export began, by the clock of the source if it is ahead.
+
+        Those with a time in the future are exported, too.
+        """
         began_at = self._reading.selection.began_at
         if self._maker and began_at:
-            begin, now = microseconds(began_at), microseconds(datetime.now(UTC))
+            begin, now = microseconds(began_at + self._reading.client.clock.ahead), microseconds(datetime.now(UTC))
             created = self._maker.created(values, context.record)
             return [number for number, at in enumerate(created) if not (at and begin < at <= now)]
         return range(len(values))

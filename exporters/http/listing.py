@@ -176,7 +176,7 @@ class Listing:
         """
         self._remembers = self._may_repeat and not at.given
         reached, pages = at, self._pages(part, at, enters=enters)
-        if _is_watched(part) and at.given:
+        if paging.shifts(part.form.page) and at.given:
             pages = self._again(part, at, seen, enters=enters)
         last: PlaceExpired | ListShrank | None = None
         for _ in range(RESTARTS):
@@ -236,11 +236,17 @@ class Listing:
     def _has_moved(self, part: ListPart, places: Sequence[JSON], known: Collection[str]) -> bool:
         """Return whether numbered pages, read again until they stay the same, have a wanted record that was on none.
 
-        Nothing else shows that it has moved: a list with one record less and one more has the same size.
+        Nothing else shows that it has moved: a list with one record less and one more has the same size. Links and
+        tokens that count may belong to a list that is too long for it: then it is not known.
         """
         before = {*known}
         for _ in range(RESTARTS):
-            items = [item for place in places for item in self._fetch(part, place).items]
+            try:
+                items = [item for place in places for item in self._fetch(part, place).items]
+            except SourceUnavailable:
+                if paging.shifts(part.form.page):
+                    raise
+                break
             found = {item.key for item in items if item.is_wanted}
             if found == before or not found <= {*known}:
                 return found != before
@@ -249,7 +255,7 @@ class Listing:
 
     def _pages(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         place, total = at, at.total
-        is_watched = _is_watched(part)
+        is_watched = paging.shifts(part.form.page)
         places: list[JSON] = []
         known: set[str] = set()
         read: set[JSON] = {at.page} if isinstance(at.page, str | int) else set()
@@ -257,7 +263,7 @@ class Listing:
             found = self._fetch(part, place.page)
             if None not in (total, found.total) and found.total < total:  # type: ignore[operator]  # both are numbers
                 raise ListShrank
-            total = found.total
+            total = found.total or total
             if found.following is not None and found.following in read:
                 hint = "check `page` of the map; a token that stays the same (scroll) needs a hook"
                 raise SourceRefused(f"{self._what}: the next page is a page that was read already", hint=hint)
@@ -269,8 +275,9 @@ class Listing:
             after = place.after(new, found.following, total, _among(new, wanted))
             is_full = _is_full(part.form.page, after)
             is_last = is_full or found.following is None
-            is_short = is_full or (is_last and after.given < (found.total or 0))
+            is_short = is_full or (is_last and after.given < (total or 0))
             lack = found.lack or (INCOMPLETE_LIST if is_short else "")
+            is_watched |= place is at and paging.counts(part.form.page, found.following, after.given)
             if is_watched:
                 known |= wanted
                 # Before the last page is given: a reading that continues behind it reads no page again.
@@ -291,11 +298,6 @@ class Listing:
             self._noted[window] = None
             self._on_lack(lack, part)
         return tuple(replace(place, noted=tuple(self._noted)) for place in places)
-
-
-def _is_watched(part: ListPart) -> bool:
-    """Return whether pages of a part move when records are added or deleted."""
-    return part.form.page.kind in paging.SHIFTING if part.form.page else False
 
 
 def _among(keys: Sequence[str], wanted: Collection[str]) -> Iterable[str]:

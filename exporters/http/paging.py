@@ -6,8 +6,10 @@ number of items nor a total says that a list has ended, unless the map does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from exporters.http.answers import check_answer, says
 from exporters.http.client import HttpPage
@@ -23,6 +25,12 @@ AFTER = "after"
 """The name of the place in templates."""
 SHIFTING = frozenset({"number", "offset"})
 """Kinds whose pages move when records are added or deleted."""
+COUNTERS = frozenset(
+    {"page", "pagenumber", "pageno", "pageindex", "offset", "pageoffset", "start", "startat", "startindex", "skip"}
+)
+"""Parameters of links, by their letters in lower case, that count pages or items."""
+ANCHORS = ("token", "cursor", "after", "before")
+"""Parts of the names of parameters that name a record or a reading."""
 TOKENS = frozenset({"cursor", "link"})
 """Kinds whose places are tokens of the source, which expire."""
 
@@ -36,15 +44,20 @@ def first(form: PageForm | None) -> JSON:
     return {"number": 1, "offset": 0}.get(form.kind)
 
 
-def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequence[Any], what: str) -> JSON:
-    """Return the place of the next page; None: the list has ended. Raises SourceRefused, ValueError as `find` does."""
-    if form is None or (form.until_empty and not items) or (form.more and not says("more", form.more, page.value)):
+def following(
+    form: PageForm | None, place: JSON, page: HttpPage, items: Sequence[Any], what: str, *, count: int
+) -> JSON:
+    """Return the place of the next page; None: the list has ended. `count`: the items of the page, and those left out.
+
+    Raises: SourceRefused, ValueError as `find` does.
+    """
+    if form is None or (form.until_empty and not count) or (form.more and not says("more", form.more, page.value)):
         return None
     match form.kind:
         case "number":
             return _number(place) + 1
         case "offset":
-            return _number(place) + len(items)
+            return _number(place) + count
         case "key":
             found = find(form.key or "", items[-1]) if items else place
         case "link" if form.header:
@@ -63,6 +76,50 @@ def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequenc
         hint = "check `page` of the map; a token that stays the same (scroll) needs a hook"
         raise SourceRefused(f"{what}: the next page is the same page again", hint=hint)
     return found
+
+
+class TiedKeys:
+    """Lists in pages by `key` of which several items have one value: those behind the end of a page may be on none."""
+
+    def __init__(self) -> None:
+        self._ends: set[tuple[str, JSON]] = set()
+        self._lists: set[str] = set()
+
+    def may_lack(self, name: str, form: PageForm | None, place: JSON, items: Sequence[Any]) -> bool:
+        """Note a page of a list; return whether items between it and the page before may be missing.
+
+        They are not if its bound is inclusive: then it begins with an item of the same value. Raises as `find` does.
+        """
+        if form is None or form.kind != "key":
+            return False
+        keys = [str(find(form.key or "", item)) for item in items]
+        if len({*keys}) < len(keys):
+            self._lists.add(name)
+        is_tied = bool(keys and name in self._lists) or (name, str(place)) in self._ends
+        if len({*keys[-2:]}) < len(keys[-2:]):
+            self._ends.add((name, keys[-1]))
+        return place is not None and is_tied and str(place) not in keys
+
+
+def shifts(form: PageForm | None) -> bool:
+    """Return whether pages of a list move when records are added or deleted, by the word of the map."""
+    return form.kind in SHIFTING if form else False
+
+
+def counts(form: PageForm | None, second: JSON, given: int) -> bool:
+    """Return whether the link or token of a second page counts pages, or items: it moves as a number does.
+
+    `given`: the items before it. A link with a token beside the number stays where it is.
+    """
+    match form.kind if form else "":
+        case "cursor":
+            return str(second) in {"1", "2", str(given)}
+        case "link":
+            query = parse_qsl(urlsplit(str(second)).query)
+            names = {re.sub("[^a-z]", "", name.lower()): value for name, value in query}
+            is_anchored = any(anchor in name for name in names for anchor in ANCHORS)
+            return not is_anchored and any(names.get(name, "").isdecimal() for name in COUNTERS)
+    return False
 
 
 def _number(place: JSON) -> int:

@@ -60,6 +60,18 @@ class TimeBudget:
         self.sleep(min(seconds, LONGEST_SLEEP_SECONDS))
 
 
+@dataclass
+class SourceClock:
+    """By how much the clock of a source is ahead of that of this machine, as the `Date` of its answers says."""
+
+    ahead: timedelta = timedelta()
+    """At most a day."""
+
+    def compare(self, headers: httpx.Headers) -> None:
+        """Note the clock of an answer that has just come; one that is behind changes nothing."""
+        self.ahead = min(max(self.ahead, _clock(headers) - datetime.now(UTC)), timedelta(days=1))
+
+
 def passes(status: int) -> bool:
     """Return whether another attempt may end in another way: a fault of the server, 408 and 425 (RFC 8470)."""
     return status >= httpx.codes.INTERNAL_SERVER_ERROR or status in {408, 425}

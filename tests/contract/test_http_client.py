@@ -295,7 +295,7 @@ def test_an_owner_may_be_at_any_depth(stand: StandIn) -> None:
 
 def test_the_cookie_of_an_answer_comes_with_later_requests(stand: StandIn) -> None:
     """A source behind several servers names one of them in a cookie; the next reading begins without it."""
-    second = f"{stand.url}/api/tickets?page=2"
+    second = f"{stand.url}/api/tickets?from=2"
     stand.on("/api/tickets")(
         lambda asked: (
             (200, {"Content-Type": "application/json"}, {"items": [{"id": 2}]})

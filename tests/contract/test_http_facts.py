@@ -332,6 +332,24 @@ def test_the_engine_bounds_times_itself(stand: StandIn, monkeypatch: pytest.Monk
     assert all(set(asked.query) <= {"query", "owner", "after"} for asked in stand.asked)
 
 
+@pytest.mark.parametrize(("minutes", "given"), [(5, ["1", "2"]), (0, ["1"]), (-5, ["1"])])
+def test_a_source_whose_clock_is_ahead_lacks_no_record(stand: StandIn, minutes: int, given: list[str]) -> None:
+    """Its `Date` is 5 minutes ahead, so a record of a minute before the export began has a time 4 minutes after that.
+
+    Where the clocks are equal, or that of the source is behind, such a record was made after the beginning.
+    """
+    present = datetime.now(UTC)
+    began_at = present - timedelta(minutes=10)
+    times = {1: began_at - timedelta(days=1), 2: began_at + timedelta(minutes=4), 3: began_at + timedelta(minutes=6)}
+    rows = [ticket(number, created_at=at.isoformat()) for number, at in times.items()]
+    date = format_datetime(present + timedelta(minutes=minutes), usegmt=True)
+    stand.on("/tickets")(lambda asked: (200, {"Date": date}, {"items": rows if asked.query["after"] == "0" else []}))
+
+    found = records_of(open_source(DESK, stand.url), "tickets", selection=Selection(began_at=began_at))
+
+    assert ids_of(found) == given
+
+
 FILES = DESK.replace(
     "[dataset.fields]",
     '[dataset.file]\nget = "/files/{id}"\nresume = "RESUME"\nmost_bytes = 3000\nmedia_type = "type"\nbytes = "size"\n'
@@ -462,8 +480,8 @@ def test_related_records_are_read_in_batches(stand: StandIn) -> None:
     everything = [str(number) for number in range(1, 251)]
 
     def links(asked: Asked) -> Any:
-        begin = int(asked.body["inputs"][0].get("after", 0))
-        following = {"next": str(begin + 200)} if begin + 200 < len(everything) else {}
+        begin = int(asked.body["inputs"][0].get("after", "n0").removeprefix("n"))
+        following = {"next": f"n{begin + 200}"} if begin + 200 < len(everything) else {}
         return {"results": [{"to": int(one)} for one in everything[begin : begin + 200]], **following}
 
     def notes(asked: Asked) -> Any:

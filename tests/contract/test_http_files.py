@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -159,6 +160,45 @@ def test_a_file_in_an_encoding_that_no_one_reads_is_no_file(stand: StandIn, enco
     stand.on("/notes")(lambda _asked: (200, {"Content-Encoding": encoding}, b"[]"))
     with pytest.raises(SourceRefused, match=r"^notes: the answer has a Content-Encoding that is not read$"):
         file_from(stand, lambda _asked: None)
+
+
+PACKED = {
+    "gzip": gzip.compress(CONTENT),
+    "gzip ": gzip.compress(CONTENT[:10_000]) + gzip.compress(CONTENT[10_000:]),
+    " gzip": gzip.compress(CONTENT) + bytes(8),
+    "deflate": zlib.compress(CONTENT),
+    "deflate ": zlib.compress(CONTENT, wbits=-15),
+}
+"""A content in each encoding: as one member of gzip, as two (RFC 1952, section 2.2), and with zeros behind it."""
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+def test_a_compressed_file_is_unpacked_to_its_end(stand: StandIn, encoding: str) -> None:
+    """A file may consist of several members of gzip, as logs that grow do; the library reads only the first."""
+    file = file_from(stand, lambda _asked: (200, {"Content-Encoding": encoding.strip()}, PACKED[encoding]))
+
+    assert b"".join(file.open(0)) == CONTENT
+    assert b"".join(file.open(20_000)) == CONTENT[20_000:]
+
+
+@pytest.mark.parametrize("lost", [1, 8, 100])
+@pytest.mark.parametrize("encoding", ["gzip", "gzip ", "deflate", "deflate "])
+def test_a_compressed_file_that_is_cut_is_not_the_file(stand: StandIn, encoding: str, lost: int) -> None:
+    """A proxy that loses its source ends the answer as if it were whole: only the encoding says that more follows."""
+    cut = PACKED[encoding][:-lost]
+    file = file_from(stand, lambda _asked: (200, {"Content-Encoding": encoding.strip()}, cut))
+
+    with pytest.raises(SourceUnavailable, match=r"^notes/1: .*the connection ended within the answer"):
+        list(file.open(0))
+
+
+def test_other_bytes_behind_a_compressed_file_are_refused(stand: StandIn) -> None:
+    """They may be a part of the file that nothing can unpack."""
+    packed = gzip.compress(CONTENT) + b"more"
+    file = file_from(stand, lambda _asked: (200, {"Content-Encoding": "gzip"}, packed))
+
+    with pytest.raises(SourceRefused, match="the answer is not in the Content-Encoding that it states"):
+        list(file.open(0))
 
 
 @pytest.mark.parametrize("resume", ["range", "restart"])

@@ -55,9 +55,10 @@ def listening(tls: ssl.SSLContext | None = None) -> Iterator[Listener]:
                 listener.raw(self)
                 return
             status, extra, content = listener.reply(heard)
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **extra}.items():
-                self.send_header(name, value)
+            self.send_response_only(status)
+            own = {"Server": self.version_string(), "Date": self.date_time_string(), "Content-Length": len(content)}
+            for name, value in {**own, **extra}.items():
+                self.send_header(name, str(value))
             self.end_headers()
             self.wfile.write(content)
 
