@@ -14,6 +14,7 @@ from portability.database import models
 from portability.database.engine import JsonType, UtcTime, reading, writing
 from portability.feeds import undelivered
 from portability.inbox import received, work
+from portability.inbox.states import ReceivedState
 from portability.journal import shipping
 from portability.messages.outbox import Channel, MessageState
 from portability.people.directory import NoDirectory
@@ -234,6 +235,7 @@ def _read_received(made: World) -> None:
     with reading(made.engine) as connection:
         _rows, following = received.page(connection, limit=3)
         received.page(connection, after=following, limit=3)
+        received.page(connection, state=ReceivedState.FETCHED, limit=3)
 
 
 def _read_messages(made: World) -> None:
