@@ -149,6 +149,7 @@ TOPICS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "source": ("cli.source:source_group", "Sources that a map declares."),
         "keys": ("cli.keys:keys_group", "Keys that sign archives."),
         "audit": ("cli.audit:audit_group", "The audit log."),
+        "messages": ("cli.messages:messages", "Messages to people about their exports, by mail and SMS."),
         "metrics": ("cli.metrics:metrics", "Print the metrics of the deployment, in Prometheus' text format."),
         "db": ("cli.db:db", "The control database."),
     },

@@ -9,6 +9,7 @@ import click
 from sqlalchemy import Connection, RowMapping
 
 from cli.context import Context, one_of, shared
+from cli.pages import PAGE, note_next, paged
 from cli.permission import AS, permit_any
 from cli.receiving_service import service_of
 from portability import logs
@@ -16,7 +17,7 @@ from portability.api import JSON
 from portability.database.engine import reading, writing
 from portability.inbox import decisions, differences, received
 from portability.inbox.decisions import ConflictRule
-from portability.inbox.states import DeclineReason
+from portability.inbox.states import DeclineReason, ReceivedState
 from portability.processes import report_ready, stop_event
 from portability.requests import actors, policy
 from portability.requests.login_strength import PRESENT
@@ -44,13 +45,19 @@ def run(context: Context) -> None:
 
 
 @inbox.command("list")
+@click.option("--state", type=one_of(ReceivedState), help="Only transfers in this state.")
+@paged
 @AS
 @shared
-def list_received(context: Context, claimed: str | None) -> None:
-    """List received transfers; those that await a decision come first."""
+def list_received(
+    context: Context, state: str | None, after: str | None, limit: int | None, claimed: str | None
+) -> None:
+    """List received transfers, the newest first, in pages; those that await a decision come before the others."""
+    most = limit or PAGE
     permit_any(context, claimed, Action.INBOX)
     with reading(context.engine) as connection:
-        rows = received.rows(connection)
+        rows, following = received.page(connection, state=state, after=after, limit=most)
+    note_next(context, "received transfer", most, following)
     document: list[JSON] = [received.view(row) for row in rows]
     context.result(document, lambda: _print_list(context, rows))
 

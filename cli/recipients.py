@@ -201,8 +201,9 @@ def notices(context: Context, identifier: str | None, state: str | None, claimed
     with reading(context.engine) as connection:
         same = others.ids_of(connection, identifier) if identifier else None
         found = recipient_notices.rows(connection, recipient_ids=same, state=state)
-    names = ("id", "recipient_id", "transfer_id", "kind", "state", "reason", "attempts", "created_at", "settled_at")
-    document: list[JSON] = [recipient_notices.view(row) for row in found]
+    about = ("id", "export_id", "recipient_id", "transfer_id", "kind")
+    names = (*about, "state", "reason", "attempts", "created_at", "settled_at")
+    document: list[JSON] = [{**recipient_notices.view(row), "export_id": row["export_id"]} for row in found]
     context.result(document, lambda: context.table("Notices", names, [[row[name] for name in names] for row in found]))
 
 

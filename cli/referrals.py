@@ -32,7 +32,7 @@ def list_referrals(context: Context, tenant: str | None, claimed: str | None) ->
     with reading(context.engine) as connection:
         at = deployment.clock_of(connection)
         found = [records.view(row, at) for row in records.rows(connection, tenant=tenant)]
-    shown = ("id", "tenant", "state", "ground", "due_at", "alarm", "reason")
+    shown = ("id", "export_id", "tenant", "state", "ground", "due_at", "alarm", "reason")
     document: list[JSON] = [*found]
     context.result(document, lambda: context.table("Referrals", shown, [[one[n] for n in shown] for one in found]))
 

@@ -30,7 +30,7 @@ def list_reviews(context: Context, identifier: str, claimed: str | None) -> None
         permit(context, connection, claimed, Action.SEE_STATE, identifier)
         found = [records.view(row) for row in records.of(connection, exports.get(connection, identifier))]
     shown = ("exporter", "dataset", "record", "at_tenant", "state", "reason", "decided_by")
-    document: list[JSON] = [*found]
+    document: list[JSON] = [{"export_id": identifier, **one} for one in found]
     context.result(document, lambda: context.table("Reviews", shown, [[one[n] for n in shown] for one in found]))
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
 
 import click
 from sqlalchemy import RowMapping
 
 from cli.context import LIMIT_MAX, Context, beginning, one_of, shared
 from cli.exports import wake_for
+from cli.pages import PAGE, note_next, paged
 from cli.permission import AS, permit, permit_any
-from cli.quantities import quantity
 from portability.api import JSON
 from portability.database.engine import reading, writing
 from portability.messages import recipient_notices, webhooks
@@ -27,17 +26,6 @@ from portability.transfers import recipient_lists, sending
 
 NOTICE = ("id", "kind", "revision", "state", "reason", "attempts", "created_at", "settled_at")
 """Columns of a notice to a recipient."""
-PAGE = 100
-"""Rows of a list without `--limit`; the transfers of one export are all listed."""
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def paged(command: F) -> F:
-    """Give a command the options of a page: `after` and `limit`."""
-    after = click.option("--after", metavar="CURSOR", help="The next page: the cursor that the page before has named.")
-    size = click.IntRange(1, LIMIT_MAX)
-    limit = click.option("--limit", type=size, help=f"Maximum number of rows. [default: {PAGE}]")
-    return after(limit(command))
 
 
 @click.command()
@@ -85,7 +73,7 @@ def list_transfers(
             connection, export_id=identifier, state=state, after=after, limit=most
         )
         seen = [sending.view(connection, row) for row in rows]
-    _note_next(context, "transfer", most, following)
+    note_next(context, "transfer", most, following)
     context.result(seen, lambda: _show(context, seen) if identifier else _show_all(context, rows, seen))
 
 
@@ -102,7 +90,7 @@ def list_webhooks(
     permit_any(context, claimed, Action.LIST_ALL)
     with reading(context.engine) as connection:
         rows, following = recipient_lists.webhooks(connection, state=state, after=after, limit=most)
-    _note_next(context, "webhook", most, following)
+    note_next(context, "webhook", most, following)
     document: list[JSON] = [webhooks.view(row) for row in rows]
     names = ("transfer_id", "export_id", "recipient_id", "state", "reason", "attempts", "created_at", "not_before")
     context.result(document, lambda: context.table("Webhooks", names, [[row[name] for name in names] for row in rows]))
@@ -249,8 +237,3 @@ def _show_all(context: Context, rows: Sequence[RowMapping], seen: Sequence[Mappi
     names = ("id", "export_id", "recipient_id", "state", "end", "error_code", "created_at")
     ends = {one["id"]: one["end"] for one in seen}
     context.table("Transfers", names, [[{**row, "end": ends[row["id"]]}[name] for name in names] for row in rows])
-
-
-def _note_next(context: Context, noun: str, limit: int, following: str | None) -> None:
-    if following:
-        context.note(f"{quantity(limit, noun)} shown: --after {following} shows the next")

@@ -50,12 +50,15 @@ def rows(connection: Connection, most: int = LISTED) -> Sequence[RowMapping]:
 
 
 def page(
-    connection: Connection, *, after: str | None = None, limit: int = PAGE
+    connection: Connection, *, state: str | None = None, after: str | None = None, limit: int = PAGE
 ) -> tuple[Sequence[RowMapping], str | None]:
     """Return a page of the received transfers in the order of `rows`, and the cursor of the next page (None: the last).
 
-    Raises: BadInput for a cursor.
+    Those in one `state` are the newest first. Raises BadInput for a cursor.
     """
+    if state:
+        query = with_sender().where(TABLE.c.state == state)
+        return page_cursors.newest(connection, query, TABLE.c.created_at, TABLE.c.id, after, limit)
     last_part = 0
     older: list[ColumnElement[bool]] = []
     if after:

@@ -8,7 +8,7 @@ messages (docs/mail.md).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -27,7 +27,8 @@ from sqlalchemy import (
     update,
 )
 
-from portability.api import SubjectKind
+from portability.api import JSON, SubjectKind
+from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.database.rows import insert_row, inserting
@@ -251,3 +252,18 @@ def messages(connection: Connection, export_ids: Sequence[str], occasions: Seque
         for row in connection.execute(select(TABLE).where(which)).mappings()
     ]
     return sorted(found, key=lambda row: (row["created_at"], row["id"]))
+
+
+def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
+    """Return a message as JSON for operators: ids, a code and times, and no device of a person.
+
+    A message about no export has the id of the authorisation or the received transfer that it is about.
+    """
+    names = ("id", "export_id", "kind", "channel", "state", "reason", "attempts")
+    times = ("created_at", "not_before", "sent_at")
+    about = {"authorisation_id": ABOUT_CONSENT, "received_id": ABOUT_RECEIVED}
+    return {
+        **{name: row[name] for name in names},
+        **{name: row["occasion"] if row["kind"] in kinds else None for name, kinds in about.items()},
+        **{name: rfc3339(row[name]) for name in times},
+    }

@@ -33,7 +33,7 @@ from portability.trust import audit
 
 TABLE, EXPORT = models.referral, models.export
 PAGE = 50
-SHOWN = ("id", "tenant", "people", "ground", "state", "reason")
+SHOWN = ("id", "export_id", "tenant", "people", "ground", "state", "reason")
 
 
 class UnknownReferral(BadInput):

@@ -66,7 +66,7 @@ def notices(
 def transfers(
     connection: Connection, *, export_id: str | None, state: str | None, after: str | None, limit: int
 ) -> tuple[Sequence[RowMapping], str | None]:
-    """Relist_page a page of the transfers of an export, the oldest first, or of all transfers, the newest first.
+    """Return a page of the transfers of an export, the oldest first, or of all transfers, the newest first.
 
     The second value is the cursor of the next page, or None if this page is the last. Raises BadInput if `after` is not
     a cursor.

@@ -227,7 +227,9 @@ def test_notices_are_shown_for_a_transfer_and_for_a_recipient(run: Run, made: Wo
     assert shown["timeline"][-1]["what"] == "notice_withdrawn"
     assert notice["id"] in run("transfers", "show", transfer_id, *PERSON).stdout
     for which in ((), ("localhost",), (recipient,)):
-        assert [row["id"] for row in answer(run("recipients", "notices", *which, "--json"))] == [notice["id"]]
+        (row,) = answer(run("recipients", "notices", *which, "--json"))
+        assert (row["id"], row["export_id"]) == (notice["id"], shown["export_id"])
+    assert shown["export_id"] in run("recipients", "notices").stdout
     assert "withdrawn" in run("recipients", "notices").stdout
     by_state = {
         state: len(answer(run("recipients", "notices", "--state", state, "--json"))) for state in ("queued", "failed")

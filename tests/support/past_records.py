@@ -14,11 +14,12 @@ from portability.database import models
 from portability.database.engine import JsonType, UtcTime, reading, writing
 from portability.feeds import undelivered
 from portability.inbox import received, work
+from portability.inbox.states import ReceivedState
 from portability.journal import shipping
-from portability.messages.outbox import Channel
+from portability.messages.outbox import Channel, MessageState
 from portability.people.directory import NoDirectory
 from portability.pulls import copies
-from portability.requests import approvals, deadline_events, instructions
+from portability.requests import approvals, deadline_events, instructions, message_lists
 from portability.retention import attestations, erasures, recalls
 from worker import transfer
 from worker.clock import expiry, feeds, leaps, message_delivery, notice_delivery, purge, webhook_delivery
@@ -234,8 +235,16 @@ def _read_received(made: World) -> None:
     with reading(made.engine) as connection:
         _rows, following = received.page(connection, limit=3)
         received.page(connection, after=following, limit=3)
+        received.page(connection, state=ReceivedState.FETCHED, limit=3)
+
+
+def _read_messages(made: World) -> None:
+    with reading(made.engine) as connection:
+        for state in (MessageState.QUEUED, MessageState.SENT):
+            _rows, following = message_lists.page(connection, state, after=None, limit=3)
+            message_lists.page(connection, state, after=following, limit=3)
 
 
 STEPS: tuple[Callable[[World], None], ...] = (
-    *(_expire, _withdraw, _purge, _send, _serve_feeds, _tidy, _shorten, _look, _read_received),
+    *(_expire, _withdraw, _purge, _send, _serve_feeds, _tidy, _shorten, _look, _read_received, _read_messages),
 )

@@ -578,7 +578,7 @@ def test_transfers_are_listed_page_by_page(both: Inbox, monkeypatch: pytest.Monk
     found, path = list[str](), "/staff/inbox"
     with both.receiver.browser(*OFFICER) as visitor:
         whole = visitor.client.get(path).text.split('href="/staff/inbox/')[1:]
-        monkeypatch.setattr(received.page, "__kwdefaults__", {"after": None, "limit": 1})
+        monkeypatch.setattr(received.page, "__kwdefaults__", {"state": None, "after": None, "limit": 1})
         while path:
             [row] = (shown := visitor.client.get(path).text).split('href="/staff/inbox/')[1:]
             found.append(row[:24])

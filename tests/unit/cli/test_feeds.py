@@ -45,6 +45,8 @@ def test_a_feed_from_begin_to_end(run: Run, made: World, tmp_path: Path) -> None
     (listed,) = answer_of(run("feeds", "list", "--json"))
     assert (listed["number"], listed["export_id"]) == (2, following["requested"])
     assert answer_of(run("feeds", "end", begun["id"], "--json")) == {"id": begun["id"]}
+    (ended,) = answer_of(run("audit", "show", "--action", "feed.ended", "--json"))
+    assert (ended["action"], ended["detail"]["feed"]) == ("feed.ended", begun["id"])
     assert run("feeds", "next", begun["id"]).exit_code == 2
     with reading(made.engine) as connection:
         assert connection.scalars(select(models.feed_part.c.number)).all() == []

@@ -38,10 +38,11 @@ def test_a_tenant_orders_the_export(run: Run, made: World, referred: str) -> Non
     """The list has the due date; the administrator answers, and the archive gets a further revision."""
     (one,) = parsed(run("referrals", "list", "--tenant", "ten_1", "--json"))
     assert (one["tenant"], one["people"], one["ground"], one["state"]) == ("ten_1", ["con_1"], "consent", "open")
-    assert one["alarm"] == "none"
+    assert (one["export_id"], one["alarm"]) == (referred, "none")
     assert one["due_at"] is not None
     done = parsed(run("referrals", "instruct", one["id"], "--as", "tenant_admin:ada@ten_1", "--json"))
-    assert done["state"] == "instructed"
+    assert (done["state"], done["export_id"]) == ("instructed", referred)
+    assert referred in run("referrals", "list").stdout
     (instruction,) = parsed(run("instructions", "list", "--json"))
     assert (instruction["tenant"], instruction["contact_id"]) == ("ten_1", "con_1")
     assert made.view(referred)["revision"] == 2

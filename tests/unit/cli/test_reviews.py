@@ -43,6 +43,7 @@ def test_reviews_are_listed_and_decided(run: Run, reviewed: str) -> None:
         ("thing_9", "ten_1", "open", None),
         ("thing_9", "ten_2", "not_theirs", "unproven"),
     ]
+    assert {one["export_id"] for one in listed} == {reviewed}
     assert "thing_9" in run("reviews", "list", reviewed).stdout
 
 

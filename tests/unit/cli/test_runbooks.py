@@ -20,7 +20,7 @@ CHECK = re.compile(r"doctor(?: --before-start)?`: the (?:lines?|check) ((?:`[^`]
 SEEING = (
     *("list", "show", "doctor", "audit", "keys list"),
     *("referrals list", "recipients list", "recipients notices", "transfers list", "transfers webhooks"),
-    *("reviews list", "reviews open", "inbox list"),
+    *("reviews list", "reviews open", "inbox list", "messages list"),
 )
 """The beginnings of commands that only look."""
 
