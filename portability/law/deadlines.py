@@ -4,8 +4,8 @@ Laws are data (regimes.toml). Periods are counted according to Regulation (EEC, 
 event does not count; a period of months ends on the day with the same number, or on the last day of the month if that
 day does not exist; if the regime says so, a period that would end on a Saturday, Sunday or holiday ends with the next
 working day. An extended period is one period: it is counted from the same day and moved to a working day once. So is a
-period with pauses, which are added before that. A period of hours starts at the exact moment. Days depend on a place: its
-time zone and its holidays.
+period with pauses, which are added before that. A period of hours starts at the exact moment. Days depend on a place:
+its time zone and its holidays.
 """
 
 from __future__ import annotations

@@ -182,12 +182,12 @@ def _lasting(connection: Connection, export_id: str) -> bool:
 
 def _open(connection: Connection, export_id: str) -> RowMapping:
     row = exports.lock_unerased(connection, export_id)
-    if row["state"] not in UNANSWERED:
-        raise WrongState(
-            f"export {export_id} is {row['state']}: its deadline is final",
-            hint="only the deadline of an open export can change",
-        )
-    return row
+    if exports.is_unanswered(row):
+        return row
+    state = "was ready" if exports.is_revised(row) else f"is {row['state']}"
+    raise WrongState(
+        f"export {export_id} {state}: its deadline is final", hint="only the deadline of an open export can change"
+    )
 
 
 def _note(

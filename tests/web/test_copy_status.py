@@ -159,6 +159,16 @@ def test_a_late_copy_apologises(served: Served) -> None:
     _cancel(served, export_id)
 
 
+def test_a_copy_that_was_ready_is_not_late_while_its_next_revision_is_made(served: Served) -> None:
+    """The page says that the copy can be downloaded, and does not apologise."""
+    export_id = served.ready()
+    _change(served, export_id, state="running", revision=2, due_at=datetime(2026, 1, 31, tzinfo=UTC))
+    with served.browser(OWNER) as visitor:
+        page = visitor.client.get(f"/me/exports/{export_id}").text
+    _change(served, export_id, state="ready", revision=1)
+    assert "We are sorry" not in page
+
+
 def test_the_form_states_the_time_at_which_the_request_is_due(redis_server: str, tmp_path: Path) -> None:
     """By the laws that apply to a person with an account: not by one for the contacts of companies alone.
 
@@ -168,7 +178,8 @@ def test_the_form_states_the_time_at_which_the_request_is_due(redis_server: str,
     own.write_text('[uu_pdp]\nsubject_kinds = ["contact"]\n')
     laws = {"regimes": "gdpr,uu_pdp,data_act", "regimes_file": str(own)}
     with serving(tmp_path, redis_server, **laws) as served, served.browser(OWNER) as visitor:
-        said = visitor.client.get("/me").text.partition("Free of charge. We answer by ")[2].partition(" at the latest")[0]
+        page = visitor.client.get("/me").text
+        said = page.partition("Free of charge. We answer by ")[2].partition(" at the latest")[0]
         visitor.send("/me/exports", profile="access")
         (row,) = visitor.client.get("/v1/exports").json()["exports"]
     due_at = row["due_at"]

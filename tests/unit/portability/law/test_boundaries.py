@@ -76,7 +76,7 @@ def test_the_shortest_pause_moves_a_deadline_to_the_end_of_the_next_day() -> Non
 def test_a_pause_moves_the_end_of_the_period_before_it_moves_to_a_working_day(
     received: str, paused: timedelta, expected: str
 ) -> None:
-    """A period with a pause is one period, which moves to a working day once, and a pause counts in days of 24 hours."""
+    """A period with a pause is one period, moved to a working day once, and a pause counts in days of 24 hours."""
     began = utc(received) + timedelta(days=7)
     clock = DeadlineClock(utc(received), [Pause(PauseReason.IDENTITY, began, began + paused)])
     berlin = BusinessCalendar(ZoneInfo("Europe/Berlin"))
