@@ -120,6 +120,17 @@ def resume(
     return due_at
 
 
+def count_from(
+    connection: Connection, export_id: str, received_at: datetime, *, regimes: Iterable[Law], place: BusinessCalendar
+) -> None:
+    """Count an unanswered request from an earlier receipt of the same request; a later one changes nothing."""
+    row = exports.lock(connection, export_id)
+    if received_at >= row["received_at"] or not exports.is_unanswered(row):
+        return
+    connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(received_at=received_at))
+    _set(connection, export_id, _due(connection, exports.get(connection, export_id), regimes, place))
+
+
 def running_pauses(connection: Connection) -> Sequence[str]:
     """Return the open requests with a running pause, whose deadlines move."""
     paused = (EVENT.c.export_id == EXPORT.c.id, EVENT.c.kind == DeadlineEventKind.PAUSED)
