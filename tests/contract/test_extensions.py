@@ -13,7 +13,7 @@ from portability.database import models
 from portability.database.engine import reading, writing
 from portability.errors import UnknownExport, WrongState
 from portability.law.deadlines import UTC_CALENDAR, Alarm
-from portability.law.regime import PauseReason
+from portability.law.regime import ExtensionGround, PauseReason, Period
 from portability.law.regimes import Law, named
 from portability.messages import outbox
 from portability.requests import deadline_events, exports
@@ -90,6 +90,22 @@ def test_an_extension_that_the_law_does_not_know_is_refused(made: World) -> None
         extend(made, "nobody", GDPR)
     with reading(made.engine) as connection:
         assert not deadline_events.events(connection, identifier)
+
+
+@pytest.mark.requirement("R12")
+@pytest.mark.parametrize(("ground", "days"), [(None, 45), (ExtensionGround.TECHNICAL, 60)])
+def test_an_extension_does_not_move_the_deadline_of_a_law_that_does_not_allow_it(
+    made: World, ground: ExtensionGround | None, days: int
+) -> None:
+    """Of two laws the strictest allows it, 60 days for 30. The other gives 90 for 45, and only for a ground."""
+    plain = replace(named("ccpa"), name="plain", period=Period(days=30), extended_period=Period(days=60))
+    laws = [plain, replace(named("ccpa"), extension_grounds=frozenset({ExtensionGround.TECHNICAL}))]
+    identifier = made.request(regimes=laws)
+    asked = Extension("large", ground)
+    with writing(made.engine) as connection:
+        row = exports.get(connection, identifier)
+        end = deadline_events.extend(connection, identifier, asked, actor="officer:o", regimes=laws, place=UTC_CALENDAR)
+    assert (end - row["received_at"]).days == days
 
 
 @pytest.mark.requirement("R13")

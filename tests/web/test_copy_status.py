@@ -176,8 +176,8 @@ def test_the_form_states_the_time_at_which_the_request_is_due(redis_server: str,
     """
     own = tmp_path / "regimes.toml"
     own.write_text('[uu_pdp]\nsubject_kinds = ["contact"]\n')
-    laws = {"regimes": "gdpr,uu_pdp,data_act", "regimes_file": str(own)}
-    with serving(tmp_path, redis_server, **laws) as served, served.browser(OWNER) as visitor:
+    of_laws = serving(tmp_path, redis_server, regimes="gdpr,uu_pdp,data_act", regimes_file=str(own))
+    with of_laws as served, served.browser(OWNER) as visitor:
         page = visitor.client.get("/me").text
         said = page.partition("Free of charge. We answer by ")[2].partition(" at the latest")[0]
         visitor.send("/me/exports", profile="access")
