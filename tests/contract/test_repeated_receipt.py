@@ -18,7 +18,6 @@ from portability.requests.policy import Actor
 from portability.settings import Settings
 
 OPERATOR = Actor("operator", "test")
-PRESENT = datetime.now(UTC)
 
 
 def under_gdpr(made: World) -> Settings:
@@ -38,15 +37,16 @@ def take(made: World, received_at: datetime) -> tuple[str, bool]:
 @pytest.mark.parametrize("is_extended", [False, True])
 def test_a_letter_that_came_before_the_same_request_sets_its_due_date(made: World, is_extended: bool) -> None:
     """Staff enter it later, with the day on which it came; a request that came later changes nothing."""
-    export_id, _is_new = take(made, PRESENT - timedelta(days=3))
+    present = datetime.now(UTC)
+    export_id, _is_new = take(made, present - timedelta(days=3))
     if is_extended:
         with writing(made.engine) as connection:
             settings = under_gdpr(made)
             asked = Extension("large")
             laws: dict[str, Any] = {"regimes": settings.laws, "place": settings.place}
             deadline_events.extend(connection, export_id, asked, actor="officer:o", **laws)
-    letter = PRESENT - timedelta(days=9)
-    for received_at in (letter, PRESENT - timedelta(days=1)):
+    letter = present - timedelta(days=9)
+    for received_at in (letter, present - timedelta(days=1)):
         assert take(made, received_at) == (export_id, False)
         with reading(made.engine) as connection:
             row = exports.get(connection, export_id)

@@ -111,7 +111,7 @@ def test_a_failed_request_stays_in_the_queue_until_it_is_answered(made: World) -
     ids=str,
 )
 def test_an_answered_request_is_not_late_again(made: World, answered: Mapping[str, Any]) -> None:
-    """Its archive was ready, or its person was told to log in: no list, figure, alarm, pause or extension follows.
+    """Its archive was ready, or its person was informed to log in: no list, figure, alarm, pause or extension follows.
 
     While the next revision is made, the person waits for a remainder, so nothing is erased.
     """

@@ -146,7 +146,7 @@ def test_only_the_person_reads_their_copy_again(lacking: Lacking) -> None:
 def test_a_late_copy_apologises(served: Served) -> None:
     """It names the time that has passed and whom to ask, and no longer a time at which it would be ready.
 
-    A deadline of days ends at midnight, so its date alone would be the day after the last one.
+    A deadline of days ends at midnight, so its date alone would be the day after the last day.
     """
     export_id = served.world.request(f"user:{OWNER}", since="2022-01-01")
     with served.browser(OWNER) as visitor:
@@ -172,7 +172,7 @@ def test_a_copy_that_was_ready_is_not_late_while_its_next_revision_is_made(serve
 def test_the_form_states_the_time_at_which_the_request_is_due(redis_server: str, tmp_path: Path) -> None:
     """By the laws that apply to a person with an account: not by one for the contacts of companies alone.
 
-    Midnight belongs to the day after the last one: its date alone would promise a day more than the law gives.
+    Midnight belongs to the day after the last day: its date alone would promise a day more than the law gives.
     """
     own = tmp_path / "regimes.toml"
     own.write_text('[uu_pdp]\nsubject_kinds = ["contact"]\n')
