@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from portability import locale
 from portability.api.errors import BadInput
+from portability.law.deadlines import BusinessCalendar
 from portability.law.notice import AnswerUse, Register
 from portability.locale import values
+
+MOMENT = timedelta.resolution
 
 
 class UnknownAnswer(BadInput):
@@ -49,7 +53,13 @@ def offered(register: Register, use: AnswerUse, language: str) -> Mapping[str, s
 
 
 def filled(
-    register: Register, name: str, export: Mapping[Any, Any], language: str, *, contact: str | None
+    register: Register,
+    name: str,
+    export: Mapping[Any, Any],
+    language: str,
+    *,
+    contact: str | None,
+    place: BusinessCalendar,
 ) -> ReadyText:
     """Return a text about a request, with its placeholders filled in.
 
@@ -59,17 +69,20 @@ def filled(
         export: the request's row.
         language: one of `locale.languages()`, which the reader understands.
         contact: of the deployment; None: that of the controller in the register.
+        place: whose days are written.
 
     Raises: UnknownAnswer.
     """
     known = register.answers.get(name)
     if known is None:
         raise UnknownAnswer("there is no such text for an answer")
+    # A due date is the first moment that is too late: its day is the one before.
+    received_at, due_at = (at.astimezone(place.zone) for at in (export["received_at"], export["due_at"] - MOMENT))
     found = {
         "contact": contact or register.controller.contact,
         "controller": register.controller.name.read(language),
-        "due_at": values.date(language, export["due_at"]),
-        "received_at": values.date(language, export["received_at"]),
+        "due_at": values.date(language, due_at),
+        "received_at": values.date(language, received_at),
         "reference": export["id"],
     }
     text = re.sub(r"\{(\w+)\}", lambda match: found[match[1]], known.text.read(language))

@@ -3,12 +3,14 @@
 Laws are data (regimes.toml). Periods are counted according to Regulation (EEC, Euratom) 1182/71 Art. 3: the day of the
 event does not count; a period of months ends on the day with the same number, or on the last day of the month if that
 day does not exist; if the regime says so, a period that would end on a Saturday, Sunday or holiday ends with the next
-working day. An extended period is one period: it is counted from the same day and moved to a working day once. A period
-of hours starts at the exact moment. Days depend on a place: its time zone and its holidays.
+working day. An extended period is one period: it is counted from the same day and moved to a working day once. So is a
+period with pauses, which are added before that. A period of hours starts at the exact moment. Days depend on a place:
+its time zone and its holidays.
 """
 
 from __future__ import annotations
 
+import math
 from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -99,9 +101,7 @@ def due(
     A pause that the regime does not allow changes nothing; a running pause counts until `at`.
     """
     period = regime.extended_period if clock.extended and regime.extended_period is not None else regime.period
-    end = _end(clock.begins_at(regime), period, regime, place)
-    if stood_still := _stood_still(regime, clock, at):
-        end = _whole_day(end + stood_still, period, regime, place)
+    end = _end(clock.begins_at(regime), period, regime, place, _stood_still(regime, clock, at))
     if clock.extended and clock.extended_until is not None and regime.extended_period is not None:
         end = min(end, clock.extended_until)
     if regime.customer_extension and clock.customer_ends_at is not None:
@@ -179,21 +179,19 @@ def kept_until(ended_at: datetime, ttl_seconds: float, retrieval_ends_at: dateti
     return end if retrieval_ends_at is None else max(end, retrieval_ends_at)
 
 
-def _end(started_at: datetime, period: Period, regime: Regime, place: BusinessCalendar) -> datetime:
+def _end(
+    started_at: datetime, period: Period, regime: Regime, place: BusinessCalendar, stood_still: timedelta
+) -> datetime:
+    """Return the end of a period and its pauses: hours stay hours, and a day that a pause has begun counts whole."""
     if period.hours:
-        return started_at + timedelta(hours=period.hours)
-    return _close_of(_last_day(started_at.astimezone(place.zone).date(), period), regime, place)
+        return started_at + timedelta(hours=period.hours) + stood_still
+    days = math.ceil(stood_still / timedelta(days=1))
+    last_day = _last_day(started_at.astimezone(place.zone).date(), period) + timedelta(days=days)
+    return _close_of(last_day, regime, place)
 
 
 def _last_day(day: date, period: Period) -> date:
     return months_later(day, period.months) if period.months else day + timedelta(days=period.days)
-
-
-def _whole_day(moment: datetime, period: Period, regime: Regime, place: BusinessCalendar) -> datetime:
-    """Round a deadline that a pause has moved: hours stay hours, days end with a day."""
-    if period.hours:
-        return moment
-    return _close_of((moment - timedelta(microseconds=1)).astimezone(place.zone).date(), regime, place)
 
 
 def _close_of(day: date, regime: Regime, place: BusinessCalendar) -> datetime:

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from portability.api.errors import BadInput
 from portability.errors import BadDate, WrongState
-from portability.law.deadlines import UTC_CALENDAR, BusinessCalendar, DeadlineClock, earliest
+from portability.law.deadlines import UTC_CALENDAR, BusinessCalendar, DeadlineClock, due, earliest
 from portability.law.regime import ExtensionGround, Regime
 
 
@@ -54,6 +54,27 @@ def extended(
             hint=f"first deadline: {first:%Y-%m-%d %H:%M} UTC; the law allows {longest:%Y-%m-%d %H:%M} UTC",
         )
     return replace(clock, extended=True, extended_until=until)
+
+
+def first_end_of_others(
+    clock: DeadlineClock,
+    regimes: Iterable[Regime],
+    place: BusinessCalendar = UTC_CALENDAR,
+    *,
+    at: datetime,
+    ground: ExtensionGround | None,
+) -> datetime | None:
+    """Return the earliest first deadline of the laws that do not allow an extension on this ground, or not any more.
+
+    None: all allow it, or have none, so that their deadline is not moved anyway.
+    """
+    others = []
+    for regime in regimes:
+        try:
+            _check_declaration(regime, clock, place, at, ground)
+        except (BadInput, WrongState):
+            others.append(due(regime, clock, place, at=at))
+    return min(others, default=None)
 
 
 def extended_by_customer(

@@ -15,6 +15,9 @@ EXTENSION = "extension"
 LOG_MONTHS = 24
 """The minimum under any law: CCPA regulation 7101(a)."""
 
+LONGEST = {"months": 1200, "days": 36_500, "hours": 876_000}
+"""A hundred years, about: a longer period is a mistake, and its end may be beyond the calendar."""
+
 
 class PauseReason(StrEnum):
     """Why the time of a deadline may be paused, if its regime allows it."""
@@ -60,6 +63,9 @@ class Period:
         numbers = (self.months, self.days, self.hours)
         if any(type(number) is not int or number < 0 for number in numbers) or sum(map(bool, numbers)) != 1:
             raise BadInput("a period needs exactly one of months, days and hours")
+        for unit, most in LONGEST.items():
+            if getattr(self, unit) > most:
+                raise BadInput(f"a period has at most {most} {unit}")
 
     @property
     def longest(self) -> timedelta:

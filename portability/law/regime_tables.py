@@ -12,7 +12,7 @@ from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.law.countries import COUNTRIES
 from portability.law.profiles import Profile
-from portability.law.regime import EXTENSION, ExtensionGround, PauseReason, Period, Regime
+from portability.law.regime import EXTENSION, LONGEST, ExtensionGround, PauseReason, Period, Regime
 from portability.law.rights import LegalRight, RightCode
 from portability.locale import SOURCE
 
@@ -39,6 +39,8 @@ _TYPES = {
     "customer_extension": bool,
     "ends_on_a_working_day": bool,
 }
+_RANGES = {"log_months": (1, LONGEST["months"]), "extension_working_days": (0, 1000)}
+"""The least and the greatest value of a number."""
 RIGHTS = "rights"
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _OPTIONAL = frozenset(field.name for field in fields(Regime) if field.default is not MISSING)
@@ -118,7 +120,7 @@ def _value(key: str, value: object) -> object:
     if key in _TYPES:
         if type(value) is not _TYPES[key]:
             raise BadInput(f"{key} needs a value of type {_TYPES[key].__name__}")
-        return value
+        return _in_range(key, value)
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise BadInput(f"{key} needs a list of texts")
     if key in _FREE_SETS:
@@ -128,6 +130,14 @@ def _value(key: str, value: object) -> object:
         shown = f"possible: {', '.join(sorted(possible))}" if key != "countries" else "use codes of ISO 3166-1"
         raise BadInput(f"{key} contains {', '.join(unknown)}", hint=shown)
     return frozenset(possible[name] for name in value)
+
+
+def _in_range(key: str, value: Any) -> object:  # noqa: ANN401  # of the type of the key
+    """Return the value of a key, if it is a number in its range. Raises BadInput."""
+    least, most = _RANGES.get(key, (value, value))
+    if least <= value <= most:
+        return value
+    raise BadInput(f"{key} must be from {least} to {most}")
 
 
 def _rights(value: object) -> tuple[LegalRight, ...]:

@@ -6,7 +6,7 @@ The row's `due_at` counts: each event sets it again, and the clock moves it whil
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ from portability.database.engine import now
 from portability.errors import WrongState
 from portability.law import deadlines
 from portability.law.deadlines import BusinessCalendar, Deadline, DeadlineClock, Pause
-from portability.law.extensions import extended, extended_by_customer
+from portability.law.extensions import extended, extended_by_customer, first_end_of_others
 from portability.law.regime import ExtensionGround, PauseReason, Regime, SubjectFacts
 from portability.law.regimes import Law, applying
 from portability.messages import outbox
@@ -79,6 +79,10 @@ def extend(
     else:
         # The strictest regime sets the deadline, so that regime must allow the extension.
         strictest = [deadlines.decisive(laws, clock, place, at=present)[0]]
+        # The deadline of a law that does not allow it stays: no end is later.
+        others = [law for law in laws if law not in strictest]
+        most = first_end_of_others(clock, others, place, at=present, ground=asked.ground)
+        asked = replace(asked, until=min(filter(None, (asked.until, most)), default=None))
         chosen = {"reason": asked.reason, "ground": asked.ground, "until": asked.until}
         longer = extended(clock, strictest, place, at=present, **chosen)  # type: ignore[arg-type]  # as in Extension
     kind = DeadlineEventKind.PROLONGED if asked.by_customer else DeadlineEventKind.EXTENDED
@@ -118,6 +122,17 @@ def resume(
     due_at = _set(connection, export_id, _due(connection, row, regimes, place))
     audit.record(connection, "deadline.resumed", actor=actor, export_id=export_id)
     return due_at
+
+
+def count_from(
+    connection: Connection, export_id: str, received_at: datetime, *, regimes: Iterable[Law], place: BusinessCalendar
+) -> None:
+    """Count an unanswered request from an earlier receipt of the same request; a later one changes nothing."""
+    row = exports.lock(connection, export_id)
+    if received_at >= row["received_at"] or not exports.is_unanswered(row):
+        return
+    connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(received_at=received_at))
+    _set(connection, export_id, _due(connection, exports.get(connection, export_id), regimes, place))
 
 
 def running_pauses(connection: Connection) -> Sequence[str]:
@@ -182,12 +197,12 @@ def _lasting(connection: Connection, export_id: str) -> bool:
 
 def _open(connection: Connection, export_id: str) -> RowMapping:
     row = exports.lock_unerased(connection, export_id)
-    if row["state"] not in UNANSWERED:
-        raise WrongState(
-            f"export {export_id} is {row['state']}: its deadline is final",
-            hint="only the deadline of an open export can change",
-        )
-    return row
+    if exports.is_unanswered(row):
+        return row
+    state = "was ready" if exports.is_revised(row) else f"is {row['state']}"
+    raise WrongState(
+        f"export {export_id} {state}: its deadline is final", hint="only the deadline of an open export can change"
+    )
 
 
 def _note(

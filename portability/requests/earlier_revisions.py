@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, case, delete, insert, select, update
 
 from portability.database import models
 from portability.database.engine import now
@@ -43,6 +43,11 @@ class EarlierRevision:
     def revision(self) -> int:
         number: int = self.columns["revision"]
         return number
+
+
+def next_is_made() -> ColumnElement[bool]:
+    """Return the condition for exports: an archive was ready, and its next revision is being made."""
+    return and_(EXPORT.c.revision > FIRST, EXPORT.c.state.in_(ONGOING))
 
 
 def keep(connection: Connection, export: RowMapping, answers: Iterable[RowMapping]) -> None:

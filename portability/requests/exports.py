@@ -228,17 +228,18 @@ def alarm(row: Mapping[Any, Any], at: datetime) -> Alarm:
 
 
 def is_unanswered(row: Mapping[Any, Any]) -> bool:
-    """Return whether the request has no answer yet, and its subject was not erased meanwhile: its due date counts."""
-    return row["state"] in UNANSWERED and not row["erased_at"]
+    """Return whether the request has no answer yet, and its subject was not erased meanwhile: its due date counts.
+
+    A person who was informed to log in to an account has an answer, and so has one whose archive gets a new revision.
+    """
+    is_told = row["state"] == ExportState.FAILED and row["error_code"] == AddressOfAccount.code
+    return row["state"] in UNANSWERED and not (row["erased_at"] or is_told or is_revised(row))
 
 
 def unanswered() -> ColumnElement[bool]:
-    """Return the condition: the request has no answer yet, and its subject was not erased meanwhile.
-
-    A request for the address of an account is answered: the person was informed to log in.
-    """
+    """Return the same as a condition."""
     waits = or_(EXPORT.c.state != ExportState.FAILED, EXPORT.c.error_code.is_distinct_from(AddressOfAccount.code))
-    return and_(EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None), waits)
+    return and_(EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None), waits, ~earlier_revisions.next_is_made())
 
 
 def lock(connection: Connection, identifier: str) -> RowMapping:

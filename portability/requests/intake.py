@@ -16,7 +16,7 @@ from portability.database import deployment
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.people import directory, subject_locks
-from portability.requests import acceptance, approvals, mandates, note_approvals, policy
+from portability.requests import acceptance, approvals, deadline_events, mandates, note_approvals, policy
 from portability.requests.acceptance import Request
 from portability.requests.login_strength import Auth
 from portability.requests.policy import Actor, ActorRole, Facts
@@ -74,6 +74,9 @@ def take(
         causes = approvals.needed(settings, actor, request, is_new_contact=is_new_contact)
         noted = note_approvals.needed(connection, settings, request)
         approvals.ask(connection, export_id, (*causes, *noted), actor=actor)
+    else:
+        laws, place = settings.laws, settings.place
+        deadline_events.count_from(connection, export_id, request.received_at, regimes=laws, place=place)
     traces.record("accept", export_id, began_ns, new=is_new)
     return export_id, is_new
 

@@ -18,7 +18,7 @@ from portability.database import models
 from portability.errors import WrongState
 from portability.people import subject_locks
 from portability.people.subject_locks import SubjectName
-from portability.requests import exports, retries
+from portability.requests import earlier_revisions, exports, retries
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
 from portability.requests.states import ExportState, TransferState, VolumeState
@@ -46,7 +46,7 @@ class HoldReason(StrEnum):
     """Why a subject's data must not be erased now."""
 
     REQUEST = "request"
-    """A request has no answer yet, or it failed."""
+    """A request has no answer yet, or it failed, or the next revision of its archive is being made."""
     DELIVERY = "delivery"
     """The archive is ready, and its last revision is not delivered completely."""
     REMAINDER = "remainder"
@@ -93,7 +93,8 @@ def subjects(
 def pending(connection: Connection, whom: ColumnElement[bool]) -> Sequence[RowMapping]:
     """Return exports, of these subjects, whose data the person does not have yet, each with its `hold_reason`."""
     found: list[RowMapping] = []
-    conditions = ((HoldReason.REQUEST, exports.unanswered()), (HoldReason.DELIVERY, _undelivered()))
+    waiting = or_(exports.unanswered(), and_(earlier_revisions.next_is_made(), EXPORT.c.erased_at.is_(None)))
+    conditions = ((HoldReason.REQUEST, waiting), (HoldReason.DELIVERY, _undelivered()))
     for reason, condition in (*conditions, (HoldReason.REMAINDER, _has_remainder())):
         query = select(EXPORT, literal(str(reason)).label("hold_reason"))
         found += connection.execute(query.where(condition, EXPORT.c.erasure_ground.is_(None), whom)).mappings().all()

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
-from sqlalchemy import ColumnElement, Connection, Engine, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, case, func, or_, select, update
 
 from portability.database import models
 from portability.database.engine import elapsed_seconds, now, reading, writing
 from portability.law import deadlines
 from portability.law.deadlines import Alarm
-from portability.requests import exports
+from portability.requests import earlier_revisions, exports
 from portability.requests.states import ONGOING, OPEN, ExportState
 from portability.signals.work import error_codes
 
@@ -112,11 +112,13 @@ def _counted(connection: Connection, which: ColumnElement[bool]) -> Sequence[Una
     elapsed, whole = (elapsed_seconds(begin, end) for end in (now(), EXPORT.c.due_at))
     used = elapsed / func.nullif(whole, 0)
     same = (EXPORT.c.state, EXPORT.c.profile, EXPORT.c.error_code)
-    overdue = func.count().filter(EXPORT.c.due_at < now())
-    age_seconds = elapsed_seconds(func.min(EXPORT.c.received_at), now())
-    reached = (func.count().filter(used >= share) for share in ALARMS.values())
-    query = select(*same, func.count(), overdue, age_seconds, *reached)
-    rows = connection.execute(query.where(which, exports.unanswered()).group_by(*same))
+    waits = exports.unanswered()
+    overdue = func.count().filter(waits, EXPORT.c.due_at < now())
+    oldest = func.coalesce(func.min(EXPORT.c.received_at).filter(waits), now())
+    reached = (func.count().filter(waits, used >= share) for share in ALARMS.values())
+    query = select(*same, func.count(), overdue, elapsed_seconds(oldest, now()), *reached)
+    # Of a revision only its fault is a signal: the person has the archive before it.
+    rows = connection.execute(query.where(which, or_(waits, earlier_revisions.next_is_made())).group_by(*same))
     return [UnansweredGroup.of_json([*row[:6], row[6:]]) for row in map(tuple, rows)]
 
 

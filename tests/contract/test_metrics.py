@@ -158,6 +158,12 @@ def test_a_failed_request_is_overdue_until_it_is_answered(migrated_engine: Engin
         seen[state] = (overdue, round(age / 86_400))
         assert exposed(migrated_engine)["portability_exports_alarm"][by(alarm="missed")] == overdue
     assert seen == {"failed": (1, 40), "cancelled": (0, 0), "denied": (0, 0)}
+    # The first revision was the answer; that the next one had a fault is counted all the same.
+    revised = {"state": "running", "revision": 2, "error_code": "source_unavailable", "erased_at": None}
+    with writing(migrated_engine) as connection:
+        connection.execute(update(EXPORT).values(**revised))
+    assert [only(migrated_engine, name) for name in names] == [0, 0]
+    assert exposed(migrated_engine)["portability_exports_retried"][by(code="source_unavailable")] == 1
     with writing(migrated_engine) as connection:
         connection.execute(update(EXPORT).values(state="failed", erased_at=now))
     assert only(migrated_engine, "portability_exports_overdue") == 0

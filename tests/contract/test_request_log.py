@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from factories import World
@@ -12,8 +14,10 @@ from sqlalchemy import update
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now, reading, writing
-from portability.requests import exports, request_log
+from portability.errors import WrongState
+from portability.requests import deadline_events, exports, request_log
 from portability.requests.request_log import Scope
+from portability.retention import erasure_holds
 
 
 def test_a_scope_is_a_wall(made: World) -> None:
@@ -98,6 +102,33 @@ def test_a_failed_request_stays_in_the_queue_until_it_is_answered(made: World) -
         assert request_log.counts(connection, Scope())["overdue"] == 0
         assert exports.recent(connection, is_unanswered=True) == []
     assert made.view(failed)["alarm"] == "none"
+
+
+@pytest.mark.requirement("R14")
+@pytest.mark.parametrize(
+    "answered",
+    [{"state": "running", "revision": 2}, {"state": "closing", "revision": 3}, {"error_code": "address_of_account"}],
+    ids=str,
+)
+def test_an_answered_request_is_not_late_again(made: World, answered: Mapping[str, Any]) -> None:
+    """Its archive was ready, or its person was informed to log in: no list, figure, alarm, pause or extension follows.
+
+    While the next revision is made, the person waits for a remainder, so nothing is erased.
+    """
+    export_id = made.request("user:usr_1", received_at="2026-01-01")
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).values({"state": "failed", "due_at": now(-60), **answered}))
+    with reading(made.engine) as connection:
+        counts = request_log.counts(connection, Scope())
+        assert exports.recent(connection, is_unanswered=True) == []
+        row = exports.get(connection, export_id)
+        held = erasure_holds.subjects(connection)
+    assert (counts["open"], counts["overdue"]) == (0, 0)
+    assert exports.is_unanswered(row) is False
+    assert made.view(export_id)["alarm"] == "none"
+    assert [one.reasons for one in held] == ([("request",)] if "revision" in answered else [])
+    with writing(made.engine) as connection, pytest.raises(WrongState, match="its deadline is final"):
+        deadline_events.pause(connection, export_id, reason="identity", actor="officer:o")
 
 
 @pytest.mark.parametrize("begin", [" =", "\u200b@", "\uff1d", "\t+"])

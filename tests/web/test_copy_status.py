@@ -144,16 +144,47 @@ def test_only_the_person_reads_their_copy_again(lacking: Lacking) -> None:
 
 
 def test_a_late_copy_apologises(served: Served) -> None:
-    """It names the day that has passed and whom to ask, and no longer a day on which it would be ready."""
+    """It names the time that has passed and whom to ask, and no longer a time at which it would be ready.
+
+    A deadline of days ends at midnight, so its date alone would be the day after the last day.
+    """
     export_id = served.world.request(f"user:{OWNER}", since="2022-01-01")
     with served.browser(OWNER) as visitor:
         assert "Answer by" in visitor.client.get("/me").text
         _change(served, export_id, due_at=datetime(2026, 1, 31, tzinfo=UTC))
         page = visitor.client.get(f"/me/exports/{export_id}").text.partition('id="refusal"')[0]
     assert "We are sorry" in page
-    assert "31 January 2026" in page
+    assert ">31 January 2026, 00:00 UTC</time>" in page.partition("We are sorry")[2].partition("</p>")[0]
     assert '<p class="soft">Answer by' not in page
     _cancel(served, export_id)
+
+
+def test_a_copy_that_was_ready_is_not_late_while_its_next_revision_is_made(served: Served) -> None:
+    """The page says that the copy can be downloaded, and does not apologise."""
+    export_id = served.ready()
+    _change(served, export_id, state="running", revision=2, due_at=datetime(2026, 1, 31, tzinfo=UTC))
+    with served.browser(OWNER) as visitor:
+        page = visitor.client.get(f"/me/exports/{export_id}").text
+    _change(served, export_id, state="ready", revision=1)
+    assert "We are sorry" not in page
+
+
+def test_the_form_states_the_time_at_which_the_request_is_due(redis_server: str, tmp_path: Path) -> None:
+    """By the laws that apply to a person with an account: not by one for the contacts of companies alone.
+
+    Midnight belongs to the day after the last day: its date alone would promise a day more than the law gives.
+    """
+    own = tmp_path / "regimes.toml"
+    own.write_text('[uu_pdp]\nsubject_kinds = ["contact"]\n')
+    of_laws = serving(tmp_path, redis_server, regimes="gdpr,uu_pdp,data_act", regimes_file=str(own))
+    with of_laws as served, served.browser(OWNER) as visitor:
+        page = visitor.client.get("/me").text
+        said = page.partition("Free of charge. We answer by ")[2].partition(" at the latest")[0]
+        visitor.send("/me/exports", profile="access")
+        (row,) = visitor.client.get("/v1/exports").json()["exports"]
+    due_at = row["due_at"]
+    assert f'"{due_at.replace("Z", "+00:00")}">' in said
+    assert said.endswith(", 00:00 UTC</time>")
 
 
 @pytest.fixture

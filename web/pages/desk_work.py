@@ -65,7 +65,8 @@ def text_for_answer(
         row, _actor = found(place, login, connection, export_id, Action.DENY if is_refusal else Action.SEE_STATE)
         seen = questions.ids(connection, row["id"])
     chosen = language if language in locale.languages() else answers.reader_language(row, rendering.language(request))
-    answer = answers.filled(place.notice, name, row, chosen, contact=place.settings.contact)
+    settings = place.settings
+    answer = answers.filled(place.notice, name, row, chosen, contact=settings.contact, place=settings.place)
     if not is_refusal:
         return rendering.page(request, "question.html", row=row, answer=answer)
     shown: dict[str, Any] = {"reason": answer.text, "basis": answer.basis, "seen": seen, "answer": answer}

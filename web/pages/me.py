@@ -115,7 +115,7 @@ def _overview(
         formats_checked=asked.formats if asked else CHECKED,
         asked=asked,
         profiles=profiles,
-        latest=asking.due_at(place, Profile.ACCESS),
+        latest=asking.due_at(place, login, Profile.ACCESS),
         rights=place.rights,
         has_contract=tenants.load(place.settings.tenants_file).has_contract(None),
         authorisations=given,

@@ -6,13 +6,23 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from repository import ROOT
 
 from portability.api.errors import BadInput
 from portability.law import notice
-from portability.law.deadlines import EXPIRY_NOTICE, DeadlineClock, Pause, check_notice, deadline, due, kept_until
+from portability.law.deadlines import (
+    EXPIRY_NOTICE,
+    BusinessCalendar,
+    DeadlineClock,
+    Pause,
+    check_notice,
+    deadline,
+    due,
+    kept_until,
+)
 from portability.law.notice import NoticeHole, Text
 from portability.law.notice.entries import RetentionPeriod
 from portability.law.regime import PauseReason, Period, Regime, SubjectFacts
@@ -49,6 +59,28 @@ def test_the_shortest_pause_moves_a_deadline_to_the_end_of_the_next_day() -> Non
     pause = Pause(PauseReason.IDENTITY, began, began + MOMENT)
     assert due(named("gdpr"), DeadlineClock(received)) == utc("2026-04-03")
     assert due(named("gdpr"), DeadlineClock(received, [pause])) == utc("2026-04-04")
+
+
+@pytest.mark.requirement("R13")
+@pytest.mark.parametrize(
+    ("received", "paused", "expected"),
+    [
+        # One month ends on Saturday, 28 November: with one day more on Sunday, so with Monday, 30 November.
+        ("2026-10-28 10:00", timedelta(hours=2), "2026-12-01 00:00+01:00"),
+        ("2026-10-28 10:00", timedelta(days=2), "2026-12-01 00:00+01:00"),
+        ("2026-10-28 10:00", timedelta(days=2, hours=1), "2026-12-02 00:00+01:00"),
+        # Wednesday, 25 March, and seven days: summer time begins between them, and Thursday has no part in it.
+        ("2026-02-25 10:00", timedelta(days=6, hours=23, minutes=30), "2026-04-02 00:00+02:00"),
+    ],
+)
+def test_a_pause_moves_the_end_of_the_period_before_it_moves_to_a_working_day(
+    received: str, paused: timedelta, expected: str
+) -> None:
+    """A period with a pause is one period, moved to a working day once, and a pause counts in days of 24 hours."""
+    began = utc(received) + timedelta(days=7)
+    clock = DeadlineClock(utc(received), [Pause(PauseReason.IDENTITY, began, began + paused)])
+    berlin = BusinessCalendar(ZoneInfo("Europe/Berlin"))
+    assert due(named("gdpr"), clock, berlin) == datetime.fromisoformat(expected)
 
 
 @pytest.mark.requirement("R10")

@@ -137,14 +137,14 @@ def test_an_extended_period_is_one_period_from_receipt(
     [
         ("gdpr", "2026-01-31 12:00", "2026-02-15 09:00", "2026-05-06"),  # 30 April and 5 days: to Tuesday, 5 May
         ("gdpr", "2026-01-31 12:00", "2026-02-12 21:00", "2026-05-05"),  # 2.5 days: 3 May is a Sunday, so to Monday
-        ("gdpr", "2026-02-09 12:00", "2026-02-15 09:00", "2026-05-19"),  # Monday 11 and 5 days: Saturday, so to Monday
+        ("gdpr", "2026-02-09 12:00", "2026-02-15 09:00", "2026-05-15"),  # Saturday, 9 May, and 5 days: to Thursday
         ("ccpa", "2026-01-01 00:00", "2026-02-15 09:00", "2026-04-02"),  # does not pause
     ],
 )
 def test_a_pause_is_added_to_the_end_of_an_extended_period(
     regime: str, received: str, resumed: str, expected: str
 ) -> None:
-    """As it is to the end of a first period."""
+    """As it is to the end of a first period, and only then the end moves to a working day."""
     pauses = [Pause(PauseReason.IDENTITY, utc("2026-02-10 09:00"), utc(resumed))]
 
     assert due(named(regime), DeadlineClock(utc(received), pauses, extended=True)) == utc(expected)

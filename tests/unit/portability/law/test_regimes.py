@@ -107,6 +107,20 @@ def test_laws_without_a_right_to_portability_say_so() -> None:
         ("[gdpr]\nperiod = { months = 12 }", "[gdpr]: the law states the period, so it cannot be changed"),
         ("[lgpd]\nperiod = { days = 60 }", "[lgpd]: the law states the period, so it cannot be changed"),
         ("[gdpr]\nextended_period = { months = 12 }", "[gdpr]: the law states the extended period or has none"),
+        ("[x]\ntitle='x'\nprofiles=['access']\nperiod={days=36501}", "[x]: a period has at most 36500 days"),
+        ("[x]\ntitle='x'\nprofiles=['access']\nperiod={months=1201}", "[x]: a period has at most 1200 months"),
+        (
+            "[x]\ntitle='x'\nprofiles=['access']\nperiod={days=3}\nlog_months=0",
+            "[x]: log_months must be from 1 to 1200",
+        ),
+        (
+            "[x]\ntitle='x'\nprofiles=['access']\nperiod={days=3}\nlog_months=-5",
+            "[x]: log_months must be from 1 to 1200",
+        ),
+        (
+            "[x]\ntitle='x'\nprofiles=['access']\nperiod={days=3}\nextension_working_days=-3",
+            "[x]: extension_working_days must be from 0 to 1000",
+        ),
         ("[dpdp]\npauses = ['identity']", "[dpdp]: pauses of a built-in regime cannot be changed"),
     ],
 )
