@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from portability.api import Selection, Subject, SubjectKind
-from portability.api.errors import ExporterFault, SourceStalled
+from portability.api.errors import ExporterFault, SourceStalled, WorkerDied
 from portability.api.nouns import first_identity
 from portability.database import incidents
 from portability.database.engine import reading, writing
@@ -49,7 +49,7 @@ from worker.read.identities import Resolving
 from worker.read.presence import is_unknown
 from worker.read.reader import SourcePatience
 from worker.read.screening import Screen
-from worker.write import division, ledger, shortages
+from worker.write import deaths, division, ledger, shortages
 from worker.write.division import Division
 from worker.write.open_volume import SliceJob, VolumeLimits
 
@@ -57,6 +57,7 @@ log = structlog.get_logger()
 INCIDENTS: Mapping[str, Incident] = {
     SourceStalled.code: Incident.SOURCE_STALLED,
     ExporterFault.code: Incident.EXPORTER_FAULT,
+    WorkerDied.code: Incident.EXPORTER_FAULT,
     UNREADABLE: Incident.EXPORTER_FAULT,
 }
 """Incidents by the reason of a gap."""
@@ -65,7 +66,7 @@ INCIDENTS: Mapping[str, Incident] = {
 def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unreported) -> SliceJob:
     """Make the job of the claimed slice; its readings are empty if it has no plan yet."""
     export, settings = claim.export, context.settings
-    patience = _patience(settings, claim, check, report)
+    patience = _patience(context, claim, check, report)
     with reading(context.engine) as connection:
         orders = instructions.orders(connection)
         is_planned = claim.slice["readings"] is not None
@@ -114,10 +115,16 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
     )
 
 
-def _patience(settings: Settings, claim: Claim, check: Check, report: Report) -> SourcePatience:
-    judge = partial(shortages.raise_own, claim, settings.attempts_max)
-    retries, seconds = settings.source_retries, settings.source_seconds
-    return SourcePatience(retries, seconds=seconds, check=check, report=report, judge=judge)
+def _patience(context: WorkerContext, claim: Claim, check: Check, report: Report) -> SourcePatience:
+    settings = context.settings
+    return SourcePatience(
+        settings.source_retries,
+        seconds=settings.source_seconds,
+        check=check,
+        report=report,
+        judge=partial(shortages.raise_own, claim, settings.attempts_max),
+        suspects=deaths.suspects(context, claim),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 0.2
 WAITS_MOST = 20
 """How often one request is postponed by 429 or 503 before the source counts as unavailable."""
-HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive", "User-Agent": "portability"}
 UNAUTHORIZED = 401
+HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive", "User-Agent": "portability"}
 MOVED = frozenset({301, 302, 303, 307, 308})
 PLACE_STATUSES = frozenset({400, 404, 410})
 """What sources answer to a token of a page that has expired."""

@@ -112,6 +112,14 @@ class SourceStalled(SourceError):
     default_hint = "check the source; PORTABILITY_SOURCE_SECONDS is the time limit for its answers"
 
 
+class WorkerDied(SourceError):
+    """Workers died while they asked this source: a fault of a C library, or more memory than the machine has."""
+
+    code = "worker_died"
+    retryable = True
+    default_hint = "look for the kernel's out-of-memory killer and for a crash of a library; then retry the gap"
+
+
 class ExporterFault(SourceError):
     """An exporter violated its contract: it raised an error, or returned a non-JSON value or an undeclared field."""
 

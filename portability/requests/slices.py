@@ -138,6 +138,7 @@ def let_close(connection: Connection, export_id: str) -> bool:
 def reopen_first(connection: Connection, export_id: str, readings: Sequence[Frozen] | None) -> None:
     """Restart slice 0 with these readings, or with planning. Its fence keeps counting: old workers may be alive."""
     fresh = {"readings": readings, "position": None, "attempts": 0, "not_before": None, "woken_at": None}
+    fresh |= {"asked": None, "deaths": None}
     statement = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.number == 0)
     least = stored_version(readings or ()).get("version", READINGS_VERSION)
     version = case((SLICE.c.version < least, least), else_=SLICE.c.version)

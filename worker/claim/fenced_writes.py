@@ -114,7 +114,7 @@ def write_export(connection: Connection, claim: Claim, **values: object) -> None
 
 def release(connection: Connection, claim: Claim, **values: object) -> None:
     """Release the slice; it can be claimed at once unless `not_before` is set. Raises LeaseLost."""
-    write(connection, claim, owner=None, lease_until=None, progress=None, **values)
+    write(connection, claim, owner=None, lease_until=None, progress=None, asked=None, **values)
 
 
 def back_off(connection: Connection, claim: Claim, wait_seconds: float, error: PortabilityError) -> None:

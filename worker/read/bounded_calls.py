@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar, cast
 
-from portability.api.errors import ExporterFault, SourceError, SourceStalled
+from portability.api.errors import ExporterFault, SourceError, SourceStalled, WorkerDied
+from worker.read.suspects import Suspects
 
 T = TypeVar("T")
 Check: TypeAlias = Callable[[], None]
@@ -63,25 +64,36 @@ class BoundedCaller:
     """Calls of one source, one at a time, with a limit of `seconds`; `check` raises when the job must stop."""
 
     def __init__(
-        self, name: str, seconds: float, check: Check, report: Report | None = None, judge: Judge = of_source
+        self,
+        name: str,
+        seconds: float,
+        check: Check,
+        report: Report | None = None,
+        judge: Judge = of_source,
+        suspects: Suspects | None = None,
     ) -> None:
         self._name = name
         self._seconds = seconds
         self._check = check
         self._report = report or unreported
         self._judge = judge
+        self._suspects = suspects or Suspects()
         self._thread: Steps | None = None
         self._context = Context()
         self._answers: queue.SimpleQueue[CallResult[object]] = queue.SimpleQueue()
         self._over = self._busy = False
 
     def ask(self, call: Callable[[], T]) -> CallResult[T]:
-        """Return the call's outcome; after a stall always SourceStalled.
+        """Return the call's outcome; after a stall always SourceStalled, after deaths WorkerDied.
 
         The same call may have been begun before. Raises: what `check` raises during the wait, and `judge`.
         """
         if not self._over:
-            self.begin(call)
+            try:
+                self._suspects.admit(self._name)
+            except WorkerDied as fault:
+                return CallResult(error=fault)
+            self._begin(call)
             try:
                 answer = self._wait()
             except BaseException:
@@ -98,7 +110,11 @@ class BoundedCaller:
 
     def begin(self, call: Callable[[], object]) -> None:
         """Let the source start a call whose outcome `ask` will need next."""
-        if self._over or self._busy:
+        if not (self._over or self._suspects.is_careful):
+            self._begin(call)
+
+    def _begin(self, call: Callable[[], object]) -> None:
+        if self._busy:
             return
         self._busy = True
         if self._thread is None:

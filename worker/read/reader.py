@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from portability.api import Batch, Cursor, Exporter, Selection
@@ -13,6 +13,7 @@ from portability.api.errors import ExporterFault, PortabilityError, SourceError,
 from worker.plan.plan import PlanLine
 from worker.read import batch_validation
 from worker.read.bounded_calls import BoundedCaller, CallResult, Check, Judge, Report, of_source, unreported
+from worker.read.suspects import Suspects
 
 FIRST_WAIT_SECONDS = 0.2
 SOURCE_SECONDS = 300.0
@@ -39,6 +40,8 @@ class SourcePatience:
     """Called with the source that the job waits for."""
     judge: Judge = of_source
     """Called with the error of a call; raises when this worker lacks something, and the job must begin again."""
+    suspects: Suspects = field(default_factory=Suspects)
+    """The sources at which workers of this job have died."""
 
     def pause(self, attempt: int) -> bool:
         """Wait before the next attempt, twice as long each time, with jitter; False after the last attempt."""
@@ -49,7 +52,7 @@ class SourcePatience:
 
     def bounded(self, name: str) -> BoundedCaller:
         """Make a caller for one source; `name` identifies it when it stalls."""
-        return BoundedCaller(name, self.seconds, self.check, self.report, self.judge)
+        return BoundedCaller(name, self.seconds, self.check, self.report, self.judge, self.suspects)
 
     def once(self, name: str, call: Callable[[], T]) -> CallResult[T]:
         """Return the outcome of a single call of a source."""

@@ -133,6 +133,8 @@ slice = Table(  # noqa: A001  # the project's noun; Python's slice is not used h
     Column("claimed_at", UtcTime),
     Column("attempts", Integer, nullable=False, comment="failed attempts at the open volume"),
     Column("not_before", UtcTime, comment="back-off"),
+    Column("asked", Text, comment="source that a worker asks now, while the volume is read with care"),
+    Column("deaths", JsonType, comment="by source: how many workers died while they asked it"),
     Column("woken_at", UtcTime, comment="last wake-up sent"),
     Column("created_at", UtcTime, nullable=False),
     Index(None, "tenant", "state"),
