@@ -128,6 +128,14 @@ def _page_login(request: Request, place: CurrentContext) -> Login:
     return present.login
 
 
+def present_login(request: Request, place: AppContext) -> Login | None:
+    """Return the login of a form that visitors without one may send too, with its present roles; None without one.
+
+    Raises: NotLoggedIn if it has ended at the provider; ProviderUnavailable.
+    """
+    return _page_login(request, place) if sessions.current(request, place) else None
+
+
 def _caller(request: Request, place: CurrentContext) -> Login:
     """Return the login of an API call: by its bearer token, or by the session of the pages."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -15,7 +15,7 @@ from portability.feeds import feeds
 from portability.feeds.errors import FeedEnded, UnknownFeed
 from portability.feeds.feeds import FeedTerms
 from portability.people import subject_locks
-from portability.requests import acceptance, approvals, intake, note_approvals
+from portability.requests import acceptance, intake, note_approvals
 from portability.requests.acceptance import Request
 from portability.requests.login_strength import Auth
 from portability.requests.policy import Actor, ActorRole
@@ -98,7 +98,7 @@ def _requested(connection: Connection, settings: Settings, feed: RowMapping) -> 
     actor = Actor(ActorRole(role), identifier, issuer=issuer)
     export_id, is_new = acceptance.accept(connection, replace(wanted, feed_id=feed["id"]), actor=actor)
     if is_new:
-        approvals.ask(connection, export_id, note_approvals.needed(connection, settings, wanted), actor=actor)
+        note_approvals.ask(connection, settings, wanted, export_id, actor=actor)
     following = now(feed["every_days"] * feeds.DAY_SECONDS)
     connection.execute(update(feeds.TABLE).where(feeds.TABLE.c.id == feed["id"]).values(next_at=following))
     return export_id

@@ -90,12 +90,7 @@ class DenialBasis(StrEnum):
 
 
 def needed(
-    settings: Settings,
-    actor: Actor,
-    request: Request,
-    *,
-    is_new_contact: bool = False,
-    abroad: bool = False,
+    settings: Settings, actor: Actor, request: Request, *, is_new_contact: bool = False, abroad: bool = False
 ) -> tuple[Cause, ...]:
     """Return the causes for which a request needs a second person. Without approvals, only what the settings name.
 
@@ -126,8 +121,10 @@ def _contains_other_people(settings: Settings, request: Request) -> bool:
     return request.include is None or not reviewed.isdisjoint(request.include)
 
 
-def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, actor: Actor) -> None:
+def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, actor: Actor, noted_by: str = "") -> None:
     """Hold an accepted request until another person has approved it. Without causes nothing changes.
+
+    `noted_by` wrote the notes that it waits for, as in the audit log; empty: the actor.
 
     Raises: UnknownExport; WrongState if a worker has begun.
     """
@@ -140,7 +137,8 @@ def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, acto
     if row["state"] != ExportState.QUEUED:
         raise WrongState(f"export {export_id} is {row['state']}; it must be queued")
     for cause in wanted:
-        _insert(connection, export_id, cause, asked_by=str(actor), identity=actor.identity)
+        asked_by, identity = (noted_by, None) if noted_by and cause is Cause.NOTES else (str(actor), actor.identity)
+        _insert(connection, export_id, cause, asked_by=asked_by, identity=identity)
     transition(connection, row, ExportState.REVIEW, actor=str(actor), detail={"causes": ",".join(wanted)})
 
 
@@ -223,7 +221,8 @@ def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor, b
     begun = row["state"] not in UNBEGUN
     if begun and not questions:
         raise WrongState(f"export {export_id} is {row['state']}: it cannot be denied", hint="cancel it instead")
-    _check_decider(actor, row, questions)
+    # Who wrote a note may refuse: it is delivered to no one.
+    _check_decider(actor, row, [question for question in questions if question["cause"] != Cause.NOTES])
     if not questions:
         _insert(connection, export_id, REFUSAL, asked_by=row["requested_by"], identity=row["requested_identity"])
     _decide(connection, export_id, "denied", actor, reason.strip(), basis)
@@ -246,7 +245,7 @@ def may_fetch(connection: Connection, export_id: str, *, actor: Actor) -> bool:
     if connection.scalar(select(TABLE.c.id).where(*own, *valid).limit(1)):
         return True
     if connection.execute(select(TABLE.c.id).where(*own, TABLE.c.state == "open")).first() is None:
-        _ask_about_ready(connection, export_id, Cause.FETCH, actor)
+        ask_also(connection, export_id, Cause.FETCH, actor)
     return False
 
 
@@ -257,10 +256,11 @@ def hold_transfer(connection: Connection, export_id: str, *, actor: Actor) -> No
     """
     own = (row["asked_by"] == str(actor) for row in waiting(connection, export_id) if row["cause"] == Cause.ABROAD)
     if not any(own):
-        _ask_about_ready(connection, export_id, Cause.ABROAD, actor)
+        ask_also(connection, export_id, Cause.ABROAD, actor)
 
 
-def _ask_about_ready(connection: Connection, export_id: str, cause: Cause, actor: Actor) -> None:
+def ask_also(connection: Connection, export_id: str, cause: Cause, actor: Actor) -> None:
+    """Ask one more question about a locked export, whose state stays as it is."""
     _insert(connection, export_id, cause, asked_by=str(actor), identity=actor.identity)
     audit.record(connection, "approval.asked", actor=str(actor), export_id=export_id, detail={"causes": cause})
 

@@ -178,7 +178,8 @@ def review(connection: Connection, row: Mapping[Any, Any]) -> list[str]:
     if row["state"] != ExportState.REVIEW:
         return []
     matching = (APPROVAL.c.export_id == row["id"], APPROVAL.c.state == "open")
-    return [*connection.scalars(select(APPROVAL.c.cause).where(*matching).order_by(APPROVAL.c.asked_at, APPROVAL.c.id))]
+    causes = connection.scalars(select(APPROVAL.c.cause).where(*matching).order_by(APPROVAL.c.asked_at, APPROVAL.c.id))
+    return [*dict.fromkeys(causes)]
 
 
 def attestations(connection: Connection, identifier: str) -> list[JSON]:

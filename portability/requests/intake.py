@@ -72,8 +72,7 @@ def take(
         if is_new_contact and contact_changed_at != UNKNOWN_CHANGE:
             outbox.queue(connection, MessageKind.ADDRESS_CHANGED, export_id)
         causes = approvals.needed(settings, actor, request, is_new_contact=is_new_contact)
-        noted = note_approvals.needed(connection, settings, request)
-        approvals.ask(connection, export_id, (*causes, *noted), actor=actor)
+        note_approvals.ask(connection, settings, request, export_id, causes, actor=actor)
     else:
         laws, place = settings.laws, settings.place
         deadline_events.count_from(connection, export_id, request.received_at, regimes=laws, place=place)

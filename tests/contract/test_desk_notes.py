@@ -26,13 +26,20 @@ from worker.clock import erasure, purge
 from worker.write.withdraw import withdraw_discarded
 
 SAM, SAM_AS_OFFICER = Actor("staff", "sam"), Actor("officer", "sam")
+OLGA = Actor("officer", "olga")
 PERSON = Actor("subject", "usr_1", kind=SubjectKind.USER)
 DAY = 86_400
 
 
-def _write(made: World, export_id: str, about: str = NoteSubject.REQUEST, text: str = "She was angry.") -> str:
+def _write(
+    made: World,
+    export_id: str,
+    about: str = NoteSubject.REQUEST,
+    text: str = "She was angry.",
+    actor: Actor = SAM,
+) -> str:
     with writing(made.engine) as connection:
-        return notes.write(connection, made.place.settings, export_id, text, about, actor=SAM)
+        return notes.write(connection, made.place.settings, export_id, text, about, actor=actor)
 
 
 def _left(made: World) -> int:
@@ -90,6 +97,45 @@ def test_a_copy_with_notes_waits_until_another_person_has_read_them(made: World)
     assert _asked(made, _taken(made, since="2026-01-02", include=["billing"])) == ("queued", [])
     made.advance_all()
     assert _asked(made, first)[0] == "ready"
+
+
+def _approve(made: World, export_id: str, actor: Actor) -> None:
+    with writing(made.engine) as connection:
+        approvals.approve(connection, export_id, actor=actor)
+
+
+def test_who_wrote_a_note_before_the_request_does_not_approve_it(made: World) -> None:
+    """The person asks, and the officer who has noted something about them is not the second reader of the note."""
+    _write(made, made.request("user:usr_1", profile="portability"), actor=SAM_AS_OFFICER)
+    later = _taken(made, since="2026-01-01")
+    with pytest.raises(NotAllowed):
+        _approve(made, later, SAM_AS_OFFICER)
+    _approve(made, later, OLGA)
+    assert _asked(made, later) == ("queued", ["notes"])
+
+
+def test_who_writes_a_note_while_a_request_waits_does_not_approve_it(made: World) -> None:
+    """Whatever the request waits for: also for the approval of an earlier note of a colleague."""
+    _write(made, made.request("user:usr_1", profile="portability"))
+    waiting = _taken(made, since="2026-01-01")
+    assert _asked(made, waiting) == ("review", ["notes"])
+    _write(made, waiting, actor=OLGA)
+    with pytest.raises(NotAllowed):
+        _approve(made, waiting, OLGA)
+    assert made.view(waiting)["review"] == ["notes"]
+    _write(made, waiting, actor=OLGA, text="She called again.")
+    assert _asked(made, waiting) == ("review", ["notes", "notes"])
+    _approve(made, waiting, Actor("officer", "omar"))
+
+
+def test_who_wrote_a_note_may_refuse_the_request(made: World) -> None:
+    """A refusal delivers the note to no one; the person of the request is another."""
+    waiting = made.request("user:usr_1")
+    _write(made, waiting, actor=OLGA)
+    assert _asked(made, waiting) == ("review", ["notes"])
+    with writing(made.engine) as connection:
+        approvals.deny(connection, waiting, reason="not the person", actor=OLGA)
+    assert _asked(made, waiting)[0] == "denied"
 
 
 def test_a_worker_that_has_begun_is_not_stopped_by_a_note(made: World) -> None:

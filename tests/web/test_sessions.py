@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import itsdangerous.timed
 import pytest
-from served import OWNER, Browser, Served
+from served import OWNER, TENANT, Browser, Served
 from sqlalchemy import select
 from timed_claims import timed
 from wrong_clocks import set_wrong
@@ -164,6 +164,18 @@ def test_roles_are_those_of_now(served: Served) -> None:
             claims["roles"] = []
         assert visitor.client.post("/v1/recipients", json={}, headers=headers).status_code in {403, 422}
         assert visitor.client.get("/v1/requests").status_code == 403
+
+
+def test_who_is_no_administrator_any_more_downloads_nothing(served: Served) -> None:
+    """The role is read again before the download of a company's archive, also on the page of the link."""
+    link = served.link(served.ready(f"tenant:{TENANT}", profile="switch"), audience="tenant_admin")
+    path = link.url("")
+    with served.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
+        assert visitor.send(f"{path}/volumes/1", page=path).status_code == 303
+        token = visitor.token(path)
+        for claims in served.issuer.sessions.values():
+            claims["roles"] = []
+        assert visitor.client.post(f"{path}/volumes/1", data={"csrf": token}).status_code == 404
 
 
 def test_a_login_may_end_on_a_machine_whose_clock_is_behind(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from portability.requests.policy import Action, Actor, Facts
 from portability.requests.states import ExportState
 from portability.transfers import sending
 from web import problems, rendering, sessions, volume_answers
-from web.auth import NotLoggedIn, OurForm, check_form, permit
+from web.auth import NotLoggedIn, OurForm, check_form, permit, present_login
 from web.context import AppContext, CurrentContext
 from web.headers import policy_with_forms_to
 from web.logins import Login
@@ -121,7 +121,7 @@ def begin(
     csrf: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
     """Claim a download of a volume and redirect to it. A recipient's program has no session, so it needs no token."""
-    login = sessions.login_of(request, place)
+    login = present_login(request, place)
     with place.writing() as connection:
         link = _resolved(request, place, connection, token)
         if link["audience"] == Audience.RECIPIENT:

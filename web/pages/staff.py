@@ -249,4 +249,4 @@ def _causes(connection: Connection, row: RowMapping) -> list[str]:
     """Return why another person is asked: to begin, or about a copy or a transfer of what is ready."""
     if row["state"] not in approvals.APPROVABLE:
         return []
-    return [asked["cause"] for asked in approvals.waiting(connection, row["id"])]
+    return [*dict.fromkeys(asked["cause"] for asked in approvals.waiting(connection, row["id"]))]
