@@ -15,7 +15,7 @@ from typing import TypeAlias
 from portability.api.errors import WorkerDied
 
 DEATHS_MAX = 2
-"""After this number of deaths a source is not asked any more. One death may have another cause: a machine that is switched off."""
+"""After this number of deaths a source is not asked any more. One alone may have another cause, such as a power cut."""
 Deaths: TypeAlias = Mapping[str, int]
 Note: TypeAlias = Callable[[str, Deaths], None]
 """Stores the source that is asked next, and how many workers have died at each."""
