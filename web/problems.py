@@ -199,6 +199,9 @@ def for_error(request: Request, error: Exception) -> Response:
     headers = dict(_headers(error, status))
     # The details of a server error are for the operator, who finds them in the log.
     is_callers = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    if not is_callers:
+        request_id = request.scope["state"]["request_id"]
+        log.warning("request.fault", request_id=request_id, code=error.code, detail=str(error))
     detail = str(error) if is_callers else "a part of the system is not available: retry later"
     said = hints.of_error(error, request.url.path) if is_callers else ""
     hint = {"hint": said[:TEXT_MAX]} if said else {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +27,7 @@ from receiver.importer import volume_list
 from receiver.importer.faults import BadArchive, NotImportable
 from receiver.importer.feed_changes import FeedChanges
 from receiver.importer.payload import ArchivedPiece, FilePiece, StoredFile, joined, reads
+from receiver.importer.scratch_database import ScratchDatabase
 
 if TYPE_CHECKING:
     from portability.trust.signing import Jwks
@@ -53,9 +53,7 @@ class Contents:
     """The members of an archive by exporter and dataset. A context manager; it deletes its temporary file."""
 
     def __init__(self, folders: Sequence[Path], jwks: Jwks | None) -> None:
-        # An empty name is SQLite's own temporary database: in memory while small, else in an unnamed file.
-        self._scratch = sqlite3.connect("")
-        self._scratch.executescript(_SCHEMA)
+        self._scratch = ScratchDatabase(_SCHEMA)
         self._folders: dict[int, Path] = {}
         self._export_id = ""
         self.issuer = ""
@@ -98,7 +96,7 @@ class Contents:
     def total_bytes(self) -> int:
         """Return the size of all records and files; other forms of the same records do not count."""
         query = "SELECT coalesce(sum(bytes), 0) FROM member WHERE file IS NOT NULL OR media_type = ?"
-        return int(self._scratch.execute(query, (JSON_LINES,)).fetchone()[0])
+        return int(self._scratch.rows(query, (JSON_LINES,))[0][0])
 
     def datasets(self) -> list[tuple[str, str, frozenset[str]]]:
         """Return exporter, dataset, and the media types of its records."""
@@ -106,7 +104,7 @@ class Contents:
             "SELECT DISTINCT exporter, dataset, CASE WHEN file IS NULL THEN media_type END FROM member ORDER BY 1, 2"
         )
         found: dict[tuple[str, str], set[str]] = {}
-        for exporter, dataset, media_type in self._scratch.execute(query):
+        for exporter, dataset, media_type in self._scratch.rows(query):
             found.setdefault((exporter, dataset), set()).update([media_type] if media_type else [])
         return [(exporter, dataset, frozenset(types)) for (exporter, dataset), types in found.items()]
 
@@ -121,12 +119,12 @@ class Contents:
     def note_corrected(self, exporter: str, dataset: str, identifier: str) -> bool:
         """Note that the newest form of a record was read; returns whether it was not noted before."""
         add = "INSERT OR IGNORE INTO corrected VALUES (?, ?, ?)"
-        return self._scratch.execute(add, (exporter, dataset, identifier)).rowcount > 0
+        return self._scratch.add(add, [(exporter, dataset, identifier)]) > 0
 
     def is_corrected(self, exporter: str, dataset: str, identifier: str) -> bool:
         """Return whether the newest form of a record was read."""
         query = "SELECT 1 FROM corrected WHERE exporter = ? AND dataset = ? AND id = ?"
-        return self._scratch.execute(query, (exporter, dataset, identifier)).fetchone() is not None
+        return bool(self._scratch.rows(query, (exporter, dataset, identifier)))
 
     def file(self, exporter: str, dataset: str, name: str) -> StoredFile | None:
         """Return a file by its exporter's name: of the newest revision that has it completely, else the newest."""
@@ -135,7 +133,7 @@ class Contents:
             " WHERE exporter = ? AND dataset = ? AND file = ? ORDER BY revision DESC, part, volume DESC"
         )
         revisions: dict[int, dict[int, FilePiece]] = {}
-        for revision, part, truncated, media_type, *row in self._scratch.execute(query, (exporter, dataset, name)):
+        for revision, part, truncated, media_type, *row in self._scratch.rows(query, (exporter, dataset, name)):
             revisions.setdefault(revision, {}).setdefault(
                 part, FilePiece(self._piece(*row), media_type, bool(truncated))
             )
@@ -145,15 +143,15 @@ class Contents:
     def file_of(self, exporter: str, dataset: str, identifier: str) -> str | None:
         """Return the name of the file that is named like a record's id, with any extension."""
         query = "SELECT file FROM member WHERE exporter = ? AND dataset = ? AND file >= ? AND file < ? LIMIT 1"
-        row = self._scratch.execute(query, (exporter, dataset, f"{identifier}.", f"{identifier}/")).fetchone()
-        return None if row is None else str(row[0])
+        found = self._scratch.rows(query, (exporter, dataset, f"{identifier}.", f"{identifier}/"))
+        return str(found[0][0]) if found else None
 
     def _records(self, exporter: str, dataset: str, which: str, order: str) -> list[ArchivedPiece]:
         query = (
             "SELECT volume, path, sha256, bytes, records FROM member"  # noqa: S608 - constants
             f" WHERE exporter = ? AND dataset = ? AND media_type = ? AND file IS NULL AND {which} ORDER BY {order}"
         )
-        return [self._piece(*row) for row in self._scratch.execute(query, (exporter, dataset, JSON_LINES))]
+        return [self._piece(*row) for row in self._scratch.rows(query, (exporter, dataset, JSON_LINES))]
 
     def _piece(self, volume: int, path: str, sha256: str, size: int, records: int | None = None) -> ArchivedPiece:
         return ArchivedPiece(self._folders[volume] / path, sha256, size, records)
@@ -179,7 +177,7 @@ class Contents:
         if not isinstance(resources, list):
             raise BadArchive(f"{folder.name}: {bag.DATA_PACKAGE} has no list of files")
         rows = [_row(volume, claims["revision"], resource, hashes) for resource in resources]
-        self._scratch.executemany(f"INSERT OR IGNORE INTO member VALUES ({','.join('?' * 13)})", rows)  # noqa: S608 - question marks
+        self._scratch.add(f"INSERT OR IGNORE INTO member VALUES ({','.join('?' * 13)})", rows)  # noqa: S608 - question marks
         if len({row[2] for row in rows}) != len(hashes):
             raise BadArchive(f"{folder.name}: {bag.DATA_PACKAGE} describes other files than the manifest")
         self._counts[volume] = _counts(folder, tags, rows)

@@ -157,6 +157,8 @@ def volume(
     counted = (str(number),) if link["audience"] == Audience.RECIPIENT else ()
     place.limits.attempt(limits.LINK, link["id"], *counted)
     if request.method != "HEAD" and isinstance(place.storage, PresigningStorage):
+        # The storage answers the browser itself, so what it has lost would count as delivered.
+        place.storage.stat(stored["object_key"])
         address = place.storage.presigned(stored["object_key"], name=stored["file"], seconds=PRESIGNED_SECONDS)
         RunningDownload.begin(place, link, stored, claim, volume_answers.device(request), by_storage=True)
         return RedirectResponse(address, 302)
