@@ -26,19 +26,30 @@ ABOUT_VALUES = frozenset({"22P02", "22003", "22P05"})
 encoding of the database does not have."""
 NOT_UTF8 = "Could not decode to UTF-8"
 """The beginning of the message of Python's sqlite3 for such a text; it has no code."""
-# Of MariaDB and MySQL, by line: connections, queries and threads, also of one account; memory, and room for temporary
-# files; locks, and a table that was altered meanwhile; time limits; shutdown, a node of Galera that is behind; network.
+# Of MariaDB and MySQL, by line: connections, queries and threads, also of one account; memory; locks, and a table that
+# was altered meanwhile; time limits; shutdown, a node of Galera that is behind; network.
 PASSING_MYSQL = (
     *("1040", "1129", "1135", "1203", "1226"),
-    *("1021", "1037", "1038", "1041"),
+    *("1037", "1038", "1041"),
     *("1205", "1213", "1412"),
     *("1317", "1969", "3024"),
     *("1047", "1053", "1927"),
     *("1152", "1158", "1159", "1160", "1161", "1184", "2002", "2003", "2006", "2013", "2014", "4031"),
 )
+# Of a session that changes nothing, which writes only what it sorts: the disk, or a limit of a session or of the server.
+NO_ROOM_MYSQL = frozenset({"3", "28", "41", "42", "201", "202", "1021", "1114"})
+NO_ROOM_POSTGRESQL = frozenset({"53100", "53400"})
+CRASHED = "126"
+"""A table of MariaDB is damaged; so a temporary one is called where the disk is full, because it could not be written."""
+TEMPORARY_TABLE = "#sql-temptable"
+"""The beginning of the name of its file."""
 GONE = "a table or column has changed since the map was checked: portability source check"
 TOO_LARGE = "a value that a view computes is larger than `max_allowed_packet` of the server: raise it"
 NO_ROOM = "is there room in the folder for temporary files (SQLITE_TMPDIR, TMPDIR, else /var/tmp)?"
+NO_ROOM_OF_SERVER = (
+    "is there room for the temporary files of the server (tmpdir, temp_tablespaces), and do its limits allow them"
+    " (tmp_disk_table_size, max_tmp_session_space_usage, max_tmp_total_space_usage, temp_file_limit)?"
+)
 HINTS = {
     "55000": "a materialised view without data? REFRESH MATERIALIZED VIEW fills it",
     **dict.fromkeys(("42703", "42P01", "1054", "1146"), GONE),
@@ -163,6 +174,9 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
         local = SourceUnavailable(f"{what}: SQLite cannot write a temporary file ({seen})", hint=NO_ROOM)
         local.is_local = True
         return local
+    if not is_lost and _lacks_room(error, code):
+        lacking = f"{what}: the database has no room for temporary files ({seen})"
+        return SourceUnavailable(lacking, hint=NO_ROOM_OF_SERVER)
     if is_lost or _passes(error, code):
         return SourceUnavailable(f"{what}: the database does not answer ({seen})", hint=_hint(code))
     if code.startswith("SQLITE_CORRUPT"):
@@ -189,9 +203,16 @@ def is_passing(error: BaseException | None) -> bool:
     return _passes(error, error_code(error))
 
 
+def _lacks_room(error: BaseException | None, code: str) -> bool:
+    """Return whether a server has no room for what it sorts."""
+    if isinstance(error, MySQLError):
+        return code in NO_ROOM_MYSQL or (code == CRASHED and TEMPORARY_TABLE in str(error))
+    return code in NO_ROOM_POSTGRESQL
+
+
 def _passes(error: BaseException | None, code: str) -> bool:
     if isinstance(error, MySQLError):
-        return code in PASSING_MYSQL
+        return code in PASSING_MYSQL or _lacks_room(error, code)
     if isinstance(error, sqlite3.Error):
         return code.startswith((*PASSING_SQLITE, *TEMPORARY_SQLITE))
     if code:
