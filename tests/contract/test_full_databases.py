@@ -27,7 +27,7 @@ UNITED = "select id, who, word from words union select id + 0, who, word from wo
 NO_ROOM = r"orders: the database has no room for temporary files \({0}\)"
 
 
-def test_a_full_disk_of_mariadb_is_read_later(tmp_path: Path) -> None:
+def test_a_full_disk_of_mariadb_is_read_later() -> None:
     """What it sorts is a file, whose error is 3. It calls a temporary table that it cannot write damaged (126)."""
     with folder_of("full", unprivileged()) as folder, small_disk(folder / "disk") as disk:
         if not disk:
