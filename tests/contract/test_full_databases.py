@@ -37,10 +37,10 @@ def test_a_full_disk_of_mariadb_is_read_later() -> None:
             owner, reader = server.url(name), server.url(name, name, password="reader")
             execute_all(owner, *WORDS)
             disk.fill()
-            _fails(owner, reader, SORTED, "InternalError 3")
-            _fails(owner, reader, UNITED, "InternalError 126")
+            _lacks_room(owner, reader, SORTED, "InternalError 3")
+            _lacks_room(owner, reader, UNITED, "InternalError 126")
             disk.empty()
-            assert len(_read(reader)) == 3000
+            assert len(_words_of_ann(reader)) == 3000
 
 
 LIMITS = [
@@ -62,7 +62,7 @@ def test_limits_of_mariadb_for_temporary_files_are_named(
     for limit, view, seen in LIMITS:
         mariadb_server.execute(f"set global {limit} = 65536")
         try:
-            _fails(owner, reader, view, seen)
+            _lacks_room(owner, reader, view, seen)
         finally:
             mariadb_server.execute(f"set global {limit} = default")
 
@@ -78,19 +78,21 @@ def test_a_limit_of_postgresql_for_temporary_files_is_named(request: pytest.Fixt
         f'alter role "{account}" set temp_file_limit = 64',
         f'alter role "{account}" set work_mem = 64',
     )
-    _fails(owner, reader, "select id, who, word from words order by word offset 0", "ConfigurationLimitExceeded 53400")
+    _lacks_room(
+        owner, reader, "select id, who, word from words order by word offset 0", "ConfigurationLimitExceeded 53400"
+    )
     execute_all(owner, f'alter role "{account}" reset all')
 
 
-def _fails(owner: str, reader: str, view: str, seen: str) -> None:
+def _lacks_room(owner: str, reader: str, view: str, seen: str) -> None:
     """Read `view`, and prove that the error says that it is temporary files."""
     execute_all(owner, f"create or replace view orders as {view}")
     with pytest.raises(SourceUnavailable, match=NO_ROOM.format(re.escape(seen))) as failed:
-        _read(reader)
+        _words_of_ann(reader)
     assert "tmpdir" in failed.value.hint
 
 
-def _read(reader: str) -> Sequence[dict[str, JSON]]:
+def _words_of_ann(reader: str) -> Sequence[dict[str, JSON]]:
     with mapped_sources() as opened:
         exporter = opened(reader, ROWS + 'fields.word = { text = "Value." }')
         batches = exporter.export(ANN, exporter.datasets[0], Selection())
