@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import psycopg
 from pymysql.err import MySQLError
 from sqlalchemy import Connection, Engine, literal, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -26,20 +27,33 @@ ABOUT_VALUES = frozenset({"22P02", "22003", "22P05"})
 encoding of the database does not have."""
 NOT_UTF8 = "Could not decode to UTF-8"
 """The beginning of the message of Python's sqlite3 for such a text; it has no code."""
-# Of MariaDB and MySQL, by line: connections, queries and threads, also of one account; memory, and room for temporary
-# files; locks, and a table that was altered meanwhile; time limits; shutdown, a node of Galera that is behind; network.
+# Of MariaDB and MySQL, by line: connections, queries and threads, also of one account; memory; locks, and a table that
+# was altered meanwhile; time limits; shutdown, a node of Galera that is behind; network.
 PASSING_MYSQL = (
     *("1040", "1129", "1135", "1203", "1226"),
-    *("1021", "1037", "1038", "1041"),
+    *("1037", "1038", "1041"),
     *("1205", "1213", "1412"),
     *("1317", "1969", "3024"),
     *("1047", "1053", "1927"),
     *("1152", "1158", "1159", "1160", "1161", "1184", "2002", "2003", "2006", "2013", "2014", "4031"),
 )
+# Of a session that changes nothing, which writes only what it sorts: the disk, or a limit of a session or the server.
+NO_ROOM_MYSQL = frozenset({"3", "28", "41", "42", "201", "202", "1021", "1114"})
+NO_ROOM_POSTGRESQL = frozenset({"53100", "53400"})
+CRASHED = "126"
+"""A table of MariaDB is damaged; it says so of a temporary one that it could not write to a full disk."""
+TEMPORARY_TABLE = "#sql-temptable"
+"""The beginning of the name of its file."""
 GONE = "a table or column has changed since the map was checked: portability source check"
 TOO_LARGE = "a value that a view computes is larger than `max_allowed_packet` of the server: raise it"
 NO_ROOM = "is there room in the folder for temporary files (SQLITE_TMPDIR, TMPDIR, else /var/tmp)?"
+NO_ROOM_OF_SERVER = (
+    "is there room for the temporary files of the server (tmpdir, temp_tablespaces), and do its limits allow them"
+    " (tmp_disk_table_size, max_tmp_session_space_usage, max_tmp_total_space_usage, temp_file_limit)?"
+)
+OVER_ONE_GIGABYTE = "is a value or a row larger than 1 GB as a text? PostgreSQL cannot send it: name a view without it"
 HINTS = {
+    "54000": OVER_ONE_GIGABYTE,
     "55000": "a materialised view without data? REFRESH MATERIALIZED VIEW fills it",
     **dict.fromkeys(("42703", "42P01", "1054", "1146"), GONE),
     **dict.fromkeys(("1260", "1301"), TOO_LARGE),
@@ -50,6 +64,8 @@ HINTS = {
     "SQLITE_READONLY": "SQLite must write beside a file in WAL mode, or that was not closed: docs/maps.md#accounts",
 }
 """By the beginning of the code or name of the error."""
+REFUSED_MEMORY = ("XX000", "mcxt.c")
+"""The code of any internal error, and the file of PostgreSQL that refuses to give a value more than 1 GB of memory."""
 TEMPORARY_SQLITE = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_GETTEMPPATH")
 """Of a connection that changes nothing: it writes only its temporary files, in which it sorts."""
 PASSING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
@@ -163,17 +179,22 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
         local = SourceUnavailable(f"{what}: SQLite cannot write a temporary file ({seen})", hint=NO_ROOM)
         local.is_local = True
         return local
+    if not is_lost and _lacks_room(error, code):
+        lacking = f"{what}: the database has no room for temporary files ({seen})"
+        return SourceUnavailable(lacking, hint=NO_ROOM_OF_SERVER)
     if is_lost or _passes(error, code):
-        return SourceUnavailable(f"{what}: the database does not answer ({seen})", hint=_hint(code))
+        return SourceUnavailable(f"{what}: the database does not answer ({seen})", hint=_hint(error, code))
     if code.startswith("SQLITE_CORRUPT"):
         return SourceDamaged(f"{what}: the file is damaged ({seen})")
     hint = "its account needs SELECT on what is exported: docs/source-schema.md, or docs/maps.md for a map"
-    refused = SourceRefused(f"{what}: the database refuses the query ({seen})", hint=_hint(code) or hint)
+    refused = SourceRefused(f"{what}: the database refuses the query ({seen})", hint=_hint(error, code) or hint)
     refused.is_about_value = code in ABOUT_VALUES
     return refused
 
 
-def _hint(code: str) -> str | None:
+def _hint(error: BaseException | None, code: str) -> str | None:
+    if isinstance(error, psycopg.Error) and (code, error.diag.source_file) == REFUSED_MEMORY:
+        return OVER_ONE_GIGABYTE
     return next((hint for name, hint in HINTS.items() if code.startswith(name)), None)
 
 
@@ -189,9 +210,16 @@ def is_passing(error: BaseException | None) -> bool:
     return _passes(error, error_code(error))
 
 
+def _lacks_room(error: BaseException | None, code: str) -> bool:
+    """Return whether a server has no room for what it sorts."""
+    if isinstance(error, MySQLError):
+        return code in NO_ROOM_MYSQL or (code == CRASHED and TEMPORARY_TABLE in str(error))
+    return code in NO_ROOM_POSTGRESQL
+
+
 def _passes(error: BaseException | None, code: str) -> bool:
     if isinstance(error, MySQLError):
-        return code in PASSING_MYSQL
+        return code in PASSING_MYSQL or _lacks_room(error, code)
     if isinstance(error, sqlite3.Error):
         return code.startswith((*PASSING_SQLITE, *TEMPORARY_SQLITE))
     if code:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import servers
 from source_accounts import execute_all, mapped_source, mapped_sources, owner_and_reader
 
 from portability.api import Selection, SubjectKind
@@ -27,6 +29,7 @@ rows = [{{ column = "who", identities = ["user_id"] }}]
 id = {{ type = "integer", text = "Id." }}
 """
 TABLE = "create table kept (id integer primary key, org varchar(90), who varchar(40))"
+FROM_KEPT = "select * from kept"
 NAMED = "the name of the account"
 FUNCTION = "create function {0}() returns text stable {1} as $body$ {2} $body$"
 BY_SETTING = FUNCTION.format("of_setting", "language sql", "select current_setting('app.x', true)")
@@ -85,6 +88,47 @@ def test_a_view_of_mariadb_may_have_the_name_of_its_caller(
     engine.dispose()
     assert sum(len(batch.records) for batch in read) == (0 if reasons else 1)
     assert _reasons(reader) == reasons
+
+
+@pytest.mark.parametrize(
+    ("functions", "view", "unread", "reasons"),
+    [
+        ({"of_reader": "user()"}, f"{FROM_KEPT} where org = of_reader()", "of_reader", [NAMED]),
+        (
+            {"of_reader": "user()", "outer_one": "of_reader ()"},
+            f"{FROM_KEPT} where org = outer_one()",
+            "outer_one",
+            [NAMED],
+        ),
+        ({"of_session": "@org"}, f"{FROM_KEPT} where org = of_session()", "of_session", ["a variable of the session"]),
+        ({"of_owner": "current_user()"}, f"{FROM_KEPT} where org <> of_owner()", "of_owner", []),
+        ({"written": "concat('user()', '@')"}, f"{FROM_KEPT} where org <> written()", "written", []),
+        ({"shown_one": "user()"}, "select id, shown_one() as org, who from kept", "", []),
+    ],
+)
+def test_functions_of_mariadb_may_choose_the_rows_of_a_view(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    mariadb_server: servers.MariaDB,
+    functions: Mapping[str, str],
+    view: str,
+    unread: str,
+    reasons: list[str],
+) -> None:
+    """An account that may execute a function may not read it: only who may, learns that it hides no row."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path)
+    account = reader.partition("//")[2].partition(":")[0]
+    make = "create or replace function {0}() returns varchar(90) sql security definer return {1}"
+    execute_all(owner, TABLE, *(make.format(*one) for one in functions.items()), f"create view notes as {view}")
+    mariadb_server.execute(f"grant execute on {account}.* to {account}@localhost")
+    try:
+        text_is_secret = [f"the function {unread}, whose text this account may not read"] if unread else []
+        assert _reasons(reader) == text_is_secret
+        mariadb_server.execute(f"grant show create routine on {account}.* to {account}@localhost")
+        assert _reasons(reader) == reasons
+    finally:
+        mariadb_server.execute(f"revoke execute, show create routine on {account}.* from {account}@localhost")
+        execute_all(owner, *(f"drop function {name}" for name in functions))
 
 
 def _reasons(reader: str) -> list[str]:

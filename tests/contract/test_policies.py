@@ -29,6 +29,14 @@ on = 2026-12-01
 about = ["notes"]
 """
 BY_SETTING = "create policy own on notes using (org = current_setting('app.org', true))"
+BY_BOTH = (
+    "create policy own on notes using (org = current_setting('app.org', true)"
+    " {0} person_id = nullif(current_setting('app.x', true), ''))"
+)
+BOTH_OF_FUNCTION = (
+    "create function is_own(org text) returns boolean stable language sql as $$ select"
+    " org = current_setting('app.org', true) and current_setting('app.x', true) = 'y' $$"
+)
 BY_FUNCTION = (
     "create function own_org() returns text stable language sql as $$ select current_setting('app.org', true) $$",
     "create policy own on notes using (org = own_org())",
@@ -125,6 +133,13 @@ def test_views_that_depend_on_the_account_are_found(  # one case
         (SETS, (BY_SETTING, RESTRICTIVE.format("current_setting('app.org', true) = org")), []),
         (SETS, (BY_SETTING, RESTRICTIVE.format("person_id <> ''")), []),
         (ALL, ("create policy own on notes using (true)", RESTRICTIVE.format("current_setting('app.x') = 'y'")), []),
+        (SETS, (BY_BOTH.format("and"),), [NOT_SET.replace("org", "x")]),
+        (SETS_ANOTHER, (BY_BOTH.format("and"),), [NOT_SET.replace("org", "org, app.x")]),
+        (SETS.replace(" }", ', "app.x" = "y" }'), (BY_BOTH.format("and"),), []),
+        (SETS, (BY_BOTH.format("or"),), []),
+        (SETS, (BY_BOTH.format("and coalesce('', 'a') is null and "),), []),
+        (SETS, (BOTH_OF_FUNCTION, "create policy own on notes using (is_own(org))"), [NOT_SET.replace("org", "x")]),
+        (SETS, (BOTH_OF_FUNCTION.replace("and", "or"), "create policy own on notes using (is_own(org))"), []),
         (SETS, ("alter table notes disable row level security",), []),
     ],
 )

@@ -53,10 +53,21 @@ HINT = "name another view, or a setting in `set` of [session]; shows_all_rows = 
 DEFINED_MYSQL = text(
     "select table_schema, table_name, view_definition, security_type = 'DEFINER' from information_schema.views"
 )
+FUNCTIONS_MYSQL = text(
+    "select routine_schema, routine_name, routine_definition, security_type = 'DEFINER'"
+    " from information_schema.routines where routine_type = 'FUNCTION'"
+)
+"""Those that the account may execute; NULL: it may not read the body."""
+CALL = "()"
+"""The end of the name of a function, beside names of views."""
 ACCOUNT_MYSQL = re.compile(r"\b(?:user|session_user|system_user)\(\)", re.IGNORECASE)
 """The account that reads."""
 CALLER_MYSQL = re.compile(r"\bcurrent_(?:user|role)\(\)", re.IGNORECASE)
 """The account whose rights count: that of the view's owner, or with SQL SECURITY INVOKER that which reads."""
+VARIABLE_MYSQL = re.compile(r"@(?!@)")
+"""A variable of the session, which views may not name, and functions may."""
+CHOOSES_MYSQL = re.compile(r"\b(?:where|having|on)\b.*", re.IGNORECASE | re.DOTALL)
+"""From the first condition of a view; what it calls before this gives values, and hides no row."""
 TEXT_OR_NAME = re.compile(r"'(?:[^'\\]|\\.)*'|`[^`]*`")
 
 
@@ -91,23 +102,50 @@ def _postgresql(connection: Connection, form: SqlSourceForm, views: Mapping[str,
 
 def _mysql(connection: Connection, _form: SqlSourceForm, views: Mapping[str, str]) -> Mapping[str, str]:
     """Return what views depend on, by their names in the map; those that they read count, too."""
-    defined = {
+    defined: dict[str, tuple[str | None, bool]] = {
         f"`{schema}`.`{name}`": (written or "", bool(is_definer))
         for schema, name, written, is_definer in connection.execute(DEFINED_MYSQL)
     }
+    for schema, name, written, is_definer in connection.execute(FUNCTIONS_MYSQL):
+        defined[f"`{schema}`.`{name}`{CALL}"] = (written, bool(is_definer))
     default = connection.scalar(text("select database()"))
     every = {name: f"`{schema or default}`.`{name.rpartition('.')[2]}`" for name, schema in views.items()}
-    return {name: "the name of the account" for name, place in every.items() if _names_account(place, defined, set())}
+    reasons = {name: _reason_mysql(place, defined, set()) for name, place in every.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
-def _names_account(
-    place: str, defined: Mapping[str, tuple[str, bool]], seen: Collection[str], *, as_owner: bool = False
-) -> bool:
-    """Return whether a view, or one that it reads, names the account; `as_owner`: the rights of an owner count."""
+def _reason_mysql(
+    place: str, defined: Mapping[str, tuple[str | None, bool]], seen: Collection[str], *, as_owner: bool = False
+) -> str:
+    """Return on what a view or function depends, by what it reads and calls, too; empty: on nothing of the session.
+
+    `as_owner`: the rights of an owner count.
+    """
     written, is_definer = defined.get(place, ("", True))
+    if written is None:
+        return f"the function {_name_of(place)}, whose text this account may not read"
     is_owner = as_owner or is_definer
     own = TEXT_OR_NAME.sub("", written)
     if ACCOUNT_MYSQL.search(own) or (not is_owner and CALLER_MYSQL.search(own)):
-        return True
-    inner = [one for one in defined if one in written and one not in seen and one != place]
-    return any(_names_account(one, defined, {*seen, place}, as_owner=is_owner) for one in inner)
+        return "the name of the account"
+    if VARIABLE_MYSQL.search(own):
+        return "a variable of the session"
+    inner = [one for one in _inner(place, written, defined) if one not in seen and one != place]
+    reasons = (_reason_mysql(one, defined, {*seen, place}, as_owner=is_owner) for one in inner)
+    return next(filter(None, reasons), "")
+
+
+def _inner(place: str, written: str, defined: Collection[str]) -> Iterator[str]:
+    """Yield the views that a text reads, and the functions that choose its rows."""
+    choosing = CHOOSES_MYSQL.search(written)
+    calling = written if place.endswith(CALL) else choosing[0] if choosing else ""
+    for one in defined:
+        if one.endswith(CALL):
+            if re.search(rf"\b{re.escape(_name_of(one))}`?\s*\(", calling, re.IGNORECASE):
+                yield one
+        elif one in written:
+            yield one
+
+
+def _name_of(function: str) -> str:
+    return function.removesuffix(CALL).rpartition(".")[2].strip("`")

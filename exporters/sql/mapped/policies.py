@@ -16,6 +16,8 @@ from exporters.sql.mapped.filtering_views import SETTING
 from exporters.sql.mapped.forms import SqlSourceForm
 from portability.api import CoverageFinding, CoverageKind
 
+ALTERNATIVE = r"\m(or|case|if|coalesce|null|distinct|not)\M|<>|!="
+"""A pattern of PostgreSQL for conditions that may show rows although one of their settings has no value."""
 SHOWING = text(
     f"with recursive {OWN},"  # noqa: S608  # parts of this module's neighbour alone
     " wanted as (select w.place, w.account, c.oid from unnest(cast(:schemas as text[]), cast(:tables as text[]),"
@@ -28,14 +30,16 @@ SHOWING = text(
     " and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass join own on own.oid = d.refobjid"
     f" union select calls.policy, own.oid from calls join {CALLED})"
     " select wanted.place, p.oid as policy, p.polpermissive as is_permissive, s.name,"
-    " coalesce(pg_catalog.current_setting(s.name, true), '') <> '' as has_value from wanted"
+    " coalesce(pg_catalog.current_setting(s.name, true), '') <> '' as has_value, pg_catalog.replace(condition.written,"
+    " 'CREATE OR REPLACE', '') ~* cast(:alternative as text) as is_alternative from wanted"
     " left join pg_catalog.pg_policy p on p.polrelid = wanted.oid and p.polcmd in ('*', 'r')"
     " and exists (select 1 from pg_catalog.unnest(p.polroles) as r(role) where r.role = 0"
     " or pg_catalog.pg_has_role(wanted.account::name, r.role, 'USAGE'))"
     " left join lateral (select pg_catalog.string_agg(own.written, ' ') from calls join own on own.oid = calls.oid"
     " where calls.policy = p.oid) as called(written) on true"
-    " left join lateral pg_catalog.regexp_matches(pg_catalog.concat(pg_catalog.pg_get_expr(p.polqual, p.polrelid),"
-    " called.written), cast(:setting as text), 'g') as m(found) on true"
+    " left join lateral pg_catalog.concat(pg_catalog.pg_get_expr(p.polqual, p.polrelid), ' ', called.written)"
+    " as condition(written) on true"
+    " left join lateral pg_catalog.regexp_matches(condition.written, cast(:setting as text), 'g') as m(found) on true"
     " left join lateral (select pg_catalog.lower(m.found[1])) as s(name) on true"
 )
 """The policies that decide which rows the account sees, with the settings that each compares; NULL: none."""
@@ -46,9 +50,16 @@ class _Policy:
     """A policy for the account: whether it adds rows or takes some away, and the settings that it compares."""
 
     is_permissive: bool
+    is_alternative: bool
+    """Whether one setting with a value may be enough."""
     settings: set[str] = field(default_factory=set)
-    is_met: bool = False
-    """Whether it compares no setting, or one that has a value."""
+    unset: set[str] = field(default_factory=set)
+    """Those that have no value."""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it compares no setting, or those that it needs have a value."""
+        return not self.unset or (self.is_alternative and self.unset < self.settings)
 
 
 def hidden(connection: Connection, form: SqlSourceForm, used: Catalogue) -> Iterator[CoverageFinding]:
@@ -65,10 +76,13 @@ def hidden(connection: Connection, form: SqlSourceForm, used: Catalogue) -> Iter
     arrays = {name: [one[place] for _, *one in protected] for place, name in enumerate(columns)}
     policies: dict[int, dict[int, _Policy]] = defaultdict(dict)
     values = {name.lower() for name in form.session.set}
-    for row in connection.execute(SHOWING, {**arrays, "setting": SETTING}):
-        policy = policies[row.place].setdefault(row.policy or 0, _Policy(is_permissive=bool(row.is_permissive)))
-        policy.settings |= {row.name} if row.name else set()
-        policy.is_met |= not row.name or row.has_value or row.name in values or form.session.shows_all_rows
+    for row in connection.execute(SHOWING, {**arrays, "setting": SETTING, "alternative": ALTERNATIVE}):
+        made = _Policy(is_permissive=bool(row.is_permissive), is_alternative=bool(row.is_alternative))
+        policy = policies[row.place].setdefault(row.policy or 0, made)
+        if row.name:
+            policy.settings.add(row.name)
+        if row.name and not (row.has_value or row.name in values or form.session.shows_all_rows):
+            policy.unset.add(row.name)
     for place, found in sorted(policies.items()):
         showing = [one for one in found.values() if one.is_permissive]
         is_shown = any(one.is_met for one in showing)
@@ -78,7 +92,7 @@ def hidden(connection: Connection, form: SqlSourceForm, used: Catalogue) -> Iter
         needing = hiding if is_shown else showing
         name, _, table, _ = protected[place - 1]
         of = name if table == name.rpartition(".")[2] else f"{table}, which {name} reads,"
-        settings = ", ".join(sorted({name for one in needing for name in one.settings}))
+        settings = ", ".join(sorted({name for one in needing for name in one.unset}))
         detail = (
             f"the policies of {of} need {settings}, which [session] does not set"
             if settings
