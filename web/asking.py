@@ -12,7 +12,6 @@ from portability.delivery import limits
 from portability.law import deadlines
 from portability.law.regime import SubjectFacts
 from portability.law.regimes import applying
-from portability.people import subjects
 from portability.requests import acceptance, idempotency, intake
 from portability.requests.acceptance import Request
 from portability.requests.policy import Actor, create_action
@@ -35,8 +34,7 @@ def wanted(place: AppContext, **asked: Any) -> Request:  # noqa: ANN401  # as `a
 
 def due_at(place: AppContext, login: Login, profile: str) -> datetime:
     """Return when a person's request for their own data would be due that is made now."""
-    kind, _id, owner = subjects.parse(login.subject, None)
-    regimes = applying(place.settings.laws, profile, SubjectFacts(kind, tenant=owner))
+    regimes = applying(place.settings.laws, profile, SubjectFacts(login.kind))
     return deadlines.earliest(regimes, deadlines.DeadlineClock(deployment.clock(place.engine)), place.settings.place)
 
 

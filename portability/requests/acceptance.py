@@ -55,6 +55,8 @@ class Request:
     channel: str
     received_at: datetime
     due: Deadline
+    states_receipt: bool = False
+    """Whether `received_at` was stated; else it is the time at which the request was checked."""
     notice_ends_at: datetime | None = None
     residence: str | None = None
     """The subject's country, ISO 3166-1 alpha-2; None: not known."""
@@ -115,6 +117,7 @@ def check(
         reason=reason,
         channel=_channel(channel),
         received_at=received,
+        states_receipt=bool(received_at),
         due=deadline(laws, chosen, DeadlineClock(received, notice_ends_at=notice), place),
         notice_ends_at=notice,
         residence=country,

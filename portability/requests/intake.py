@@ -73,7 +73,7 @@ def take(
             outbox.queue(connection, MessageKind.ADDRESS_CHANGED, export_id)
         causes = approvals.needed(settings, actor, request, is_new_contact=is_new_contact)
         note_approvals.ask(connection, settings, request, export_id, causes, actor=actor)
-    else:
+    elif request.states_receipt:
         laws, place = settings.laws, settings.place
         deadline_events.count_from(connection, export_id, request.received_at, regimes=laws, place=place)
     traces.record("accept", export_id, began_ns, new=is_new)
