@@ -97,8 +97,7 @@ def check(
 
     Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat, MissingExtra, UnknownRegime, BadDate, BadInput.
     """
-    chosen = _profile(profile)
-    kind, identifier, owner = subjects.parse(subject, tenant)
+    chosen, (kind, identifier, owner) = _profile(profile), subjects.parse(subject, tenant)
     _check_kind(chosen, kind)
     (begin, end), country = _period(since, until, place), _residence(residence)
     received = _received(received_at, place, at or datetime.now(UTC))

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from portability.api.errors import ExporterFault, SourceError, SourceStalled, WorkerDied
-from worker.read.suspects import Suspects
+from worker.read.suspects import SuspectSources
 
 T = TypeVar("T")
 Check: TypeAlias = Callable[[], None]
@@ -70,14 +70,14 @@ class BoundedCaller:
         check: Check,
         report: Report | None = None,
         judge: Judge = of_source,
-        suspects: Suspects | None = None,
+        suspects: SuspectSources | None = None,
     ) -> None:
         self._name = name
         self._seconds = seconds
         self._check = check
         self._report = report or unreported
         self._judge = judge
-        self._suspects = suspects or Suspects()
+        self._suspects = suspects or SuspectSources()
         self._thread: Steps | None = None
         self._context = Context()
         self._answers: queue.SimpleQueue[CallResult[object]] = queue.SimpleQueue()

@@ -13,7 +13,7 @@ from portability.api.errors import ExporterFault, PortabilityError, SourceError,
 from worker.plan.plan import PlanLine
 from worker.read import batch_validation
 from worker.read.bounded_calls import BoundedCaller, CallResult, Check, Judge, Report, of_source, unreported
-from worker.read.suspects import Suspects
+from worker.read.suspects import SuspectSources
 
 FIRST_WAIT_SECONDS = 0.2
 SOURCE_SECONDS = 300.0
@@ -40,7 +40,7 @@ class SourcePatience:
     """Called with the source that the job waits for."""
     judge: Judge = of_source
     """Called with the error of a call; raises when this worker lacks something, and the job must begin again."""
-    suspects: Suspects = field(default_factory=Suspects)
+    suspects: SuspectSources = field(default_factory=SuspectSources)
     """The sources at which workers of this job have died."""
 
     def pause(self, attempt: int) -> bool:

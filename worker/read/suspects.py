@@ -22,7 +22,7 @@ Note: TypeAlias = Callable[[str, Deaths], None]
 
 
 @dataclass(slots=True)
-class Suspects:
+class SuspectSources:
     """How many workers have died at the sources of a slice; `note` is there if each call is stored beforehand."""
 
     deaths: Deaths = field(default_factory=dict)

@@ -10,12 +10,12 @@ from portability.database.engine import writing
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.context import WorkerContext
-from worker.read.suspects import Deaths, Suspects
+from worker.read.suspects import Deaths, SuspectSources
 
 log = structlog.get_logger()
 
 
-def suspects(context: WorkerContext, claim: Claim) -> Suspects:
+def suspects(context: WorkerContext, claim: Claim) -> SuspectSources:
     """Return the suspects of a claimed slice; a name that the claim before has left is one death more.
 
     Raises: LeaseLost, DatabaseUnavailable.
@@ -27,7 +27,7 @@ def suspects(context: WorkerContext, claim: Claim) -> Suspects:
         log.warning("worker.died", export=claim.id, slice=claim.number, source=asked, deaths=found[asked])
         _store(context, claim, None, found)
     is_careful = claim.attempts > context.settings.attempts_max
-    return Suspects(found, partial(_store, context, claim) if is_careful else None)
+    return SuspectSources(found, partial(_store, context, claim) if is_careful else None)
 
 
 def _store(context: WorkerContext, claim: Claim, asked: str | None, deaths: Deaths) -> None:

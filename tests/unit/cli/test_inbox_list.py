@@ -35,17 +35,17 @@ def received_rows(made: World) -> tuple[str, ...]:
     return identifiers
 
 
-def _ids(done: Result) -> list[Any]:
+def _listed_transfers(done: Result) -> list[Any]:
     assert done.exit_code == 0, done.output
     return [one["id"] for one in json.loads(done.stdout)]
 
 
 def test_received_transfers_are_listed_by_state(run: Run, received_rows: tuple[str, ...]) -> None:
     """The newest first, also of a state that waits for an officer; a state that is unknown is refused."""
-    assert _ids(run("inbox", "list", "--state", "imported", "--json")) == ["rcv_4", "rcv_3", "rcv_1"]
-    assert _ids(run("inbox", "list", "--state", "fetched", "--json")) == ["rcv_0"]
-    assert _ids(run("inbox", "list", "--state", "offered", "--json")) == []
-    assert sorted(_ids(run("inbox", "list", "--json"))) == [*received_rows]
+    assert _listed_transfers(run("inbox", "list", "--state", "imported", "--json")) == ["rcv_4", "rcv_3", "rcv_1"]
+    assert _listed_transfers(run("inbox", "list", "--state", "fetched", "--json")) == ["rcv_0"]
+    assert _listed_transfers(run("inbox", "list", "--state", "offered", "--json")) == []
+    assert sorted(_listed_transfers(run("inbox", "list", "--json"))) == [*received_rows]
     assert run("inbox", "list", "--state", "lost").exit_code == 2
 
 
@@ -63,7 +63,7 @@ def test_received_transfers_are_listed_in_pages(run: Run, words: tuple[str, ...]
     cursor: tuple[str, ...] = ()
     for _page in expected:
         done = run("inbox", "list", *words, "--limit", "1", *cursor, "--json")
-        found += _ids(done)
+        found += _listed_transfers(done)
         if "--after" in done.stderr:
             assert "1 received transfer shown: --after " in done.stderr
             cursor = ("--after", done.stderr.split("--after ")[1].split()[0])

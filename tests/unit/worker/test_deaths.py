@@ -29,7 +29,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def work(made: World) -> list[int]:
+def work_in_children(made: World) -> list[int]:
     """What workers do, each claim in a process of its own; returns the signal that ended each, or 0."""
     ends = []
     while held := made.claim():
@@ -47,7 +47,7 @@ def work(made: World) -> list[int]:
     return ends
 
 
-def exporter(name: str, **more: Any) -> MadeUpExporter:
+def nine_records(name: str, **more: Any) -> MadeUpExporter:
     return MadeUpExporter(things(9), datasets=(dataset(name),), **more)
 
 
@@ -58,10 +58,10 @@ def gaps(made: World, identifier: str) -> list[tuple[str, str, bool]]:
 
 def test_a_dataset_at_which_workers_die_is_a_gap(tmp_path: Path) -> None:
     """The usual tries and two with care end the worker; then the others are delivered, and the gap names the cause."""
-    dying = exporter("crash", on_batch=lambda number: die() if number == 2 else None)
-    made = world(tmp_path, {"bad": dying, "good": exporter("things")}, attempts_max=2)
+    dying = nine_records("crash", on_batch=lambda number: die() if number == 2 else None)
+    made = world(tmp_path, {"bad": dying, "good": nine_records("things")}, attempts_max=2)
     identifier = made.request()
-    assert work(made) == [-9, -9, -9, -9, 0]
+    assert work_in_children(made) == [-9, -9, -9, -9, 0]
     assert made.view(identifier)["state"] == "ready"
     assert gaps(made, identifier) == [("bad/crash", "worker_died", True)]
     assert made.verify(made.fetch(identifier)).ok
@@ -77,9 +77,9 @@ def test_a_volume_whose_workers_are_killed_for_another_reason_is_whole(tmp_path:
             (tmp_path / f"try-{tries}").touch()
             die()
 
-    made = world(tmp_path / "w", {"made": exporter("things", on_batch=die_sometimes)}, attempts_max=2)
+    made = world(tmp_path / "w", {"made": nine_records("things", on_batch=die_sometimes)}, attempts_max=2)
     identifier = made.request()
-    assert work(made) == [-9, -9, -9, 0]
+    assert work_in_children(made) == [-9, -9, -9, 0]
     assert gaps(made, identifier) == []
     assert made.view(identifier)["complete"] is True
 
@@ -87,16 +87,19 @@ def test_a_volume_whose_workers_are_killed_for_another_reason_is_whole(tmp_path:
 def test_identities_at_which_workers_die_cost_their_plugin(tmp_path: Path) -> None:
     """Its datasets are gaps, and what only it leads to. The following volumes do not ask it again."""
 
-    class Dying(MadeUpExporter):
+    class DyingAtIdentities(MadeUpExporter):
         def identities(self, _subject: Subject) -> Sequence[Identity]:
             die()
             return ()
 
     recording = file("call.wav", secrets.token_bytes(200_000))
-    bad, good = Dying(things(3), datasets=(dataset("crash"),)), exporter("things", files={0: [recording]})
+    bad, good = (
+        DyingAtIdentities(things(3), datasets=(dataset("crash"),)),
+        nine_records("things", files={0: [recording]}),
+    )
     made = world(tmp_path, {"bad": bad, "good": good}, attempts_max=1, volume_bytes=65_536)
     identifier = made.request()
-    ends = work(made)
+    ends = work_in_children(made)
     assert ends[:3] == [-9, -9, -9]
     assert {*ends[3:]} == {0}
     assert len(ends) > 5
@@ -115,9 +118,9 @@ def test_a_file_at_which_workers_die_is_a_gap(tmp_path: Path) -> None:
         yield b""
 
     files = {0: [file("call.wav", b"0123", opens=opens)]}
-    made = world(tmp_path, {"made": exporter("things", files=files)}, attempts_max=1)
+    made = world(tmp_path, {"made": nine_records("things", files=files)}, attempts_max=1)
     identifier = made.request()
-    assert work(made) == [-9, -9, -9, 0]
+    assert work_in_children(made) == [-9, -9, -9, 0]
     assert [reason for _name, reason, _retryable in gaps(made, identifier)] == ["worker_died"]
     (line,) = export_json(made.fetch(identifier))["datasets"]
     assert line["records"] == 9
@@ -126,12 +129,12 @@ def test_a_file_at_which_workers_die_is_a_gap(tmp_path: Path) -> None:
 def test_a_retry_asks_the_source_again(tmp_path: Path) -> None:
     """What ended the workers may be mended: the gap is filled, and the archive complete."""
     mended = tmp_path / "mended"
-    dying = exporter("crash", on_batch=lambda _number: None if mended.exists() else die())
+    dying = nine_records("crash", on_batch=lambda _number: None if mended.exists() else die())
     made = world(tmp_path / "w", {"bad": dying}, attempts_max=1)
     identifier = made.request()
-    assert work(made) == [-9, -9, -9, 0]
+    assert work_in_children(made) == [-9, -9, -9, 0]
     mended.touch()
     with writing(made.engine) as connection:
         retries.retry_gaps(connection, identifier, actor="operator:test")
-    assert work(made) == [0]
+    assert work_in_children(made) == [0]
     assert gaps(made, identifier) == []
