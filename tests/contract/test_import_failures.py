@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from handmade import CREATED, table, unpacked_archive
@@ -99,12 +98,12 @@ def test_another_import_is_waited_for_with_a_word_and_a_bound(
         with pytest.raises(TargetUnavailable, match="another import or undo did not end in time"):
             import_as(folders, pg_url, TARGET, waits=said.append)
         monkeypatch.setattr(database, "TURN_SECONDS", 600)
-        ended = Thread(
-            target=lambda: other.execute(text(f"SELECT pg_sleep(0.05), pg_advisory_unlock({database.LOCK})"))
-        )
-        ended.start()
-        assert import_as(folders, pg_url, TARGET, waits=said.append).datasets[0].same == 1
-        ended.join()
+
+        def end_other(word: str) -> None:
+            said.append(word)
+            other.execute(text(f"SELECT pg_advisory_unlock({database.LOCK})"))
+
+        assert import_as(folders, pg_url, TARGET, waits=end_other).datasets[0].same == 1
     assert said == ["waits for another import or undo, which writes into the database of --into"] * 2
 
 
