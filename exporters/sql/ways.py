@@ -144,7 +144,7 @@ def any_way(
     """Return the condition for rows that any way leads to; None without a way.
 
     Several ways are united by the rows' keys: each way uses its own index, and a row that is found twice comes once.
-    Where the database does not make keys unique, another person's row may have the same one: the ways judge it, too.
+    Where the database does not make keys unique, another person's row may have the same key: the ways judge it, too.
     """
     if not ways:
         return None

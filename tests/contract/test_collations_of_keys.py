@@ -69,7 +69,7 @@ def made(request: pytest.FixtureRequest, database: str, folder: Path, key: str, 
 def test_keys_that_a_comparison_takes_for_one_are_refused(
     request: pytest.FixtureRequest, database: str, key: str, names: str, way: str, tmp_path: Path
 ) -> None:
-    """A person would get the notes of another one, whose key differs in case alone."""
+    """A person would get the notes of another person, whose key differs in case alone."""
     reader = made(request, database, tmp_path, key, names)
     with mapped_sources() as opened:
         exporter = opened(reader, WAYS[way])

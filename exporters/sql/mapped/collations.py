@@ -1,4 +1,4 @@
-"""Collations of columns: a comparison of two columns may take texts for equal that one of them tells apart."""
+"""Collations of columns: a comparison of two columns may take texts for equal that differ in one column."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def collations(connection: Connection, schema: str | None, columns: Mapping[str,
 
 
 def collation_of_sqlite(connection: Connection, table: str, column: str) -> str:
-    """Return the collation of a column of SQLite; empty if it tells all texts apart."""
+    """Return the collation of a column of SQLite; empty if all texts differ in it."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     alike = {"nocase": "A", "rtrim": "a "}
     asked = ", ".join(IN_SQLITE.format(quote(column), quote(table), other) for other in alike.values())
@@ -50,7 +50,7 @@ def collation_of_sqlite(connection: Connection, table: str, column: str) -> str:
 
 
 def may_mistake(one: str, other: str, kind: str) -> bool:
-    """Return whether a comparison may take texts for equal that one of the columns with these collations tells apart.
+    """Return whether a comparison of columns with these collations may take texts for equal that differ in one column.
 
     `kind` is that of the database. Of two collations of one character set MariaDB takes the one that compares bytes, or
     refuses the statement.

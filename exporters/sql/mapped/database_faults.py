@@ -300,7 +300,7 @@ def _pair(
 def _mistaken(
     catalogue: Catalogue, path: tuple[str | int, ...], first: tuple[str, str], second: tuple[str, str], kind: str
 ) -> Iterator[MapFault]:
-    """Yield the fault of two columns of which one has the keys `ann` and `ANN`, which a comparison takes for one."""
+    """Yield the fault of a comparison that takes the keys `ann` and `ANN` of one of the columns for equal."""
     one, other = (_found(catalogue, *names) for names in (first, second))
     if one is not None and other is not None and may_mistake(one.collation, other.collation, kind):
         seen = " and ".join(

@@ -82,7 +82,7 @@ def _written_number_sqlite(element: written_number, compiler: SQLCompiler, **opt
     shortest = (
         f"CASE {same[0]} CAST({value} AS TEXT) {same[1]} printf('%!.16g', {value}) ELSE printf('%!.17g', {value}) END"
     )
-    # Bytes stay bytes, which are no text.
+    # Bytes stay bytes: a converter refuses them.
     return f"CASE typeof({value}) WHEN 'real' THEN {shortest} WHEN 'blob' THEN {value} ELSE CAST({value} AS TEXT) END"
 
 
