@@ -107,6 +107,8 @@ def _is_one_of(source: TableSource, key: KeyColumn, values: Sequence[Any]) -> Co
         texts = [str(value) for value in values]
         if isinstance(column.type, FixedText):
             texts += [text.rstrip(" ") for text in texts]  # as PostgreSQL compares them
+        if getattr(column.type, "zerofill", False):
+            texts = [text.lstrip("0") or "0" for text in texts]  # as numbers, without the zeros that MariaDB writes
         found = fitting(column, texts)
         return is_among(column, found) if found else false()
     if isinstance(column.type, SourceTime) and kind is FieldType.DATETIME:

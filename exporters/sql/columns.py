@@ -44,6 +44,8 @@ WITHHELD = "withheld"
 """Key of `Column.info`: how an archive describes a column that must not be exported."""
 INTERNAL = "internal"
 """Key of `Column.info`: the reason why the column says nothing about a subject and is not exported."""
+VIEW = "view"
+"""Key of `Table.info`: it is a view, whose keys the database does not make unique."""
 
 metadata = MetaData()
 

@@ -42,7 +42,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from exporters.sql.columns import AlikeText, FixedText, LooseText, Shape, Untyped, Vector, utf8_bytes
+from exporters.sql.columns import AlikeText, BitNumber, FixedText, LooseText, Shape, Untyped, Vector, utf8_bytes
 from portability.api import Subject, SubjectKind
 
 REQUESTED = frozenset({"user_id", "tenant_id"})
@@ -100,7 +100,7 @@ def fitting(column: ColumnElement[Any], values: Sequence[str]) -> Sequence[Any]:
             return [Decimal(number) for number in numbers]
         if isinstance(kind, Float):
             return [float(number) for number in numbers if abs(number) <= 1 << 53]
-        bits = 64 if getattr(kind, "unsigned", False) else 63
+        bits = 64 if getattr(kind, "unsigned", False) or isinstance(kind, BitNumber) else 63
         return [number for number in numbers if -(1 << 63) <= number < 1 << bits]
     if isinstance(kind, Enum):
         return [value for value in values if value in kind.enums]
@@ -141,8 +141,28 @@ def written(column: ColumnElement[Any]) -> ColumnElement[str]:
     """Return the identifiers or addresses of a column as texts, without the blanks of `char(n)`."""
     if isinstance(column.type, AlikeText):
         return column.collate("C")
+    if isinstance(plain_type(column.type), Integer | Numeric):
+        return id_of_number(column)
     is_text = isinstance(column.type, String) and not isinstance(column.type, FixedText | LooseText)
     return column if is_text else cast(column, Text)
+
+
+class id_of_number(FunctionElement[str]):  # noqa: N801  # named like an SQL function
+    """A number as the text that its id is: MariaDB writes a column of `ZEROFILL` with zeros, and of `BIT` as bytes."""
+
+    type = Text()
+    name = "id_of_number"
+    inherit_cache = True
+
+
+@compiles(id_of_number)
+def _id_of_number(element: id_of_number, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
+
+
+@compiles(id_of_number, "mysql", "mariadb")
+def _id_of_number_mysql(element: id_of_number, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    return f"CAST({compiler.process(element.clauses, **options)} + 0 AS CHAR)"
 
 
 class ComparedBytes(TypeDecorator[str]):

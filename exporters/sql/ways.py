@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, false, or_, select, tuple_, union
+from sqlalchemy import ColumnElement, FromClause, Select, and_, false, func, or_, select, tuple_, union
 
 from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress, ByThrough, RowCondition
-from exporters.sql.columns import alias, folded
+from exporters.sql.columns import VIEW, alias, folded
 from exporters.sql.identifiers import fitting, is_among, own
 from exporters.sql.moments import is_unset
 from exporters.sql.tenants import exact_tenants, same_tenant
@@ -144,6 +144,7 @@ def any_way(
     """Return the condition for rows that any way leads to; None without a way.
 
     Several ways are united by the rows' keys: each way uses its own index, and a row that is found twice comes once.
+    Where the database does not make keys unique, another person's row may have the same key: the ways judge it, too.
     """
     if not ways:
         return None
@@ -155,7 +156,11 @@ def any_way(
         branches.append(select(*_key(belonging, t)).where(way.make(t)))
     keys = branches[0] if len(branches) == 1 else union(*branches)
     own_key = _key(belonging, table)
-    return limited(belonging, table, (own_key[0] if len(own_key) == 1 else tuple_(*own_key)).in_(keys))
+    rows: ColumnElement[bool] = (own_key[0] if len(own_key) == 1 else tuple_(*own_key)).in_(keys)
+    if VIEW in belonging.table.info:
+        # Not NULL: its negation would not be true.
+        rows = and_(rows, func.coalesce(or_(*(way.make(table) for way in ways)), false()))
+    return limited(belonging, table, rows)
 
 
 def limited(belonging: Belonging, table: FromClause, rows: ColumnElement[bool]) -> ColumnElement[bool]:

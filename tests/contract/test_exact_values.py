@@ -218,6 +218,14 @@ def test_bytes_are_no_numbers(read_from: Callable[[str], Read]) -> None:
         read_from("mysql")(table_of("v varbinary(20)", "'7'"), {"v": ("v", "object")})
 
 
+@pytest.mark.parametrize("kind", ["string", "decimal"])
+def test_bytes_beside_numbers_of_sqlite_are_a_gap(read_from: Callable[[str], Read], kind: str) -> None:
+    """Any column of SQLite may have bytes: as a text their digits would be a number that no one stored."""
+    records, gaps = read_from("sqlite")(table_of("v integer", "12", "x'3132'"), {"v": ("v", kind)})
+
+    assert (records, gaps) == ([{"v": "12"}, {"v": None}], ["t/2/v"])
+
+
 def test_an_address_of_a_host_has_no_mask(read_from: Callable[[str], Read]) -> None:
     """As PostgreSQL shows it: only a conversion to text adds `/32`. The address of a network keeps its mask."""
     addresses = ["10.0.0.1", "2001:db8::1", "192.168.0.1/24"] * 300  # enough for the database to join them

@@ -8,9 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, TextClause, bindparam, false, func, inspect, literal, select, text, types
-from sqlalchemy import column as sql_column
-from sqlalchemy import table as sql_table
+from sqlalchemy import Connection, TextClause, bindparam, inspect, text, types
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
@@ -21,6 +19,7 @@ from exporters.sql.columns import BLOBS, AlikeText, SourceTime
 from exporters.sql.described_columns import multi_columns
 from exporters.sql.identifiers import plain_type
 from exporters.sql.key_types import coded_texts, unordered_types, unseen_types
+from exporters.sql.mapped.collations import collation_of_sqlite, collations
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.renewed import renewed_columns
 from exporters.sql.stored_names import stored_names
@@ -62,12 +61,6 @@ GRANTS_MYSQL = text("show grants")
 QUOTED_MYSQL = re.compile(r"`[^`]*`")
 """Names in a grant: a column may have the name of a right."""
 WRITES_MYSQL = re.compile(r"GRANT .*?\b(INSERT|UPDATE|DELETE|ALL PRIVILEGES)\b.* ON ")
-ALIKE = text(
-    "select t.relname, a.attname from pg_catalog.pg_attribute a join pg_catalog.pg_class t on t.oid = a.attrelid"
-    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace join pg_catalog.pg_collation c on c.oid = a.attcollation"
-    " where t.relname = any(:tables) and n.nspname = :schema and not c.collisdeterministic"
-)
-"""Columns whose collation takes different texts for equal."""
 UNIQUE: Mapping[str, str] = {
     # Without indexes that PostgreSQL could not build: several rows may have one of their keys.
     # Nor those that tell texts apart which the column's collation takes for equal.
@@ -123,6 +116,8 @@ class FoundColumn:
     """The type as the database names it, if rows cannot be read in its order."""
     unseen: str = ""
     """The type as PostgreSQL names it, if its operators are in no schema of the search path."""
+    collation: str = ""
+    """By which the database may take different texts for equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +178,21 @@ def _read_schema(
     where: Any = {"schema": schema, "filter_names": tables, "kind": ObjectKind.ANY, "scope": ObjectScope.ANY}
     columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
     hiding, inherited = (_stated(connection, query, schema, tables) for query in (HIDING, INHERITED))
-    alike = _rows(connection, ALIKE, schema, tables)
     renewed = renewed_columns(connection, schema, tables)
     unique = _unique_keys(connection, schema, tables)
     unordered, coded = unordered_types(connection, schema, tables), coded_texts(connection, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
+    names = {place[1]: [one["name"] for one in found] for place, found in columns.items()}
+    collated = collations(connection, schema, names)
     unseen = unseen_types(connection, schema, tables)
     for place, found in columns.items():
         name = place[1]
         key = keys[place]["constrained_columns"] if keys.get(place) else []
         described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
-        described |= {one: replace(described[one], type=AlikeText()) for table, one in alike if table == name}
+        for (of, one), collation in collated.items():
+            if of == name and one in described:
+                kind = AlikeText() if connection.dialect.name == POSTGRESQL else described[one].type
+                described[one] = replace(described[one], type=kind, collation=collation)
         described |= {
             one: replace(described[one], is_renewed=True) for one in renewed.get(name, ()) if one in described
         }
@@ -223,26 +222,13 @@ def _unique_keys(
     query = text(UNIQUE[connection.dialect.name]).bindparams(bindparam("tables", expanding=True))
     keys: dict[tuple[str, str], list[str | None]] = defaultdict(list)
     for table, key, column, *collation in connection.execute(query, {"schema": schema, "tables": list(tables)}).all():
-        is_exact = collation == ["BINARY"] and _takes_alike(connection, table, column)
+        is_exact = collation == ["BINARY"] and column and collation_of_sqlite(connection, table, column)
         keys[table, key].append(None if is_exact else column)
     found: dict[str, list[frozenset[str]]] = defaultdict(list)
     for (table, _), columns in keys.items():
         if None not in columns:
             found[table].append(frozenset(filter(None, columns)))
     return found
-
-
-def _takes_alike(connection: Connection, table: str, column: str | None) -> bool:
-    """Return whether a column of SQLite takes texts for equal that differ in case or in blanks at the end.
-
-    No pragma says so; a text in a query that begins with the column is compared as the column's values are.
-    """
-    if not column:
-        return False
-    of_column: Select[Any] = select(sql_column(column).label("found")).select_from(sql_table(table)).where(false())
-    texts = of_column.union_all(select(literal("a"))).subquery()
-    alike = select(func.count()).select_from(texts).where(texts.c.found.in_(["A", "a "]))
-    return connection.scalar(alike) == 1
 
 
 def _materialized(inspector: Inspector, schema: str | None) -> Collection[str]:

@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 from exporters.maps.forms import dataset_of
 from exporters.maps.hooks import load_hook
 from exporters.sql.belonging import AccountBook, Belonging, Relations
-from exporters.sql.columns import NEVER, WITHHELD, IntegerTruth, SourceTime
+from exporters.sql.columns import NEVER, VIEW, WITHHELD, IntegerTruth, SourceTime
 from exporters.sql.conversations import Whole
 from exporters.sql.identifiers import written
 from exporters.sql.mapped.belongings import (
@@ -40,8 +40,6 @@ from exporters.sql.tenants import same_tenant
 from exporters.sql.values import field_type
 from portability.api import Dataset, DisclosureFields, Field, FieldType
 
-VIEW = "view"
-"""Key of `Table.info`: it is a view."""
 RetentionHook: TypeAlias = Callable[[Table, str | None], RowRetention]
 """Makes the rule of a dataset's table, given the name of the column of its tenant. Group `portability.hooks`."""
 

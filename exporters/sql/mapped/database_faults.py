@@ -16,6 +16,7 @@ from exporters.sql.columns import AlikeText, FixedText, LooseText
 from exporters.sql.condition_values import condition_value
 from exporters.sql.identifiers import can_be_id, fitting, plain_type
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
+from exporters.sql.mapped.collations import may_mistake
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.field_columns import type_fault
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
@@ -58,7 +59,7 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
             yield from _renewed(place, dataset, catalogue[dataset.table])
         yield from _join(place, dataset, catalogue)
         yield from _part(form, place, dataset, catalogue)
-    yield from _pairs(form, catalogue)
+    yield from _pairs(form, catalogue, kind)
     yield from times_faults(form, catalogue)
     yield from _names_of_entries(form, catalogue)
     if kind == MYSQL:
@@ -260,10 +261,11 @@ def _members(form: SqlSourceForm) -> Iterator[MapFault]:
             yield MapFault((*path, "members"), f"{MYSQL} cannot search all texts of a JSON value")
 
 
-def _pairs(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
-    """Yield pairs of columns that a path compares and that have different types."""
+def _pairs(form: SqlSourceForm, catalogue: Catalogue, kind: str) -> Iterator[MapFault]:
+    """Yield pairs of columns that a path compares and that have different types, or collations."""
     for path, first, second in form.compared():
         yield from _pair(catalogue, tuple(path), first, second)
+        yield from _mistaken(catalogue, tuple(path), first, second, kind)
     for path, dataset, way in form.steps():
         own = (dataset.table, dataset.tenant)
         for number, step in enumerate(way.through):
@@ -293,6 +295,19 @@ def _pair(
         if field_type(one.type) is not field_type(other.type) or TEXT is field_type(one.type):
             hint = "name a view that writes one of them as the other is"
             yield MapFault(path, f"{names} have different types", hint)
+
+
+def _mistaken(
+    catalogue: Catalogue, path: tuple[str | int, ...], first: tuple[str, str], second: tuple[str, str], kind: str
+) -> Iterator[MapFault]:
+    """Yield the fault of a comparison that takes the keys `ann` and `ANN` of one of the columns for equal."""
+    one, other = (_found(catalogue, *names) for names in (first, second))
+    if one is not None and other is not None and may_mistake(one.collation, other.collation, kind):
+        seen = " and ".join(
+            f"{'.'.join(names)} ({found.collation or 'exact'})" for names, found in ((first, one), (second, other))
+        )
+        hint = "name a view that writes one of them in the collation of the other"
+        yield MapFault(path, f"{seen} have different collations: a row could lead to the row of another key", hint)
 
 
 def _kind(found: FoundColumn) -> type:

@@ -82,7 +82,8 @@ def _written_number_sqlite(element: written_number, compiler: SQLCompiler, **opt
     shortest = (
         f"CASE {same[0]} CAST({value} AS TEXT) {same[1]} printf('%!.16g', {value}) ELSE printf('%!.17g', {value}) END"
     )
-    return f"CASE typeof({value}) WHEN 'real' THEN {shortest} ELSE CAST({value} AS TEXT) END"
+    # Bytes stay bytes: a converter refuses them.
+    return f"CASE typeof({value}) WHEN 'real' THEN {shortest} WHEN 'blob' THEN {value} ELSE CAST({value} AS TEXT) END"
 
 
 def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes | None = None) -> str | None:
