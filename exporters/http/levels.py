@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -87,14 +88,18 @@ class RequestLevel:
 
     def _parts(self, context: WalkContext) -> Iterator[ListPart]:
         requests = self._form.union or (self._form,)
-        for one in self._asked():
+        asked = self._asked()
+        tenants = Counter(one.value for one in asked)
+        for one in asked:
             names = dict(context.names)
             if self._form.for_each is not None:
                 names |= {self._form.for_each: one.value, "tenant": one.tenant}
             if isinstance(self._form, HttpDatasetForm):
                 names["fields"] = _properties(self._form)
+            # An address of the person at two tenants has two lists.
+            at = f"{one.value}{KEY_MARK}{one.tenant}" if one.tenant and tenants[one.value] > 1 else one.value
             for number, request in enumerate(requests):
-                yield from self._windows(one.value, number, request, names)
+                yield from self._windows(at, number, request, names)
 
     def _asked(self) -> Sequence[AskedValue]:
         """Return the values for which the list is read, in each spelling: some sources compare letter by letter."""
@@ -173,7 +178,7 @@ class RequestLevel:
     def _wanted(self, values: Sequence[Any], part: ListPart, context: WalkContext) -> frozenset[int]:
         """Return the numbers of the values that are the subject's, and fit all conditions of the map."""
         wanted: Sequence[int] = range(len(values))
-        for choose in (self._verified, self._kept, self._within, self._existed):
+        for choose in (self._verified, self._asked_for, self._kept, self._within, self._existed):
             chosen = choose(values, part, context)
             if len(chosen) < len(values):
                 wanted, values = [wanted[number] for number in chosen], [values[number] for number in chosen]
@@ -182,6 +187,12 @@ class RequestLevel:
     def _verified(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
         check_named("verify", self._form.verify, values)
         return matching.verified(self._form.verify, part.names, values)
+
+    def _asked_for(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
+        """Return the values whose ids a batch has asked for: a source may ignore them, and give those of all people."""
+        if self._form.verify or self._hooks.pages or not (self._maker and self.batch):
+            return range(len(values))
+        return self._maker.asked_for(values, context.asked, context.record)
 
     def _kept(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
         # A name that is missing everywhere is that of no item: only `empty = true` keeps such items.

@@ -84,7 +84,7 @@ def sum_of(keys: Iterable[str]) -> int:
 
 
 Steps: TypeAlias = "tuple[Place | None, ...]"
-"""Places from the first level of a map to the last; None as the last: everything of its parent was read."""
+"""Places from the first level of a map to the last; None at the end: everything of the level above was read."""
 
 
 def to_cursor(steps: Steps) -> Cursor:
@@ -99,7 +99,8 @@ def from_cursor(cursor: Cursor, dataset: str) -> Steps:
         steps = tuple(map(_step, levels))
     except (TypeError, ValueError):
         steps = ()
-    if not steps or None in steps[:-1]:
+    begun = tuple(filter(None, steps))
+    if not steps or (steps != (None,) and not begun) or steps[: len(begun)] != begun:
         raise ExporterFault(f"{dataset}: invalid cursor: start again without it")
     return steps
 

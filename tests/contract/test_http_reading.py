@@ -28,6 +28,7 @@ from exporters.http.asking import HookCalls
 from exporters.http.client import SourceClient
 from exporters.http.hooks import Ask, HookPage
 from exporters.http.templates import Names
+from exporters.http.waits import TimeBudget
 from portability.api import Identity, Record, Selection
 from portability.api.errors import ExporterFault, SourceRefused
 from portability.testing import check_exporter
@@ -493,3 +494,76 @@ def test_the_whole_tree_fulfils_the_contract(tree: Tree) -> None:
     first = batches_of(exporter, "files", resolved(exporter, person()))[0]
     levels = json.loads(first.cursor.removeprefix("private:"))
     assert levels[-1:] == [None], "all files of the parent are in the batch"
+
+
+BY_TENANT = """
+title = "Help desk"
+role = "controller"
+kinds = ["user", "email"]
+[[dataset]]
+name = "tickets"
+title = "Tickets"
+description = "Requests that you sent."
+provenance = "provided"
+for_each = "email"
+get = "/tickets"
+params = { tenant = "{tenant}", cursor = "{after}" }
+items = "items"
+verify = { "owner" = "email" }
+PAGE
+fields.id = { text = "Identifier." }
+"""
+ANN = "ann@example.test"
+OF_TWO = person(ANN, Identity("account", "email", ANN, verified=True, tenant="ten_acme"))
+
+
+def test_an_address_of_two_tenants_has_a_list_of_each(tree: Tree) -> None:
+    """A reading of the first list that continues does not skip the beginning of the second."""
+
+    def answer(asked: Asked) -> Any:
+        tenant, place = asked.query.get("tenant", "own"), asked.query.get("cursor", "a")
+        return {"items": [{"id": f"{tenant} {place}", "owner": ANN}], "next": {"a": "b", "b": "c"}.get(place)}
+
+    tree.server.on("/tickets")(answer)
+    text = BY_TENANT.replace("PAGE", 'page = { kind = "cursor", next = "next" }')
+    exporter = open_source(text, tree.server.url, tenant="ten_acme")
+    expected = ["own a", "own b", "own c", "ten_acme a", "ten_acme b", "ten_acme c"]
+
+    read = batches_of(exporter, "tickets", OF_TWO)
+    assert [ids_of(batch.records) for batch in read] == [[one] for one in expected]
+    for number, batch in enumerate(read[:-1]):
+        rest = records_of(exporter, "tickets", OF_TWO, after=batch.cursor)
+        assert ids_of(rest) == expected[number + 1 :], number
+
+
+def test_an_address_of_two_tenants_gives_a_record_once(tree: Tree) -> None:
+    """A source that does not ask for the tenant answers both requests with the same list."""
+    tree.server.on("/tickets")(lambda _asked: {"items": [{"id": "a", "owner": ANN}]})
+    exporter = open_source(BY_TENANT.replace("PAGE", "").replace(', cursor = "{after}"', ""), tree.server.url, tenant="ten_acme")
+
+    assert ids_of(records_of(exporter, "tickets", OF_TWO)) == ["a"]
+
+
+def test_a_list_of_other_people_gives_places(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source without a filter: pages on which nothing is the person's lead on, so that a slow reading ends."""
+    monkeypatch.setattr(TimeBudget, "is_half_used", True)
+    text = TREE.replace("scoped = true", 'verify = { "user" = "desk_user" }', 1)
+    owners = {"0": 2, "1": 3, "2": 1, "3": 2}
+
+    def answer(asked: Asked) -> Any:
+        place = asked.query.get("cursor", "0")
+        following = {"0": "1", "1": "2", "2": "3"}.get(place)
+        return {"items": [{"id": f"t{place}", "user": owners[place]}], "next": following}
+
+    tree.server.on("/users/*")(answer)
+    exporter = open_source(text, tree.server.url)
+    subject = resolved(exporter, person())
+    for name, count_of in (("messages", 4), ("files", 12)):
+        read = batches_of(exporter, name, subject)
+        assert [batch.records for batch in read[:2]] == [[], []]
+        assert sum(len(batch.records) for batch in read) == count_of
+        for number, batch in enumerate(read):
+            tree.server.asked.clear()
+            rest = records_of(exporter, name, subject, after=batch.cursor)
+            assert rest == [record for one in read[number + 1 :] for record in one.records], (name, number)
+            assert tree.server.asked[0].query["cursor"] == str(min(number + 1, 2)), (name, number)
