@@ -539,7 +539,8 @@ def test_an_address_of_two_tenants_has_a_list_of_each(tree: Tree) -> None:
 def test_an_address_of_two_tenants_gives_a_record_once(tree: Tree) -> None:
     """A source that does not ask for the tenant answers both requests with the same list."""
     tree.server.on("/tickets")(lambda _asked: {"items": [{"id": "a", "owner": ANN}]})
-    exporter = open_source(BY_TENANT.replace("PAGE", "").replace(', cursor = "{after}"', ""), tree.server.url, tenant="ten_acme")
+    text = BY_TENANT.replace("PAGE", "").replace(', cursor = "{after}"', "")
+    exporter = open_source(text, tree.server.url, tenant="ten_acme")
 
     assert ids_of(records_of(exporter, "tickets", OF_TWO)) == ["a"]
 
