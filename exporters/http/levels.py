@@ -141,7 +141,8 @@ class RequestLevel:
             return SourcePage((), lack=SourceRefused.code)
         items = self._items(found.items, part, context)
         missing = () if part.form.page else self._missing(items, context)  # a later page may give them
-        return SourcePage(items, found.following, found.total, missing, INCOMPLETE_LIST if found.is_cut else "")
+        lack = INCOMPLETE_LIST if found.is_cut else ""
+        return SourcePage(items, found.following, found.total, missing, found.left_out, lack)
 
     def _missing(self, items: Sequence[ListItem], context: WalkContext) -> Sequence[str]:
         """Return the names of the records that were asked for by their ids and that no item is."""
