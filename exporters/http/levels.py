@@ -51,7 +51,9 @@ class RequestLevel:
 
         def fetch(part: ListPart, place: JSON) -> SourcePage:
             with fitting(self._form.name):
-                page = self._fetch(part, place, context)
+                page = self._fetch(part, place, context) if self._has_begun(part) else SourcePage(())
+                if not self._has_begun(part):  # its own answer is the first that shows the clock
+                    return SourcePage(())
                 values = [item.value for item in page.items]
                 is_short = tied.may_lack(repr(part.id), part.form.page, place, values)
                 return replace(page, lack=page.lack or INCOMPLETE_LIST) if is_short else page
@@ -119,13 +121,25 @@ class RequestLevel:
             return
         zone = self._reading.source.times.zone
         day = date.fromisoformat(window.start)
-        moment = self._reading.selection.began_at or datetime.now(UTC)
-        while (begin := times.midnight(day, zone)) <= moment:
+        while (begin := times.midnight(day, zone)) <= self._moment + timedelta(days=max(1, window.ahead_days)):
             following = day + timedelta(days=window.days)
             end = times.midnight(following, zone)
             bounds = {"since": times.write(begin, window.format, zone), "until": times.write(end, window.format, zone)}
             yield ListPart((value, number, day.isoformat()), request, {**names, **bounds}, (begin, end))
             day = following
+
+    @property
+    def _moment(self) -> datetime:
+        return self._reading.selection.began_at or datetime.now(UTC)
+
+    def _has_begun(self, part: ListPart) -> bool:
+        """Return whether a window has begun by the clock of the source, or may have, because no answer has shown it."""
+        clock = self._reading.client.clock
+        if not (part.bounds and part.form.window and clock.is_known):
+            return True
+        ahead = max(clock.ahead, timedelta(days=part.form.window.ahead_days))
+        begin: datetime = part.bounds[0]
+        return begin <= self._moment + ahead
 
     def _fetch(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         if self._form.within is not None:
