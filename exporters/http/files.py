@@ -27,7 +27,7 @@ PAGES = frozenset({"text/html", "application/xhtml+xml"})
 TEXT = re.compile(r"text/.+|application/(.+\+)?(json|xml)")
 """Types of texts, such as an error in words."""
 BEGINNING_BYTES = 1024
-"""Of a file that is no text, some of them are 0."""
+"""Among the first of a binary file, some are 0."""
 SIGN_IN = "it may be a page to sign in: check that the account of the source may read files"
 AN_ERROR = "it may be an error in words; where the type of the item is wrong, leave `media_type` out of the map"
 SIZE = re.compile("[0-9]{1,18}")

@@ -171,7 +171,7 @@ def test_a_named_bucket_limits_its_requests_only(stand: StandIn) -> None:
 def test_a_passing_fault_is_retried(stand: StandIn, status: int) -> None:
     """A fault of the server is retried, and so is a request that came too slowly or early; more are an outage.
 
-    202 says that the source has not made the answer yet: what it has as a body is no list.
+    202 says that the source has not made the answer yet: its body is not the list.
     """
     fails_first(stand, (status, {}, {}), (status, {}, {}))
     assert open_source(ONE, stand.url).identities(person()) == FOUND

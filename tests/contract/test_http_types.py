@@ -391,7 +391,7 @@ def test_a_batch_gives_only_what_was_asked_for(shop: StandIn, key: str) -> None:
 
 
 def test_a_batch_whose_items_are_verified_may_have_other_ids(shop: StandIn) -> None:
-    """A record that was merged into another comes with the id of that one: `verify` says whose it is."""
+    """A record that was merged into another comes with the id of the other: `verify` says whose it is."""
     sells(shop, {"id": 5, "owner": 7, "picture_ids": [4]})
     shop.on("/pictures")(lambda _asked: {"pictures": [{"id": 8, "order": 5}, {"id": 9, "order": 6}]})
     verify = 'batch = 3\nverify = { "order" = "orders.id" }'
