@@ -244,7 +244,7 @@ class SourceClient:
             elif status == UNAUTHORIZED and call.url.is_own and not is_renewed and self._access.login.replaces(sent):
                 response.close()
                 is_renewed = True
-            elif status < httpx.codes.MULTIPLE_CHOICES:
+            elif status < httpx.codes.MULTIPLE_CHOICES and not passes(status):
                 return call.url.url, response
             else:
                 error = error_of(self._access.error if call.url.is_own else None, call.none_on, response)

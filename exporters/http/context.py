@@ -36,6 +36,8 @@ class AnsweredPage:
     following: JSON = None
     """The place of the next page; None: the list has ended."""
     total: int | None = None
+    left_out: int = 0
+    """How many items of the answer the map's expression leaves out."""
     is_cut: bool = False
     """Whether the source says that it has cut the list."""
 
@@ -127,7 +129,7 @@ class ReadingContext:
         if following is None:
             endings.check_whole(form, found, items, what, is_batch=is_batch)
         is_cut = lacks_data(found.value) or bool(form.cut and says("cut", form.cut, found.value))
-        return AnsweredPage(items, following, paging.size(page, found.value), is_cut)
+        return AnsweredPage(items, following, paging.size(page, found.value), count - len(items), is_cut)
 
 
 @contextmanager

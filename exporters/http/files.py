@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from exporters.http.expressions import find, from_base64
 from exporters.http.forms import HttpFileForm, RequestForm
 from exporters.http.templates import Names
 from exporters.http.truth import says_yes
-from exporters.maps.media_types import OPAQUE, SHA256, file_name, known_type
+from exporters.maps.media_types import OPAQUE, SHA256, file_name, known_type, type_of_bytes
 from portability.api import File
 from portability.api.errors import SourceRefused, SourceUnavailable
 
@@ -23,6 +24,12 @@ BLOCK_BYTES = 1 << 20
 WITH_CONTENT = frozenset({200, 203, 206})
 """The statuses of an answer that has the file; 202 and 204 mean that it is not there."""
 PAGES = frozenset({"text/html", "application/xhtml+xml"})
+TEXT = re.compile(r"text/.+|application/(.+\+)?(json|xml)")
+"""Types of texts, such as an error in words."""
+BEGINNING_BYTES = 1024
+"""Among the first of a binary file, some are 0."""
+SIGN_IN = "it may be a page to sign in: check that the account of the source may read files"
+AN_ERROR = "it may be an error in words; where the type of the item is wrong, leave `media_type` out of the map"
 SIZE = re.compile("[0-9]{1,18}")
 """What may be a size in bytes; a number of thousands of digits is refused by Python."""
 BASE64_SHARE = 1.5
@@ -79,6 +86,10 @@ class SourceFile:
             raise SourceRefused(f"{self.what}: the content is not base64") from None
         if len(content) > self.form.most_bytes:
             raise self._too_large()
+        version = {"content": hashlib.sha256(content).hexdigest()}
+        if offset and self._version not in ({}, version):
+            raise self._changed()
+        self._version = version
         for begin in range(offset, len(content), BLOCK_BYTES):
             yield content[begin : begin + BLOCK_BYTES]
 
@@ -102,35 +113,30 @@ class SourceFile:
         """Yield what an answer has from a byte of the file on. Raises SourceUnavailable, SourceRefused."""
         at = self._begin(response, offset)
         for block in bodies.in_time(bodies.blocks_of(response, BLOCK_BYTES), client.budget.restart):
+            if not at:
+                self._check_type(response, block)
             at += len(block)
             if at > self.form.most_bytes:
                 raise self._too_large()
             if at > offset:
                 yield block[max(0, len(block) - (at - offset)) :]
+        if not at:
+            self._check_type(response, b"")
         if at < offset:
             raise SourceUnavailable(f"{self.what}: the file has {at} bytes, and {offset} were read")
-        if (size := _size_of_all(response)) is not None and at < size:
-            raise SourceUnavailable(f"{self.what}: the answer ends at byte {at} of {size}")
+        if response.status_code == httpx.codes.PARTIAL_CONTENT:
+            self._check_end(at, _size(response.headers.get("Content-Range", "").rpartition("/")[2]))
 
     def _begin(self, response: httpx.Response, offset: int) -> int:
-        """Return the first byte of an answer: without ranges, that of the file.
-
-        Raises: SourceUnavailable; SourceRefused for a page instead of the file.
-        """
+        """Return the first byte of an answer: without ranges, that of the file. Raises SourceUnavailable."""
         if response.status_code not in WITH_CONTENT:
             raise SourceUnavailable(f"{self.what}: the source answers {response.status_code}, without the file")
-        answered = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if answered in PAGES and self._media_type != OPAQUE:
-            raise SourceRefused(
-                f"{self.what}: the source answers with a page ({answered}), and the file is {self._media_type}",
-                hint="it may be a page to sign in: check that the account of the source may read files",
-            )
         etag = response.headers.get("ETag")
         stated = _version_of(response)
         known = self._version if offset and not etag else {}
         is_other = any(stated.get(name, value) != value for name, value in known.items())
         if is_other or (self._etag and etag and etag != self._etag):
-            raise SourceUnavailable(f"{self.what}: the file has changed while it was read", reason="changed")
+            raise self._changed()
         self._etag, self._version = self._etag or etag, {**known, **stated}
         if response.status_code != httpx.codes.PARTIAL_CONTENT:
             return 0
@@ -138,10 +144,33 @@ class SourceFile:
             raise SourceUnavailable(f"{self.what}: the source gives another range than it was asked for")
         return offset
 
+    def _check_type(self, response: httpx.Response, beginning: bytes) -> None:
+        """Raise SourceRefused for a text where the item states another type; the name of the type may be wrong."""
+        answered = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        stated = self._media_type
+        is_page, is_text = answered in PAGES, TEXT.fullmatch(answered) and not TEXT.fullmatch(stated)
+        is_binary = b"\0" in beginning[:BEGINNING_BYTES] or type_of_bytes(beginning) != OPAQUE
+        if stated != OPAQUE and not is_binary and (is_page or is_text):
+            kind, hint = ("page", SIGN_IN) if is_page else ("text", AN_ERROR)
+            what = f"the source answers with a {kind} ({answered}), and the file is {stated}"
+            raise SourceRefused(f"{self.what}: {what}", hint=hint)
+
+    def _check_end(self, at: int, size: int | None) -> None:
+        """Raise SourceUnavailable if a part of a file ends before the file, or may do so (RFC 9110, section 14.4)."""
+        if isinstance(size, int) and at < size:
+            raise SourceUnavailable(f"{self.what}: the answer ends at byte {at} of {size}")
+        if not isinstance(size, int):
+            raise SourceUnavailable(
+                f"{self.what}: the answer is a part of the file (206), and does not say what is behind byte {at}"
+            )
+
     @property
     def _media_type(self) -> str:
         """Return the type that the item states; OPAQUE if it is not known."""
         return known_type(self.form.fixed_media_type or _stated(self.form.media_type, self.item))
+
+    def _changed(self) -> SourceUnavailable:
+        return SourceUnavailable(f"{self.what}: the file has changed while it was read", reason="changed")
 
     def _too_large(self) -> SourceRefused:
         hint = "raise `most_bytes` of the file in the map"
@@ -159,13 +188,6 @@ def _version_of(response: httpx.Response) -> Mapping[str, str]:
     size = headers.get("Content-Range", "").rpartition("/")[2] if is_part else headers.get("Content-Length", "")
     stated = {"time": headers.get("Last-Modified", ""), "size": "" if "Content-Encoding" in headers else size}
     return {name: value for name, value in stated.items() if value.strip("*")}
-
-
-def _size_of_all(response: httpx.Response) -> int | None:
-    """Return the size of the file of which an answer has a part; None: it has all, or does not say (RFC 9110, 14.4)."""
-    if response.status_code != httpx.codes.PARTIAL_CONTENT:
-        return None
-    return _size(response.headers.get("Content-Range", "").rpartition("/")[2])
 
 
 def _size(stated: object) -> int | None:

@@ -86,6 +86,8 @@ class WindowForm(MapForm):
     start: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     """The day of the first window."""
     days: int = Field(ge=1, le=36_500)
+    ahead_days: int = Field(default=0, ge=0, le=36_500)
+    """How far behind the begin of the export items may be, such as planned calls."""
     format: TimeFormat = "rfc3339"
     """How the bounds are written."""
 

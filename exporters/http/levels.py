@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -50,7 +51,9 @@ class RequestLevel:
 
         def fetch(part: ListPart, place: JSON) -> SourcePage:
             with fitting(self._form.name):
-                page = self._fetch(part, place, context)
+                page = self._fetch(part, place, context) if self._has_begun(part) else SourcePage(())
+                if not self._has_begun(part):  # its own answer is the first that shows the clock
+                    return SourcePage(())
                 values = [item.value for item in page.items]
                 is_short = tied.may_lack(repr(part.id), part.form.page, place, values)
                 return replace(page, lack=page.lack or INCOMPLETE_LIST) if is_short else page
@@ -87,14 +90,18 @@ class RequestLevel:
 
     def _parts(self, context: WalkContext) -> Iterator[ListPart]:
         requests = self._form.union or (self._form,)
-        for one in self._asked():
+        asked = self._asked()
+        tenants = Counter(one.value for one in asked)
+        for one in asked:
             names = dict(context.names)
             if self._form.for_each is not None:
                 names |= {self._form.for_each: one.value, "tenant": one.tenant}
             if isinstance(self._form, HttpDatasetForm):
                 names["fields"] = _properties(self._form)
+            # An address of the person at two tenants has two lists.
+            at = f"{one.value}{KEY_MARK}{one.tenant}" if one.tenant and tenants[one.value] > 1 else one.value
             for number, request in enumerate(requests):
-                yield from self._windows(one.value, number, request, names)
+                yield from self._windows(at, number, request, names)
 
     def _asked(self) -> Sequence[AskedValue]:
         """Return the values for which the list is read, in each spelling: some sources compare letter by letter."""
@@ -114,13 +121,25 @@ class RequestLevel:
             return
         zone = self._reading.source.times.zone
         day = date.fromisoformat(window.start)
-        moment = self._reading.selection.began_at or datetime.now(UTC)
-        while (begin := times.midnight(day, zone)) <= moment:
+        while (begin := times.midnight(day, zone)) <= self._moment + timedelta(days=max(1, window.ahead_days)):
             following = day + timedelta(days=window.days)
             end = times.midnight(following, zone)
             bounds = {"since": times.write(begin, window.format, zone), "until": times.write(end, window.format, zone)}
             yield ListPart((value, number, day.isoformat()), request, {**names, **bounds}, (begin, end))
             day = following
+
+    @property
+    def _moment(self) -> datetime:
+        return self._reading.selection.began_at or datetime.now(UTC)
+
+    def _has_begun(self, part: ListPart) -> bool:
+        """Return whether a window has begun by the clock of the source, or may have, because no answer has shown it."""
+        clock = self._reading.client.clock
+        if not (part.bounds and part.form.window and clock.is_known):
+            return True
+        ahead = max(clock.ahead, timedelta(days=part.form.window.ahead_days))
+        begin: datetime = part.bounds[0]
+        return begin <= self._moment + ahead
 
     def _fetch(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         if self._form.within is not None:
@@ -136,7 +155,8 @@ class RequestLevel:
             return SourcePage((), lack=SourceRefused.code)
         items = self._items(found.items, part, context)
         missing = () if part.form.page else self._missing(items, context)  # a later page may give them
-        return SourcePage(items, found.following, found.total, missing, INCOMPLETE_LIST if found.is_cut else "")
+        lack = INCOMPLETE_LIST if found.is_cut else ""
+        return SourcePage(items, found.following, found.total, missing, found.left_out, lack)
 
     def _missing(self, items: Sequence[ListItem], context: WalkContext) -> Sequence[str]:
         """Return the names of the records that were asked for by their ids and that no item is."""
@@ -173,7 +193,7 @@ class RequestLevel:
     def _wanted(self, values: Sequence[Any], part: ListPart, context: WalkContext) -> frozenset[int]:
         """Return the numbers of the values that are the subject's, and fit all conditions of the map."""
         wanted: Sequence[int] = range(len(values))
-        for choose in (self._verified, self._kept, self._within, self._existed):
+        for choose in (self._verified, self._asked_for, self._kept, self._within, self._existed):
             chosen = choose(values, part, context)
             if len(chosen) < len(values):
                 wanted, values = [wanted[number] for number in chosen], [values[number] for number in chosen]
@@ -182,6 +202,12 @@ class RequestLevel:
     def _verified(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
         check_named("verify", self._form.verify, values)
         return matching.verified(self._form.verify, part.names, values)
+
+    def _asked_for(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
+        """Return the values whose ids a batch has asked for: a source may ignore them, and give those of all people."""
+        if self._form.verify or self._hooks.pages or not (self._maker and self.batch):
+            return range(len(values))
+        return self._maker.asked_for(values, context.asked, context.record)
 
     def _kept(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
         # A name that is missing everywhere is that of no item: only `empty = true` keeps such items.

@@ -57,6 +57,8 @@ class SourcePage:
     total: int | None = None
     missing: Sequence[str] = ()
     """Ids that were asked for, and that the source does not give."""
+    left_out: int = 0
+    """How many items of the answer the map's expression leaves out."""
     lack: str = ""
     """The reason of the gap, if the source says that it has cut the list, or refuses it; empty: it says neither."""
 
@@ -176,7 +178,7 @@ class Listing:
         """
         self._remembers = self._may_repeat and not at.given
         reached, pages = at, self._pages(part, at, enters=enters)
-        if paging.shifts(part.form.page) and at.given:
+        if at.given and paging.moves(part.form.page, at.page, at.counted):
             pages = self._again(part, at, seen, enters=enters)
         last: PlaceExpired | ListShrank | None = None
         for _ in range(RESTARTS):
@@ -272,12 +274,12 @@ class Listing:
             keys = [item.key for item in items]
             new = _behind_place(keys, place) if enters and place is at else keys
             wanted = {item.key for item in items if item.is_wanted} - known
-            after = place.after(new, found.following, total, _among(new, wanted))
+            after = place.after(new, found.following, total, _among(new, wanted), found.left_out)
             is_full = _is_full(part.form.page, after)
             is_last = is_full or found.following is None
-            is_short = is_full or (is_last and after.given < (total or 0))
+            is_short = is_full or (is_last and after.counted < (total or 0))
             lack = found.lack or (INCOMPLETE_LIST if is_short else "")
-            is_watched |= place is at and paging.counts(part.form.page, found.following, after.given)
+            is_watched |= place is at and paging.counts(part.form.page, found.following, after.counted)
             if is_watched:
                 known |= wanted
                 # Before the last page is given: a reading that continues behind it reads no page again.
@@ -307,7 +309,7 @@ def _among(keys: Sequence[str], wanted: Collection[str]) -> Iterable[str]:
 
 def _is_full(page: PageForm | None, after: Place) -> bool:
     """Return whether a list has as many items as its source gives of any list."""
-    return page is not None and page.most is not None and after.given >= page.most
+    return page is not None and page.most is not None and after.counted >= page.most
 
 
 def _behind_place(keys: Sequence[str], place: Place) -> Sequence[str]:

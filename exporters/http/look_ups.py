@@ -54,7 +54,8 @@ def _answers(form: IdentityForm, names: Names, reading: ReadingContext, what: st
         with fitting(what):
             found = reading.read(what, part, place)
             items = [ListItem(hashlib.sha256(repr(one).encode()).hexdigest(), one) for one in found.items]
-            return SourcePage(items, found.following, found.total, lack=INCOMPLETE_LIST if found.is_cut else "")
+            lack = INCOMPLETE_LIST if found.is_cut else ""
+            return SourcePage(items, found.following, found.total, (), found.left_out, lack)
 
     def refuse(_reason: str, _part: ListPart) -> None:
         hint = "the person may be among the others: ask for a person more exactly"

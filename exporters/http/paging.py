@@ -31,6 +31,8 @@ COUNTERS = frozenset(
 """Parameters of links, by their letters in lower case, that count pages or items."""
 ANCHORS = ("token", "cursor", "after", "before")
 """Parts of the names of parameters that name a record or a reading."""
+INTEGER_DIGITS = 19
+"""Longer numbers count no items."""
 TOKENS = frozenset({"cursor", "link"})
 """Kinds whose places are tokens of the source, which expire."""
 
@@ -120,6 +122,13 @@ def counts(form: PageForm | None, second: JSON, given: int) -> bool:
             is_anchored = any(anchor in name for name in names for anchor in ANCHORS)
             return not is_anchored and any(names.get(name, "").isdecimal() for name in COUNTERS)
     return False
+
+
+def moves(form: PageForm | None, place: JSON, given: int) -> bool:
+    """Return whether a place behind some items may count pages, or items: a reading does not continue there."""
+    digits = str(place) if form and form.kind == "cursor" else ""
+    may_count = digits.isdecimal() and len(digits) < INTEGER_DIGITS and int(digits) <= given + 1
+    return shifts(form) or may_count or counts(form, place, given)
 
 
 def _number(place: JSON) -> int:

@@ -37,10 +37,18 @@ class Place:
     """The windows of the list whose gap was reported before this place, or at its page: they get no other."""
     sum: int | None = None
     """The sum of the subject's keys before this place, as `sum_of`; None: not known."""
+    left_out: int = 0
+    """How many items of the answers before this place the map's expression leaves out; the source counts them, too."""
+
+    @property
+    def counted(self) -> int:
+        """Return how many items the source has given before this place."""
+        return self.given + self.left_out
 
     def to_json(self) -> JSON:
         """Return the place as JSON."""
-        return [list(self.part), self.page, list(self.kept), self.given, self.total, list(self.noted), self.sum]
+        more = [self.total, list(self.noted), self.sum, self.left_out]
+        return [list(self.part), self.page, list(self.kept), self.given, *more]
 
     @classmethod
     def from_json(cls, found: Any) -> Place:  # noqa: ANN401  # parsed JSON
@@ -50,16 +58,20 @@ class Place:
         size = next((int(total) for total in more[:1] if isinstance(total, int)), None)  # earlier versions wrote none
         noted = (str(window) for windows in more[1:2] for window in windows)
         known = next((one for one in more[2:3] if isinstance(one, int)), None)
-        return cls(part, page, tuple(map(str, kept)), int(given), size, tuple(noted), known)
+        left_out = sum(int(one) for one in more[3:4])
+        return cls(part, page, tuple(map(str, kept)), int(given), size, tuple(noted), known, left_out)
 
-    def after(self, keys: Sequence[str], page: JSON, total: int | None = None, wanted: Iterable[str] = ()) -> Place:
+    def after(
+        self, keys: Sequence[str], page: JSON, total: int | None = None, wanted: Iterable[str] = (), left_out: int = 0
+    ) -> Place:
         """Return the place at a page of the same part, after items with these keys; `total`: the size of the part.
 
-        `wanted` are those of the subject that were not given before.
+        `wanted` are those of the subject that were not given before; `left_out`: how many others there are.
         """
         before = self.sum if self.given else 0
         behind = (before + sum_of(wanted)) % SUMS if isinstance(before, int) else None
-        return Place(self.part, page, (*self.kept, *keys)[-KEPT:], self.given + len(keys), total, self.noted, behind)
+        kept, given = (*self.kept, *keys)[-KEPT:], self.given + len(keys)
+        return Place(self.part, page, kept, given, total, self.noted, behind, self.left_out + left_out)
 
     def is_behind(self, wanted: Collection[str], keys: Collection[str]) -> bool:
         """Return whether the subject's keys before this place are these, as far as its sum is known.
@@ -84,7 +96,7 @@ def sum_of(keys: Iterable[str]) -> int:
 
 
 Steps: TypeAlias = "tuple[Place | None, ...]"
-"""Places from the first level of a map to the last; None as the last: everything of its parent was read."""
+"""Places from the first level of a map to the last; None at the end: everything of the level above was read."""
 
 
 def to_cursor(steps: Steps) -> Cursor:
@@ -99,7 +111,8 @@ def from_cursor(cursor: Cursor, dataset: str) -> Steps:
         steps = tuple(map(_step, levels))
     except (TypeError, ValueError):
         steps = ()
-    if not steps or None in steps[:-1]:
+    begun = tuple(filter(None, steps))
+    if not steps or (steps != (None,) and not begun) or steps[: len(begun)] != begun:
         raise ExporterFault(f"{dataset}: invalid cursor: start again without it")
     return steps
 

@@ -80,13 +80,25 @@ class RecordMaker:
 
         A field of the parent in a key is not an id of the record: it is the same for all of them.
         """
-        own = [n for n, name in enumerate(self.form.key) if not (self.form.fields[name].at or "").startswith(PARENT)]
+        own = self._own
         given = {key[number] for key in keys for number in own}
         left = [one for one in asked if one not in given] if own else []
         if len(own) > 1:
             return left
         of_parent = [str(self._readers[name]([None], parent)[0][0]) for name in self.form.key]
         return ["-".join(one if n in own else value for n, value in enumerate(of_parent)) for one in left]
+
+    def asked_for(self, items: Sequence[Any], asked: Sequence[str], parent: Record) -> Sequence[int]:
+        """Return the numbers of the items of which a field of the key is one of the asked ids. Raises as `keys`."""
+        own = self._own
+        keys = self.keys(items, parent)
+        return [n for n, key in enumerate(keys) if not own or {key[one] for one in own} & {*asked}]
+
+    @property
+    def _own(self) -> Sequence[int]:
+        """Return the numbers of the fields of the key that are the record's own."""
+        fields = [self.form.fields[name] for name in self.form.key]
+        return [number for number, one in enumerate(fields) if not (one.at or "").startswith(PARENT)]
 
     def created(self, items: Sequence[Any], parent: Record) -> Sequence[str | None]:
         """Return the creation time of each item with microseconds in UTC; None: it has no such time."""

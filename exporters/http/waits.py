@@ -66,15 +66,18 @@ class SourceClock:
 
     ahead: timedelta = timedelta()
     """At most a day."""
+    is_known: bool = False
+    """Whether an answer has come."""
 
     def compare(self, headers: httpx.Headers) -> None:
         """Note the clock of an answer that has just come; one that is behind changes nothing."""
+        self.is_known = True
         self.ahead = min(max(self.ahead, _clock(headers) - datetime.now(UTC)), timedelta(days=1))
 
 
 def passes(status: int) -> bool:
-    """Return whether another attempt may end in another way: a fault of the server, 408 and 425 (RFC 8470)."""
-    return status >= httpx.codes.INTERNAL_SERVER_ERROR or status in {408, 425}
+    """Return whether another attempt may end in another way: a fault of the server, 202, 408 and 425 (RFC 8470)."""
+    return status >= httpx.codes.INTERNAL_SERVER_ERROR or status in {202, 408, 425}
 
 
 def asks_to_wait(status: int, headers: httpx.Headers, limits: LimitsForm) -> bool:

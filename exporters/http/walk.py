@@ -82,15 +82,20 @@ def _walk(levels: Sequence[Level], context: WalkContext, start: Steps | None) ->
             yield WalkedPage(page.items, context, (page.after,), page.missing)
         return
     # A parent that was read to its end is not entered again.
-    inner = start[1:] if start and place is not None and start[1:] != (None,) else None
+    inner = start[1:] if start and place is not None and any(start[1:]) else None
     for page in listing.pages(place, enters=inner is not None):
         lower[0].check_parents(page.items)
+        is_silent = True
         for items in _chunks(page.items, lower[0].batch):
             is_current = inner is not None and place is not None and place.kept[-1:] == (items[0].key,)
             below = level.below(items, context)
             for walked in _walk(lower, below, inner if is_current else None):
                 yield WalkedPage(walked.items, walked.context, _steps(page, items, walked.steps), walked.missing)
+                is_silent = False
             inner = None
+        if is_silent and page.after:
+            # The page has nothing of the person: without a place, a slow reading would begin before it again.
+            yield WalkedPage((), context, (page.after, *(None for _ in lower)))
 
 
 def _steps(page: ListPage, items: Sequence[ListItem], below: Steps) -> Steps:

@@ -167,13 +167,16 @@ def test_a_named_bucket_limits_its_requests_only(stand: StandIn) -> None:
         exporter.identities(person())
 
 
-@pytest.mark.parametrize("status", [408, 425, 500, 502, 504])
+@pytest.mark.parametrize("status", [202, 408, 425, 500, 502, 504])
 def test_a_passing_fault_is_retried(stand: StandIn, status: int) -> None:
-    """A fault of the server is retried, and so is a request that came too slowly or early; more are an outage."""
+    """A fault of the server is retried, and so is a request that came too slowly or early; more are an outage.
+
+    202 says that the source has not made the answer yet: its body is not the list.
+    """
     fails_first(stand, (status, {}, {}), (status, {}, {}))
     assert open_source(ONE, stand.url).identities(person()) == FOUND
 
-    stand.before = lambda _asked: (status, {}, {})
+    stand.before = lambda _asked: (status, {}, {"items": []})
     with pytest.raises(SourceUnavailable, match=f"the source answers {status}"):
         open_source(ONE, stand.url).identities(person())
     assert len(stand.asked) == 3 + 3

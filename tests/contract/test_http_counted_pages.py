@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import pytest
 from http_sources import Asked, StandIn, batches_of, open_source, person, stand_in
 
-from portability.api import Gap
+from exporters.http import batches
+from exporters.http.exporter import HttpExporter
+from portability.api import Gap, Selection
 
 CALLS = """
 title = "Calls"
@@ -59,7 +63,7 @@ class CountedCalls:
 
     def answer(self, asked: Asked) -> Any:
         sought = "&".join(asked.query.values())
-        places = {"&".join(map(str, self._values(number))): number for number in range(2, 5)}
+        places = {"&".join(map(str, self._values(number))): number for number in range(2, 9)}
         number = places.get(sought, 1)
         found = self.rows[2 * number - 2 : 2 * number]
         following = self.place(number + 1) if len(self.rows) > 2 * number else None
@@ -80,8 +84,8 @@ def vendor_calls() -> Iterator[StandIn]:
         yield server
 
 
-def read_calls(server: StandIn, page: str, calls: CountedCalls) -> tuple[list[Any], tuple[Gap, ...]]:
-    """The calls and the gaps."""
+def serve_calls(server: StandIn, page: str, calls: CountedCalls) -> HttpExporter:
+    """The exporter of the calls."""
 
     def answer(asked: Asked) -> Any:
         found, following = calls.answer(asked)
@@ -91,8 +95,13 @@ def read_calls(server: StandIn, page: str, calls: CountedCalls) -> tuple[list[An
         return 200, head, found
 
     server.on("/calls")(answer)
-    batches = batches_of(open_source(CALLS.replace("PAGE", page), server.url), "calls", person())
-    return [one["id"] for batch in batches for one in batch.records], tuple(gap for one in batches for gap in one.gaps)
+    return open_source(CALLS.replace("PAGE", page), server.url)
+
+
+def read_calls(server: StandIn, page: str, calls: CountedCalls) -> tuple[list[Any], tuple[Gap, ...]]:
+    """The calls and the gaps."""
+    read = batches_of(serve_calls(server, page, calls), "calls", person())
+    return [one["id"] for batch in read for one in batch.records], tuple(gap for one in read for gap in one.gaps)
 
 
 @pytest.mark.parametrize("case", COUNTED)
@@ -130,3 +139,23 @@ def test_counted_pages_that_cannot_be_read_again_are_a_gap(vendor_calls: StandIn
     vendor_calls.before = lambda _asked: (500, {}, b"") if calls.reads == 3 else None
 
     assert read_calls(vendor_calls, page, calls) == ([*"abcdef"], MOVED)
+
+
+@pytest.mark.parametrize("case", COUNTED)
+def test_a_reading_of_counted_pages_continues_behind_its_last_record(
+    vendor_calls: StandIn, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker dies, and a record that was given is deleted: those behind it have moved to pages that were read."""
+    monkeypatch.setattr(batches, "BATCH_RECORDS", 1)
+    page, place = COUNTED[case]
+    rows: list[str] = []
+    exporter = serve_calls(vendor_calls, page, CountedCalls(place, rows, change=lambda _rows: None))
+    (dataset,) = exporter.datasets
+    for count in (1, 2, 3, 4):
+        rows[:] = "abcdefghijkl"
+        with closing(exporter.export(person(), dataset, Selection())) as reading:
+            read = list(islice(reading, count))
+        rows.remove("a")
+        rest = batches_of(exporter, "calls", person(), after=read[-1].cursor)
+        given = [record["id"] for batch in [*read, *rest] for record in batch.records]
+        assert given == [*"abcdefghijkl"], count

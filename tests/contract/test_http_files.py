@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -225,3 +227,90 @@ def test_versions_of_a_file_without_a_tag_are_not_mixed(stand: StandIn, resume: 
     with pytest.raises(SourceUnavailable, match="the file has changed while it was read"):
         list(file.open(100))
     assert b"".join(file.open(0)) == versions[0][0]
+
+
+TEXTS = ["application/json", "application/problem+json; charset=utf-8", "text/plain", "text/xml", "application/xml"]
+
+
+def recording_from(stand: StandIn, answered: str, content: bytes, stated: str = "audio/x-m4a") -> bytes:
+    """What is read of a file whose item states a type, and whose answer has another."""
+    stand.on("/notes")(lambda _asked: [{"id": 1, "type": stated}])
+    stand.on("/files/1")(lambda _asked: (200, {"Content-Type": answered}, content))
+    exporter = open_source(DESK.replace('resume = "RESUME"', 'media_type = "type"'), stand.url)
+    (batch,) = batches_of(exporter, "notes", resolved(exporter, person()))
+    return b"".join(batch.files[0].open(0))
+
+
+@pytest.mark.parametrize("content", [b'{"error": "the recording has expired"}', b""])
+@pytest.mark.parametrize("answered", TEXTS)
+def test_an_error_in_words_is_no_recording(stand: StandIn, answered: str, content: bytes) -> None:
+    """Some interfaces report an error with status 200: a text in place of a recording is not the recording."""
+    plain = answered.partition(";")[0]
+    message = rf"^notes/1: the source answers with a text \({re.escape(plain)}\), and the file is audio/mp4$"
+
+    with pytest.raises(SourceRefused, match=message):
+        recording_from(stand, answered, content)
+
+
+@pytest.mark.parametrize("answered", [*TEXTS, "text/html", "application/octet-stream", "video/mp4", ""])
+@pytest.mark.parametrize("content", [b"\0\0\0 ftypM4A sound", b"ID3 sound", b"PK\3\4\x14\0\0\0\x08\0"])
+def test_a_file_is_known_by_its_bytes_whatever_type_a_server_names(
+    stand: StandIn, answered: str, content: bytes
+) -> None:
+    """Web servers name `text/plain` for an extension that they do not know, and PHP names `text/html`."""
+    assert recording_from(stand, answered, content) == content
+
+
+@pytest.mark.parametrize(("stated", "answered"), [("text/csv", "text/plain"), ("application/json", "text/plain")])
+def test_a_text_may_come_in_the_place_of_a_text(stand: StandIn, stated: str, answered: str) -> None:
+    """The names of types of texts differ between servers."""
+    assert recording_from(stand, answered, b"name;number", stated) == b"name;number"
+
+
+def test_a_part_of_a_file_of_unknown_size_is_not_the_file(stand: StandIn) -> None:
+    """RFC 9110, section 14.4: a server may answer a part, and `*` in place of the size: more may follow."""
+
+    def some(asked: Asked) -> Any:
+        begin = first_byte(asked)
+        end = min(begin + 10_000, len(CONTENT))
+        return part(begin, end, f"{begin}-{end - 1}/*")
+
+    blocks = file_from(stand, some).open(0)
+    assert len(next(blocks)) == 10_000
+    with pytest.raises(SourceUnavailable, match=r"^notes/1: the answer is a part of the file \(206\), .* byte 10000$"):
+        next(blocks)
+
+
+def test_the_rest_of_a_file_may_come_without_its_size(stand: StandIn) -> None:
+    """Behind the end the source answers 416, and the whole file shows that it has ended."""
+
+    def rest(asked: Asked) -> Any:
+        begin = first_byte(asked)
+        if "range" not in asked.heard.headers:
+            return 200, {}, CONTENT
+        ending = part(begin, len(CONTENT), f"{begin}-{len(CONTENT) - 1}/*")
+        return ending if begin < len(CONTENT) else (416, {}, b"")
+
+    file = file_from(stand, rest)
+    blocks = file.open(10_000)
+    assert next(blocks) == CONTENT[10_000:]
+    with pytest.raises(SourceUnavailable, match="the answer is a part of the file"):
+        next(blocks)
+    assert list(file.open(len(CONTENT))) == []
+
+
+@pytest.mark.parametrize("other", [b"b" * 3_000_000, b"b" * 100])
+def test_versions_of_a_file_within_json_are_not_mixed(stand: StandIn, other: bytes) -> None:
+    """The content within JSON comes whole each time: a file that is read on from a byte must be the same."""
+    versions = [b"a" * 3_000_000]
+    stand.on("/files/1")(lambda _asked: {"data": base64.b64encode(versions[-1]).decode()})
+    exporter = open_source(DESK.replace('resume = "RESUME"', 'content = "data"'), stand.url)
+    (batch,) = batches_of(exporter, "notes", resolved(exporter, person()))
+    (file,) = batch.files
+    next(file.open(0))
+    assert b"".join(file.open(2_000_000)) == b"a" * 1_000_000
+    versions.append(other)
+
+    with pytest.raises(SourceUnavailable, match=r"^notes/1: the file has changed while it was read$"):
+        list(file.open(1_000_000))
+    assert b"".join(file.open(0)) == other

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from http_sources import Asked, StandIn, batches_of, ids_of, open_source, person, stand_in
 
+from exporters.http import batches
 from portability.api import Batch, Gap
 from portability.api.errors import SourceRefused
 
@@ -171,3 +172,32 @@ def test_a_key_of_which_no_record_is_lost_is_no_gap(letters: StandIn, times: str
     found = by_key(letters, times, 4, end)
 
     assert (ids_of(found.records), found.gaps) == ([*"abcdefgh"[: len(times)]], ())
+
+
+@pytest.mark.parametrize(
+    ("size", "stated", "gaps"),
+    [
+        ("most = 4", 4, CUT_LETTERS),
+        ("most = 5", 4, ()),
+        ('total = "total"', 4, ()),
+        ('total = "total"', 5, CUT_LETTERS),
+    ],
+)
+def test_a_size_counts_items_that_an_expression_leaves_out(
+    letters: StandIn, size: str, stated: int, gaps: tuple[Gap, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source counts all of its items: two of the four are letters, also if the reading continues between them."""
+    monkeypatch.setattr(batches, "BATCH_RECORDS", 1)
+    pages: dict[str, dict[str, Any]] = {
+        "": {"letters": [letter("a", kind="mail"), letter("call", kind="call")], "next": "x"},
+        "x": {"letters": [letter("b", kind="mail"), letter("fax", kind="fax")]},
+    }
+    letters.on("/letters")(lambda asked: {**pages[asked.query.get("page", "")], "total": stated})
+    lines = f"""items = "letters[?kind == 'mail']"\npage = {{ kind = "cursor", next = "next", {size} }}"""
+    exporter = open_source(LETTERS.replace("LIST", lines), letters.url)
+
+    read = batches_of(exporter, "letters", person())
+    assert [ids_of(batch.records) for batch in read] == [["a"], ["b"]]
+    assert sum((batch.gaps for batch in read), ()) == gaps
+    (rest,) = batches_of(exporter, "letters", person(), after=read[0].cursor)
+    assert (ids_of(rest.records), rest.gaps) == (["b"], gaps)

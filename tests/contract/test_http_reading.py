@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import count
 from typing import Any
 
@@ -28,6 +29,7 @@ from exporters.http.asking import HookCalls
 from exporters.http.client import SourceClient
 from exporters.http.hooks import Ask, HookPage
 from exporters.http.templates import Names
+from exporters.http.waits import TimeBudget
 from portability.api import Identity, Record, Selection
 from portability.api.errors import ExporterFault, SourceRefused
 from portability.testing import check_exporter
@@ -293,6 +295,36 @@ def test_windows_of_time_cover_everything_once(tree: Tree) -> None:
     assert ids_of(records_of(exporter, "calls", subject, after=first.cursor, selection=selection)) == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("minutes", "more", "given"),
+    [(0, "", ["past"]), (9, "", ["past", "late"]), (0, ", ahead_days = 40", ["past", "late", "planned"])],
+)
+def test_a_window_begins_as_soon_as_a_record_may_be_in_it(
+    tree: Tree, minutes: int, more: str, given: list[str]
+) -> None:
+    """The source's own day has begun if its clock is ahead; and `ahead_days` says how far ahead its records are."""
+    text = TREE.partition("[[dataset]]")[0] + (
+        '[[dataset]]\nname = "calls"\ntitle = "Calls"\ndescription = "Calls."\nprovenance = "observed"\n'
+        'for_each = "desk_user"\nget = "/calls"\nparams = { since = "{since}", until = "{until}" }\nscoped = true\n'
+        f'window = {{ at = "at", start = "2026-03-10", days = 7{more} }}\nfields.id = {{ text = "Identifier." }}\n'
+    )
+    began_at = datetime(2026, 3, 16, 23, 58, tzinfo=UTC)
+    at = {"past": "2026-03-11T08:00:00Z", "late": "2026-03-17T00:05:00Z", "planned": "2026-04-10T08:00:00Z"}
+    head = {"Date": format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)}
+    calls = [{"id": name, "at": moment} for name, moment in at.items()]
+    tree.server.on("/calls")(lambda _asked: (200, head, calls))
+    exporter = open_source(text, tree.server.url)
+    subject = resolved(exporter, person())
+    tree.server.asked.clear()
+
+    read = batches_of(exporter, "calls", subject, selection=Selection(began_at=began_at))
+    assert [record["id"] for batch in read for record in batch.records] == given
+    assert len(tree.server.asked) == {"": 1 + (minutes > 0)}.get(more, 7)
+    for number, batch in enumerate(read):
+        rest = records_of(exporter, "calls", subject, after=batch.cursor, selection=Selection(began_at=began_at))
+        assert ids_of(rest) == given[number + 1 :]
+
+
 @pytest.mark.parametrize("cursor", ["", "[]", "{}", "[null,null]", '["x"]', "[[1]]"])
 def test_an_invalid_cursor_is_a_fault_of_its_sender(tree: Tree, cursor: str) -> None:
     """A cursor is opaque, and comes back as it was given."""
@@ -493,3 +525,77 @@ def test_the_whole_tree_fulfils_the_contract(tree: Tree) -> None:
     first = batches_of(exporter, "files", resolved(exporter, person()))[0]
     levels = json.loads(first.cursor.removeprefix("private:"))
     assert levels[-1:] == [None], "all files of the parent are in the batch"
+
+
+BY_TENANT = """
+title = "Help desk"
+role = "controller"
+kinds = ["user", "email"]
+[[dataset]]
+name = "tickets"
+title = "Tickets"
+description = "Requests that you sent."
+provenance = "provided"
+for_each = "email"
+get = "/tickets"
+params = { tenant = "{tenant}", cursor = "{after}" }
+items = "items"
+verify = { "owner" = "email" }
+PAGE
+fields.id = { text = "Identifier." }
+"""
+ANN = "ann@example.test"
+OF_TWO = person(ANN, Identity("account", "email", ANN, verified=True, tenant="ten_acme"))
+
+
+def test_an_address_of_two_tenants_has_a_list_of_each(tree: Tree) -> None:
+    """A reading of the first list that continues does not skip the beginning of the second."""
+
+    def answer(asked: Asked) -> Any:
+        tenant, place = asked.query.get("tenant", "own"), asked.query.get("cursor", "a")
+        return {"items": [{"id": f"{tenant} {place}", "owner": ANN}], "next": {"a": "b", "b": "c"}.get(place)}
+
+    tree.server.on("/tickets")(answer)
+    text = BY_TENANT.replace("PAGE", 'page = { kind = "cursor", next = "next" }')
+    exporter = open_source(text, tree.server.url, tenant="ten_acme")
+    expected = ["own a", "own b", "own c", "ten_acme a", "ten_acme b", "ten_acme c"]
+
+    read = batches_of(exporter, "tickets", OF_TWO)
+    assert [ids_of(batch.records) for batch in read] == [[one] for one in expected]
+    for number, batch in enumerate(read[:-1]):
+        rest = records_of(exporter, "tickets", OF_TWO, after=batch.cursor)
+        assert ids_of(rest) == expected[number + 1 :], number
+
+
+def test_an_address_of_two_tenants_gives_a_record_once(tree: Tree) -> None:
+    """A source that does not ask for the tenant answers both requests with the same list."""
+    tree.server.on("/tickets")(lambda _asked: {"items": [{"id": "a", "owner": ANN}]})
+    text = BY_TENANT.replace("PAGE", "").replace(', cursor = "{after}"', "")
+    exporter = open_source(text, tree.server.url, tenant="ten_acme")
+
+    assert ids_of(records_of(exporter, "tickets", OF_TWO)) == ["a"]
+
+
+def test_a_list_of_other_people_gives_places(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source without a filter: pages on which nothing is the person's lead on, so that a slow reading ends."""
+    monkeypatch.setattr(TimeBudget, "is_half_used", True)
+    text = TREE.replace("scoped = true", 'verify = { "user" = "desk_user" }', 1)
+    owners = {"p0": 2, "p1": 3, "p2": 1, "p3": 2}
+
+    def answer(asked: Asked) -> Any:
+        place = asked.query.get("cursor", "p0")
+        following = {"p0": "p1", "p1": "p2", "p2": "p3"}.get(place)
+        return {"items": [{"id": f"t{place}", "user": owners[place]}], "next": following}
+
+    tree.server.on("/users/*")(answer)
+    exporter = open_source(text, tree.server.url)
+    subject = resolved(exporter, person())
+    for name, count_of in (("messages", 4), ("files", 12)):
+        read = batches_of(exporter, name, subject)
+        assert [batch.records for batch in read[:2]] == [[], []]
+        assert sum(len(batch.records) for batch in read) == count_of
+        for number, batch in enumerate(read):
+            tree.server.asked.clear()
+            rest = records_of(exporter, name, subject, after=batch.cursor)
+            assert rest == [record for one in read[number + 1 :] for record in one.records], (name, number)
+            assert tree.server.asked[0].query["cursor"] == f"p{min(number + 1, 2)}", (name, number)

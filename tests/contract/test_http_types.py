@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from http_sources import Asked, StandIn, batches_of, open_source, person, resolved, stand_in
+from http_sources import Asked, StandIn, batches_of, ids_of, open_source, person, records_of, resolved, stand_in
 
 from exporters.maps import times
 from portability.api import JSON, Batch, File, RowRemark, Selection
@@ -376,6 +376,28 @@ def test_a_missing_record_is_a_gap_whatever_its_key_is(shop: StandIn, batch: str
 
     assert [(gap.what, gap.reason) for gap in batch_read.gaps] == [(name, "missing") for name in names]
     assert [(one["order_id"], one["id"]) for one in batch_read.records] == [("5", "5")]
+
+
+@pytest.mark.parametrize("key", ['key = ["id"]', 'key = ["order_id", "id"]'])
+def test_a_batch_gives_only_what_was_asked_for(shop: StandIn, key: str) -> None:
+    """A source that ignores a parameter it does not know answers with pictures of all people."""
+    sells(shop, {"id": 5, "owner": 7, "picture_ids": [4, 5, "6"]})
+    shop.on("/pictures")(lambda _asked: {"pictures": [{"id": number, "side": "left"} for number in (9, 5, 8, 4)]})
+    exporter = open_source(SHOP + PICTURES.replace("KEY", "batch = 3\n" + key), shop.url)
+    (batch_read,) = batches_of(exporter, "pictures", resolved(exporter, person()))
+
+    assert [one["id"] for one in batch_read.records] == ["5", "4"]
+    assert [gap.reason for gap in batch_read.gaps] == ["missing"]
+
+
+def test_a_batch_whose_items_are_verified_may_have_other_ids(shop: StandIn) -> None:
+    """A record that was merged into another comes with the id of the other: `verify` says whose it is."""
+    sells(shop, {"id": 5, "owner": 7, "picture_ids": [4]})
+    shop.on("/pictures")(lambda _asked: {"pictures": [{"id": 8, "order": 5}, {"id": 9, "order": 6}]})
+    verify = 'batch = 3\nverify = { "order" = "orders.id" }'
+    exporter = open_source(SHOP + PICTURES.replace("KEY", verify), shop.url)
+
+    assert ids_of(records_of(exporter, "pictures")) == ["8"]
 
 
 AS_WRITTEN: dict[str, dict[str, JSON]] = {
