@@ -128,7 +128,8 @@ def _check(volume: CheckedVolume, file: BinaryIO, jwks: Jwks, progress: Progress
     volume.holds_export = any(volume.inside(entry) == bag.EXPORT for entry in directory.entries)
     _check_names(volume, directory)
     token = _token(volume, file, directory)
-    volume.claims = _signed_claims(volume, token, jwks)
+    if isinstance(token, bytes):
+        volume.claims = _signed_claims(volume, token, jwks)
     _check_ratio(volume, directory)
     with Hasher() as hasher:
         contents = _walk(volume, file, directory, hasher, progress)
@@ -165,9 +166,7 @@ def _token(volume: CheckedVolume, file: BinaryIO, directory: CentralDirectory) -
         return None  # the check of all entries reads it again and reports what is wrong
 
 
-def _signed_claims(volume: CheckedVolume, token: bytes | None, jwks: Jwks) -> Claims | None:
-    if token is None:
-        return None
+def _signed_claims(volume: CheckedVolume, token: bytes, jwks: Jwks) -> Claims | None:
     try:
         claims = check(token.decode("latin-1"), jwks, typ=ARCHIVE_TYPE)
     except SignatureFault as fault:
@@ -321,7 +320,7 @@ def _check_bytes(
     volume: CheckedVolume, file: BinaryIO, directory: CentralDirectory, token: bytes | None, contents: _Contents
 ) -> None:
     """Find a ZIP that was written again. Last, because every other fault is also a difference here."""
-    if volume.faults or volume.claims is None or token is None:
+    if volume.faults or not (volume.claims and token):
         return
     expected = tail(directory.entries, token)
     file.seek(directory.entries[-1].offset)

@@ -92,7 +92,7 @@ class TiedKeys:
 
         They are not if its bound is inclusive: then it begins with an item of the same value. Raises as `find` does.
         """
-        if form is None or form.kind != "key":
+        if not (form and form.kind == "key"):
             return False
         keys = [str(find(form.key or "", item)) for item in items]
         if len({*keys}) < len(keys):

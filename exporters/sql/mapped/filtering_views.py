@@ -122,7 +122,7 @@ def _reason_mysql(
     `as_owner`: the rights of an owner count.
     """
     written, is_definer = defined.get(place, ("", True))
-    if written is None:
+    if not isinstance(written, str):
         return f"the function {_name_of(place)}, whose text this account may not read"
     is_owner = as_owner or is_definer
     own = TEXT_OR_NAME.sub("", written)
