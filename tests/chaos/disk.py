@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 SMALL_BYTES = 64 << 20
 ROOM_BYTES = 48 << 10
 """Left when it is filled: less than a volume."""
@@ -35,10 +37,10 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[SmallDisk | None]:
-    """None where it may not be mounted; CI must be able to."""
+def small_disk(folder: Path, size: int = SMALL_BYTES) -> Iterator[SmallDisk | None]:
+    """A disk of `size` bytes; None where it may not be mounted; CI must be able to."""
     folder.mkdir(parents=True)
-    mounted = _run("mount", "-t", "tmpfs", "-o", f"size={SMALL_BYTES}", "tmpfs", str(folder))
+    mounted = _run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
     if not mounted and os.environ.get("CI"):
         raise RuntimeError("no disk can be filled here: mounting a tmpfs needs root, and CI must not leave it out")
     try:
@@ -46,6 +48,15 @@ def small_disk(folder: Path) -> Iterator[SmallDisk | None]:
     finally:
         if mounted:
             _run("umount", "--lazy", str(folder))
+
+
+@contextmanager
+def needed_disk(folder: Path, size: int = SMALL_BYTES) -> Iterator[SmallDisk]:
+    """A disk of `size` bytes, without which the test is skipped."""
+    with small_disk(folder, size) as disk:
+        if not disk:
+            pytest.skip("mounting a tmpfs needs root")
+        yield disk
 
 
 def _run(*words: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import servers
-from chaos.disk import small_disk
+from chaos.disk import needed_disk
 from servers.process import folder_of, unprivileged
 from source_accounts import ROWS, execute_all, mapped_sources, owner_and_reader
 
@@ -29,18 +29,19 @@ NO_ROOM = r"orders: the database has no room for temporary files \({0}\)"
 
 def test_a_full_disk_of_mariadb_is_read_later() -> None:
     """What it sorts is a file, whose error is 3. It calls a temporary table that it cannot write damaged (126)."""
-    with folder_of("full", unprivileged()) as folder, small_disk(folder / "disk") as disk:
-        if not disk:
-            pytest.skip("mounting a tmpfs needs root")
-        with servers.mariadb(f"--tmpdir={disk.folder}") as server:
-            name = server.create_database()
-            owner, reader = server.url(name), server.url(name, name, password="reader")
-            execute_all(owner, *WORDS)
-            disk.fill()
-            _lacks_room(owner, reader, SORTED, "InternalError 3")
-            _lacks_room(owner, reader, UNITED, "InternalError 126")
-            disk.empty()
-            assert len(_words_of_ann(reader)) == 3000
+    with (
+        folder_of("full", unprivileged()) as folder,
+        needed_disk(folder / "disk") as disk,
+        servers.mariadb(f"--tmpdir={disk.folder}") as server,
+    ):
+        name = server.create_database()
+        owner, reader = server.url(name), server.url(name, name, password="reader")
+        execute_all(owner, *WORDS)
+        disk.fill()
+        _lacks_room(owner, reader, SORTED, "InternalError 3")
+        _lacks_room(owner, reader, UNITED, "InternalError 126")
+        disk.empty()
+        assert len(_words_of_ann(reader)) == 3000
 
 
 LIMITS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import servers
-from chaos.disk import SmallDisk, small_disk
+from chaos.disk import SmallDisk, needed_disk
 from servers.process import unprivileged
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -125,9 +125,7 @@ def test_a_limit_of_the_server_is_named(narrow_server: servers.Postgres, stateme
 @pytest.fixture
 def small_drive(tmp_path: Path) -> Iterator[SmallDisk]:
     """A disk of 64 MiB on which PostgreSQL may write."""
-    with small_disk(tmp_path / "drive") as made:
-        if made is None:
-            pytest.skip("mounting a tmpfs needs root")
+    with needed_disk(tmp_path / "drive") as made:
         account = unprivileged()
         os.chown(made.folder, account.uid, account.gid)
         for above in tmp_path.parents[:3]:

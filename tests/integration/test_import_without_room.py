@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos.disk import needed_disk
 from handmade import CREATED, table, unpacked_archive
 from workers import command
 
@@ -21,12 +22,8 @@ RECORDS = 16_000
 @pytest.fixture
 def temporary_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one mebibyte."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode:
-        pytest.skip("this account may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with needed_disk(tmp_path / "temporary", 1 << 20) as disk:
+        yield disk.folder
 
 
 def corrected(folder: Path) -> Path:

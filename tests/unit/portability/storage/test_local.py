@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from chaos.disk import needed_disk
 from stored_objects import store_object
 
 from portability.api.errors import ObjectChanged, ObjectMissing, StorageFull, StorageRefused, StorageUnavailable
@@ -182,12 +183,8 @@ def test_no_space_for_a_file(storage: LocalStorage) -> None:
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
     """A disk of one mebibyte."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode:
-        pytest.skip("this account may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with needed_disk(tmp_path / "small", 1 << 20) as disk:
+        yield disk.folder
 
 
 def test_no_space_on_the_disk(mounted: Path) -> None:
