@@ -63,9 +63,9 @@ def test_a_search_that_finds_more_than_it_shows_says_so(
 
 
 @pytest.mark.parametrize(("count", "is_cut"), [(20, False), (21, True)])
-def test_a_person_is_told_that_there_were_more_messages(served: Served, count: int, is_cut: bool) -> None:
+def test_a_person_sees_that_there_were_more_messages(served: Served, count: int, is_cut: bool) -> None:
     """The page shows the newest twenty."""
-    person = f"usr_told_{count}"
+    person = f"usr_informed_{count}"
     export_id = served.world.request(f"user:{person}")
     with writing(served.world.engine) as connection:
         connection.execute(delete(models.notification).where(models.notification.c.export_id == export_id))
