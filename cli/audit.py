@@ -18,7 +18,7 @@ from portability.database.engine import reading
 from portability.requests import audit_comparison, exports
 from portability.requests.audit_comparison import Comparison
 from portability.trust import audit, audit_heads
-from portability.trust.audit import Verdict
+from portability.trust.audit import FAULTS_MAX, Verdict
 from portability.trust.signing import Jwks
 
 SHOWN = ("id", "at", "actor", "action", "export_id")
@@ -42,7 +42,8 @@ def show(context: Context, identifier: str | None, action: str | None, after: in
     """Show the events of one export, or all, in order."""
     audit.chain_all(context.engine)
     with reading(context.engine) as connection:
-        found = audit.events(connection, export_id=identifier, action=action, after=after, limit=limit + 1)
+        # An event that was recorded after `chain_all` has no id, after which the next page could begin.
+        found = audit.chained(connection, export_id=identifier, action=action, after=after, limit=limit + 1)
         if identifier and not (found or audit.events(connection, export_id=identifier, limit=1)):
             exports.get(connection, identifier)  # a mistyped id is an error, and not an export without events
     if action and not found:
@@ -89,6 +90,7 @@ def verify(
         verdict = audit.verify(connection, anchor=anchor, since=since)
         compared = audit_comparison.compare(connection, None if no_storage else context.storage, since=since)
     is_ok = verdict.ok and not compared.faults
+    _note_more(context, verdict, compared)
     faults: list[JSON] = [{"code": fault.code, "event": fault.event_id} for fault in verdict.faults]
     faults += [{"code": fault.code, "export": fault.export_id} for fault in compared.faults]
     document: JSON = {
@@ -117,6 +119,12 @@ def verify(
     context.result(document, human)
     if not is_ok:
         raise SystemExit(1)
+
+
+def _note_more(context: Context, verdict: Verdict, compared: Comparison) -> None:
+    """Say where not all faults may be named."""
+    if FAULTS_MAX in {len(verdict.faults), len(compared.faults)}:
+        context.note(f"{FAULTS_MAX} faults of the chain and of the comparison are named at most: there may be more")
 
 
 def _faults(verdict: Verdict, compared: Comparison) -> Iterator[str]:

@@ -49,7 +49,10 @@ def extend(
 @AS
 @shared
 def pause(context: Context, identifier: str, reason: str, claimed: str | None) -> None:
-    """Pause a deadline while a person has to answer; only laws that allow the reason stop their deadline."""
+    """Pause a deadline while a person has to answer; only laws that allow the reason stop their deadline.
+
+    An end that was chosen with `extend --until` holds.
+    """
     with writing(context.engine) as connection:
         actor = str(permit(context, connection, claimed, Action.MOVE_DEADLINE, identifier))
         deadline_events.pause(connection, identifier, reason=reason, actor=actor)

@@ -203,7 +203,7 @@ def notices(context: Context, identifier: str | None, state: str | None, claimed
         found = recipient_notices.rows(connection, recipient_ids=same, state=state)
     about = ("id", "export_id", "recipient_id", "transfer_id", "kind")
     names = (*about, "state", "reason", "attempts", "created_at", "settled_at")
-    document: list[JSON] = [{**recipient_notices.view(row), "export_id": row["export_id"]} for row in found]
+    document: list[JSON] = [recipient_notices.view(row) for row in found]
     context.result(document, lambda: context.table("Notices", names, [[row[name] for name in names] for row in found]))
 
 

@@ -133,7 +133,8 @@ def ask(context: Context, wanted: acceptance.Request, actor: Actor, *, mandate_i
             mandate_id=mandate_id,
         )
     if not is_new:
-        context.note(f"the same request is already open: {identifier}; what this one says besides is not taken over")
+        taken = "of what this one says besides, only an earlier receipt is taken over"
+        context.note(f"the same request is already open: {identifier}; {taken}")
     try:
         wake(open_queue(connect(redis_url(context.settings))), identifier)
     except QueueUnavailable as error:

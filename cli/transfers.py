@@ -85,7 +85,7 @@ def list_transfers(
 def list_webhooks(
     context: Context, state: str | None, after: str | None, limit: int | None, claimed: str | None
 ) -> None:
-    """List the webhooks that inform recipients of transfers, the newest first."""
+    """List the webhooks that inform recipients of transfers, the newest first; queued: the longest waiting first."""
     most = limit or PAGE
     permit_any(context, claimed, Action.LIST_ALL)
     with reading(context.engine) as connection:

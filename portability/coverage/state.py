@@ -111,7 +111,7 @@ def tenantless(row: RowMapping) -> int:
 def recent_gaps(connection: Connection, source: str) -> Sequence[RowMapping]:
     """Return the faults in exports of the last days, by dataset and reason, the newest first.
 
-    They are counted among the READ_GAPS newest of the source.
+    They are counted among the READ_GAPS newest of the source; at most one more than SHOWN_GAPS is returned.
     """
     last_at = func.max(EXPORT.c.began_at).label("last_at")
     counted = func.count(EXPORT.c.id.distinct()).label("exports")
@@ -124,7 +124,7 @@ def recent_gaps(connection: Connection, source: str) -> Sequence[RowMapping]:
         .group_by(newest.c.dataset, newest.c.reason)
         .order_by(last_at.desc(), newest.c.dataset, newest.c.reason)
     )
-    return connection.execute(query.limit(SHOWN_GAPS)).mappings().all()
+    return connection.execute(query.limit(SHOWN_GAPS + 1)).mappings().all()
 
 
 def published(connection: Connection, sources: Iterable[str]) -> list[JSON]:

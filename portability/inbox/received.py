@@ -19,7 +19,6 @@ from portability.requests import page_cursors
 from portability.requests.policy import Facts
 
 TABLE, SENDER, DIFFERENCE = models.received_transfer, models.sender, models.received_difference
-LISTED = 200
 PAGE = 50
 COUNTED = ("new", "changed", "same", "kept", "conflicts", "refused", "quarantined")
 """What is counted of each dataset (docs/importing.md#the-report)."""
@@ -44,17 +43,12 @@ def get(connection: Connection, identifier: str, *, lock: bool = False) -> RowMa
     return row
 
 
-def rows(connection: Connection, most: int = LISTED) -> Sequence[RowMapping]:
-    """Return the newest received transfers, those that await a decision first."""
-    return page(connection, limit=most)[0]
-
-
 def page(
     connection: Connection, *, state: str | None = None, after: str | None = None, limit: int = PAGE
 ) -> tuple[Sequence[RowMapping], str | None]:
-    """Return a page of the received transfers in the order of `rows`, and the cursor of the next page (None: the last).
+    """Return a page of the received transfers, the newest first, and the cursor of the next page (None: the last).
 
-    Those in one `state` are the newest first. Raises BadInput for a cursor.
+    Without a `state`, those that await a decision come before the others. Raises BadInput for a cursor.
     """
     if state:
         query = with_sender().where(TABLE.c.state == state)

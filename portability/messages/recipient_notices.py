@@ -124,6 +124,7 @@ def unsettled(export_id: ColumnElement[str]) -> ColumnElement[bool]:
 
 def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
     """Return a notice as JSON; its acknowledgement is the recipient's JWS."""
-    names = ("id", "transfer_id", "recipient_id", "kind", "revision", "state", "reason", "attempts", "acknowledgement")
+    about = ("id", "export_id", "transfer_id", "recipient_id", "kind", "revision")
+    names = (*about, "state", "reason", "attempts", "acknowledgement")
     times = ("created_at", "settled_at")
     return {**{name: row[name] for name in names}, **{name: rfc3339(row[name]) for name in times}}

@@ -127,35 +127,35 @@ def page(
 
 
 def find(
-    connection: Connection, scope: Scope, text: str, subject_ids: Sequence[str] = (), *, limit: int = FOUND_MAX
-) -> Sequence[RowMapping]:
-    """Return the requests that a text names, the newest first.
+    connection: Connection, scope: Scope, text: str, subject_ids: Sequence[str] = ()
+) -> tuple[Sequence[RowMapping], bool]:
+    """Return the newest FOUND_MAX requests that a text names, the newest first, and whether there are more.
 
     Args:
         connection: any transaction.
         scope: which requests the person may see.
         text: an id or a pseudonym or the beginning of one, the id of a person or company, a word of the reason.
         subject_ids: further ids of subjects that the text names: an address in its normal form, its accounts.
-        limit: how many at most.
     """
     ways: list[ColumnElement[bool]] = [EXPORT.c.subject_id.in_([text, *subject_ids])]
     if len(text) >= SHORTEST:
         ways += [EXPORT.c[name].startswith(text, autoescape=True) for name in ("id", "subject_ref")]
         ways.append(_has_words(connection.dialect, text))
     # Each way has an index of its own.
-    found = [_newest([*scope.condition(), way], limit) for way in ways]
+    found = [_newest([*scope.condition(), way], FOUND_MAX + 1) for way in ways]
     query = select(EXPORT).where(EXPORT.c.id.in_(select(union(*found).subquery().c.id)))
     newest = (EXPORT.c.created_at.desc(), EXPORT.c.id.desc())
-    return connection.execute(query.order_by(*newest).limit(limit)).mappings().all()
+    rows = connection.execute(query.order_by(*newest).limit(FOUND_MAX + 1)).mappings().all()
+    return rows[:FOUND_MAX], len(rows) > FOUND_MAX
 
 
 def others(connection: Connection, scope: Scope, row: Mapping[Any, Any]) -> Sequence[RowMapping]:
-    """Return the newest other requests of the same person; an anonymous request has none."""
+    """Return the newest other requests of the same person, one more than OTHERS; an anonymous request has none."""
     if not row["subject_ref"]:
         return ()
     of_person = (EXPORT.c.subject_ref == row["subject_ref"], EXPORT.c.id != row["id"])
     query = select(EXPORT).where(*scope.condition(), *of_person).order_by(EXPORT.c.created_at.desc())
-    return connection.execute(query.limit(OTHERS)).mappings().all()
+    return connection.execute(query.limit(OTHERS + 1)).mappings().all()
 
 
 def assign(connection: Connection, identifier: str, assignee: str | None, *, actor: str) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, and_, case, literal, or_, select,
 
 from portability.database import models
 from portability.database.engine import UtcTime
+from portability.messages.webhooks import WebhookState
 from portability.requests import page_cursors
 
 TABLE, NOTICE = models.recipient, models.recipient_notice
@@ -83,13 +84,15 @@ def transfers(
 def webhooks(
     connection: Connection, *, state: str | None, after: str | None, limit: int
 ) -> tuple[Sequence[RowMapping], str | None]:
-    """Return a page of all webhooks, the newest first, each with the ids of its export and recipient.
+    """Return a page of all webhooks, each with the ids of its export and recipient.
 
-    The second value is the cursor of the next page, or None if this page is the last. Raises BadInput if `after` is not
-    a cursor.
+    Those that wait (`queued`) are in the order of their age, because an alert is about the oldest; other lists begin
+    with the newest. The second value is the cursor of the next page, or None if this page is the last. Raises BadInput
+    if `after` is not a cursor.
     """
     query = select(HOOK, TRANSFER.c.export_id, TRANSFER.c.recipient_id)
     query = query.join(TRANSFER, TRANSFER.c.id == HOOK.c.transfer_id)
     if state:
         query = query.where(HOOK.c.state == state)
-    return page_cursors.newest(connection, query, HOOK.c.created_at, HOOK.c.id, after, limit)
+    list_page = page_cursors.oldest if state == WebhookState.QUEUED else page_cursors.newest
+    return list_page(connection, query, HOOK.c.created_at, HOOK.c.id, after, limit)

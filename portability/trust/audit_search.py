@@ -70,6 +70,12 @@ def page(
     return rows[:limit], int(rows[limit - 1]["id"]) if len(rows) > limit else None
 
 
+def has_older(connection: Connection, person: str) -> bool:
+    """Return whether a person has more requests than REQUESTS_MAX: the events of older requests are not searched."""
+    of_person = _of_refs(_refs(connection, person)).offset(REQUESTS_MAX).limit(1)
+    return bool(connection.scalar(of_person))
+
+
 def actions(connection: Connection) -> Sequence[str]:
     """Return the names of all actions that the log has, in order; reads the index once for each name."""
     names = select(func.min(EVENT.c.action).label("action")).cte("names", recursive=True)
@@ -101,11 +107,15 @@ def _refs(connection: Connection, person: str) -> list[str]:
     return [row["ref"] for row in rows if row]
 
 
+def _of_refs(refs: Sequence[str]) -> Select[Any]:
+    """Return the query of the requests of a person, the newest first."""
+    newest = (EXPORT.c.created_at.desc(), EXPORT.c.id.desc())
+    return select(EXPORT.c.id).where(EXPORT.c.subject_ref.in_(refs)).order_by(*newest)
+
+
 def _requests(connection: Connection, person: str, refs: Sequence[str]) -> Sequence[str]:
     """Return the ids of the requests about a person, and of those whose id begins as given."""
-    newest = EXPORT.c.created_at.desc()
-    of_person = select(EXPORT.c.id).where(EXPORT.c.subject_ref.in_(refs)).order_by(newest).limit(REQUESTS_MAX)
-    found = [*connection.scalars(of_person)] if refs else []
+    found = [*connection.scalars(_of_refs(refs).limit(REQUESTS_MAX))] if refs else []
     if REFERENCE.fullmatch(person):
         named = select(EXPORT.c.id).where(EXPORT.c.id.startswith(person, autoescape=True)).limit(REQUESTS_MAX)
         found += connection.scalars(named).all()

@@ -171,3 +171,19 @@ def test_who_looks_sees_the_alarm(made: World) -> None:
     with writing(made.engine) as connection:
         exports.cancel(connection, identifier, actor="operator:test")
     assert made.view(identifier)["alarm"] == Alarm.NONE
+
+
+@pytest.mark.requirement("R13")
+@pytest.mark.parametrize(("chosen", "days"), [(40 * DAY, {0}), (None, {11, 12})])
+def test_a_chosen_end_holds_in_spite_of_a_pause(made: World, chosen: timedelta | None, days: set[int]) -> None:
+    """The person was informed of it; a pause moves the longest period of the law, which no one has chosen."""
+    regime = replace(named("gdpr"), ends_on_a_working_day=False)
+    received = datetime.now(UTC) - 12 * DAY
+    identifier = made.request(regimes=[regime], received_at=received.isoformat())
+    asked = Extension("large", until=received + chosen) if chosen else Extension("large")
+    with writing(made.engine) as connection:
+        announced = deadline_events.extend(
+            connection, identifier, asked, actor="officer:o", regimes=[regime], place=UTC_CALENDAR
+        )
+    paused(made, identifier, PauseReason.IDENTITY, ago=11 * DAY)
+    assert (resume(made, identifier, [regime]) - announced) / DAY in days

@@ -185,4 +185,4 @@ def test_an_erasure_forgets_a_received_transfer(made: World, stored_offer: str) 
         received.forget_subject(connection, "user", "usr_2", None)
         assert received.of_subject(connection, "user", "usr_1") == [stored_offer]
         received.forget_subject(connection, "user", "usr_1", None)
-        assert received.rows(connection) == []
+        assert received.page(connection) == ([], None)

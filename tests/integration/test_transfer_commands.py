@@ -239,7 +239,7 @@ def test_notices_are_shown_for_a_transfer_and_for_a_recipient(run: Run, made: Wo
 
 
 def test_all_transfers_and_webhooks_are_listed_in_pages(run: Run, made: World, other: Provider) -> None:
-    """By state, the newest first, each page with the cursor of the next; no content of a webhook, and no person."""
+    """By state, the newest first, webhooks that wait the oldest first; no content of a webhook, and no person."""
     recipient = other.recorded(made)
     sent = []
     for _ in range(3):
@@ -257,7 +257,11 @@ def test_all_transfers_and_webhooks_are_listed_in_pages(run: Run, made: World, o
         rest = run("transfers", *words, "--limit", "2", "--after", cursor, "--json")
         assert sorted(row[key] for row in answer(page) + answer(rest)) == sorted(identifiers)
         assert rest.stderr == ""
-    seen = {row["transfer_id"]: row for row in answer(run("transfers", "webhooks", "--json"))}[identifiers[0]]
+    listed = answer(run("transfers", "webhooks", "--json"))
+    waiting = answer(run("transfers", "webhooks", "--state", "queued", "--json"))
+    assert [row["transfer_id"] for row in waiting] == [row["transfer_id"] for row in listed][::-1]
+    assert waiting == sorted(waiting, key=lambda row: row["created_at"])
+    seen = {row["transfer_id"]: row for row in listed}[identifiers[0]]
     assert (seen["export_id"], seen["recipient_id"], seen["attempts"]) == (sent[0]["export_id"], recipient, 0)
     assert set(seen) & {"sealed", "kid"} == set()
     for words in (("list",), ("webhooks",)):

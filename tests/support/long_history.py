@@ -186,6 +186,7 @@ def _search(made: World, _queue: WakeUps) -> None:
         estimates.typical(connection, "access", "user", "sub_7old")
         for wanted in (EventFilter(), EventFilter("sam"), EventFilter("usr_old7"), EventFilter("7old"), OF_A_DAY):
             audit_search.page(connection, wanted)
+            audit_search.has_older(connection, wanted.person)
         audit_search.actions(connection)
 
 

@@ -525,6 +525,7 @@ def test_notices_to_a_recipient_are_listed(both: Inbox) -> None:
     found = both.sender.call("GET", "/v1/notices?recipient=localhost", *OFFICER).json()["notices"]
     (notice,) = [notice for notice in found if notice["transfer_id"] == sent_id]
     assert (notice["kind"], notice["state"], notice["recipient_id"]) == ("withdrawn", "acknowledged", both.recipient)
+    assert notice["export_id"] == both.sent(sent_id)["export_id"]
     answer = both.sender.call("GET", "/v1/notices", *OFFICER).json()
     assert answer == {"notices": found, "next": None}
     pages, cursor = list[dict[str, object]](), ""

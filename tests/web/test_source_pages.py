@@ -104,6 +104,20 @@ def test_a_fault_of_a_check_and_of_exports_is_shown(checked: Served, crm: Checke
     assert "con_secret" not in page
 
 
+@pytest.mark.parametrize(("count", "is_cut"), [(20, False), (21, True)])
+def test_more_faults_of_exports_than_are_shown_are_announced(checked: Served, count: int, is_cut: bool) -> None:
+    """The page has twenty pairs of dataset and reason, the newest first."""
+    common = {"export_id": checked.ready(), "volume": 1, "exporter": NAME, "what": "x", "retryable": False}
+    rows = [{**common, "dataset": f"things_{number}", "reason": "source_refused"} for number in range(count)]
+    with writing(checked.world.engine) as connection:
+        connection.execute(models.gap.insert(), rows)
+    with checked.browser("olga", "officer") as visitor:
+        page = visitor.client.get("/staff/sources").text
+
+    assert page.count("<code>source_refused</code>") == 20
+    assert ("Only the newest 20 are shown." in page) is is_cut
+
+
 def test_the_role_decides(checked: Served) -> None:
     """An auditor sees the page without the button, staff do not; a weak login is asked to log in again."""
     with checked.browser("sam", "staff") as visitor:

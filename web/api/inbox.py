@@ -78,12 +78,17 @@ async def receive_webhook(request: Request, place: CurrentContext) -> Response:
 
 
 @router.get("", operation_id="list_received", response_model=ReceivedList)
-def list_received(place: CurrentContext, login: Caller) -> Response:
-    """List the newest received transfers; those that await a decision come first."""
+def list_received(
+    place: CurrentContext,
+    login: Caller,
+    cursor: Annotated[texts.Cursor | None, Query(description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="How many")] = 200,
+) -> Response:
+    """List received transfers, the newest first; those that await a decision come before the others."""
     permit(place, login, Action.INBOX)
     with place.reading() as connection:
-        rows = received.rows(connection)
-    return json_answer({"received": [received.view(row) for row in rows]})
+        rows, following = received.page(connection, after=cursor, limit=limit)
+    return json_answer({"received": [received.view(row) for row in rows], "next": following})
 
 
 @router.get("/{received_id}", operation_id="show_received", response_model=ReceivedAnswer)

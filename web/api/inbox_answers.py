@@ -120,9 +120,10 @@ class ReceivedAnswer(BaseModel):
 
 
 class ReceivedList(BaseModel):
-    """Received transfers: those that await a decision first, then the newest."""
+    """A page of the received transfers, the newest first; those that await a decision come before the others."""
 
     received: list[ReceivedAnswer]
+    next: texts.Cursor | None
 
 
 class DifferenceRecord(BaseModel):

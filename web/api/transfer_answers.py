@@ -109,6 +109,7 @@ class RecipientNoticeAnswer(BaseModel):
     """A notice to the recipient about a change after the transfer."""
 
     id: texts.NoticeId
+    export_id: texts.ExportId = Field(description="Whose archive was sent; its record may be deleted by now")
     transfer_id: texts.TransferId
     recipient_id: texts.RecipientId
     kind: NoticeKind

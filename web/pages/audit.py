@@ -45,6 +45,7 @@ def log(
     with place.reading() as connection:
         events, following = audit_search.page(connection, wanted, before=before or None)
         known = audit_search.actions(connection)
+        has_older = bool(wanted.person) and audit_search.has_older(connection, wanted.person)
         verdict = audit.verify(connection) if check else None
     chosen = {"person": wanted.person, "action": action, "day": day}
     return rendering.page(
@@ -56,6 +57,7 @@ def log(
         is_filtered=any(chosen.values()),
         more=urlencode({**{name: value for name, value in chosen.items() if value}, "before": following or 0}),
         following=following,
+        searched=audit_search.REQUESTS_MAX * has_older,
         verdict=verdict,
         sources=bool(declared_names(place.settings)),
     )

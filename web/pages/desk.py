@@ -84,14 +84,16 @@ def desk(
     wanted = DeskList(view, sort, (to if view == DeskView.ASSIGNED else "") or login.id)
     with place.reading() as connection:
         scope = listing_scope(place, connection, login)
+        following, is_cut = None, False
         if text := q.strip():
-            rows, following = desk_queue.find(connection, scope, text), None
+            rows, is_cut = desk_queue.find(connection, scope, text)
         else:
             rows, following = desk_queue.page(connection, scope, wanted, after=cursor or None)
         counts = request_log.counts(connection, scope)
     if q.strip():
         _note_search(place, login, len(rows))
-    return _page(request, place, login, rows=rows, following=following, counts=counts, wanted=wanted, q=q)
+    more: dict[str, Any] = {"q": q, "is_cut": is_cut}
+    return _page(request, place, login, rows=rows, following=following, counts=counts, wanted=wanted, **more)
 
 
 @router.post("/search", dependencies=[OurForm])
@@ -107,12 +109,12 @@ def search(request: Request, place: CurrentContext, login: LoggedIn, q: Searched
     with place.reading() as connection:
         scope = listing_scope(place, connection, login)
         ids = [*(form for _kind, form in known.addresses), *known.accounts]
-        rows, counts = desk_queue.find(connection, scope, text, ids), request_log.counts(connection, scope)
+        (rows, is_cut), counts = desk_queue.find(connection, scope, text, ids), request_log.counts(connection, scope)
     _note_search(place, login, len(rows))
     if len(rows) == 1 and not known.unresolved:
         return rendering.see_other(f"/staff/exports/{rows[0]['id']}")
     wanted = DeskList(DeskView.ALL, "", login.id)
-    more = {"q": text, "unresolved": known.unresolved}
+    more: dict[str, Any] = {"q": text, "is_cut": is_cut, "unresolved": known.unresolved}
     return _page(request, place, login, rows=rows, following=None, counts=counts, wanted=wanted, **more)
 
 

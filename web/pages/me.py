@@ -95,7 +95,7 @@ def _overview(
         given = my_transfers.given(connection, consents, place.settings.place.zone)
         newest = [row["id"] for row in rows]
         occasions = [*(row["id"] for row in consents), *received.of_subject(connection, login.kind, login.id)]
-        recent = outbox.messages(connection, newest, occasions)[-SHOWN:]
+        sent = outbox.messages(connection, newest, occasions)[::-1]
         next_copy = estimates.typical(connection, Profile.ACCESS, login.kind, own_scope(connection, login).subject_ref)
         sizes = _parts_of_last(connection, rows)
         scheduled = my_schedule.shown(place, connection, login)
@@ -106,8 +106,9 @@ def _overview(
         current=current,
         exports=rows,
         following=following,
-        messages=recent[::-1],
+        messages=sent[:SHOWN],
         messages_shown=MESSAGES,
+        messages_cut=len(sent) > SHOWN,
         next_copy=next_copy,
         sizes=sizes,
         parts_offered=place.offered(login.kind),

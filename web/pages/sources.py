@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
@@ -38,7 +38,8 @@ def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response
             for name in declared_names(place.settings)
         ]
     tests = may(place, login, Action.TEST_SOURCE)
-    return rendering.page(request, "sources.html", sources=sources, tests=tests, shown=FINDINGS_SHOWN)
+    most: dict[str, Any] = {"shown": FINDINGS_SHOWN, "faults_shown": state.SHOWN_GAPS}
+    return rendering.page(request, "sources.html", sources=sources, tests=tests, **most)
 
 
 @router.post("/{source}/test", dependencies=[OurForm])

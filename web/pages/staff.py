@@ -86,6 +86,7 @@ def show(
             "reviews_shown": REVIEWS_SHOWN,
             "review_reasons": list(reviews.ReviewReason),
             "others": desk_queue.others(connection, listing_scope(place, connection, login), row),
+            "others_shown": desk_queue.OTHERS,
             "days": days_between(row["since"], row["until"], place.settings.place),
             "expected": estimates.typical(connection, row["profile"], row["subject_kind"], row["subject_ref"]),
             **desk_work.shared(request, place, login, connection, row, after=notes or None),

@@ -285,10 +285,13 @@ def test_the_shell_completes_commands() -> None:
 
 
 def test_a_request_that_is_open_already_is_not_new(run: Run) -> None:
-    """Another country of residence is not taken over: a program reads that this is the open request."""
-    asked = [json.loads(run(*ASK, "--residence", country, "--json").stdout) for country in ("DE", "FR")]
-    assert [each["is_new"] for each in asked] == [True, False]
-    assert asked[0]["id"] == asked[1]["id"]
+    """Another country of residence is not taken over, an earlier receipt is; the answer says that it was open."""
+    first = json.loads(run(*ASK, "--residence", "DE", "--json").stdout)
+    again = run(*ASK, "--residence", "FR", "--received-at", "2026-01-12", "--json")
+    seen = json.loads(again.stdout)
+    assert (first["is_new"], seen["is_new"], seen["id"]) == (True, False, first["id"])
+    assert (seen["residence"], seen["received_at"]) == ("DE", "2026-01-12T00:00:00Z")
+    assert "only an earlier receipt is taken over" in again.stderr
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("db", "upgrade"), ("keys", "new"), ("doctor",)])
