@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from io import TextIOWrapper
+from types import TracebackType
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -22,6 +24,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the program like click, but report usage errors like all others, as one line or JSON."""
+    sys.excepthook = _show_fault
     _encode_output()
     _check_arguments(sys.argv[1:])
     try:
@@ -38,6 +41,12 @@ def run() -> None:
         fail(of_system(error), as_json="--json" in sys.argv)
     except click.Abort:
         sys.exit(130)
+
+
+def _show_fault(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
+    """Show where an error that nothing catches was raised, without its message: that of a database quotes the row."""
+    places = "".join(traceback.format_tb(trace))
+    click.echo(f"{places}error: unexpected {kind.__name__}; its message may quote data and is left out", err=True)
 
 
 def _encode_output() -> None:

@@ -76,7 +76,7 @@ def server_config(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8000) ->
 
 
 class LoopFaults:
-    """Logs what fails in the event loop.
+    """Logs what fails in the event loop, without the values and messages of errors that the library's own line quotes.
 
     Where the process has no file left for a connection, the library reports each of 2048 tries a second: that would
     fill the disk of the logs, and is one line a minute here.
@@ -85,11 +85,14 @@ class LoopFaults:
     def __init__(self) -> None:
         self._said_at = -float(ACCEPTS_NOTHING_SECONDS)
 
-    def __call__(self, loop: asyncio.AbstractEventLoop, fault: dict[str, Any]) -> None:
+    def __call__(self, _loop: asyncio.AbstractEventLoop, fault: dict[str, Any]) -> None:
         """Log a fault as asyncio describes it (loop.call_exception_handler)."""
         error = fault.get("exception")
-        if not (isinstance(error, OSError) and error.errno in NO_ROOM and "socket" in fault):
-            loop.default_exception_handler(fault)
+        if not error:
+            log.error("web.loop_fault", seen=fault["message"])
+        elif not (isinstance(error, OSError) and error.errno in NO_ROOM and "socket" in fault):
+            # Its message quotes the arguments of a callback, and the error's own message.
+            log.error("web.loop_fault", exc_info=(type(error), error, error.__traceback__))
         elif time.monotonic() - self._said_at >= ACCEPTS_NOTHING_SECONDS:
             self._said_at = time.monotonic()
             log.error("web.accepts_nothing", error=errno.errorcode[error.errno or 0])

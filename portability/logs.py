@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 from pathlib import Path
+from types import TracebackType
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure(level: str = "INFO") -> None:
-    """Configure logging for the processes of the Procfile; loggers of libraries and warnings get the same format."""
+    """Configure logging for the processes of the Procfile.
+
+    Loggers of libraries, warnings and errors that nothing catches get the same format.
+    """
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -38,6 +43,29 @@ def configure(level: str = "INFO") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    # By default the interpreter writes the message of an error that nothing catches, which may quote a row.
+    sys.excepthook = _log_end
+    threading.excepthook = _log_end_of_thread
+    sys.unraisablehook = _log_ignored
+
+
+def _log_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log the error that ends this process."""
+    structlog.get_logger().critical("process.ended", exc_info=(kind, error, trace))
+
+
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    """Log the error that ends a thread; the process goes on without it."""
+    if ended.exc_type is not SystemExit:
+        name = ended.thread.name if ended.thread else ""
+        given = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+        structlog.get_logger().critical("thread.ended", thread=name, exc_info=given)
+
+
+def _log_ignored(ignored: sys.UnraisableHookArgs) -> None:
+    """Log an error that Python ignores, such as one of a finalizer."""
+    given = (ignored.exc_type, ignored.exc_value, ignored.exc_traceback)
+    structlog.get_logger().error("error.ignored", exc_info=given)
 
 
 def _without_messages_of_errors(record: logging.LogRecord) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Any:
     file = tmp_path_factory.mktemp("log") / "log"
     root = logging.getLogger()
     before, usual = list(root.handlers), structlog.get_config()
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     logs.configure()
     # A cached logger would keep this configuration beyond the tests of this module.
     structlog.configure(cache_logger_on_first_use=False)
@@ -62,6 +65,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Any:
     root.addHandler(handler)
     yield file
     structlog.configure(**usual)  # the library's defaults take seconds for a traceback
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
     root.handlers[:] = before
     handler.close()
 
