@@ -30,10 +30,11 @@ FORMS = "; ".join(
         "bytea_output = 'hex'",
         "standard_conforming_strings = on",  # else a backslash in a statement is another character
         "quote_all_identifiers = off",  # else the catalogue quotes the names of types
+        "gin_fuzzy_search_limit = 0",  # else an index leaves out rows at random
     )
 )
-"""Settings of a transaction that reads another system: in which form it writes values as text, whatever the server, the
-database or the role has by default."""
+"""Settings of a transaction that reads another system, whatever the server, the database or the role has by default: in
+which form it writes values as text, and that it reads all rows."""
 KEEPS_FORMS = "portability_keeps_forms"
 """Noted for a connection whose session has FORMS: its transactions need not set them."""
 EACH_STATEMENT = "READ COMMITTED"

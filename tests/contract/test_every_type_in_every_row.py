@@ -101,7 +101,7 @@ VALUES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "point": (["string"], ["'(1.5,2)'"]),
     "tsvector": (["string"], ["'a b'"]),
     "xml": (["string"], ["'<a>1</a>'"]),
-    "money": (["string"], ["'12.50'"]),
+    "money": (["decimal", "string"], ["'12.50'", "'-1234567.5'", "null"]),
     '"char"': (["string"], ["'a'"]),
     "name": (["string"], ["'pg'"]),
     "mood": (["string"], ["'glad'", "null"]),

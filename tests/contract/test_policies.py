@@ -57,6 +57,12 @@ FUNCTIONS = (
 """Functions that read a setting, also by another function, and functions that read the name of the account."""
 SETS, SETS_ANOTHER = 'set = { "app.ORG" = "{tenant}" }', 'set = { "app.tenant" = "{tenant}" }'
 NO_POLICY = "row-level security of notes shows this account no row: no policy for SELECT is for it"
+BY_ACCOUNT = "create policy staff on notes using (person_id = current_user)"
+COMPARED = (
+    "compare the name of the account (CURRENT_USER): they may hide rows from it"
+    " (shows_all_rows = true says that they hide none)"
+)
+BY_SESSION_USER = f"the policies of notes {COMPARED}".replace("CURRENT", "SESSION")
 NOT_SET = "the policies of notes need app.org, which [session] does not set"
 
 ALL, NONE = "shows_all_rows = true", ""
@@ -121,7 +127,17 @@ def test_views_that_depend_on_the_account_are_found(  # one case
         (SETS, BY_FUNCTION, []),
         (SETS_ANOTHER, BY_CALLED_FUNCTION, [NOT_SET]),
         (SETS, BY_CALLED_FUNCTION, []),
-        (SETS_ANOTHER, (BY_SETTING, "create policy staff on notes using (person_id = current_user)"), []),
+        (SETS_ANOTHER, (BY_SETTING, BY_ACCOUNT), [f"{NOT_SET} and {COMPARED}"]),
+        (SETS, (BY_SETTING, BY_ACCOUNT), []),
+        (SETS, (BY_ACCOUNT,), [f"the policies of notes {COMPARED}"]),
+        (ALL, (BY_ACCOUNT,), []),
+        (SETS, (BY_SETTING, RESTRICTIVE.format("org = session_user")), [BY_SESSION_USER]),
+        (SETS, (BY_SETTING[:-1] + " or current_user = 'boss')",), []),
+        (SETS, (BY_SETTING[:-1] + " and current_user = 'boss')",), [f"the policies of notes {COMPARED}"]),
+        (SETS, (FUNCTIONS[3], BY_ACCOUNT.replace("current_user", "named()")), [f"the policies of notes {COMPARED}"]),
+        (SETS, (FUNCTIONS[4], BY_ACCOUNT.replace("current_user", "named_once()")), [BY_SESSION_USER]),
+        (SETS, (FUNCTIONS[5], BY_ACCOUNT.replace("current_user", "owner_named()")), []),
+        (SETS, (BY_SETTING[:-1] + " and person_id <> 'current_user')",), []),
         (SETS_ANOTHER, (BY_SETTING, "alter role {reader} set app.org = 'org_1'"), []),
         ("shows_all_rows = true", (BY_SETTING,), []),
         ("shows_all_rows = true", (), [NO_POLICY]),
@@ -146,7 +162,10 @@ def test_views_that_depend_on_the_account_are_found(  # one case
 def test_policies_that_show_no_row_are_found(
     request: pytest.FixtureRequest, tmp_path: Path, session: str, policies: tuple[str, ...], expected: list[str]
 ) -> None:
-    """A policy that needs no setting, or one that the account has by default, may show rows."""
+    """A policy that needs no setting, or one that the account has by default, may show rows.
+
+    One that compares the name of the account shows those of the account alone.
+    """
     owner, reader = owner_and_reader(request, "postgresql", tmp_path)
     account = reader.partition("//")[2].partition("@")[0].partition(":")[0]
     execute_all(

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Date,
     Double,
     Integer,
+    Numeric,
     Text,
     case,
     cast,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     type_coerce,
     types,
 )
+from sqlalchemy.dialects.postgresql import MONEY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import NamedColumn
@@ -29,6 +31,7 @@ from sqlalchemy.types import TypeEngine
 from exporters.sql.catalogue import type_in_maps
 from exporters.sql.coded_texts import CodedText
 from exporters.sql.columns import ExactNumeric, IntegerTruth, Untyped, whole_number
+from exporters.sql.identifiers import plain_type
 from exporters.sql.mapped.catalogue import FoundColumn
 from exporters.sql.moments import StatedDay, StatedTime, StatedTimes, is_unset, stated_times
 from exporters.sql.values import NUMBERS, WITHOUT_CHARACTERS, field_type
@@ -113,11 +116,12 @@ def type_fault(stated: FieldType | None, found: FoundColumn, times: StatedTimes 
     return f'the column is {found.name_of_type}, which is not "{stated}": write type = "{own}"{hint}'
 
 
-def field_column(column: Column[Any], stated: FieldType | None, *, is_place: bool = False) -> NamedColumn[Any]:
+def field_column(column: NamedColumn[Any], stated: FieldType | None, *, is_place: bool = False) -> NamedColumn[Any]:
     """Return what is selected for a field: the column, or an expression that gives the type of the field.
 
     `is_place` says that rows are compared by the column: a text of MariaDB then comes with its bytes.
     """
+    column = without_currency(column)
     wanted, own = stated or FieldType.STRING, field_type(column.type)
     if times := stated_times(column):
         kind = StatedDay(times) if wanted is FieldType.DATE else StatedTime(times)
@@ -125,12 +129,20 @@ def field_column(column: Column[Any], stated: FieldType | None, *, is_place: boo
         return type_coerce(text, kind).label(column.name)
     if isinstance(column.type, types.ARRAY) and wanted is FieldType.OBJECT:
         return type_coerce(func.to_json(column), JsonType).label(column.name)
-    if wanted is own:
+    if wanted is own and wanted is not FieldType.DECIMAL:
         has_bytes = isinstance(column.type, CodedText) and not is_place
         return type_coerce(column, Text()).label(column.name) if has_bytes else column
     # A number is written as text by the database, and checked as what the field is.
     is_written = own is not FieldType.STRING and wanted in {FieldType.STRING, FieldType.DECIMAL}
     return type_coerce(written_number(whole_number(column)) if is_written else column, TYPES[wanted]).label(column.name)
+
+
+def without_currency(column: NamedColumn[Any]) -> NamedColumn[Any]:
+    """Return a column of `money` of PostgreSQL as numbers: its texts have the currency of the session."""
+    kind, numbers = plain_type(column.type), Numeric[Any]()
+    if isinstance(kind, types.ARRAY) and isinstance(kind.item_type, MONEY):
+        return cast(column, types.ARRAY(numbers)).label(column.name)
+    return cast(column, numbers).label(column.name) if isinstance(kind, MONEY) else column
 
 
 def joined_column(

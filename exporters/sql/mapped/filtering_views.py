@@ -20,6 +20,13 @@ ACCOUNT_POSTGRESQL = r"(?<![.\w])(current_user|current_role|session_user|user|pg
 """A pattern of PostgreSQL for what reads the name of the account, or its roles."""
 UNWRITTEN_POSTGRESQL = r"""'[^']*'|"[^"]*"|--[^\n]*|/\*([^*]|\*+[^*/])*\*+/"""
 """A pattern of PostgreSQL for texts, names in quotes and comments."""
+NAMED_POSTGRESQL = (
+    " cross join lateral pg_catalog.regexp_matches(pg_catalog.regexp_replace(found.written, cast(:unwritten as text),"
+    " '', 'g'), cast(:account as text), 'gi') as m(found)"
+    # With the rights of its owner, a function has the name of the owner, except of the session.
+    " where not found.is_definer or pg_catalog.upper(m.found[1]) = 'SESSION_USER'"
+)
+"""The rest of a query of `found`, texts of views, policies and functions: by which names each compares the account."""
 COMPARED_POSTGRESQL = text(
     # The views, those that they read, and the functions that they call, at any depth.
     "with recursive reached(name, schema, oid) as ("  # noqa: S608  # parts of this module and its neighbour alone
@@ -43,10 +50,7 @@ COMPARED_POSTGRESQL = text(
     " cross join lateral pg_catalog.regexp_matches(found.written, cast(:setting as text), 'g') as m(found)"
     " where coalesce(pg_catalog.current_setting(m.found[1], true), '') = ''"
     " union select found.schema, found.name, '', pg_catalog.upper(m.found[1]) from found"
-    " cross join lateral pg_catalog.regexp_matches(pg_catalog.regexp_replace(found.written, cast(:unwritten as text),"
-    " '', 'g'), cast(:account as text), 'gi') as m(found)"
-    # With the rights of its owner, a function has the name of the owner, except of the session.
-    " where not found.is_definer or pg_catalog.upper(m.found[1]) = 'SESSION_USER' order by 1, 2, 3, 4"
+    f"{NAMED_POSTGRESQL} order by 1, 2, 3, 4"
 )
 """Settings without a value that views compare, and by which name they compare the account."""
 HINT = "name another view, or a setting in `set` of [session]; shows_all_rows = true says that it hides none"
