@@ -11,7 +11,7 @@ from cli.context import Context
 from portability.api.errors import BadInput
 from portability.database.engine import reading
 from portability.trust import audit, audit_heads
-from portability.trust.audit_heads import AuditDiffers
+from portability.trust.audit import AuditDiffers
 from portability.trust.signing import Jwks
 
 KEPT = "*.jwt"

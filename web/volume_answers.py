@@ -48,13 +48,13 @@ def answer(
         claim: the token of the claim.
         check: called every few seconds; raises PortabilityError once the bytes may not be sent any more.
 
-    Raises: StorageUnavailable; DatabaseUnavailable.
+    Raises: ObjectMissing; StorageUnavailable; DatabaseUnavailable.
     """
-    headers, size = _headers(stored), stored["bytes"]
-    sent = asked.request.headers
+    headers, size, sent = _headers(stored), stored["bytes"], asked.request.headers
     if status := precondition(sent.get("if-match"), sent.get("if-none-match"), etag=headers["ETag"]):
         return Response(None, status, {"ETag": headers["ETag"]})
     if asked.request.method == "HEAD":
+        place.storage.stat(stored["object_key"])
         return Response(None, 200, {**headers, "Content-Length": str(size)}, _media_type(stored))
     try:
         part = wanted(asked.range, asked.if_range, etag=headers["ETag"], size=size)

@@ -27,7 +27,7 @@ from portability.errors import ControlError
 from portability.journal import batches, images, seals
 from portability.journal.images import Image, ImageScope
 from portability.people import subjects
-from portability.trust import audit, keys
+from portability.trust import audit, keys, unchained
 from portability.trust.signing import DatedKey
 
 TABLE, EVENT = models.journal, models.audit_event
@@ -94,7 +94,7 @@ class Journal:
         # The database says it: after a failover ids are given again, so no process may remember them.
         with reading(self._engine) as connection:
             shipped_id: int = connection.execute(select(TABLE.c.shipped_id)).scalar_one()
-            ids = audit.ids_of(connection, entries)
+            ids = unchained.ids_of(connection, entries)
         if len(ids) < len(entries):
             raise DatabaseBehind("the change was lost in a failover of the control database: repeat it")
         return newest_id <= shipped_id and all(each is not None and each <= shipped_id for each in ids)

@@ -25,7 +25,6 @@ from portability.people import subject_locks
 from portability.people.resolution import Decided
 from portability.requests import exports
 from portability.requests.policy import Actor, ActorRole
-from portability.requests.states import DISCARDED
 from portability.trust import audit
 
 TABLE, EXPORT = models.review, models.export
@@ -207,8 +206,7 @@ def _check_decider(connection: Connection, export: Mapping[Any, Any], actor: Act
     """Check that an officer or operator decides who has not requested an export of the subject (four eyes)."""
     if actor.role not in {ActorRole.OFFICER, ActorRole.OPERATOR}:
         raise NotAllowed("only a person can decide on a review", hint="log in as a privacy officer")
-    same = subject_locks.of_row(EXPORT, export)
-    asked = select(EXPORT.c.requested_by, EXPORT.c.requested_identity).where(same, EXPORT.c.state.not_in(DISCARDED))
+    asked = select(EXPORT.c.requested_by, EXPORT.c.requested_identity).where(subject_locks.of_row(EXPORT, export))
     if any(actor.did(*requested) for requested in connection.execute(asked)):
         raise NotAllowed("you cannot decide on the data of a person that you requested", hint="ask a colleague")
 

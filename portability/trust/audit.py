@@ -9,17 +9,14 @@ transactions do not wait for each other. On SQLite, where they do anyway, an eve
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
     Engine,
     RowMapping,
@@ -27,7 +24,6 @@ from sqlalchemy import (
     String,
     cast,
     delete,
-    exists,
     func,
     insert,
     literal,
@@ -42,20 +38,24 @@ from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.database.noted import note
 from portability.database.rows import insert_row
+from portability.errors import ControlError
 from portability.people import subjects
 from portability.people.actor_names import issuer_of, short_issuer
+from portability.trust.chain_events import digest, hashed, is_edited, walk
+from portability.trust.unchained import has_unchained
 
 Detail = Mapping[str, str | int | bool | None]
 """Opaque ids, codes and counts."""
 EVENT, UNCHAINED, HEAD = models.audit_event, models.audit_unchained, models.audit_head
-EXPORT = models.export
 SAID = ("entry", "at", "actor", "action", "export_id", "detail")
 """Columns of an event before and after it is chained."""
 UNCHAINED_IDS = literal(2**62, BigInteger)
 """More than the id of any event in the chain."""
 NO_ID = cast(null(), BigInteger).label("id")
 NO_HASHES = [cast(null(), String(64)).label(name) for name in ("prev_hash", "hash")]
-RECORDED: Select[*tuple[Any, ...]] = select(NO_ID, *NO_HASHES, *(UNCHAINED.c[name] for name in SAID))
+RECORDED: Select[*tuple[Any, ...]] = select(
+    cast(null(), BigInteger).label("id"), *NO_HASHES, *(UNCHAINED.c[name] for name in SAID)
+)
 LOG = union_all(
     select(EVENT.c.id, *(EVENT.c[name] for name in SAID)),
     select(UNCHAINED.c.id + UNCHAINED_IDS, *(UNCHAINED.c[name] for name in SAID)),
@@ -64,9 +64,15 @@ LOG = union_all(
 CHAINED_AT_ONCE = 1000
 NOTHING = "0" * 64
 """The first event's value in place of the previous hash."""
-READ_AT_ONCE = 1000
 FAULTS_MAX = 20
 """The maximum number of reported faults."""
+
+
+class AuditDiffers(ControlError):
+    """The audit log is not the one that was written: it was restored, shortened or written anew."""
+
+    code = "audit_differs"
+    default_hint = "was the database restored from a backup? `portability audit verify --head FILE`; see docs/audit.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class ChainFault:
-    """A fault of the chain, and the event: `edited`, `broken`, `truncated` or `rewritten`."""
+    """A fault of the chain, and the event: `edited`, `broken`, `truncated`, `rewritten` or `head_missing`."""
 
     code: str
     event_id: int
@@ -164,33 +170,15 @@ def _chains_later(dialect: str) -> bool:
     return dialect == "postgresql"
 
 
-def is_unchained(subject_ref: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition: events of a subject's exports are not in the chain yet."""
-    own = EXPORT.alias()
-    exports = select(own.c.id).where(own.c.subject_ref == subject_ref).correlate(subject_ref.table)
-    return exists().where(UNCHAINED.c.export_id.in_(exports)).correlate(subject_ref.table)
-
-
-def has_unchained(connection: Connection) -> bool:
-    """Return whether recorded events are not in the chain yet."""
-    return bool(connection.scalar(select(exists(select(UNCHAINED.c.id)))))
-
-
-def ids_of(connection: Connection, entries: Sequence[str]) -> Sequence[int | None]:
-    """Return the ids of the events with these entries, None for each that is not in the chain yet.
-
-    An entry that the database does not have is left out.
-    """
-    # One statement, so that an event that is chained meanwhile is found once.
-    both = union_all(
-        select(EVENT.c.id).where(EVENT.c.entry.in_(entries)),
-        select(NO_ID).select_from(UNCHAINED).where(UNCHAINED.c.entry.in_(entries)),
-    )
-    return connection.scalars(both).all()
-
-
 def _locked_head(connection: Connection) -> Head:
-    return Head(*connection.execute(select(HEAD.c.event_id, HEAD.c.hash).with_for_update()).one())
+    return _only_head(connection, select(HEAD.c.event_id, HEAD.c.hash).with_for_update())
+
+
+def _only_head(connection: Connection, query: Select[int, str]) -> Head:
+    rows = connection.execute(query).all()
+    if len(rows) != 1:
+        raise AuditDiffers(f"the table audit_head has {len(rows)} rows; expected 1")
+    return Head(*rows[0])
 
 
 def _append(connection: Connection, last: Head, recorded: Sequence[Mapping[str, Any]]) -> None:
@@ -259,12 +247,12 @@ def _matching(query: Select[Any], export_id: str | None, action: str | None, sin
 
 def view(event: RowMapping) -> dict[str, JSON]:
     """Return an event as JSON, for `--json` and the API."""
-    return {**_hashed(event), **{name: event[name] for name in ("prev_hash", "hash", "entry")}}
+    return {**hashed(event), **{name: event[name] for name in ("prev_hash", "hash", "entry")}}
 
 
 def head(connection: Connection) -> Head:
-    """Return the end of the chain according to the log itself."""
-    return Head(*connection.execute(select(HEAD.c.event_id, HEAD.c.hash)).one())
+    """Return the end of the chain according to the log itself. Raises AuditDiffers if it does not say it."""
+    return _only_head(connection, select(HEAD.c.event_id, HEAD.c.hash))
 
 
 def contains(connection: Connection, head: Head) -> bool:
@@ -279,50 +267,32 @@ def verify(connection: Connection, *, anchor: Head | None = None, since: Head | 
 
     `since` is a head up to which the chain was checked before: only later events are read, and they must continue it.
 
-    Edited: an event differs from its hash. Broken: an event before it was deleted, inserted or moved. Truncated: the
-    newest events are missing. Rewritten: the chain is consistent, but does not contain the anchor.
+    Edited: an event differs from its hash, or cannot be read. Broken: an event before it was deleted, inserted or
+    moved. Truncated: the newest events are missing. Rewritten: the chain is consistent, but does not contain the
+    anchor. Head missing: the log does not say with which event it ends.
     """
     faults: list[ChainFault] = []
     last, count, anchored = since or Head(0, NOTHING), 0, anchor is None or anchor == Head(0, NOTHING)
     if since is not None and not contains(connection, since):
         faults.append(ChainFault("rewritten", since.event_id))
-    for event in _walk(connection, last.event_id):
+    for event in walk(connection, since.event_id if since else None):
         count += 1
         if event["prev_hash"] != last.hash:
             faults.append(ChainFault("broken", event["id"]))
-        if event["hash"] != digest(event["prev_hash"], event):
+        if is_edited(event):
             faults.append(ChainFault("edited", event["id"]))
         last = Head(event["id"], event["hash"])
         if anchor is not None and event["id"] == anchor.event_id:
             anchored = event["hash"] == anchor.hash
             faults += [] if anchored else [ChainFault("rewritten", event["id"])]
-    stored = head(connection)
-    if last != stored:
-        faults.append(ChainFault("truncated", stored.event_id))
+    try:
+        if last != (stored := head(connection)):
+            faults.append(ChainFault("truncated", stored.event_id))
+    except AuditDiffers:
+        faults.append(ChainFault("head_missing", last.event_id))
     if anchor is not None and last.event_id < anchor.event_id:
         faults.append(ChainFault("truncated", anchor.event_id))
     elif anchor is not None and not anchored and not any(fault.code == "rewritten" for fault in faults):
         faults.append(ChainFault("broken", anchor.event_id))
     unchained = connection.execute(select(func.count()).select_from(UNCHAINED)).scalar_one()
     return Verdict(count, last, tuple(faults[:FAULTS_MAX]), unchained)
-
-
-def digest(previous: str, event: Mapping[Any, Any]) -> str:
-    """Return the SHA-256 of the canonical JSON (RFC 8785) of an event and the previous hash.
-
-    Names are ASCII; values are texts, integers, true, false and null: then RFC 8785 only requires sorted keys.
-    """
-    document = {**_hashed(event), "prev_hash": previous}
-    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _hashed(event: Mapping[Any, Any]) -> dict[str, JSON]:
-    at: datetime = event["at"]
-    moment = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return {"at": moment, **{name: event[name] for name in ("id", "actor", "action", "export_id", "detail")}}
-
-
-def _walk(connection: Connection, after: int) -> Iterator[RowMapping]:
-    while page := chained(connection, after=after, limit=READ_AT_ONCE):
-        yield from page
-        after = page[-1]["id"]

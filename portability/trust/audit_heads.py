@@ -8,21 +8,13 @@ from sqlalchemy import Connection
 
 from portability.api import JSON
 from portability.api.errors import BadInput
-from portability.errors import ControlError
 from portability.trust import audit, keys
-from portability.trust.audit import Head
+from portability.trust.audit import AuditDiffers, Head
 from portability.trust.signing import AUDIT_TYPE, Jwks, check, sign
 
 
-class AuditDiffers(ControlError):
-    """The audit log does not contain what a kept head proves: it was restored, shortened or written anew."""
-
-    code = "audit_differs"
-    default_hint = "was the database restored from a backup? `portability audit verify --head FILE`; see docs/audit.md"
-
-
 def signed(connection: Connection, keys_folder: Path, issuer: str) -> str:
-    """Sign the present head as a JWS with a key used for nothing else. Raises NoSigningKey."""
+    """Sign the present head as a JWS with a key used for nothing else. Raises NoSigningKey, AuditDiffers."""
     head, key = audit.head(connection), keys.dated(connection, keys_folder, purpose="audit")
     claims: dict[str, JSON] = {
         "iss": issuer,

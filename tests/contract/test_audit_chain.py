@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from simultaneous import in_processes
-from sqlalchemy import Connection, Engine, select, text, update
+from sqlalchemy import Connection, Engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from portability.api import SubjectKind
@@ -18,8 +19,8 @@ from portability.errors import NoSigningKey
 from portability.people import subjects
 from portability.people.actor_names import short_issuer
 from portability.requests.policy import Actor
-from portability.trust import audit, audit_heads, keys
-from portability.trust.audit import ChainFault, Head
+from portability.trust import audit, audit_heads, chain_events, keys
+from portability.trust.audit import AuditDiffers, ChainFault, Head
 from portability.trust.signing import SignatureFault
 
 EVENT, HEAD = models.audit_event, models.audit_head
@@ -134,6 +135,55 @@ def test_a_truncation_is_found(log: Log) -> None:
     """The newest events are gone, and the log's own head says so."""
     log.tamper(lambda c: c.execute(EVENT.delete().where(EVENT.c.id > log.ids[7])))
     assert log.verify().faults == (ChainFault("truncated", log.ids[9]),)
+
+
+@pytest.mark.requirement("R49")
+@pytest.mark.parametrize("change", ["DELETE FROM audit_head", "INSERT INTO audit_head VALUES (2, 0, '')"])
+def test_a_log_that_does_not_say_its_end_is_a_fault(log: Log, change: str) -> None:
+    """The row of the head was deleted, or another was added: verifying names it, and recording is refused by name."""
+    log.tamper(lambda c: c.exec_driver_sql(change))
+    with reading(log.engine) as connection:
+        assert audit.verify(connection).faults == (ChainFault("head_missing", log.ids[9]),)
+    for use in (audit.head, audit.chain):
+        with writing(log.engine) as connection, pytest.raises(AuditDiffers, match=r"audit_head has [02] rows"):
+            use(connection)
+
+
+DAMAGES = [
+    ("sqlite", "detail = '{'"),
+    ("sqlite", 'detail = \'{"a": "\\ud800"}\''),
+    ("sqlite", "at = 'yesterday'"),
+    ("sqlite", "actor = x'ff00'"),
+    ("postgresql", "detail = '{\"number\": 99999999999999999999}'"),
+    ("postgresql", "at = 'infinity'"),
+]
+
+
+@pytest.mark.requirement("R49")
+@pytest.mark.parametrize(("dialect", "damage"), DAMAGES)
+def test_an_event_that_cannot_be_read_is_a_fault(
+    log: Log, monkeypatch: pytest.MonkeyPatch, dialect: str, damage: str
+) -> None:
+    """Its JSON, its time or a text is damaged: it is named like any other edit, and the events beside it are read."""
+    if log.engine.dialect.name != dialect:
+        pytest.skip("the database refuses such a value")
+    monkeypatch.setattr(chain_events, "READ_AT_ONCE", 3)
+    change = f"UPDATE audit_event SET {damage} WHERE id = {log.ids[4]}"  # noqa: S608  # the values of this test
+    log.tamper(lambda c: c.exec_driver_sql(change))
+    verdict = log.verify()
+    assert (verdict.events, verdict.faults) == (10, (ChainFault("edited", log.ids[4]),))
+
+
+@pytest.mark.requirement("R49")
+@pytest.mark.parametrize("number", [0, -7])
+def test_an_event_before_the_first_is_found(log: Log, number: int) -> None:
+    """An event that was inserted with a number below those that the log gives."""
+    forged = {"at": datetime(2026, 1, 1, tzinfo=UTC), "actor": "officer:olga", "action": "export.approved"}
+    values = {**forged, "id": number, "detail": {}, "prev_hash": "e" * 64}
+    hashed = {**values, "export_id": None, "hash": chain_events.digest("e" * 64, {**values, "export_id": None})}
+    log.tamper(lambda c: c.execute(insert(EVENT).values(hashed)))
+    faults = log.verify().faults
+    assert faults == (ChainFault("broken", number), ChainFault("broken", log.ids[0]))
 
 
 def test_a_truncation_that_moves_the_head_too_is_found_by_an_anchor(log: Log) -> None:

@@ -106,6 +106,25 @@ def test_who_asked_for_a_copy_does_not_review_its_records(made: World) -> None:
         reviews._check_decider(connection, row, actor("officer", "usr_8"))
 
 
+@pytest.mark.parametrize("end", ["cancelled", "denied", "expired", "failed", "recalled"])
+def test_who_asked_for_a_copy_that_has_ended_does_not_review_its_records(made: World, end: str) -> None:
+    """Not on the ended copy, and not on a copy that a colleague requests later: the person would decide alone."""
+    wanted = acceptance.check(profile="access", subject="user:usr_1", reason="ticket 7")
+    rows = []
+    for identity in ("usr_7", "usr_8"):
+        by = actor("officer", identity)
+        with writing(made.engine) as connection:
+            identifier, _is_new = intake.take(connection, made.place.settings, wanted, actor=by, auth=PRESENT)
+            rows.append(exports.get(connection, identifier))
+            ended = {"state": end, "ended_at": now()}
+            connection.execute(update(models.export).where(models.export.c.id == rows[0]["id"]).values(ended))
+    with reading(made.engine) as connection:
+        for row in rows:
+            with pytest.raises(NotAllowed):
+                reviews._check_decider(connection, row, actor("officer"))
+        reviews._check_decider(connection, rows[0], actor("officer", "usr_9"))
+
+
 @pytest.mark.parametrize("role", ["officer", "tenant_admin", "staff"])
 def test_no_one_decides_on_their_own_data(role: str) -> None:
     """An officer whose account is the subject's decides nothing about it, also if another person asked."""

@@ -46,7 +46,7 @@ WHOLE: Mapping[str, str] = {
     "portability/journal/comparison.py:read": "after a start, a failover or a restore",
     "portability/journal/reconcile.py:reconcile": "after a loss of commits",
     "portability/requests/audit_comparison.py:compare": "`portability audit verify` compares all records",
-    "portability/trust/audit.py:_walk": "verifies the audit log in pages",
+    "portability/trust/chain_events.py:walk": "verifies the audit log in pages",
     "portability/trust/audit.py:events": "`portability audit log` filters all events; those of an export have an index",
     "portability/trust/audit.py:chained": "as its callers",
     "portability/requests/request_log.py:page": "a page is as long as asked for",

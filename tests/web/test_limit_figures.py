@@ -95,6 +95,12 @@ def receipts(served: Served) -> Answers:
         yield httpx.post(address, content=b"x", headers={"Content-Type": "application/jose"})
 
 
+def rotations(served: Served) -> Answers:
+    address = f"{served.url}/v1/recipients/rcp_00000000000000000000/rotation"
+    while True:
+        yield httpx.post(address, content=b"x", headers={"Content-Type": "application/jose"})
+
+
 def token_requests(served: Served) -> Answers:
     while True:
         yield httpx.post(f"{served.url}/v1/oauth/token", data={"grant_type": "authorization_code"})
@@ -124,6 +130,7 @@ ATTEMPTS: dict[str, Callable[[Served], Answers]] = {
     "open_requests": lambda served: requests_since(served, lambda number: f"2021-01-{number:02}"),
     "retries": retries,
     "receipts": receipts,
+    "rotations": rotations,
     "token_requests": token_requests,
     "wrong_tokens": wrong_tokens,
     "arrivals": arrivals,

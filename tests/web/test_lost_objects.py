@@ -74,3 +74,17 @@ def test_a_volume_that_storage_has_lost_is_not_delivered(losing: Served) -> None
     told = {name: fault[name] for name in ("log_level", "request_id", "code")}
     assert told == {"log_level": "warning", "request_id": answer.json()["request_id"], "code": "object_missing"}
     assert export_id in fault["detail"]
+
+
+def test_a_volume_that_storage_has_lost_uses_up_no_download(losing: Served) -> None:
+    """HEAD says what GET would say, and a claim of what cannot be delivered is refused and does not count."""
+    export_id = losing.ready()
+    address = claim_and_lose(losing, export_id)
+    page = address.removeprefix(losing.url).partition("/volumes/")[0]
+    assert httpx.head(address).status_code == 500
+    with losing.browser(OWNER) as visitor:
+        refused = [visitor.send(f"{page}/volumes/1", page=page).status_code for _ in range(3)]
+    with reading(losing.world.engine) as connection:
+        claims = connection.execute(select(models.link_claim.c.volume)).scalars().all()
+    assert refused == [500, 500, 500]
+    assert claims == [1]

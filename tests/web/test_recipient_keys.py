@@ -176,6 +176,18 @@ def test_a_new_key_keeps_the_consents(served: Served, other: Provider) -> None:
     assert rotated(served, other, early).json()["code"] == "wrong_rotation"
 
 
+def test_strangers_do_not_use_up_the_attempts_of_a_recipient(served: Served, other: Provider) -> None:
+    """Statements that it has not signed, from another address, end in a limit of that address alone."""
+    url = f"{served.url}/v1/recipients/{other.recipient}/rotation"
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.3")) as stranger:
+        sent = [
+            stranger.post(url, content="x", headers={"Content-Type": "application/jose"}).status_code for _ in range(21)
+        ]
+    token = other.new_key(served.world.place.settings.iss)
+    assert (sent[0], sent[-1]) == (httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS)
+    assert rotated(served, other, token).status_code == httpx.codes.NO_CONTENT
+
+
 @pytest.mark.parametrize(
     ("changed", "code"),
     [

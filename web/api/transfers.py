@@ -28,7 +28,7 @@ from web.api.transfer_answers import AuthorisationAnswer, AuthorisationList, Tra
 from web.auth import Caller, may, permit
 from web.context import AppContext, CurrentContext
 from web.logins import Login
-from web.rendering import json_answer
+from web.rendering import address, json_answer
 from web.scopes import own_scope
 from web.visibility import facts_of, found, own_authorisation
 
@@ -212,7 +212,7 @@ async def receipt(request: Request, place: CurrentContext, transfer_id: Transfer
 )
 async def rotation(request: Request, place: CurrentContext, recipient_id: RecipientId) -> Response:
     """Accept a recipient's new key: a JWS signed with a key of its recorded key set. It needs no other login."""
-    await run_in_threadpool(_rotate, place, recipient_id, await _signed_body(request))
+    await run_in_threadpool(_rotate, place, recipient_id, await _signed_body(request), address(request))
     return Response(status_code=204)
 
 
@@ -236,8 +236,9 @@ def _receive(place: AppContext, transfer_id: str, token: str) -> None:
         receipts.record(connection, transfer_id, receipt)
 
 
-def _rotate(place: AppContext, recipient_id: str, token: str) -> None:
-    place.limits.attempt(limits.RECEIPT, recipient_id)
+def _rotate(place: AppContext, recipient_id: str, token: str, sent_from: str) -> None:
+    # By address: a stranger knows the recipient's id, and the signature is checked later.
+    place.limits.attempt(limits.RECEIPT, recipient_id, sent_from)
     with place.reading() as connection:
         row = recipients.approved(connection, recipient_id)
     with place.outbound.to(row["id"]):

@@ -122,20 +122,31 @@ def begin(
 ) -> Response:
     """Claim a download of a volume and redirect to it. A recipient's program has no session, so it needs no token."""
     login = present_login(request, place)
-    with place.writing() as connection:
+    with place.reading() as connection:
         link = _resolved(request, place, connection, token)
-        if link["audience"] == Audience.RECIPIENT:
-            actor = f"recipient:{sending.get(connection, link['transfer_id'])['recipient_id']}"
-            return begun(connection, place, link, token, number, actor=actor)
-        check_form(request, csrf)
-        admitted = _admitted(request, link, login)
-        if admitted is None:
-            if login is None and link["audience"] != Audience.CODE:
-                raise NotLoggedIn("this download needs a login")
-            raise LinkInvalid
-        if login is not None and link["audience"] != Audience.CODE:
-            permit(place, login, Action.DOWNLOAD, _facts(link), export_id=link["export_id"])
-        return begun(connection, place, link, token, number, actor=str(admitted))
+        actor = _claimant(request, place, connection, link, login, csrf)
+        keys = [row["object_key"] for row in links.volumes(connection, link) if row["number"] == number]
+    for key in keys:
+        place.storage.stat(key)  # a claim of what storage does not have would use up a download
+    with place.writing() as connection:
+        return begun(connection, place, link, token, number, actor=actor)
+
+
+def _claimant(
+    request: Request, place: AppContext, connection: Connection, link: RowMapping, login: Login | None, csrf: str
+) -> str:
+    """Return who claims a download, for the audit log. Raises NotLoggedIn, LinkInvalid."""
+    if link["audience"] == Audience.RECIPIENT:
+        return f"recipient:{sending.get(connection, link['transfer_id'])['recipient_id']}"
+    check_form(request, csrf)
+    admitted = _admitted(request, link, login)
+    if admitted is None:
+        if login is None and link["audience"] != Audience.CODE:
+            raise NotLoggedIn("this download needs a login")
+        raise LinkInvalid
+    if login is not None and link["audience"] != Audience.CODE:
+        permit(place, login, Action.DOWNLOAD, _facts(link), export_id=link["export_id"])
+    return str(admitted)
 
 
 @router.api_route("/{token}/volumes/{number}", methods=["GET", "HEAD"])

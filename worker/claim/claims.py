@@ -41,12 +41,12 @@ from portability.database.incidents import Incident
 from portability.requests import slices
 from portability.requests.states import OPEN, ExportState
 from portability.requests.transition import transition
-from portability.trust import audit
+from portability.trust import unchained
 
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
 WAITED_SINCE = func.coalesce(SLICE.c.claimed_at, SLICE.c.created_at)
 YIELDS = or_(SLICE.c.large, SLICE.c.further)
-IS_UNCHAINED = audit.is_unchained(EXPORT.c.subject_ref).label("has_unchained")
+IS_UNCHAINED = unchained.is_unchained(EXPORT.c.subject_ref).label("has_unchained")
 TENANTS_MAX = 20
 """How many tenants a worker tries in one call."""
 TRIES = 8

@@ -17,7 +17,7 @@ from portability.database import history, incidents, models
 from portability.database.engine import snapshot
 from portability.database.incidents import Incident
 from portability.trust import audit, audit_heads
-from portability.trust.audit import ChainFault, Head
+from portability.trust.audit import AuditDiffers, ChainFault, Head
 
 log = structlog.get_logger()
 EVERY_SECONDS = 3600
@@ -45,14 +45,21 @@ def log_head(engine: Engine, keys_folder: Path, issuer: str, last_head: Head | N
                 return last_head
             fault = _fault(connection, last_head)
             token = audit_heads.signed(connection, keys_folder, issuer)
+    except AuditDiffers as error:
+        _count_broken(engine, error.code)
+        return last_head
     except PortabilityError as error:
         log.warning("audit.head_not_signed", code=error.code)
         return last_head
     if fault:
-        log.error("audit.broken", code=fault.code, broken_at=fault.event_id)
-        incidents.count(engine, Incident.AUDIT_BROKEN)
+        _count_broken(engine, fault.code, broken_at=fault.event_id)
     log.info("audit.head", last_event=head.event_id, token=token)
     return head
+
+
+def _count_broken(engine: Engine, code: str, **where: int) -> None:
+    log.error("audit.broken", code=code, **where)
+    incidents.count(engine, Incident.AUDIT_BROKEN)
 
 
 def _fault(connection: Connection, since: Head | None) -> ChainFault | None:

@@ -21,7 +21,7 @@ from portability.database.engine import now, undone, writing
 from portability.law.profiles import Profile
 from portability.requests import acceptance, slices
 from portability.requests.policy import Actor
-from portability.trust import audit
+from portability.trust import audit, unchained
 from worker.claim import claims
 from worker.claim.lease import Lease
 from worker.context import WorkerContext
@@ -54,7 +54,7 @@ def export(context: WorkerContext, seconds_max: float) -> None:
         claims.note_turn(connection, slices.group(None))
         audit.record(connection, "request.accepted", actor="warm-up")
         audit.chain(connection)
-        audit.has_unchained(connection)
+        unchained.has_unchained(connection)
     with undone(there.engine):
         _ask(there)
         waiting_work(there.engine, limit, small_only=False)

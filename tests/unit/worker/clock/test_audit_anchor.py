@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from factories import World
-from sqlalchemy import insert, text
+from sqlalchemy import delete, insert, text
 from structlog.testing import capture_logs
 
 from portability.database import history, incidents, models
@@ -72,6 +72,16 @@ def test_a_changed_event_is_an_incident(made: World, change: str, code: str) -> 
         ("audit.broken", code),
         ("audit.head", None),
     ]
+    assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("audit_broken", 1)]
+
+
+def test_a_log_without_its_head_is_an_incident(made: World) -> None:
+    """The row that says with which event the log ends was deleted."""
+    with writing(made.engine) as connection:
+        connection.execute(delete(models.audit_head))
+    with capture_logs() as lines:
+        assert audit_anchor.log_head(made.engine, made.place.settings.keys, ISSUER, None) is None
+    assert [(line["event"], line["code"]) for line in lines] == [("audit.broken", "audit_differs")]
     assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("audit_broken", 1)]
 
 

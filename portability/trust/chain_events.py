@@ -1,0 +1,72 @@
+"""Events of the audit log as they are hashed, and read back in their order, also where a value is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, RowMapping, Select, select
+from sqlalchemy.exc import DataError
+
+from portability.api import JSON
+from portability.database import models
+
+EVENT = models.audit_event
+READ_AT_ONCE = 1000
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, DataError)
+"""What a value raises that is not one that was recorded: a text that is not JSON, a time that is not a time."""
+
+
+def digest(previous: str, event: Mapping[Any, Any]) -> str:
+    """Return the SHA-256 of the canonical JSON (RFC 8785) of an event and the previous hash.
+
+    Names are ASCII; values are texts, integers, true, false and null: then RFC 8785 only requires sorted keys.
+    """
+    document = {**hashed(event), "prev_hash": previous}
+    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def hashed(event: Mapping[Any, Any]) -> dict[str, JSON]:
+    """Return what of an event is hashed, beside the previous hash, as JSON."""
+    at: datetime = event["at"]
+    moment = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {"at": moment, **{name: event[name] for name in ("id", "actor", "action", "export_id", "detail")}}
+
+
+def is_edited(event: Mapping[Any, Any]) -> bool:
+    """Return whether an event differs from what was hashed."""
+    try:
+        return bool(event["hash"] != digest(event["prev_hash"], event))
+    except UNREADABLE:  # what has no canonical JSON was never hashed
+        return True
+
+
+def walk(connection: Connection, after: int | None) -> Iterator[Mapping[Any, Any]]:
+    """Yield the events after an id, or all; of one whose values cannot be read its id and its hashes only."""
+    while page := _page(connection, after):
+        yield from page
+        after = page[-1]["id"]
+
+
+def _page(connection: Connection, after: int | None) -> Sequence[Mapping[Any, Any]]:
+    try:
+        return connection.execute(_after(select(EVENT), after)).mappings().all()
+    except UNREADABLE:
+        hashes = select(EVENT.c.id, EVENT.c.prev_hash, EVENT.c.hash)
+        found = connection.execute(_after(hashes, after)).mappings().all()
+        return [_readable(connection, event) for event in found]
+
+
+def _readable(connection: Connection, event: RowMapping) -> RowMapping:
+    try:
+        return connection.execute(select(EVENT).where(EVENT.c.id == event["id"])).mappings().one()
+    except UNREADABLE:
+        return event
+
+
+def _after(query: Select[*tuple[Any, ...]], after: int | None) -> Select[*tuple[Any, ...]]:
+    ordered = query.order_by(EVENT.c.id).limit(READ_AT_ONCE)
+    return ordered if after is None else ordered.where(EVENT.c.id > after)
