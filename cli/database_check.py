@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import ProgrammingError
 
 from cli.checks import Seen
 from cli.context import Context
@@ -14,7 +13,6 @@ from portability.settings import Settings
 
 ENCODING = "UTF8"
 ENCODING_HINT = "create the database anew: CREATE DATABASE portability ENCODING 'UTF8' TEMPLATE template0"
-RIGHTS_HINT = "run `portability db rights | psql portability` as the owner; see docs/operate.md#postgresql"
 LACKING = text("""
     SELECT relname FROM unnest(CAST(:tables AS text[]), CAST(:rights AS text[])) AS wanted (relname, granted)
     WHERE NOT has_table_privilege(quote_ident(relname), granted)
@@ -39,7 +37,7 @@ def _check_server(connection: Connection) -> None:
         raise DatabaseUnavailable(seen, hint=ENCODING_HINT)
     if lacking := _lacking(connection):
         seen = f"this role lacks rights on {len(lacking)} tables: {', '.join(lacking[:3])}"
-        raise DatabaseUnavailable(seen, hint=RIGHTS_HINT)
+        raise DatabaseUnavailable(seen, hint=rights.HINT)
 
 
 def upgrade_schema(context: Context) -> Seen | None:
@@ -53,9 +51,6 @@ def _upgraded(settings: Settings) -> Seen | None:
         if not migrations.is_behind(engine):
             return None
         before, after = migrations.upgrade(engine)
-    except ProgrammingError:
-        hint = "run `portability db upgrade` as the owner of the schema"
-        raise DatabaseUnavailable("this role may not upgrade the control database", hint=hint) from None
     finally:
         engine.dispose()
     return Seen(f"fixed: {before or 'empty'} -> {after}", fixed=True)

@@ -78,7 +78,7 @@ _AT_CONNECT = {
     "timeout expired|timed out": _SILENT,
 }
 """By the server's or libpq's text: an error while connecting has no code."""
-_DENIED = re.compile(r"permission denied for (table|schema|sequence|view|database) (\w{1,63})")
+_DENIED = re.compile(r"(?:permission denied for|must be owner of) (table|schema|sequence|view|database) (\w{1,63})")
 """Names in the schema, and no value."""
 
 _NO_SAVEPOINT = "no such savepoint"

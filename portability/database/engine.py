@@ -37,7 +37,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from portability.database import causes, sessions, sqlite_files
+from portability.database import causes, rights, sessions, sqlite_files
 from portability.database.noted import if_committed
 from portability.errors import DatabaseUnavailable
 
@@ -140,6 +140,8 @@ WRITABLE_SQLITE = (
 READ_ONLY_SQLITE = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
 READ_ONLY_SQLSTATE = "25006"
 """Of a server that takes no writes: during a failover a pooler may lead to one that is not promoted yet."""
+DENIED_SQLSTATE = "42501"
+"""Of a right that the role lacks: a release may need one on a new table before `db rights` has given it."""
 PATIENCE = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -308,14 +310,16 @@ def _faults_named(engine: Engine, *, writes: bool = False) -> Iterator[None]:
         driver = engine.dialect.loaded_dbapi
         away = (OperationalError, InterfaceError, driver.OperationalError, driver.InterfaceError)
         original = error.orig if isinstance(error, DBAPIError) else error
-        is_replica = writes and getattr(original, "sqlstate", None) == READ_ONLY_SQLSTATE
+        state = getattr(original, "sqlstate", None)
+        is_replica, is_denied = writes and state == READ_ONLY_SQLSTATE, state == DENIED_SQLSTATE
         # The driver's InternalError, for example, where the server sent no result before it was gone.
         is_gone = isinstance(error, DBAPIError) and error.connection_invalidated
         # SQLite raises DatabaseError itself for a file that is not a database; its other subclasses are our own faults.
-        if not (isinstance(error, away) or type(error) is DatabaseError or is_replica or is_gone):
+        if not (isinstance(error, away) or type(error) is DatabaseError or is_replica or is_denied or is_gone):
             raise
         where = (
             engine.url.render_as_string(hide_password=True) if engine.dialect.name == "sqlite" else _hosts(engine.url)
         )
         cause = causes.found(original)
-        raise DatabaseUnavailable(f"the control database at {where} failed: {cause.seen}", hint=cause.hint) from error
+        hint = rights.HINT if is_denied else cause.hint
+        raise DatabaseUnavailable(f"the control database at {where} failed: {cause.seen}", hint=hint) from error

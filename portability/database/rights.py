@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 from psycopg.sql import Identifier
 
 ROLE = "portability_app"
+HINT = (
+    "run `portability db upgrade` as the owner of the tables, and then `portability db rights | psql portability`;"
+    " see docs/operate.md#postgresql"
+)
+"""What to do if a role lacks a right."""
 RIGHTS: Mapping[str, Sequence[str]] = {
     "SELECT": ["alembic_version"],
     "SELECT, UPDATE": ["deployment", "journal", "audit_head"],

@@ -34,6 +34,7 @@ RETIRES_SECONDS = SKEW_SECONDS
 """How long signatures of a retired key verify: workers of 0.1.0 date them by their own clocks."""
 CHANGES = "signing keys"
 """The named lock of changes of keys: two that begin at once would each see the predecessor alone."""
+COPY_HINT = "copy it to PORTABILITY_KEYS_DIR again, whole, or remove it if `portability keys list` does not have it"
 READ_HINT = "let this account read PORTABILITY_KEYS_DIR and its files: they belong to another one"
 SUFFIXES = (".pem", external_keys.SUFFIX)
 """Of files in the keys folder: private keys, and references to keys in key stores."""
@@ -120,12 +121,16 @@ def signing(connection: Connection, folder: Path, *, purpose: str = "archive") -
 def dated(connection: Connection, folder: Path, *, purpose: str = "archive") -> DatedKey:
     """Return the same with the time of the database: the clock of this machine may be wrong. Raises NoSigningKey."""
     active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
-    newest = select(TABLE.c.kid, now().label("present")).where(*active)
+    newest = select(TABLE.c.kid, TABLE.c.public_jwk, now().label("present")).where(*active)
     newest = newest.order_by(TABLE.c.created_at.desc(), TABLE.c.kid.desc()).limit(1)
     if not (row := connection.execute(newest).one_or_none()):
         hint = f"`portability keys new --purpose {purpose}` makes one"
         raise NoSigningKey(f"no active key for the purpose {purpose}", hint=hint)
-    return DatedKey(_signing(folder, row.kid), row.present)
+    key = _signing(folder, row.kid)
+    public = (key if isinstance(key, ECKey) else key.public).as_dict(private=False)
+    if any(public[name] != row.public_jwk[name] for name in ("x", "y")):
+        raise NoSigningKey(f"the file of the private key {row.kid} has another key than the database", hint=COPY_HINT)
+    return DatedKey(key, row.present)
 
 
 def private(folder: Path, kid: str) -> ECKey:
@@ -167,8 +172,8 @@ def _named(kid: str) -> Iterator[None]:
         hint = READ_HINT if isinstance(error, PermissionError) else away
         raise NoSigningKey(f"cannot read the private key {kid}: {type(error).__name__}", hint=hint) from None
     except (JoseError, TypeError, ValueError) as error:
-        hint = "copy it to PORTABILITY_KEYS_DIR again, whole, or remove it if `portability keys list` does not have it"
-        raise NoSigningKey(f"the file of the private key {kid} has no key: {type(error).__name__}", hint=hint) from None
+        seen = f"the file of the private key {kid} has no key: {type(error).__name__}"
+        raise NoSigningKey(seen, hint=COPY_HINT) from None
 
 
 def own(connection: Connection, folder: Path, *, purpose: str) -> Jwks:

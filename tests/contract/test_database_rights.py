@@ -11,12 +11,11 @@ import servers
 from factories import MadeUpExporter, World, dataset, things, world
 from psycopg import sql
 from sqlalchemy import make_url, text, update
-from sqlalchemy.exc import ProgrammingError
 
 from cli.context import Context
 from cli.database_check import control_database
 from portability.api import Field, FieldType, Person, Provenance, Role
-from portability.database import models
+from portability.database import migrations, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.database.rights import grants
 from portability.delivery import codes, downloads, links
@@ -28,6 +27,7 @@ from portability.requests.states import ExportState
 from portability.retention import erasures, legal_holds, recalls
 from portability.trust import audit, keys
 from worker.clock import erasure, purge
+from worker.export import advance
 from worker.write.withdraw import withdraw_discarded
 
 TEST = "operator:test"
@@ -130,7 +130,7 @@ def test_every_table_has_its_rights(limited: World) -> None:
 def test_the_past_is_out_of_its_reach(limited: World, statement: str) -> None:
     """Not the log, not the fact of an erasure, not the keys that signed. Records of requests are purged by rule."""
     with (
-        pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
+        pytest.raises(DatabaseUnavailable, match=r"failed: InsufficientPrivilege for the table \w+$"),
         writing(limited.engine) as connection,
     ):
         connection.execute(text(statement))
@@ -156,3 +156,33 @@ def test_the_doctor_names_an_encoding_that_not_every_name_fits(pg_server: server
     with pytest.raises(DatabaseUnavailable, match="has the encoding SQL_ASCII"):
         control_database(Context(lambda: place.settings, json=False))
     pg_server.execute(sql.SQL("DROP DATABASE bytes WITH (FORCE)").format())
+
+
+def test_an_export_waits_for_the_rights_of_a_new_release(limited: World, pg_control_url: str) -> None:
+    """Between an upgrade and its `db rights`, exports wait as during an outage: none fails, and the cause is named."""
+    export_id = limited.request()
+    owner = open_engine(pg_control_url)
+    role = limited.engine.url.username
+    with writing(owner) as connection:
+        connection.execute(text(f"REVOKE INSERT ON ledger FROM {role}"))
+    for _ in range(7):  # one more than ATTEMPTS_MAX
+        held = limited.claim()
+        assert held
+        advance(limited.place, held)
+        error = limited.view(export_id)["error"]
+        assert error["message"].endswith(" failed: InsufficientPrivilege for the table ledger")
+    with writing(owner) as connection:
+        connection.execute(text(f"GRANT INSERT ON ledger TO {role}"))
+    owner.dispose()
+    limited.advance_all()
+    assert limited.view(export_id)["state"] == "ready"
+
+
+def test_an_upgrade_by_the_role_of_the_application_names_the_owner(limited: World, pg_url: str) -> None:
+    """The URL of the wrong account is one line of error, and the hint says which account upgrades."""
+    role = limited.engine.url.username
+    engine = open_engine(pg_url.replace("postgres@", f"{role}@"))
+    with pytest.raises(DatabaseUnavailable, match=r"failed: InsufficientPrivilege for the schema public$") as raised:
+        migrations.upgrade(engine)
+    assert "`portability db upgrade` as the owner" in raised.value.hint
+    engine.dispose()

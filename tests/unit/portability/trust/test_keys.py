@@ -247,3 +247,16 @@ def test_a_token_for_metrics_belongs_to_a_link_key(made: World) -> None:
         keys.revoke(connection, old, actor=ACTOR)
         left = keys.metrics_tokens(connection, folder)
     assert (left[-1], both[0] in left) == (both[1], False)
+
+
+@pytest.mark.parametrize("purpose", ["archive", "link"])
+def test_a_file_with_the_key_of_another_kid_signs_nothing(made: World, tmp_path: Path, purpose: str) -> None:
+    """A restored or copied file under a wrong name would make signatures that the published key does not verify."""
+    folder = tmp_path / "replaced"
+    folder.mkdir(mode=0o700)
+    kid = new(made, purpose)
+    other = new(made, "audit")
+    (folder / f"{kid}.pem").write_bytes((made.place.settings.keys / f"{other}.pem").read_bytes())
+    with reading(made.engine) as connection, pytest.raises(NoSigningKey, match=f"{kid} has another key") as raised:
+        keys.signing(connection, folder, purpose=purpose)
+    assert "copy it to PORTABILITY_KEYS_DIR again" in raised.value.hint
