@@ -38,8 +38,8 @@ from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.claim.lease import Lease
 from worker.close import closing_volume, failure
-from worker.close.closing_volume import ClosingFiles, ClosingRows
-from worker.close.commit import VolumeCommit, apply_commit, draft_commit
+from worker.close.closing_volume import ClosingFiles
+from worker.close.commit import ClosingRows, VolumeCommit, apply_commit, draft_commit
 from worker.context import WorkerContext
 from worker.plan.planned_maps import as_planned
 from worker.plan.position import Position
@@ -129,7 +129,7 @@ def _write_volume(
         forms.add_to(output)
         # Close and seal.
         rows = closing_volume.rows_to_close(context, claim, export) if volume.is_read else None
-        commit = draft_commit(row, volume, lines=None if rows is None else rows.lines)
+        commit = draft_commit(row, volume, rows)
         if commit.closes or volume.has_members or commit.counts:
             with traces.span("seal", volume=row["number"]):
                 sealed, stored_object = _seal(context, claim, volume, upload, commit, rows)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, select, true
+import orjson
+from sqlalchemy import ColumnElement, Connection, RowMapping, Text, cast, func, select, true
 
 from portability.api.errors import ObjectMissing
 from portability.api.storages import Storage
@@ -16,7 +17,7 @@ from portability.requests.states import EXPORTS, REFERRED, DatasetState, ExportS
 from portability.trust.audit import FAULTS_MAX, LOG, Head
 
 EXPORT, VOLUME, LEDGER, GAP = models.export, models.volume, models.ledger, models.gap
-ACCEPTED, PURGED = "request.accepted", "request.purged"
+ACCEPTED, READY, PURGED = "request.accepted", "export.ready", "request.purged"
 _COMPLETE = frozenset({DatasetState.COMPLETE, DatasetState.WITH_REMARKS, DatasetState.EMPTY})
 
 
@@ -29,7 +30,8 @@ class ComparisonFault:
     """A contradiction, and the export that it is about."""
 
     code: str
-    """`unrecorded`, `state_differs`, `ledger_differs`, `object_missing`, `object_differs` or `export_missing`."""
+    """`unrecorded`, `state_differs`, `ledger_differs`, `volumes_differ`, `object_missing`, `object_differs` or
+    `export_missing`."""
     export_id: str
 
 
@@ -48,9 +50,10 @@ def compare(connection: Connection, storage: Storage | None, *, since: Head | No
     With `since`, only the exports that later events name. A change without event is found by the comparison of all.
 
     Unrecorded: no event says that the request was accepted. State differs: the events do not lead to its state.
-    Ledger differs: the export is complete, and its ledger or a gap says that something is missing. Object missing or
-    differs: storage does not have a stored volume, or has another size. Export missing: events name an export that has
-    no row and whose record was not purged.
+    Ledger differs: the export is complete, and its ledger or a gap says that something is missing. Volumes differ: it
+    has another number of stored volumes than when it became ready. Object missing or differs: storage does not have a
+    stored volume, or has another size. Export missing: events name an export that has no row and whose record was not
+    purged.
 
     Raises: StorageError.
     """
@@ -66,6 +69,7 @@ def compare(connection: Connection, storage: Storage | None, *, since: Head | No
     faults = [
         *_of_events(rows, actions),
         *_of_ledgers(connection, rows, among),
+        *_of_volumes(connection, rows, among),
         *(_of_objects(storage, volumes) if storage is not None else ()),
     ]
     return Comparison(len(rows), len(volumes), tuple(faults[:FAULTS_MAX]))
@@ -137,6 +141,28 @@ def _of_ledgers(connection: Connection, rows: Iterable[RowMapping], among: Among
         is_lacking = row["id"] in gaps or not states[row["id"]] - REFERRED <= _COMPLETE
         if is_referred or is_lacking:
             yield ComparisonFault("ledger_differs", row["id"])
+
+
+def _of_volumes(connection: Connection, rows: Iterable[RowMapping], among: Among) -> Iterator[ComparisonFault]:
+    # As text: a damaged value is a fault of the chain.
+    details = select(LOG.c.export_id, cast(LOG.c.detail, Text)).where(LOG.c.action == READY, among(LOG.c.export_id))
+    newest: dict[str, str] = dict(connection.execute(details.order_by(LOG.c.id)).all())
+    is_part = (EXPORT.c.id == VOLUME.c.export_id) & (EXPORT.c.revision >= VOLUME.c.revision)
+    counts = select(VOLUME.c.export_id, func.count()).join(EXPORT, is_part).group_by(VOLUME.c.export_id)
+    counts = counts.where(VOLUME.c.state == VolumeState.STORED, among(VOLUME.c.export_id))
+    stored: dict[str, int] = dict(connection.execute(counts).all())
+    for row in rows:
+        expected = _counted(newest.get(row["id"]))
+        if row["state"] == ExportState.READY and expected not in {None, stored.get(row["id"], 0)}:
+            yield ComparisonFault("volumes_differ", row["id"])
+
+
+def _counted(detail: str | None) -> object:
+    """Return how many volumes an export had as it became ready; None: its event, as of 0.1.0, does not say it."""
+    try:
+        return orjson.loads(detail or "").get("volumes")
+    except (AttributeError, ValueError):
+        return None
 
 
 def _stored(connection: Connection, among: Among) -> Sequence[RowMapping]:

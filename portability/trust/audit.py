@@ -51,7 +51,6 @@ SAID = ("entry", "at", "actor", "action", "export_id", "detail")
 """Columns of an event before and after it is chained."""
 UNCHAINED_IDS = literal(2**62, BigInteger)
 """More than the id of any event in the chain."""
-NO_ID = cast(null(), BigInteger).label("id")
 NO_HASHES = [cast(null(), String(64)).label(name) for name in ("prev_hash", "hash")]
 RECORDED: Select[*tuple[Any, ...]] = select(
     cast(null(), BigInteger).label("id"), *NO_HASHES, *(UNCHAINED.c[name] for name in SAID)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from factories import MadeUpExporter, World, things, world
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import Delete, Update, delete, insert, text, update
 
 from portability.database import models
 from portability.database.engine import reading, writing
@@ -149,6 +149,30 @@ def test_an_object_that_is_gone_or_changed_is_a_fault(made: World) -> None:
     upload.write(b"other bytes")
     upload.complete()
     assert contradictions(made) == [("object_differs", identifier)]
+
+
+@pytest.mark.parametrize("change", [delete(models.volume), update(models.volume).values(state="writing")])
+def test_volumes_without_their_rows_are_a_fault(made: World, change: Delete | Update) -> None:
+    """A ready archive without a volume delivers nothing, or too little: its event says how many it had."""
+    identifier, other = ready_export(made), ready_export(made, "user:usr_2")
+    with writing(made.engine) as connection:
+        connection.execute(change.where(models.volume.c.export_id == identifier))
+    assert contradictions(made) == [("volumes_differ", identifier)]
+    change_row(made, other, revision=0)
+    assert set(contradictions(made, storage=False)) == {("volumes_differ", identifier), ("volumes_differ", other)}
+
+
+@pytest.mark.parametrize("detail", ['{"code":null}', "[]", "{", ""])
+def test_an_event_that_does_not_say_the_volumes_is_not_compared(tmp_path: Path, detail: str) -> None:
+    """Release 0.1.0 did not say it, and a damaged event is a fault of the chain."""
+    made = world(tmp_path, {"made": MadeUpExporter(things(3))})
+    ready_export(made)
+    with writing(made.engine) as connection:
+        connection.execute(text("DROP TRIGGER audit_event_append_only_update"))
+        written = text("UPDATE audit_event SET detail = :detail WHERE action = 'export.ready'")
+        connection.execute(written, {"detail": detail})
+        connection.execute(delete(models.volume))
+    assert contradictions(made) == []
 
 
 def test_events_without_their_export_are_a_fault(made: World) -> None:

@@ -188,9 +188,10 @@ def end_locked(
     state: ExportState,
     error: PortabilityError | None = None,
     columns: Mapping[str, object] | None = None,
+    detail: audit.Detail | None = None,
 ) -> None:
-    """Do the same for an export that `lock` has locked and returned, with other columns to change."""
-    detail: audit.Detail = {"code": None if error is None else error.code}
+    """Do the same for an export that `lock` has locked and returned, with other columns and details of the event."""
+    detail = {"code": None if error is None else error.code, **(detail or {})}
     message = MessageKind.LOG_IN if isinstance(error, AddressOfAccount) else None
     transition(connection, export, state, actor=ACTOR, detail=detail, error=error, columns=columns, message=message)
 

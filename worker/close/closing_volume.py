@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from sqlalchemy import RowMapping
@@ -23,10 +22,9 @@ from portability.law.regime import Regime, SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.requests import exports, reviews
 from portability.requests.exports import BegunExport
-from portability.requests.planned_maps import PlannedMaps
 from worker.claim.claims import Claim
 from worker.close import closing_document, stored_volumes, tombstones
-from worker.close.commit import VolumeCommit
+from worker.close.commit import ClosingRows, VolumeCommit
 from worker.close.summary import make_summary
 from worker.context import WorkerContext
 from worker.write import excerpts, ledger, shards
@@ -35,21 +33,6 @@ from worker.write.open_volume import OpenVolume
 log = structlog.get_logger()
 LISTED = ("number", "name", "bytes", "sha256", "tagmanifest_sha256")
 """What export.json states about each earlier volume."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClosingRows:
-    """An export's rows when all its other slices are read."""
-
-    volumes: Sequence[RowMapping]
-    """The stored volumes."""
-    lines: Sequence[Mapping[Any, Any]]
-    """The ledger lines."""
-    gaps: Sequence[RowMapping]
-    reviewed: Sequence[Mapping[str, JSON]] = ()
-    """The counts of reviews on which an officer decided."""
-    maps: PlannedMaps | None = None
-    """The maps with which the export was planned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from sqlalchemy import Connection, RowMapping
 
 from archive.counts import DatasetCount
 from archive.parts import SealedVolume
-from portability.api import Identity
+from portability.api import JSON, Identity
 from portability.database import models
 from portability.database.engine import writing
 from portability.feeds import archives, feeds, parts
 from portability.requests import keeping, referrals, reviews, slices
 from portability.requests.cursor_seals import CursorSealer
+from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import DatasetState, ExportState
 from portability.requests.transition import store_volume
 from worker.claim import fenced_writes
@@ -50,6 +51,21 @@ class NextStep(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ClosingRows:
+    """An export's rows when all its other slices are read."""
+
+    volumes: Sequence[RowMapping]
+    """The stored volumes."""
+    lines: Sequence[Mapping[Any, Any]]
+    """The ledger lines."""
+    gaps: Sequence[RowMapping]
+    reviewed: Sequence[Mapping[str, JSON]] = ()
+    """The counts of reviews on which an officer decided."""
+    maps: PlannedMaps | None = None
+    """The maps with which the export was planned."""
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeCommit:
     """The database changes of a volume that storage has confirmed."""
 
@@ -71,8 +87,8 @@ class VolumeCommit:
     plan: ExportPlan
     unknown: bool
     """Whether no source knew the subject, and a person approved the export."""
-    lines: Sequence[Mapping[Any, Any]] | None = None
-    """The ledger as the closing volume states it: no other slice adds to it any more. None: other slices may."""
+    rows: ClosingRows | None = None
+    """What the closing volume states: no other slice adds to it any more. None: other slices may."""
     unclear: Sequence[tuple[Identity, str]] = ()
     """The identities that name records for a review, with the records' datasets; noted with the closing volume."""
 
@@ -92,9 +108,9 @@ class VolumeCommit:
         return ledger.counts(self.plan, self.tallies)
 
 
-def draft_commit(row: RowMapping, volume: OpenVolume, lines: Sequence[Mapping[Any, Any]] | None) -> VolumeCommit:
-    """Make the commit of a volume that is filled and not sealed yet; `lines` is the ledger for a closing volume."""
-    closes = lines is not None
+def draft_commit(row: RowMapping, volume: OpenVolume, rows: ClosingRows | None) -> VolumeCommit:
+    """Make the commit of a volume that is filled and not sealed yet; `rows` are those of a closing volume."""
+    closes = bool(rows)
     following = NextStep.END_EXPORT if closes else NextStep.END_SLICE
     planned = volume.job.plan.lines
     read = (line.subject for line in planned if line.state is DatasetState.PENDING)
@@ -109,7 +125,7 @@ def draft_commit(row: RowMapping, volume: OpenVolume, lines: Sequence[Mapping[An
         next_step=following if volume.is_read else NextStep.GO_ON,
         plan=volume.job.plan,
         unknown=volume.job.unknown_approved,
-        lines=lines,
+        rows=rows,
         unclear=tuple(identities.unclear(read, volume.job.exporters.values())) if closes else (),
         referred=_referred(planned) if closes else {},
         changes=volume.changes,
@@ -142,7 +158,8 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
         _store_delivered(connection, claim, commit)
         seals = CursorSealer(connection, context.settings.keys)
         gaps = [{**gap, "resume": gap["resume"] and seals.sealed(gap["resume"])} for gap in commit.gaps]
-        lines = ledger.add(connection, claim.id, commit.tallies, gaps, commit.filled, commit.lines)
+        stated = commit.rows.lines if commit.rows else None
+        lines = ledger.add(connection, claim.id, commit.tallies, gaps, commit.filled, stated)
         if commit.closes and commit.changes is not None and commit.changes.archive is not None:
             archives.note(connection, commit.changes.feed, export, commit.changes.archive, lines)
         position = seals.sealed(commit.position.to_json())
@@ -163,7 +180,8 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
                     **keeping.recorded(context.settings, export, export["present"]),
                 }
                 reviews.note(connection, export, commit.unclear)
-                fenced_writes.end_locked(connection, export, ExportState.READY, columns=columns)
+                counted = {"volumes": len(commit.rows.volumes) + 1} if commit.rows else {}
+                fenced_writes.end_locked(connection, export, ExportState.READY, columns=columns, detail=counted)
                 referrals.note(connection, context.settings, export, commit.referred)
                 return 0
 

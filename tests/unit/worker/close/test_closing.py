@@ -22,7 +22,7 @@ from portability.law.tenants import InformGround, Tenants, TenantTerms
 from portability.requests import exports, reviews
 from portability.requests.states import DatasetState
 from worker.close import closing_document, closing_volume
-from worker.close.closing_volume import ClosingRows
+from worker.close.commit import ClosingRows
 from worker.plan.plan import ExportPlan, PlanLine
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
