@@ -43,10 +43,12 @@ def limit_client(client: httpx.Client) -> httpx.Client:
     return client
 
 
-def limit_transport(transport: httpx.HTTPTransport) -> httpx.HTTPTransport:
-    """Make the connections of a transport obey `reads_within`; returns the transport."""
+def limit_transport(
+    transport: httpx.HTTPTransport, network: httpcore.NetworkBackend | None = None
+) -> httpx.HTTPTransport:
+    """Make the connections of a transport obey `reads_within`, and go through a network; returns the transport."""
     pool = transport._pool  # noqa: SLF001  # httpx has no argument for the network of a pool that it makes itself
-    pool._network_backend = _LimitedNetwork(pool._network_backend)  # noqa: SLF001  # as above
+    pool._network_backend = _LimitedNetwork(network or pool._network_backend)  # noqa: SLF001  # as above
     return transport
 
 

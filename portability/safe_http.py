@@ -257,15 +257,23 @@ class CheckedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers. Raises AddressRefused, RemoteUnavailable."""
-        first, *others = self._client.addresses(host, port, plain=self._plain)
-        for number, address in enumerate((first, *others)):
+        """Connect to the first address that answers; all of them share the time.
+
+        Raises: AddressRefused, RemoteUnavailable, httpcore.ConnectError, httpcore.ConnectTimeout.
+        """
+        give_up_at = time.monotonic() + (timeout or SECONDS)
+        found = self._client.addresses(host, port, plain=self._plain)
+        for attempts_left, address in zip(range(len(found), 0, -1), found, strict=True):
+            # Another party names the addresses, thousands if it likes, and some may not be reached from here.
+            share_seconds = (give_up_at - time.monotonic()) / attempts_left
+            if share_seconds <= 0:
+                break
             try:
-                return self._sockets.connect_tcp(address, port, timeout, local_address, socket_options)
+                return self._sockets.connect_tcp(address, port, share_seconds, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if number == len(others):
+                if attempts_left == 1:
                     raise
-        raise AssertionError  # the last attempt returns or raises
+        raise httpcore.ConnectTimeout
 
 
 class _Pinned(CheckedNetwork):

@@ -92,8 +92,21 @@ def _bad_node(form: HttpSourceForm, node: LinksForm | HttpDatasetForm, nodes: No
     if node.for_each is not None and not node.verify and not node.scoped:
         hint = "a filter of a source is not a wall; `scoped = true` if only the path names the person"
         yield MapFault(path, f"{node.name} does not verify whose its items are", hint)
+    if node.parent is not None and not (is_coded or _is_tied(node, nodes)):
+        hint = "a source may ignore a parameter: name the parent in the path or in `verify`, or `scoped = true`"
+        yield MapFault(path, f"nothing ties the items of {node.name} to {node.parent}", hint)
     yield from _bad_batch(node, nodes, path)
     yield from _bad_conditions(node, nodes, path)
+
+
+def _is_tied(node: LinksForm | HttpDatasetForm, nodes: Nodes) -> bool:
+    """Return whether a map says how the items of a node are those of its parent: by their values, or by a path."""
+    is_compared = bool(node.verify) or any(str(one.equals).startswith(PARENT) for one in node.keep)
+    if node.scoped or node.within is not None or is_compared or (node.batch is not None and _is_dataset(node)):
+        return True
+    above = _known(node, nodes) - {"tenant", "fields"}
+    paths = ((one.get or one.post or "").partition("?")[0] for one in node.union or (node,))
+    return all(above.intersection(templates.names_in(path)) for path in paths)
 
 
 def _unread(node: NodeForm, path: Path) -> Iterator[MapFault]:

@@ -19,6 +19,7 @@ from exporters.http import bodies
 from exporters.http.forms import ErrorForm, LimitsForm
 from exporters.http.guard import AllowedUrl, UrlGuard, check_redirect, merged_query, without_params
 from exporters.http.logins import SourceLogin
+from exporters.http.pinned import PinnedNetwork
 from exporters.http.reported import NotGiven, ReportedError, error_in, error_of, hint_of
 from exporters.http.waits import SourceClock, TimeBudget, asks_to_wait, passes, stated_wait
 from portability.api import JSON, Rate, SharedState, Sources
@@ -121,8 +122,9 @@ class SourceClient:
         self.clock = SourceClock()
         self.budget = budget or TimeBudget(access.connections.seconds)
         # A client of httpx would add the same headers, and take a third longer for each request.
-        self._http = limit_transport(httpx.HTTPTransport(verify=trust(), trust_env=False))
-        self._cookies = httpx.Cookies()
+        self._network = PinnedNetwork()
+        self._http = limit_transport(httpx.HTTPTransport(verify=trust(), trust_env=False), self._network)
+        self._cookies = {is_own: httpx.Cookies() for is_own in (True, False)}
 
     def close(self) -> None:
         """Close all connections."""
@@ -150,9 +152,9 @@ class SourceClient:
 
     def place_of(self, found: JSON) -> JSON:
         """Return the place of a page without the key of the login, which some sources repeat: places are stored."""
-        names = self._access.login.params().keys()
-        is_own = isinstance(found, str) and bool(names) and self._access.guard.is_own(found)
-        return without_params(str(found), names) if is_own else found
+        if not isinstance(found, str):
+            return found
+        return without_params(found, self._access.login.params(), is_own=self._access.guard.is_own(found))
 
     def body(self, call: HttpCall) -> bytes | None:
         """Return the bytes of an answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
@@ -268,40 +270,38 @@ class SourceClient:
 
     def _send(self, call: HttpCall) -> tuple[Mapping[str, str], httpx.Response]:
         """Return the headers of the login that were sent, and the answer. Raises PassingFault."""
-        login = self._access.login
-        own = {**self._access.headers, **login.headers()} if call.url.is_own else {}
-        params = {**call.params, **(login.params() if call.url.is_own else {})}
+        login, is_own = self._access.login, call.url.is_own
+        own = {**self._access.headers, **login.headers()} if is_own else {}
+        params = {**call.params, **(login.params() if is_own else {})}
+        text = without_params(call.url.url, login.params(), is_own=is_own)  # the source may repeat its key
         headers = httpx.Headers(HEADERS)  # by names in any case
         for more in (call.headers, own):
             headers.update(more)
-        if params and "?" not in call.url.url:
-            url = httpx.URL(call.url.url, params=params)  # parsed once
+        if params and "?" not in text:
+            url = httpx.URL(text, params=params)  # parsed once
         else:
-            url = httpx.URL(call.url.url)
+            url = httpx.URL(text)
             url = url.copy_with(query=merged_query(url.query, params)) if params else url
         seconds = max(0.1, min(self._access.limits.timeout_seconds, self.budget.left_seconds))
         extensions: dict[str, Any] = {"timeout": httpx.Timeout(seconds).as_dict()}
-        if call.url.address is not None:
-            headers["Host"] = url.netloc.decode()
-            extensions["sni_hostname"] = url.host
-            url = url.copy_with(host=call.url.address)
+        self._network.address = call.url.address
         content = call.body if isinstance(call.body, bytes) else None
         body = None if content is not None else call.body
         request = httpx.Request(call.method, url, headers=headers, content=content, json=body, extensions=extensions)
         try:
             with reads_within(seconds):
-                return own, self._answer(request)
+                return own, self._answer(request, self._cookies[is_own])
         except httpx.TransportError as error:
             raise PassingFault(f"the source does not answer: {cause_of(error)}") from None
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _answer(self, request: httpx.Request, cookies: httpx.Cookies) -> httpx.Response:
         """Return the answer to a request, which has the cookies of earlier answers. Raises httpx.TransportError."""
-        if self._cookies:
-            self._cookies.set_cookie_header(request)
+        if cookies:
+            cookies.set_cookie_header(request)
         response = self._http.handle_request(request)
         response.request = request
         if "Set-Cookie" in response.headers:
-            self._cookies.extract_cookies(response)
+            cookies.extract_cookies(response)
         return response
 
     def _redirected(self, call: HttpCall, response: httpx.Response, hops: int) -> HttpCall:

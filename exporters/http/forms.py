@@ -239,7 +239,7 @@ class NodeForm(RequestForm):
     """Several requests instead of one; a record that two of them give comes once."""
     verify: dict[Expression, AskedName] = Field(default_factory=dict)
     scoped: bool = False
-    """The path names the person, and the answer does not: there is nothing to verify."""
+    """The request names the person or the parent, and the answer does not: there is nothing to verify."""
     keep: tuple[KeepForm, ...] = ()
 
 

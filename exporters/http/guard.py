@@ -7,7 +7,7 @@ make this machine call any address of its own network, with the credentials of t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, unquote_plus, urlencode, urljoin, urlsplit
@@ -166,10 +166,19 @@ def _public_address(parts: SplitResult, what: str) -> str:
         raise SourceUnavailable(f"{what}: a host of the map cannot be resolved") from None
 
 
-def without_params(url: str, names: Collection[str]) -> str:
-    """Return a URL without the parameters of some names; everything else stays letter by letter."""
+def without_params(url: str, params: Mapping[str, str], *, is_own: bool) -> str:
+    """Return a URL without some parameters; everything else stays letter by letter.
+
+    `is_own`: whether it is the source's; another host may have a parameter of the same name, with a value of its own.
+    """
     head, mark, query = url.partition("?")
-    kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) not in names]
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    stated = [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
+    kept = [
+        "".join(pair)
+        for pair, (name, value) in zip(pairs, stated, strict=True)
+        if name not in params or not (is_own or value == params[name])
+    ]
     return head + mark + "&".join(kept)
 
 

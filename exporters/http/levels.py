@@ -51,7 +51,9 @@ class RequestLevel:
 
         def fetch(part: ListPart, place: JSON) -> SourcePage:
             with fitting(self._form.name):
-                page = self._fetch(part, place, context) if self._has_begun(part) else SourcePage(())
+                if not self._has_begun(part):
+                    return SourcePage(())
+                page = self._fetch(part, place, context)
                 if not self._has_begun(part):  # its own answer is the first that shows the clock
                     return SourcePage(())
                 values = [item.value for item in page.items]

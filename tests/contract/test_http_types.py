@@ -290,7 +290,7 @@ def test_a_condition_fits_every_notation_of_a_value(
 ) -> None:
     """A record that the map wants comes, whether its source writes a number, a text or a boolean."""
     text = SHOP + 'buyer = { text = "Who pays." }\n' + LINES.replace('verify = { "buyer" = "orders.buyer" }\n', "")
-    text = text.replace('items = "lines"', f'items = "lines"\nkeep = [{{ at = "state", {condition} }}]')
+    text = text.replace('items = "lines"', f'items = "lines"\nscoped = true\nkeep = [{{ at = "state", {condition} }}]')
     sells(shop, {"id": "a", "owner": 7, "buyer": None})
     shop.on("/lines")(lambda _asked: {"lines": [{"id": n, "state": one} for n, one in enumerate(values)]})
     exporter = open_source(text, shop.url)
@@ -360,7 +360,7 @@ side = { text = "The side of the product." }
         ('key = ["id", "side", "order_id"]', ["pictures/4", "pictures/6"]),
     ],
 )
-@pytest.mark.parametrize("batch", ["", "batch = 3\n"])
+@pytest.mark.parametrize("batch", ["scoped = true\n", "batch = 3\n"])
 def test_a_missing_record_is_a_gap_whatever_its_key_is(shop: StandIn, batch: str, key: str, names: list[str]) -> None:
     """A record that two orders may share has the order in its key, as docs/maps-http.md advises: it is missed, too."""
     known = {"5": {"id": 5, "side": "left"}}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
+import httpcore
 import pytest
 from certificates import contexts
+from httpcore import SyncBackend
 from listener import Listener, listening
 
 from portability.safe_http import AddressRefused, RemoteUnavailable, SafeHttpClient
@@ -182,6 +186,47 @@ def test_one_byte_after_the_other_does_not_hold_us(server: Listener, raw: object
         SafeHttpClient(loopback=True, seconds=0.3).get(f"{server.url}/")
 
     assert time.monotonic() - began < 10
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a server of this machine that accepts no more connections: one to it is waited for."""
+    with ExitStack() as held:
+        server = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # more than wait in its queue
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_a_name_of_many_silent_addresses_does_not_hold_us(silent: int) -> None:
+    """All attempts to connect share the time of the request: who names the addresses may name thousands."""
+    client = SafeHttpClient(loopback=True, seconds=1.0, resolve=Names(["127.0.0.1"] * 30))
+    began_at = time.monotonic()
+
+    with pytest.raises(RemoteUnavailable, match="ConnectTimeout"):
+        client.get(f"http://{NAME}:{silent}/")
+
+    assert time.monotonic() - began_at < 15
+
+
+def test_a_silent_address_leaves_time_for_the_next(server: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some machines reach a host by one of its addresses only, such as that of IPv6."""
+    connect, tried = SyncBackend.connect_tcp, list[float]()
+
+    def partly(network: SyncBackend, host: str, port: int, timeout: float, *more: Any) -> Any:
+        tried.append(timeout)
+        if host == "127.0.0.2":
+            raise httpcore.ConnectTimeout
+        return connect(network, host, port, timeout, *more)
+
+    monkeypatch.setattr(SyncBackend, "connect_tcp", partly)
+    client = SafeHttpClient(loopback=True, seconds=60, resolve=Names(["127.0.0.2", "127.0.0.1"]))
+
+    assert client.get(f"http://{NAME}:{server.port}/").status == 200
+    first, second = tried
+    assert 0 < first <= 30 < second <= 60
 
 
 def test_who_is_not_there_is_unavailable_and_is_asked_again_later() -> None:

@@ -128,6 +128,16 @@ FAULTS = {
         "notes needs one of `for_each` and `parent`",
     ),
     "batch of nothing": ('parent = "ids"', 'parent = "tickets"', "a batch needs ids: links as `parent`, or `each`"),
+    "a parent in a parameter": (
+        'batch = 10\npost = "/notes"\nbody = { ids = "{ids|objects:id}" }',
+        'get = "/notes?of={ids}"\nparams = { of = "{ids}" }',
+        "test.toml:33:1: nothing ties the items of notes to ids (a source may ignore a parameter",
+    ),
+    "a parent in the path of one request": (
+        'batch = 10\npost = "/notes"\nbody = { ids = "{ids|objects:id}" }',
+        'union = [{ get = "/ids/{ids}/notes" }, { get = "/notes", params = { of = "{ids}" } }]',
+        "nothing ties the items of notes to ids",
+    ),
     "bucket": (
         'get = "/users"\n',
         'get = "/users"\nbucket = "x"\n',
