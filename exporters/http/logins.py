@@ -181,6 +181,8 @@ class TokenLogin:
         access_token, lifetime = answer.get("access_token"), _seconds(answer.get("expires_in"))
         if not isinstance(access_token, str) or not re.fullmatch(HEADER_VALUE, access_token):
             raise SourceRefused(f"{self._name}: the answer of the token endpoint has no access_token for a header")
+        if access_token == self._rejected:
+            self._rejected = ""  # the endpoint gives it again until it ends: each request would ask for it
         return json.dumps(
             {
                 "access_token": access_token,

@@ -673,6 +673,18 @@ def test_client_credentials_get_one_token_for_all(stand: StandIn, monkeypatch: p
     assert token.heard.headers["authorization"] == "Basic dXM6c2VjcmV0"
 
 
+def test_a_token_that_is_given_again_is_used(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some endpoints give the same token until it ends: after one refusal, each request asked for it again."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(lambda _asked: {"access_token": "t", "expires_in": 3600})
+    fails_first(stand, None, (401, {}, {}))  # the token is given, and refused once
+    login = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:DESK_KEY"}
+    exporter = open_source(ONE, stand.url, auth=login)
+    for _ in range(3):
+        assert exporter.identities(person()) == FOUND
+    assert stand.paths().count("/token") == 2
+
+
 def test_a_refused_refresh_says_what_to_do(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """A revoked refresh token is a refusal with a hint; a broken token endpoint is an outage and is asked once."""
     monkeypatch.setenv("DESK_KEY", "secret")
