@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Collection, Generator, Hashable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from sqlalchemy import TextClause, select
+from sqlalchemy import select
 
 from exporters.maps.reading import Map
 from exporters.sql import catalogue
@@ -19,12 +18,12 @@ from exporters.sql.mapped import coverage, damage, foreign_keys, policies, tenan
 from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.change_parts import changes_of, declared_changes
-from exporters.sql.mapped.column_types import query_of_types, read_types
 from exporters.sql.mapped.compiling import CompiledMap, compile_map, datasets_of_map
 from exporters.sql.mapped.database_faults import database_faults
 from exporters.sql.mapped.databases import POSTGRESQL, SectionSources, check_lag, with_settings
 from exporters.sql.mapped.forms import TENANT, SqlSourceForm
 from exporters.sql.mapped.identification import Identification, use_of
+from exporters.sql.mapped.seen_tables import SeenTables
 from exporters.sql.mapped.uses import used_columns, used_tables
 from exporters.sql.sole_addresses import AddressUsers
 from portability.api import (
@@ -88,9 +87,7 @@ class MappedExporter:
         self._form = section.map.form
         self._datasets = tuple(datasets_of_map(self._form))
         self._compiled: CompiledMap | None = None
-        self._query_of_types = TextClause("")
-        self._types: Hashable = ()
-        self._compared_at = 0.0
+        self._seen: SeenTables | None = None
         self._made_reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
 
     @property
@@ -154,9 +151,9 @@ class MappedExporter:
         for part in self._parts(subject, dataset):
             if part.tenant < begin:
                 continue
-            for batch in part.reader.export(
-                part.subject, dataset, selection, after=inner if part.tenant == begin else None
-            ):
+            place = inner if part.tenant == begin else None
+            batches = part.reader.export(part.subject, dataset, selection, after=place)
+            for batch in self._seen.watched(dataset, batches) if self._seen else batches:
                 yield replace(batch, cursor=self._cursor(part, batch.cursor))
 
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
@@ -221,7 +218,7 @@ class MappedExporter:
 
     def _compile(self) -> CompiledMap:
         # Without a lock: a fork would inherit it, and two threads at once only read the catalogue twice.
-        if self._compiled is not None and self._has_same_types():
+        if self._compiled is not None and self._seen is not None and self._seen.is_same(TYPES_SECONDS):
             return self._compiled
         section, names = self._section, {used.table for used in used_tables(self._form)}
         self._compiled = None
@@ -229,24 +226,11 @@ class MappedExporter:
             catalogue = read_catalogue(connection, names)
             section.map.source.refuse(database_faults(self._form, section.database, catalogue))
             check_read_only(connection, catalogue)
-            self._query_of_types = query_of_types(connection, catalogue, used_columns(self._form))
-            self._types = read_types(connection, self._query_of_types)
-        self._compared_at = time.monotonic()
+            columns = used_columns(self._form)
+            self._seen = SeenTables(section.sources.database, section.name, connection, catalogue, columns)
         self._made_reader.cache_clear()
         compiled = self._compiled = compile_map(self._form, catalogue, self._section.name)
         return compiled
-
-    def _has_same_types(self) -> bool:
-        """Return whether the columns have the types that were compiled, as far as it was looked at lately.
-
-        Raises: SourceUnavailable, SourceRefused.
-        """
-        if time.monotonic() - self._compared_at < TYPES_SECONDS:
-            return True
-        with reading(self._section.sources.database, f"{self._section.name}: types", single=True) as connection:
-            types = read_types(connection, self._query_of_types)
-        self._compared_at = time.monotonic()
-        return types == self._types
 
     def _reader(self, tenant: str) -> SqlExporter:
         self._usable()

@@ -1,0 +1,133 @@
+"""Tables and views that are altered between two pages of a dataset: what it lacks then is a gap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from source_accounts import ROWS, execute_all, mapped_sources, owner_and_reader
+
+from portability.api import Gap, Selection, SubjectKind
+from portability.testing import sample_subject
+
+ANN = sample_subject(SubjectKind.USER, "ann")
+MAP = ROWS.replace('type = "integer"', 'type = "string"') + 'fields.note = { text = "Note." }'
+COLUMNS = "(id integer not null primary key, who varchar(9), note varchar(40))"
+TABLE = f"create table orders {COLUMNS}"
+VALUES = ", ".join(f"({number}, 'ann', 'a')" for number in range(1, 131))
+"""130 rows: the first page has 64."""
+LETTERS = ", ".join(f"('{one}{two}', 'ann', 'a')" for one in "XYZa" for two in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+"""104 rows: in the order of bytes the first page ends among those with Z, and those with a small letter follow."""
+INSERT = f"insert into orders values {VALUES}"  # noqa: S608  # of this module
+PARTS = f"{TABLE} partition by range (id)"
+OF_POSTGRESQL = [
+    PARTS,
+    "create table part_1 partition of orders for values from (0) to (70)",
+    "create table part_2 partition of orders for values from (70) to (120)",
+    "create table part_3 partition of orders for values from (120) to (200)",
+    INSERT,
+]
+OF_MARIADB = [
+    f"{PARTS} (partition part_1 values less than (70), partition part_2 values less than (200))",
+    INSERT,
+]
+VIEW = [f"create table stored {COLUMNS}", INSERT.replace("orders", "stored")]
+VIEW += ["create view orders as select id, who, note from stored"]
+REPLACED = ["create or replace view orders as select id, who, note from stored where id < 90"]
+GRANT = "grant select on orders to public"
+SWAPPED = [
+    "create table other (like orders including all)",
+    "alter table orders rename to orders_2025",
+    "alter table other rename to orders",
+    GRANT,
+]
+BY_BYTES = {"postgresql": 'collate "C"', "mysql": "collate utf8mb4_bin", "sqlite": ""}
+BY_LETTERS = {"postgresql": 'collate "en-x-icu"', "mysql": "collate utf8mb4_general_ci"}
+TEXT_TYPE = "varchar(9)"
+ALTERED = [
+    ("postgresql", OF_POSTGRESQL, ["alter table orders detach partition part_2"], 80),
+    (
+        "postgresql",
+        [*(one.replace("orders", "stored") for one in OF_POSTGRESQL), VIEW[-1], GRANT],
+        ["alter table stored detach partition part_2"],
+        80,
+    ),
+    ("postgresql", [TABLE, INSERT], SWAPPED, 64),
+    ("postgresql", [*VIEW, GRANT], REPLACED, 89),
+    ("postgresql", [TABLE, INSERT], ["alter table orders alter note type bytea using note::bytea"], 130),
+    ("mysql", VIEW, REPLACED, 89),
+    ("sqlite", VIEW, ["drop view orders", REPLACED[0].replace("or replace ", "")], 89),
+]
+"""Database, what is made, what happens after the first page, and how many rows are then read."""
+NOT_ALTERED = [
+    ("postgresql", OF_POSTGRESQL, ["drop table part_2"], 80),
+    (
+        "postgresql",
+        OF_POSTGRESQL,
+        ["create table part_4 partition of orders for values from (200) to (300)"],
+        130,
+    ),
+    (
+        "postgresql",
+        [TABLE, INSERT],
+        ["alter table orders add column other integer", "create index on orders (who)"],
+        130,
+    ),
+    (
+        "postgresql",
+        [TABLE, INSERT],
+        [SWAPPED[0], "insert into other select * from orders", "drop table orders", *SWAPPED[2:]],
+        130,
+    ),
+    ("postgresql", [*VIEW, GRANT], ["create index on stored (who)", "delete from stored where id > 100"], 100),
+    ("mysql", OF_MARIADB, ["alter table orders drop partition part_2"], 69),
+    ("mysql", [TABLE, INSERT], ["alter table orders add column other integer"], 130),
+]
+GAP = Gap("orders: tables or views of the map were altered while it was read", "changed")
+
+
+def altered(
+    request: pytest.FixtureRequest, folder: Path, database: str, made: list[str], change: list[str], text: str = MAP
+) -> tuple[int, list[Gap]]:
+    """Read the dataset, with a change after its first page; return the number of records, and the gaps."""
+    owner, reader = owner_and_reader(request, database, folder)
+    execute_all(owner, *made)
+    with mapped_sources() as opened:
+        exporter = opened(reader, text)
+        batches = exporter.export(ANN, exporter.datasets[0], Selection())
+        found = [next(batches)]
+        execute_all(owner, *change)
+        found += batches
+    assert len(found[0].records) == 64
+    return sum(len(batch.records) for batch in found), [gap for batch in found for gap in batch.gaps]
+
+
+@pytest.mark.parametrize(("database", "made", "change", "records"), ALTERED)
+def test_a_table_that_is_altered_while_it_is_read_is_a_gap(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, made: list[str], change: list[str], records: int
+) -> None:
+    """Rows that are elsewhere now, or that another type gives in another form, are not left out without a word."""
+    found, gaps = altered(request, tmp_path, database, made, change)
+    assert found == records
+    assert gaps[-1:] == [GAP]
+
+
+@pytest.mark.parametrize(("database", "made", "change", "records"), NOT_ALTERED)
+def test_rows_that_are_deleted_or_come_are_no_gap(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, made: list[str], change: list[str], records: int
+) -> None:
+    """Nor are a partition that is dropped or added, a new column or index, and a copy in place of a dropped table."""
+    assert altered(request, tmp_path, database, made, change) == (records, [])
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql"])
+def test_an_order_that_is_another_one_is_a_gap(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> None:
+    """By another collation the rows behind a key are others."""
+    made = f"create table orders (id {TEXT_TYPE} {BY_BYTES[database]} not null primary key, who varchar(9), note text)"
+    is_postgresql = database == "postgresql"
+    change = "alter table orders alter id type" if is_postgresql else "alter table orders modify id"
+    change += f" {TEXT_TYPE} {BY_LETTERS[database]}" + ("" if is_postgresql else " not null")
+    insert = f"insert into orders values {LETTERS}"  # noqa: S608  # of this module
+    records, gaps = altered(request, tmp_path, database, [made, insert], [change])
+    assert records == 78
+    assert gaps == [GAP]
