@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.problems import internal_fault
+from web.visibility import ID
 
 log = structlog.get_logger()
 
@@ -80,8 +81,8 @@ class Guarded:
 
 
 def _log_fields(scope: Scope) -> dict[str, Any]:
-    """Return what a log may contain: the method, the route and the export, not the path."""
+    """Return what a log may contain: the method, the route and the id of the export, not the path."""
     route = scope.get("route")
     fields = {"method": scope["method"], "route": getattr(route, "path", None)}
-    export_id = scope.get("path_params", {}).get("export_id")
-    return fields if export_id is None or not route else {**fields, "export": str(export_id)[:32]}
+    export_id = str(scope.get("path_params", {}).get("export_id"))
+    return {**fields, "export": export_id} if route and ID.fullmatch(export_id) else fields

@@ -227,6 +227,8 @@ def test_an_internal_fault_reveals_nothing(served: Served, logged: Path, monkeyp
 def test_the_log_has_routes_and_no_tokens(served: Served, logged: Path) -> None:
     """Neither a token, a claim, a query nor a person's id is logged; the route and the export are.
 
+    What is no id in the place of an export's id is not logged either: somebody may write an address there.
+
     The line of a request is written when its answer is sent.
     """
     export_id = served.ready()
@@ -235,6 +237,8 @@ def test_the_log_has_routes_and_no_tokens(served: Served, logged: Path) -> None:
         claimed = visitor.send(f"/d/{token}/volumes/1", page=f"/d/{token}").headers["location"]
         visitor.client.get(claimed)
         visitor.client.get("/me", params={"q": CANARY})
+        assert visitor.client.get(f"/me/exports/{CANARY}").status_code == 404
+    assert served.call("GET", f"/v1/exports/{OWNER}@mail.example").status_code == 404
     served.call("GET", f"/v1/exports/{export_id}")
     shown = ('"route": "/d/{token}/volumes/{number}"', '"route": "/me"', f'"export": "{export_id}"')
     until(lambda: all(each in logged.read_text() for each in shown), "the requests are logged")
