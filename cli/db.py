@@ -28,8 +28,9 @@ def upgrade(context: Context) -> None:
 
 @db.command("rights")
 @click.option("--role", default=rights.ROLE, show_default=True, help="The role that web, workers and clock use.")
+@click.option("--schema", default=rights.SCHEMA, show_default=True, help="The schema of the control database's tables.")
 @shared
-def show_rights(context: Context, role: str) -> None:
+def show_rights(context: Context, role: str, schema: str) -> None:
     """Print the SQL that gives a role of PostgreSQL its rights: for psql, as the owner, after each upgrade."""
-    statements = rights.grants(role)
+    statements = rights.grants(role, schema)
     context.result({"role": role, "statements": statements}, lambda: click.echo("\n".join(statements)))

@@ -29,6 +29,8 @@ STOP_SECONDS = 10
 ACCEPTS_NOTHING_SECONDS = 60
 """How often the log says that no connection can be accepted, while it is so."""
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+TAKEN_HINT = "stop what listens there, or use another --host or --port"
+NOT_OURS_HINT = "--host is an address of this machine or a name that leads to one; a --port below 1024 needs a right"
 log = structlog.get_logger()
 
 
@@ -54,8 +56,9 @@ def web(context: Context, host: str | None, port: int | None, fd: int | None) ->
     try:
         with suppress(KeyboardInterrupt):
             server.run(sockets=inherited)
-    except SystemExit:  # uvicorn's, with an exit code that has another meaning here; its log line says why
-        hint = "stop what listens there, or use another --host or --port"
+    except SystemExit as ended:  # uvicorn's, with an exit code that has another meaning here; its log line says why
+        is_taken = getattr(ended.__context__, "errno", errno.EADDRINUSE) == errno.EADDRINUSE
+        hint = TAKEN_HINT if is_taken else NOT_OURS_HINT
         raise BadInput(f"the pages cannot listen at port {port} of {host}", hint=hint) from None
     if not server.started:
         sys.exit(1)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from psycopg.sql import Identifier
 
 ROLE = "portability_app"
+SCHEMA = "public"
 HINT = (
-    "run `portability db upgrade` as the owner of the tables, and then `portability db rights | psql portability`;"
-    " see docs/operate.md#postgresql"
+    "run `portability db upgrade` as the owner of the tables, and then `portability db rights | psql portability`"
+    " (with --schema if they are not in `public`); see docs/operate.md#postgresql"
 )
 """What to do if a role lacks a right."""
 RIGHTS: Mapping[str, Sequence[str]] = {
@@ -33,9 +34,9 @@ RIGHTS: Mapping[str, Sequence[str]] = {
 """Tables by what the role may do with their rows."""
 
 
-def grants(role: str = ROLE) -> Sequence[str]:
-    """Return the statements that give a role its rights in the schema `public`; they can be repeated."""
-    name = Identifier(role).as_string()
-    given = [f"{right} ON {', '.join(tables)}" for right, tables in RIGHTS.items()]
-    where = ["USAGE ON SCHEMA public", *given, "USAGE ON ALL SEQUENCES IN SCHEMA public"]
+def grants(role: str = ROLE, schema: str = SCHEMA) -> Sequence[str]:
+    """Return the statements that give a role its rights on the tables in a schema; they can be repeated."""
+    name, place = Identifier(role).as_string(), Identifier(schema).as_string()
+    given = [f"{right} ON {', '.join(f'{place}.{table}' for table in tables)}" for right, tables in RIGHTS.items()]
+    where = [f"USAGE ON SCHEMA {place}", *given, f"USAGE ON ALL SEQUENCES IN SCHEMA {place}"]
     return [f"GRANT {right} TO {name};" for right in where]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from sqlalchemy import make_url, text, update
 from cli.context import Context
 from cli.database_check import control_database
 from portability.api import Field, FieldType, Person, Provenance, Role
-from portability.database import migrations, models
+from portability.database import incidents, migrations, models
 from portability.database.engine import now, open_engine, reading, writing
+from portability.database.incidents import Incident
 from portability.database.rights import grants
 from portability.delivery import codes, downloads, links
 from portability.errors import DatabaseUnavailable
@@ -176,6 +178,31 @@ def test_an_export_waits_for_the_rights_of_a_new_release(limited: World, pg_cont
     owner.dispose()
     limited.advance_all()
     assert limited.view(export_id)["state"] == "ready"
+
+
+def test_tables_in_another_schema(pg_server: servers.Postgres, tmp_path: Path) -> None:
+    """The statements name the schema of the tables. Until a role has them it sees no tables, and the hint says so."""
+    database, role = pg_server.create_database(), f"{APPLICATION}_{secrets.token_hex(6)}"
+    url = f"{pg_server.url(database)}?options=-csearch_path%3Dits_own"
+    with pg_server.connect(database) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA its_own"))
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+        owner, limited = open_engine(url), open_engine(url.replace("postgres@", f"{role}@"))
+        migrations.upgrade(owner)
+        with pytest.raises(DatabaseUnavailable, match="revision none") as raised:
+            migrations.check_current(limited)
+        assert "`portability db rights | psql portability` (with --schema" in raised.value.hint
+        for statement in grants(role, "its_own"):
+            connection.execute(statement.encode())
+        migrations.check_current(limited)
+        incidents.count(limited, Incident.FOREIGN_MESSAGE)
+        with writing(limited) as written:
+            keys.ensure(written, tmp_path, actor=TEST)  # with an event in the log, whose numbers are of a sequence
+        assert [row["count"] for row in incidents.counted(limited)] == [1]
+        for engine in (owner, limited):
+            engine.dispose()
+        connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+        connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 def test_an_upgrade_by_the_role_of_the_application_names_the_owner(limited: World, pg_url: str) -> None:

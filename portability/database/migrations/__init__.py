@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
+from portability.database import rights
 from portability.database.engine import reading, writing
 from portability.errors import DatabaseUnavailable
 
@@ -53,9 +54,11 @@ def check_current(engine: Engine) -> None:
     with reading(engine) as connection:
         seen = _known(_revision(connection))
     if seen != head():
+        # Without rights on the schema a role sees no tables.
+        may_lack_rights = engine.dialect.name == "postgresql" and not seen
         raise DatabaseUnavailable(
             f"the control database is at revision {seen or 'none'}, but this version needs {head()}",
-            hint="run `portability db upgrade`",
+            hint=rights.HINT if may_lack_rights else "run `portability db upgrade`",
         )
 
 

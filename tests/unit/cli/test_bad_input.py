@@ -362,6 +362,19 @@ def test_a_port_that_is_in_use_is_bad_input(tmp_path: Path, as_json: bool) -> No
     assert done.returncode == 2
     said = json.loads(done.stdout)["error"]["message"] if as_json else done.stderr.splitlines()[-1]
     assert f"the pages cannot listen at port {port} of 127.0.0.1" in said
+    assert as_json or said.endswith("hint: stop what listens there, or use another --host or --port")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_named(tmp_path: Path, host: str) -> None:
+    """Nothing listens there that could be stopped: the hint speaks of the host."""
+    done = forks.run_fork(["web", "--host", host, "--dir", str(tmp_path)], os.environ, seconds=60)
+
+    assert done.returncode == 2
+    said, _, hint = done.stderr.splitlines()[-1].partition("hint: ")
+    assert f"the pages cannot listen at port 8000 of {host}" in said
+    assert hint.startswith("--host is an address of this machine or a name that leads to one")
 
 
 @pytest.mark.parametrize("process", ["worker", "web"])
