@@ -227,7 +227,7 @@ def test_an_internal_fault_reveals_nothing(served: Served, logged: Path, monkeyp
 def test_the_log_has_routes_and_no_tokens(served: Served, logged: Path) -> None:
     """Neither a token, a claim, a query nor a person's id is logged; the route and the export are.
 
-    What is no id in the place of an export's id is not logged either: somebody may write an address there.
+    In the place of the id of an export, only such an id is logged: a person may write an address there.
 
     The line of a request is written when its answer is sent.
     """
