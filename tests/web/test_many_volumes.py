@@ -15,6 +15,7 @@ from factories import MadeUpExporter, things
 from sending import announced, sender, sent, shown
 from served import Served
 from sqlalchemy import delete, insert, select
+from stored_objects import store_object
 from transferring import Provider, encrypted, step
 
 from archive.parts import VolumeMetadata
@@ -41,7 +42,8 @@ def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def copied(served: Served, export_id: str, transfer_id: str, count: int) -> None:
-    """Rows of volumes and of their encrypted copies, from number 2 on, without any bytes in storage."""
+    """Rows of volumes and of their encrypted copies, from number 2 on; storage has the last copy alone."""
+    store_object(served.world.place.storage, f"{export_id}/c{count}", b"sealed")
     with writing(served.world.engine) as connection:
         (first,) = exports.stored_volumes(connection, export_id)
         fence = connection.scalar(select(TRANSFER.c.fence).where(TRANSFER.c.id == transfer_id))
