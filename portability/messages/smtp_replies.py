@@ -6,10 +6,7 @@ import io
 import smtplib
 import socket
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from typing import Any
 
 REPLY_BYTES = 256 * 1024
 """A reply has a few lines of at most 512 bytes each (RFC 5321, section 4.5.3.1.5)."""
@@ -41,7 +38,7 @@ class _ReplyReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # any buffer that can be written
         left_seconds = self._ends_at - time.monotonic()
         if left_seconds <= 0 or self._left_bytes <= 0:
             raise TimeoutError("the reply does not end")

@@ -119,7 +119,7 @@ def test_a_proved_address_of_another_account_is_named(owner: str, conflicts: int
 
 
 def test_each_proved_address_is_looked_up() -> None:
-    """Of a person with thirty addresses the last one is another account's, and no one but the officer would see it."""
+    """The thirtieth address of a person belongs to another account."""
     addresses = [f"Jane{number}@Mail.example" for number in range(30)]
     exporters = {
         "crm": Leading(leads={"usr_1": [found("email", address) for address in addresses]}),
