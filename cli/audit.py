@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
@@ -19,6 +20,7 @@ from portability.requests import audit_comparison, exports
 from portability.requests.audit_comparison import Comparison
 from portability.trust import audit, audit_heads
 from portability.trust.audit import FAULTS_MAX, Verdict
+from portability.trust.chain_events import is_damaged
 from portability.trust.signing import Jwks
 
 SHOWN = ("id", "at", "actor", "action", "export_id")
@@ -43,7 +45,7 @@ def show(context: Context, identifier: str | None, action: str | None, after: in
     audit.chain_all(context.engine)
     with reading(context.engine) as connection:
         # An event that was recorded after `chain_all` has no id, after which the next page could begin.
-        found = audit.chained(connection, export_id=identifier, action=action, after=after, limit=limit + 1)
+        found = audit.chained_or_damaged(connection, export_id=identifier, action=action, after=after, limit=limit + 1)
         if identifier and not (found or audit.events(connection, export_id=identifier, limit=1)):
             exports.get(connection, identifier)  # a mistyped id is an error, and not an export without events
     if action and not found:
@@ -51,9 +53,24 @@ def show(context: Context, identifier: str | None, action: str | None, after: in
     events = found[:limit]
     if len(found) > limit:
         context.note(f"{quantity(limit, 'event')} shown: --after {events[-1]['id']} shows the next")
-    document: list[JSON] = [audit.view(event) for event in events]
-    rows = [[*(event[name] for name in SHOWN), orjson.dumps(event["detail"]).decode()] for event in events]
+    document = [_view(event) for event in events]
+    for event in document:
+        if "fault" in event:
+            context.note(f"event {event['id']} cannot be read: its values were changed; see `portability audit verify`")
+    rows = [[*(event[name] for name in SHOWN), _detail(event)] for event in document]
     context.result(document, lambda: context.table("Audit log", (*SHOWN, "detail"), rows))
+
+
+def _view(event: Mapping[Any, Any]) -> dict[str, JSON]:
+    """Return an event as JSON; a damaged one has its id, its hashes and a `fault`, and null for everything else."""
+    if not is_damaged(event):
+        return audit.view(event)
+    known = {name: event[name] for name in ("id", "prev_hash", "hash")}
+    return {**dict.fromkeys((*SHOWN, "detail", "entry")), **known, "fault": "unreadable"}
+
+
+def _detail(event: Mapping[str, JSON]) -> str:
+    return str(event["fault"]) if "fault" in event else orjson.dumps(event["detail"]).decode()
 
 
 @audit_group.command("verify")

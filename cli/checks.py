@@ -17,6 +17,7 @@ from cli.context import Context
 from portability.api import Exporter
 from portability.api.errors import BadSetting, BrokenPlugin, DuplicatePlugin, StorageError, StorageRefused, WrongClock
 from portability.api.storages import GuardedStorage
+from portability.bounded_answers import bounded_answer, json_of, open_client
 from portability.database import deployment
 from portability.database.engine import reading
 from portability.errors import DatabaseUnavailable, NoSigningKey, QueueUnavailable, UnknownExporter
@@ -110,10 +111,10 @@ def login(context: Context) -> Seen:
         played = "a login without a password, for trials" if context.settings.development_login else "no one can log in"
         return Seen(f"not set: {played}", "set PORTABILITY_OIDC_ISSUER; see docs/settings.md")
     try:
-        answer = httpx.get(issuer.rstrip("/") + DISCOVERY, timeout=DISCOVERY_SECONDS, follow_redirects=False)
-        answer.raise_for_status()
-        document = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        with open_client(DISCOVERY_SECONDS) as client:
+            answer = bounded_answer(client, "GET", issuer.rstrip("/") + DISCOVERY, DISCOVERY_SECONDS)
+        document = json_of(answer.raise_for_status())
+    except (httpx.HTTPError, ValueError) as error:
         raise _provider(f"cannot fetch its discovery document: {type(error).__name__}") from None
     if not isinstance(document, dict) or document.get("issuer") != issuer:
         raise _provider("the discovery document has another issuer")

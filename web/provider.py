@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 from authlib.common.security import generate_token
@@ -21,8 +22,9 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, Key, KeySet
 
+from portability.bounded_answers import bounded_answer, json_of, open_client
 from portability.errors import ControlError, NotAllowed
 from portability.settings import Settings
 
@@ -91,6 +93,8 @@ class OpenIdProvider:
     _metadata: Mapping[str, Any] = field(default_factory=dict)
     _keys: KeySet | None = None
     _read_at: float = float("-inf")
+    _tried_at: float = float("-inf")
+    """When it was asked last, also without an answer."""
 
     @property
     def issuer(self) -> str:
@@ -108,7 +112,7 @@ class OpenIdProvider:
         state, nonce, verifier = generate_token(32), generate_token(32), generate_token(64)
         wanted = {"max_age": "0", "acr_values": " ".join(sorted(self.settings.strong_acr))} if step_up else {}
         url = prepare_grant_uri(
-            self._published()["authorization_endpoint"],
+            self._endpoint("authorization_endpoint"),
             self.settings.oidc_client_id,
             "code",
             redirect_uri=self.redirect_uri,
@@ -125,10 +129,10 @@ class OpenIdProvider:
         """Exchange the code of a login for its claims and tokens. Raises ProviderUnavailable, LoginFailed."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
         client = (self.settings.oidc_client_id or "", self.settings.oidc_client_secret or "")
-        endpoint = self._published()["token_endpoint"]
+        endpoint = self._endpoint("token_endpoint")
         try:
-            answer = httpx.post(endpoint, data={**form, "code_verifier": verifier}, auth=client, timeout=ANSWER_SECONDS)
-            given = answer.json() if answer.is_success else {}
+            answer = _ask("POST", endpoint, data={**form, "code_verifier": verifier}, auth=client)
+            given = json_of(answer) if answer.is_success else {}
             token, access_token = given.get("id_token"), given.get("access_token")
         except (httpx.HTTPError, ValueError, AttributeError) as error:
             raise ProviderUnavailable(f"the provider returned no token: {type(error).__name__}") from None
@@ -142,7 +146,7 @@ class OpenIdProvider:
 
     def _published_roles(self, access_token: str, sub: str) -> Mapping[str, Any] | None:
         """Return the roles and the tenant of the UserInfo endpoint; None: it does not say which roles a person has."""
-        if "userinfo_endpoint" not in self._published():
+        if not self._published().get("userinfo_endpoint"):
             return None
         # A client may lack the right to ask: then the roles are those of the ID token.
         info = self._user_info(access_token, sub)
@@ -162,12 +166,13 @@ class OpenIdProvider:
     def _user_info(self, access_token: str, sub: str) -> Mapping[str, Any] | None:
         """Return the answer of the UserInfo endpoint; None: it refuses the token."""
         headers = {"Authorization": f"Bearer {access_token}"}
+        endpoint = self._endpoint("userinfo_endpoint")
         try:
-            answer = httpx.get(self._published()["userinfo_endpoint"], headers=headers, timeout=ANSWER_SECONDS)
+            answer = _ask("GET", endpoint, headers=headers)
             if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
                 return None
-            info = answer.raise_for_status().json()
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+            info = json_of(answer.raise_for_status())
+        except (httpx.HTTPError, ValueError) as error:
             raise ProviderUnavailable(f"the provider did not say who is logged in: {type(error).__name__}") from None
         # Without this check an answer about another person could be accepted (5.3.2).
         if not isinstance(info, dict) or info.get("sub") != sub:
@@ -230,7 +235,7 @@ class OpenIdProvider:
             pass
         # The provider may have begun to sign with a key that is not cached yet.
         try:
-            return jwt.decode(token, self._key_set(older_than_seconds=REFRESH_SECONDS), algorithms=ALGORITHMS)
+            return jwt.decode(token, self._key_set(has_unknown_id=True), algorithms=ALGORITHMS)
         except (JoseError, ValueError, TypeError) as error:
             raise LoginFailed(f"the token is not valid: {type(error).__name__}") from None
 
@@ -238,9 +243,16 @@ class OpenIdProvider:
         self._key_set()
         return self._metadata
 
-    def _key_set(self, *, older_than_seconds: float = FRESH_SECONDS) -> KeySet:
+    def _endpoint(self, name: str) -> str:
+        return _address(self._published(), name)
+
+    def _key_set(self, *, has_unknown_id: bool = False) -> KeySet:
         with self._lock:
-            if self._keys is None or time.monotonic() - self._read_at > older_than_seconds:
+            # A provider that fails is not asked more often because of unknown key ids than one that answers.
+            since = max(self._read_at, self._tried_at) if has_unknown_id else self._read_at
+            age_seconds = time.monotonic() - since
+            if self._keys is None or age_seconds > (REFRESH_SECONDS if has_unknown_id else FRESH_SECONDS):
+                self._tried_at = time.monotonic()
                 self._metadata, self._keys = self._read()
                 self._read_at = time.monotonic()
             return self._keys
@@ -248,12 +260,40 @@ class OpenIdProvider:
     def _read(self) -> tuple[Mapping[str, Any], KeySet]:
         where = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
         try:
-            metadata = httpx.get(where, timeout=ANSWER_SECONDS).raise_for_status().json()
-            keys = httpx.get(metadata["jwks_uri"], timeout=ANSWER_SECONDS).raise_for_status().json()
+            metadata = json_of(_ask("GET", where).raise_for_status())
             # The metadata must name the configured issuer (OpenID Connect Discovery, 4.3).
             if metadata["issuer"] != self.issuer:
                 raise ProviderUnavailable("the provider's metadata name another issuer than PORTABILITY_OIDC_ISSUER")
-            signing = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") != "oct"]
-            return metadata, KeySet.import_key_set({"keys": signing})
-        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError, JoseError) as error:
+            keys = json_of(_ask("GET", _address(metadata, "jwks_uri")).raise_for_status())
+            return metadata, _signing_keys(keys["keys"])
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProviderUnavailable(f"the provider's metadata cannot be read: {type(error).__name__}") from None
+
+
+def _ask(method: str, url: str, auth: tuple[str, str] | None = None, **sent: Any) -> httpx.Response:  # noqa: ANN401  # as httpx takes them
+    with open_client(ANSWER_SECONDS, auth=auth) as client:
+        return bounded_answer(client, method, url, ANSWER_SECONDS, **sent)
+
+
+def _address(metadata: Mapping[str, Any], name: str) -> str:
+    """Return an address of the metadata. Raises ProviderUnavailable."""
+    found = metadata.get(name)
+    with suppress(ValueError):
+        if isinstance(found, str) and (parts := urlsplit(found)).hostname and parts.scheme in {"http", "https"}:
+            return found
+    raise ProviderUnavailable(f"the provider's metadata have no valid {name}")
+
+
+def _signing_keys(published: Iterable[Mapping[str, Any]]) -> KeySet:
+    """Return the keys that verify tokens, without those that are not understood (RFC 7517, section 5).
+
+    Raises: ValueError if none is left.
+    """
+    found: list[Key] = []
+    for key in published:
+        if key.get("use", "sig") == "sig" and key.get("kty") != "oct":
+            with suppress(JoseError, ValueError, KeyError, TypeError):
+                found.append(JWKRegistry.import_key(dict(key)))
+    if not found:
+        raise ValueError("no key verifies tokens")
+    return KeySet(found)

@@ -19,6 +19,7 @@ from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 
 from portability.api.errors import PortabilityError
+from portability.messages.smtp_replies import BoundedSmtp, BoundedSmtpOverTls
 from portability.setting_values import is_loopback
 
 PORTS = {"smtp": 587, "smtps": 465}
@@ -171,9 +172,9 @@ def _open(server: MailServer, timeout_seconds: float) -> smtplib.SMTP:
     # A password is looked at only where the login was refused: before that, host, port or certificate are wrong.
     with _named("does not answer as a mail server"):
         if server.implicit_tls:
-            smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout_seconds, context=tls)
+            smtp: smtplib.SMTP = BoundedSmtpOverTls(server.host, server.port, timeout=timeout_seconds, context=tls)
         else:
-            smtp = smtplib.SMTP(server.host, server.port, timeout=timeout_seconds)
+            smtp = BoundedSmtp(server.host, server.port, timeout=timeout_seconds)
     try:
         with _named("does not answer as a mail server"):
             smtp.ehlo_or_helo_if_needed()

@@ -17,6 +17,7 @@ import httpx
 import orjson
 
 from portability.api.errors import PortabilityError
+from portability.read_limits import limit_client, reads_within
 
 WAITS = frozenset(
     {
@@ -68,11 +69,18 @@ class HttpGateway:
 
     url: str
     client: httpx.Client = field(repr=False)
+    timeout_seconds: float
 
     def send(self, number: str, text: str, identifier: str) -> None:
         message = {"id": identifier, "to": number, "text": text}
         try:
-            answer = self.client.post(self.url, json=message, headers={"Idempotency-Key": identifier})
+            # The body is not read: a fault in it would send a message again that the gateway has accepted.
+            named = {"Idempotency-Key": identifier}
+            with (
+                reads_within(self.timeout_seconds),
+                self.client.stream("POST", self.url, json=message, headers=named) as answer,
+            ):
+                pass
         except httpx.HTTPError as error:
             raise SmsUnavailable(f"the SMS gateway does not answer: {type(error).__name__}") from None
         if answer.is_client_error and answer.status_code not in WAITS:
@@ -106,5 +114,5 @@ def session(url: str, token: str | None, timeout_seconds: float) -> Iterator[Sms
         yield FolderGateway(Path(unquote(parts.path)))
         return
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with httpx.Client(headers=headers, timeout=timeout_seconds, follow_redirects=False) as client:
-        yield HttpGateway(url, client)
+    with limit_client(httpx.Client(headers=headers, timeout=timeout_seconds, follow_redirects=False)) as client:
+        yield HttpGateway(url, client, timeout_seconds)

@@ -27,8 +27,6 @@ from portability.people.addresses import email, phone
 from portability.people.resolution import Ask, Decided, Resolution, Unresolved
 from portability.source_trust import SourceTrust, use_of
 
-ADDRESSES_MAX = 20
-"""Proved addresses of which the owners are looked up."""
 DUPLICATE = "duplicate_"
 """The beginning of the kinds of identities that name further records of the same person."""
 REQUEST = "request"
@@ -194,7 +192,7 @@ def _addresses_of_others(
     for node in nodes if own else ():
         if node.identity.verified and (address := _address(node.identity)):
             proved[address].append(node)
-    for (kind, form), group in list(proved.items())[:ADDRESSES_MAX]:
+    for (kind, form), group in proved.items():
         asked = Subject(kind, None, subject.ref, (first_identity(kind, form, None),))
         owned = [name for name, owners in owners(asked, exporters, ask, unresolved) if owners - own]
         if owned:

@@ -41,6 +41,7 @@ from portability.database.rows import insert_row
 from portability.errors import ControlError
 from portability.people import subjects
 from portability.people.actor_names import issuer_of, short_issuer
+from portability.trust import chain_events
 from portability.trust.chain_events import digest, hashed, is_edited, walk
 from portability.trust.unchained import has_unchained
 
@@ -230,10 +231,25 @@ def chained(
     limit: int | None = None,
 ) -> Sequence[RowMapping]:
     """Return the same without events that are not in the chain yet."""
+    query = _of_chain(export_id=export_id, action=action, since=since, after=after, limit=limit)
+    return connection.execute(query).mappings().all()
+
+
+def chained_or_damaged(
+    connection: Connection, *, export_id: str | None, action: str | None, after: int | None, limit: int
+) -> Sequence[Mapping[Any, Any]]:
+    """Return the same; of damaged events (`chain_events.is_damaged`) there may be the id and the hashes only."""
+    query = _of_chain(export_id=export_id, action=action, since=None, after=after, limit=limit)
+    return chain_events.found(connection, query)
+
+
+def _of_chain(
+    *, export_id: str | None, action: str | None, since: datetime | None, after: int | None, limit: int | None
+) -> Select[Any]:
     query = _matching(select(EVENT), export_id, action, since).order_by(EVENT.c.id)
     if after is not None:
         query = query.where(EVENT.c.id > after)
-    return connection.execute(query if limit is None else query.limit(limit)).mappings().all()
+    return query if limit is None else query.limit(limit)
 
 
 def _matching(query: Select[Any], export_id: str | None, action: str | None, since: datetime | None) -> Select[Any]:
@@ -244,7 +260,7 @@ def _matching(query: Select[Any], export_id: str | None, action: str | None, sin
     return query if since is None else query.where(columns.at >= since)
 
 
-def view(event: RowMapping) -> dict[str, JSON]:
+def view(event: Mapping[Any, Any]) -> dict[str, JSON]:
     """Return an event as JSON, for `--json` and the API."""
     return {**hashed(event), **{name: event[name] for name in ("prev_hash", "hash", "entry")}}
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select, union
+from sqlalchemy import ColumnElement, Connection, Select, func, select, union
 
 from portability.api import SubjectKind
 from portability.database import models
 from portability.people import subjects
+from portability.trust import chain_events
 
 EVENT, EXPORT = models.audit_event, models.export
 PAGE = 50
@@ -47,8 +48,10 @@ class EventFilter:
 
 def page(
     connection: Connection, wanted: EventFilter, *, before: int | None = None, limit: int = PAGE
-) -> tuple[Sequence[RowMapping], int | None]:
+) -> tuple[Sequence[Mapping[Any, Any]], int | None]:
     """Return events, the newest first, and the id before which the next page begins; None after the last page.
+
+    Of a damaged event (`chain_events.is_damaged`) they may have the id and the hashes only.
 
     Args:
         connection: any transaction.
@@ -66,7 +69,7 @@ def page(
         query = query.where(EVENT.c.id.in_(select(union(*ways).subquery().c.id)))
     else:
         query = query.where(*conditions)
-    rows = connection.execute(query.order_by(EVENT.c.id.desc()).limit(limit + 1)).mappings().all()
+    rows = chain_events.found(connection, query.order_by(EVENT.c.id.desc()).limit(limit + 1))
     return rows[:limit], int(rows[limit - 1]["id"]) if len(rows) > limit else None
 
 

@@ -51,13 +51,26 @@ def walk(connection: Connection, after: int | None) -> Iterator[Mapping[Any, Any
         after = page[-1]["id"]
 
 
-def _page(connection: Connection, after: int | None) -> Sequence[Mapping[Any, Any]]:
+def found(connection: Connection, query: Select[*tuple[Any, ...]]) -> Sequence[Mapping[Any, Any]]:
+    """Return the events of a query of whole events; of one whose values cannot be read its id and its hashes only."""
     try:
-        return connection.execute(_after(select(EVENT), after)).mappings().all()
+        return connection.execute(query).mappings().all()
     except UNREADABLE:
-        hashes = select(EVENT.c.id, EVENT.c.prev_hash, EVENT.c.hash)
-        found = connection.execute(_after(hashes, after)).mappings().all()
-        return [_readable(connection, event) for event in found]
+        hashes = query.with_only_columns(EVENT.c.id, EVENT.c.prev_hash, EVENT.c.hash)
+        return [_readable(connection, event) for event in connection.execute(hashes).mappings().all()]
+
+
+def is_damaged(event: Mapping[Any, Any]) -> bool:
+    """Return whether an event of `found` has values that no event has, so that only its id and its hashes count."""
+    try:
+        digest(event["prev_hash"], event)
+        return not isinstance(event["detail"], Mapping)
+    except UNREADABLE:
+        return True
+
+
+def _page(connection: Connection, after: int | None) -> Sequence[Mapping[Any, Any]]:
+    return found(connection, _after(select(EVENT), after))
 
 
 def _readable(connection: Connection, event: RowMapping) -> RowMapping:

@@ -19,8 +19,9 @@ from portability.errors import NoSigningKey
 from portability.people import subjects
 from portability.people.actor_names import short_issuer
 from portability.requests.policy import Actor
-from portability.trust import audit, audit_heads, chain_events, keys
+from portability.trust import audit, audit_heads, audit_search, chain_events, keys
 from portability.trust.audit import AuditDiffers, ChainFault, Head
+from portability.trust.audit_search import EventFilter
 from portability.trust.signing import SignatureFault
 
 EVENT, HEAD = models.audit_event, models.audit_head
@@ -169,6 +170,10 @@ def test_an_event_that_cannot_be_read_is_a_fault(log: Log, monkeypatch: pytest.M
     log.tamper(lambda c: [c.exec_driver_sql(change) for change in changes])
     verdict = log.verify()
     assert (verdict.events, verdict.faults) == (10, tuple(ChainFault("edited", event) for event in damaged))
+    with reading(log.engine) as connection:
+        shown, _ = audit_search.page(connection, EventFilter(action="thing.done"), limit=10)
+    assert [event["id"] for event in shown] == log.ids[::-1]
+    assert [event["id"] for event in shown if chain_events.is_damaged(event)] == damaged[::-1]
 
 
 @pytest.mark.requirement("R49")

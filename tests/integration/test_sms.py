@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,37 @@ def test_an_answer_is_final_only_if_it_is_about_the_message(status: int, error: 
     assert NUMBER not in str(raised.value)
     assert len(gateway.heard) == 1
     assert "authorization" not in gateway.heard[0].headers
+
+
+BODIES: Mapping[str, tuple[Mapping[str, str], bytes]] = {
+    "not in its encoding": ({"Content-Encoding": "gzip"}, b"accepted"),
+    "cut": ({"Content-Length": "900"}, b"accepted"),
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_the_body_of_an_answer_is_not_read(body: str) -> None:
+    """The gateway has accepted the message: whatever follows its status, the message is not sent again."""
+    with listening() as gateway, sms.session(gateway.url, None, 5) as opened:
+        gateway.reply = lambda _heard: (202, *BODIES[body])
+        opened.send(NUMBER, TEXT, "ntf_1")
+        opened.send(NUMBER, TEXT, "ntf_2")
+    assert [json.loads(heard.body)["id"] for heard in gateway.heard] == ["ntf_1", "ntf_2"]
+
+
+def interim_without_end(handler: BaseHTTPRequestHandler) -> None:
+    """Announce an answer again and again (RFC 9110 section 15.2)."""
+    with suppress(OSError):
+        while True:
+            handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+
+
+def test_a_header_without_end_ends_in_time() -> None:
+    """Meanwhile no other message would be sent."""
+    with listening() as gateway, sms.session(gateway.url, None, 0.2) as opened:
+        gateway.raw = interim_without_end
+        with pytest.raises(SmsUnavailable, match="ReadTimeout"):
+            opened.send(NUMBER, TEXT, "ntf_1")
 
 
 def test_a_gateway_that_is_away_is_waited_for() -> None:

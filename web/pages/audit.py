@@ -13,6 +13,7 @@ from portability.requests.policy import Action
 from portability.sources import declared_names
 from portability.trust import audit, audit_search
 from portability.trust.audit_search import EventFilter
+from portability.trust.chain_events import is_damaged
 from web import rendering
 from web.auth import LoggedIn, permit
 from web.context import CurrentContext
@@ -52,6 +53,7 @@ def log(
         request,
         "audit.html",
         events=events,
+        damaged={event["id"] for event in events if is_damaged(event)},
         actions=known,
         chosen=chosen,
         is_filtered=any(chosen.values()),

@@ -118,6 +118,17 @@ def test_a_proved_address_of_another_account_is_named(owner: str, conflicts: int
     ] * conflicts
 
 
+def test_each_proved_address_is_looked_up() -> None:
+    """The thirtieth address of a person belongs to another account."""
+    addresses = [f"Jane{number}@Mail.example" for number in range(30)]
+    exporters = {
+        "crm": Leading(leads={"usr_1": [found("email", address) for address in addresses]}),
+        "account": Leading(leads={addresses[-1].lower(): [found("user_id", "usr_2")]}),
+    }
+    (conflict,) = of(exporters).conflicts
+    assert (conflict.code, conflict.numbers) == (ConflictCode.ADDRESS_OF_ANOTHER, (31,))
+
+
 def test_an_address_that_belongs_to_an_account_is_named() -> None:
     """A request for this address is refused: the account's login is the way to the data."""
     exporters = {"account": Leading(leads={MAIL: [found("user_id", "usr_1")]})}
