@@ -17,7 +17,7 @@ class BoundedSmtp(smtplib.SMTP):
 
     def getreply(self) -> tuple[int, bytes]:
         """Return a reply. Raises SMTPServerDisconnected, also for a longer or slower one."""
-        if self.sock and self.file is None:
+        if self.sock and not self.file:
             self._reader = _ReplyReader(self.sock, self.timeout)
             self.file = io.BufferedReader(self._reader)
         self._reader.begin()

@@ -249,7 +249,7 @@ def _of_chain(
     query = _matching(select(EVENT), export_id, action, since).order_by(EVENT.c.id)
     if after is not None:
         query = query.where(EVENT.c.id > after)
-    return query if limit is None else query.limit(limit)
+    return query.limit(limit)
 
 
 def _matching(query: Select[Any], export_id: str | None, action: str | None, since: datetime | None) -> Select[Any]:
@@ -290,7 +290,7 @@ def verify(connection: Connection, *, anchor: Head | None = None, since: Head | 
     last, count, anchored = since or Head(0, NOTHING), 0, anchor is None or anchor == Head(0, NOTHING)
     if since is not None and not contains(connection, since):
         faults.append(ChainFault("rewritten", since.event_id))
-    for event in walk(connection, since.event_id if since else None):
+    for event in walk(connection, *([EVENT.c.id > since.event_id] if since else [])):
         count += 1
         if event["prev_hash"] != last.hash:
             faults.append(ChainFault("broken", event["id"]))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, Select, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 from sqlalchemy.exc import DataError
 
 from portability.api import JSON
@@ -44,11 +44,12 @@ def is_edited(event: Mapping[Any, Any]) -> bool:
         return True
 
 
-def walk(connection: Connection, after: int | None) -> Iterator[Mapping[Any, Any]]:
-    """Yield the events after an id, or all; of one whose values cannot be read its id and its hashes only."""
-    while page := _page(connection, after):
+def walk(connection: Connection, *where: ColumnElement[bool]) -> Iterator[Mapping[Any, Any]]:
+    """Yield the events that meet all conditions; of one whose values cannot be read its id and its hashes only."""
+    query = ordered = select(EVENT).where(*where).order_by(EVENT.c.id).limit(READ_AT_ONCE)
+    while page := found(connection, query):
         yield from page
-        after = page[-1]["id"]
+        query = ordered.where(EVENT.c.id > page[-1]["id"])
 
 
 def found(connection: Connection, query: Select[*tuple[Any, ...]]) -> Sequence[Mapping[Any, Any]]:
@@ -69,17 +70,8 @@ def is_damaged(event: Mapping[Any, Any]) -> bool:
         return True
 
 
-def _page(connection: Connection, after: int | None) -> Sequence[Mapping[Any, Any]]:
-    return found(connection, _after(select(EVENT), after))
-
-
 def _readable(connection: Connection, event: RowMapping) -> RowMapping:
     try:
         return connection.execute(select(EVENT).where(EVENT.c.id == event["id"])).mappings().one()
     except UNREADABLE:
         return event
-
-
-def _after(query: Select[*tuple[Any, ...]], after: int | None) -> Select[*tuple[Any, ...]]:
-    ordered = query.order_by(EVENT.c.id).limit(READ_AT_ONCE)
-    return ordered if after is None else ordered.where(EVENT.c.id > after)

@@ -140,11 +140,11 @@ def _claimant(
         return f"recipient:{sending.get(connection, link['transfer_id'])['recipient_id']}"
     check_form(request, csrf)
     admitted = _admitted(request, link, login)
-    if admitted is None:
-        if login is None and link["audience"] != Audience.CODE:
-            raise NotLoggedIn("this download needs a login")
-        raise LinkInvalid
-    if login is not None and link["audience"] != Audience.CODE:
+    if not admitted:
+        if login or link["audience"] == Audience.CODE:
+            raise LinkInvalid
+        raise NotLoggedIn("this download needs a login")
+    if login and link["audience"] != Audience.CODE:
         permit(place, login, Action.DOWNLOAD, _facts(link), export_id=link["export_id"])
     return str(admitted)
 

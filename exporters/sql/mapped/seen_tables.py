@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, TextClause
 
 from exporters.sql.faults import reading
 from exporters.sql.mapped.catalogue import Catalogue
@@ -52,19 +52,20 @@ class SeenTables:
         Each page has the rows of its own time: behind the place in the order of another type, rows are missing.
         """
         last: Batch | None = None
-        tables: frozenset[tuple[int, int | None]] | None = None
+        is_watched, tables = False, frozenset[tuple[int, int | None]]()
         for batch in batches:
-            if tables is None and (last or len(batch.records) >= SHORT_ROWS):
-                tables = self._tables()
+            may_have_pages = bool(last) or len(batch.records) >= SHORT_ROWS
+            if may_have_pages and not is_watched:
+                is_watched, tables = True, self._tables()
             yield batch
             last = batch
-        if last and tables is not None and self._are_altered(tables):
+        if last and is_watched and self._are_altered(tables):
             gap = Gap(f"{dataset.name}: tables or views of the map were altered while it was read", CHANGED)
             yield Batch((), last.cursor, (), (gap,))
 
     def _tables(self) -> frozenset[tuple[int, int | None]]:
         """Return the tables, partitions and views that are read, by number, with the query of each view."""
-        if self._query_of_tables is None:
+        if not isinstance(self._query_of_tables, TextClause):
             return frozenset()
         with reading(self._engine, f"{self._name}: tables", single=True) as connection:
             return frozenset((number, query) for number, query in connection.execute(self._query_of_tables))
@@ -80,4 +81,4 @@ class SeenTables:
         if not left:
             return False
         with reading(self._engine, f"{self._name}: tables", single=True) as connection:
-            return connection.scalar(EXISTING_POSTGRESQL, {"tables": left}) is not None
+            return bool(connection.scalar(EXISTING_POSTGRESQL, {"tables": left}))

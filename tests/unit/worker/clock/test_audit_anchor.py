@@ -80,7 +80,7 @@ def test_a_log_without_its_head_is_an_incident(made: World) -> None:
     with writing(made.engine) as connection:
         connection.execute(delete(models.audit_head))
     with capture_logs() as lines:
-        assert audit_anchor.log_head(made.engine, made.place.settings.keys, ISSUER, None) is None
+        assert not audit_anchor.log_head(made.engine, made.place.settings.keys, ISSUER, None)
     assert [(line["event"], line["code"]) for line in lines] == [("audit.broken", "audit_differs")]
     assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("audit_broken", 1)]
 
