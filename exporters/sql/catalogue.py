@@ -19,6 +19,7 @@ from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, 
 from exporters.sql.described_columns import know_json, multi_columns
 from exporters.sql.identifiers import plain_type
 from exporters.sql.key_types import unordered_types
+from exporters.sql.quoted_names import multi_references
 from exporters.sql.stored_names import DENIED_MYSQL, stored_names, table_faults
 from exporters.sql.values import field_type
 from portability.api import FieldType
@@ -238,7 +239,7 @@ def _schema(
             return found  # the library takes an empty list for all
     columns = multi_columns(connection, inspector, **every)
     know_json(connection, schema, columns)
-    keys, references = inspector.get_multi_pk_constraint(**every), inspector.get_multi_foreign_keys(**every)
+    keys, references = inspector.get_multi_pk_constraint(**every), multi_references(connection, inspector, **every)
     indexes, unique = inspector.get_multi_indexes(**every), inspector.get_multi_unique_constraints(**every)
     views = {*inspector.get_view_names(schema), *_materialised(inspector, schema)}
     comments = _comments(inspector, every)

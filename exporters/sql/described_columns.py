@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, text, types
@@ -14,6 +13,7 @@ from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.columns import LooseText, Shape, Untyped, Vector
+from exporters.sql.quoted_names import read_quoted_names
 
 SHAPES = tuple(f"{many}{shape}" for many in ("", "multi") for shape in ("point", "linestring", "polygon"))
 SHAPED = text(
@@ -55,15 +55,14 @@ def multi_columns(
     """Return what the library finds of the columns of several tables, with texts of SQLite as texts.
 
     In SQLite any name is a type. The library takes unknown names such as `uuid` or `string` for numbers. Of MariaDB it
-    gives a name as it is written in quotes, and does not know points, lines and areas.
+    does not know points, lines and areas.
     """
     dialect: Any = connection.dialect
     if dialect.name == "mysql" and not isinstance(dialect.ischema_names, _TypesByName):
         dialect.ischema_names = _TypesByName({**dialect.ischema_names, "vector": Vector})
+    read_quoted_names(dialect)
     found = inspector.get_multi_columns(**which)
     if connection.dialect.name == "mysql":
-        for one in chain.from_iterable(found.values()):
-            one["name"] = one["name"].replace("``", "`")
         for place, columns in found.items():
             _know_shapes(connection, place, columns)
     if connection.dialect.name != "sqlite":

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from exporters.sql.cut_values import watch_cut_values
 from exporters.sql.faults import reading
+from exporters.sql.quoted_names import name_parameters
 from portability.api import FileStore, SharedState, Sources
 from portability.api.errors import BadSetting, SourceUnavailable
 from portability.database.engine import open_engine
@@ -96,6 +97,12 @@ def kind_of(url: str, key: str) -> tuple[str, URL]:
 
 def open_database(kind: str, url: URL, statement_seconds: int) -> Engine:
     """Open the engine of a source; it connects when it is used. Each statement has a time limit, except on SQLite."""
+    engine = _opened(kind, url, statement_seconds)
+    name_parameters(engine.dialect)
+    return engine
+
+
+def _opened(kind: str, url: URL, statement_seconds: int) -> Engine:
     target = url.render_as_string(hide_password=False)
     if kind == POSTGRESQL:
         engine = open_engine(target, read_only=True)
