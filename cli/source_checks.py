@@ -10,6 +10,7 @@ from functools import partial
 import click
 
 from cli.context import Context, beginning, shared
+from cli.harmless import one_line
 from cli.source_waits import call_once
 from portability.api import JSON, Coverage, CoverageFinding, CoverageKind, Exporter
 from portability.api.coverage import REMARKS, UNDECIDED
@@ -158,7 +159,7 @@ def _print_diff(context: Context, found: Mapping[str, Checked]) -> None:
         context.console.print(name, markup=False)
         for one in findings:
             seen = f"{_place(one)}  {one.detail}".strip()
-            context.console.print(f"  {_sign(one.kind)} {seen}", markup=False, soft_wrap=True)
+            context.console.print(f"  {_sign(one.kind)} {one_line(seen)}", markup=False, soft_wrap=True)
 
 
 def _place(one: CoverageFinding) -> str:

@@ -118,6 +118,15 @@ def test_drift_is_shown_and_has_its_exit_code(run: Run, shop: Path) -> None:
     }
 
 
+def test_a_name_of_a_database_is_one_line_that_a_terminal_does_not_obey(run: Run, shop: Path) -> None:
+    """Line ends, escapes and signs of direction are `?`, so that it is like no other line; JSON has it as it is."""
+    name = "fax\nshop: decided\x1b]0;x\x07\u202eon"
+    alter_shop(shop, f'alter table users add "{name}" text')
+
+    assert run("source", "diff").stdout == "shop\n  + users.fax?shop: decided?]0;x??on  text\n"
+    assert [one["column"] for one in json_of(run("source", "diff", "--json"))] == [name]
+
+
 @pytest.mark.parametrize(("broken", "code"), [("map", "bad_map"), ("database", "source_unavailable")])
 def test_a_source_that_cannot_be_compared_is_no_agreement(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, code: str

@@ -439,6 +439,25 @@ def test_columns_of_one_name_without_signs_have_two_fields() -> None:
     assert list(dataset.key_columns) == ["nu mber"]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("e\u202ediovca", r'"e\u202ediovca"'),
+        ("id\u200b", r'"id\u200b"'),
+        ("\u2066x", r'"\u2066x"'),
+        ("\ufeffid", r'"\ufeffid"'),
+    ],
+)
+def test_a_person_sees_the_signs_that_hide_a_name(name: str, shown: str) -> None:
+    """A name that an editor shows in another order, or as another column, is written with escapes."""
+    table = CatalogueTable("users", made_table("users", columns=[name]).columns, ("id",), (), (), (), "for \u202eeno")
+    text = drafted(Catalogue({"users": table}))
+
+    assert f"    {shown},\n" in text
+    assert set("\u202e\u200b\u2066\ufeff").isdisjoint(text)
+    assert parsed(text).dataset[0].undecided == ("id", name)
+
+
 @pytest.mark.parametrize("name", ["first\nname", "first\tname", "na\x7fme", "na\u2028me"])
 def test_a_name_with_control_characters_is_kept(name: str) -> None:
     """Tables that were made of spreadsheets have such columns: with a blank instead the map would not fit them."""
