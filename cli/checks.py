@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,8 @@ from portability.messages.mail import MailServer
 from portability.people import sessions
 from portability.people.directory import load_directory
 from portability.requests import approvals
+from portability.signals import key_files
+from portability.signals.key_files import LostKey
 from portability.sources import PlatformSources
 from portability.storage import open_storage
 from portability.trust import keys
@@ -35,6 +37,8 @@ from portability.trust.signing import PROBE_TYPE, sign
 DISCOVERY = "/.well-known/openid-configuration"
 DISCOVERY_SECONDS = 10.0
 NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+PEOPLE = ("link", "audit", "transfer")
+"""Purposes of keys without which archives are made all the same."""
 KEY_DAYS = 365
 """Age after which a signing key should be replaced: one year."""
 SKEW_SECONDS = 5.0
@@ -158,16 +162,29 @@ def _counted(context: Context, count: Callable[[Connection], int]) -> int:
 
 
 def people_keys(context: Context) -> Seen:
-    """Check the keys for links, the audit log's head and transfers, which are needed only when people use them."""
+    """Check the keys for links, the audit log's head and transfers, which are needed only when people use them.
+
+    A purpose without any key is reported only. Raises NoSigningKey: the file of a key is not usable that signs, or that
+    stored rows need, also after the key has retired.
+    """
     findings = []
-    for purpose in ("link", "audit", "transfer"):
-        try:
-            findings.append(_aged(context, purpose))
-        except DatabaseUnavailable:
-            return NOT_READ
-        except NoSigningKey as error:
-            findings.append(Seen(f"none for {purpose}", error.hint))
+    try:
+        with reading(context.engine) as connection:
+            lost = key_files.lost(connection, context.settings.keys, PEOPLE)
+            present = {purpose: bool(keys.active(connection, purpose)) for purpose in PEOPLE}
+        if lost:
+            raise _lost(lost)
+        for purpose in PEOPLE:
+            has_none = Seen(f"none for {purpose}", f"`portability keys new --purpose {purpose}` makes one")
+            findings.append(_aged(context, purpose) if present[purpose] else has_none)
+    except DatabaseUnavailable:
+        return NOT_READ
     return next((seen for seen in findings if seen.hint), Seen())
+
+
+def _lost(found: Sequence[LostKey]) -> NoSigningKey:
+    said = "; ".join(f"{each.error} (needed for {', '.join(each.needed_by)})" for each in found)
+    return NoSigningKey(said, hint=f"{found[0].error.hint}; if it is lost, see docs/operate.md#lost-keys")
 
 
 def _aged(context: Context, purpose: str) -> Seen:

@@ -6,7 +6,7 @@ from cli.checks import Seen
 from cli.context import Context
 from cli.receiving_service import database_of
 from portability.database.engine import reading
-from portability.errors import DatabaseUnavailable, NoSigningKey
+from portability.errors import DatabaseUnavailable
 from portability.inbox import work
 from portability.queue import NotRunning
 from portability.trust import keys
@@ -20,7 +20,8 @@ KEY_HINT = "`portability keys new --purpose receipt` makes one"
 def inbox(context: Context) -> Seen:
     """Check age keys, receipt key, platform database, and that no work waits for long or is only repeated.
 
-    Raises: BadInput for the file of age keys; BadTarget, TargetUnavailable for the platform's database; NotRunning.
+    Raises: BadInput for the file of age keys; BadTarget, TargetUnavailable for the platform's database; NotRunning;
+    NoSigningKey: there is a receipt key, and its file is not usable on this machine.
     """
     settings = context.settings
     if not settings.inbox_identity:
@@ -32,10 +33,9 @@ def inbox(context: Context) -> Seen:
             pass
     with reading(context.engine) as connection:
         waited_seconds, repeated = work.oldest_due_seconds(connection), work.repeated(connection)
-        try:
-            keys.signing(connection, settings.keys, purpose="receipt")
-        except NoSigningKey:
+        if not keys.active(connection, "receipt"):
             return Seen("no receipt can be signed: there is no key for it", KEY_HINT)
+        keys.signing(connection, settings.keys, purpose="receipt")
     _check_waiting(waited_seconds)
     if repeated:
         codes = (f"{count} x {code or 'process_died'}" for code, count in repeated.items())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 import orjson
+from sqlalchemy import RowMapping
 
 from cli.context import Context, beginning, shared
 from portability.database.engine import reading, writing
+from portability.errors import NoSigningKey
 from portability.requests import actors
 from portability.trust import keys
 
@@ -34,10 +38,10 @@ def new(context: Context, purpose: str, external: str | None) -> None:
 @keys_group.command("list")
 @shared
 def list_keys(context: Context) -> None:
-    """List keys, retired and revoked keys too."""
+    """List keys, retired and revoked keys too, and whether this machine has their files."""
     with reading(context.engine) as connection:
-        rows = keys.listed(connection)
-    context.listing("Keys", rows, ("kid", "purpose"), ("created_at", "retired_at", "revoked_at"))
+        rows = [{**row, "file": _file(context, row)} for row in keys.listed(connection)]
+    context.listing("Keys", rows, ("kid", "purpose", "file"), ("created_at", "retired_at", "revoked_at"))
 
 
 @keys_group.command("retire")
@@ -67,6 +71,17 @@ def jwks(context: Context) -> None:
     with reading(context.engine) as connection:
         document = keys.jwks(connection)
     print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def _file(context: Context, row: RowMapping) -> str:
+    """Return `ok`, `missing`, or `unusable`: it cannot be read, is damaged, or has another key than the database."""
+    folder = context.settings.keys
+    try:
+        keys.check_file(folder, row)
+    except NoSigningKey:
+        is_there = any(os.path.lexists(folder / f"{row['kid']}{suffix}") for suffix in keys.SUFFIXES)
+        return "unusable" if is_there else "missing"
+    return "ok"
 
 
 def _actor(context: Context) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 from portability.api import SubjectKind
 from portability.database import models, named_locks
 from portability.database.engine import now, read_once
-from portability.errors import LinkInvalid, NoSigningKey, TooManyAttempts
+from portability.errors import LinkInvalid, TooManyAttempts
 from portability.messages import outbox
 from portability.messages.outbox import Channel
 from portability.requests import exports
@@ -98,7 +98,7 @@ def text(connection: Connection, keys_folder: Path, code_id: str) -> str | None:
     """Return the code itself, for the message; None if it is no longer valid. Raises NoSigningKey."""
     valid = (TABLE.c.id == code_id, TABLE.c.expires_at > now(), TABLE.c.used_at.is_(None))
     row = connection.execute(select(TABLE).where(*valid)).mappings().one_or_none()
-    return None if row is None else _derived(keys_folder, row)
+    return None if row is None else _derived(connection, keys_folder, row)
 
 
 def address(connection: Connection, code_id: str) -> str | None:
@@ -109,7 +109,7 @@ def address(connection: Connection, code_id: str) -> str | None:
 def check(connection: Connection, keys_folder: Path, link: Mapping[Any, Any], code: str) -> bool:
     """Return whether it is the link's newest code, still valid and unused. Commit in both cases.
 
-    Every attempt counts, also a correct code that came too late.
+    Every attempt counts, also a correct code that came too late. Raises NoSigningKey: this attempt does not count.
     """
     newest = select(TABLE.c.id).where(TABLE.c.link_id == link["id"], TABLE.c.expires_at > now())
     newest = newest.order_by(TABLE.c.created_at.desc(), TABLE.c.id.desc()).limit(1)
@@ -124,7 +124,7 @@ def check_of_address(
     """Return the kind and the address that a code proves; None for a wrong code. Commit in both cases.
 
     `code_id` is the code that was sent for this browser: a code that another browser requested is out of reach.
-    Every attempt counts.
+    Every attempt counts. Raises NoSigningKey: this attempt does not count.
     """
     sent_here = (TABLE.c.id == code_id) & TABLE.c.subject_kind.is_not(None)
     if row := _accepted(connection, keys_folder, sent_here, code):
@@ -176,11 +176,13 @@ def _made(connection: Connection, keys_folder: Path, **owner: str) -> str:
 def _accepted(
     connection: Connection, keys_folder: Path, which: ColumnElement[bool], code: str
 ) -> Mapping[Any, Any] | None:
-    """Count an attempt at a code, and return its row if it is right: it is used then."""
+    """Count an attempt at a code, and return its row if it is right: it is used then. Raises NoSigningKey."""
     good = (TABLE.c.attempts < ATTEMPTS_MAX, TABLE.c.expires_at > now(), TABLE.c.used_at.is_(None))
     tried = update(TABLE).where(which, *good).values(attempts=TABLE.c.attempts + 1)
     row = connection.execute(tried.returning(TABLE)).mappings().one_or_none()
-    is_right = hmac.compare_digest(_typed(code), _expected(keys_folder, row))
+    # Without the key no one knows the code: the error ends the transaction, and the attempt does not count.
+    expected = _derived(connection, keys_folder, row).encode() if row else b"-"
+    is_right = hmac.compare_digest(_typed(code), expected)
     if row and is_right:
         connection.execute(update(TABLE).where(TABLE.c.id == row["id"]).values(used_at=now()))
         return row
@@ -192,17 +194,9 @@ def _typed(code: str) -> bytes:
     return re.sub(r"[\s-]", "", code[:64]).encode(errors="replace")
 
 
-def _expected(keys_folder: Path, row: Mapping[Any, Any] | None) -> bytes:
-    if row is None:
-        return b"-"
-    try:
-        return _derived(keys_folder, row).encode()
-    except NoSigningKey:
-        return b"-"
-
-
-def _derived(keys_folder: Path, row: Mapping[Any, Any]) -> str:
+def _derived(connection: Connection, keys_folder: Path, row: Mapping[Any, Any]) -> str:
     """HMAC-SHA256 under the link key's private half, for this purpose only, truncated to digits as in RFC 4226."""
+    keys.check_unrevoked(connection, keys_folder, row["kid"], purpose="link")  # another key makes another code
     secret = keys.private(keys_folder, row["kid"]).as_der(private=True)
     key = hmac.digest(secret, PURPOSE, hashlib.sha256)
     owner = row["link_id"] or f"{row['subject_kind']}:{row['subject_id']}"

@@ -11,6 +11,7 @@ from typing import Any
 from joserfc import jws
 from joserfc.jwk import ECKey
 
+from portability.trust import signing
 from portability.trust.signing import ALGORITHMS, LINK_TYPE, Jwks, SignatureFault, check, sign
 
 TOKEN_MAX = 2048
@@ -28,6 +29,13 @@ def read(token: str, jwks: Jwks) -> Mapping[str, Any] | None:
             return claims if {type(claims.get("exp")), type(claims.get("iat"))} == {int} else None
     if not checked:
         _check_decoy()
+    return None
+
+
+def kid_of(token: str) -> str | None:
+    """Return the name of the key that a token says has signed it, unchecked; None: it has not the form of a token."""
+    with suppress(SignatureFault):
+        return signing.kid_of(token, typ=LINK_TYPE)
     return None
 
 

@@ -161,15 +161,15 @@ def admits(row: Mapping[Any, Any], actor: Actor) -> bool:
 def resolve(connection: Connection, keys_folder: Path, token: str) -> RowMapping:
     """Return the link of a token, with its export's subject. Every invalid token costs the same work and answer.
 
-    Raises: LinkInvalid; NoSigningKey if this machine lacks our key; DatabaseBehind: a lost commit may have revoked it.
+    Raises: LinkInvalid; NoSigningKey if the link lives, and its key is not here; DatabaseBehind: a commit may be lost.
     """
     history.check(connection)
     digest = _sha256(token)
     row = connection.execute(_living().where(LINK.c.token_sha256 == digest)).mappings().one_or_none()
     claims = link_tokens.read(token, keys.own(connection, keys_folder, purpose="link"))
     if row is None or claims is None or not hmac.compare_digest(row["token_sha256"], digest):
-        if row:
-            keys.signing(connection, keys_folder, purpose="link")  # it may be what is missing, and not the link
+        if row and _lives(row) and not _is_withdrawn(connection, row):
+            keys.check_unrevoked(connection, keys_folder, link_tokens.kid_of(token), purpose="link")
         raise LinkInvalid
     if not _lives(row) or claims["exp"] <= row["present"].timestamp() or _is_withdrawn(connection, row):
         raise LinkInvalid

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 from cryptography.exceptions import InvalidTag
-from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Column, Connection, Engine, insert, select
 
@@ -27,7 +26,7 @@ from portability.database.engine import reading
 from portability.database.sessions import binary_results
 from portability.errors import NoSigningKey
 from portability.feeds.errors import FeedEnded
-from portability.trust import keys
+from portability.trust import keys, sealing
 from portability.trust.sealing import cipher
 
 TABLE = models.feed_part
@@ -89,10 +88,7 @@ class FeedKey:
         """Unseal the key of a feed's row. Raises FeedEnded, NoSigningKey."""
         if row["sealed_key"] is None or row["ended_at"] is not None:
             raise FeedEnded(f"feed {row['id']} has ended")
-        try:
-            return cls(row["id"], cipher(keys_folder, row["kid"], PURPOSE).decrypt(bytes(row["sealed_key"])))
-        except InvalidToken:
-            raise NoSigningKey(f"the link key {row['kid']} of this machine does not open feed {row['id']}") from None
+        return cls(row["id"], sealing.opened(keys_folder, row["kid"], PURPOSE, bytes(row["sealed_key"])))
 
     def seal(self, groups: Iterable[DeliveredGroup]) -> bytes:
         """Encrypt entries by their dataset."""

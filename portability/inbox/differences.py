@@ -17,7 +17,7 @@ import orjson
 from sqlalchemy import Connection, delete, func, insert, select
 
 from portability.database import models
-from portability.trust import keys
+from portability.trust import keys, sealing
 from portability.trust.sealing import cipher
 
 TABLE = models.received_difference
@@ -92,7 +92,7 @@ def page(
         query = query.where(TABLE.c.dataset == dataset)
     rows = connection.execute(query.order_by(TABLE.c.number).limit(PAGE + 1)).mappings().all()
     shown = [
-        {"number": row["number"], **orjson.loads(cipher(keys_folder, row["kid"], PURPOSE).decrypt(row["sealed"]))}
+        {"number": row["number"], **orjson.loads(sealing.opened(keys_folder, row["kid"], PURPOSE, row["sealed"]))}
         for row in rows[:PAGE]
     ]
     return shown, rows[PAGE - 1]["number"] if len(rows) > PAGE else None

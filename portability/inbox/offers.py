@@ -25,7 +25,7 @@ from portability.inbox.transition import transition
 from portability.messages.recipient_notices import NoticeKind
 from portability.safe_http import SafeHttpClient
 from portability.settings import Settings
-from portability.trust import audit, keys
+from portability.trust import audit, keys, sealing
 from portability.trust.sealing import cipher
 
 TABLE = models.received_transfer
@@ -148,7 +148,7 @@ def note(connection: Connection, webhook: SignedWebhook) -> None:
 
 def link_of(keys_folder: Path, row: Mapping[Any, Any]) -> str:
     """Return the link of an offer that is not fetched yet. Raises NoSigningKey."""
-    return cipher(keys_folder, row["kid"], PURPOSE).decrypt(row["sealed"]).decode()
+    return sealing.opened(keys_folder, row["kid"], PURPOSE, row["sealed"]).decode()
 
 
 def _is_name(text: object) -> bool:

@@ -25,7 +25,7 @@ from portability.database.engine import now
 from portability.errors import WrongState
 from portability.locale.isolation import is_name
 from portability.safe_http import SafeHttpClient
-from portability.trust import audit, keys
+from portability.trust import audit, keys, sealing
 from portability.trust.sealing import cipher
 
 TABLE = models.sender
@@ -127,7 +127,7 @@ def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
 
 def secret_of(keys_folder: Path, row: Mapping[Any, Any]) -> str:
     """Return the secret of a sender's webhooks. Raises NoSigningKey."""
-    return cipher(keys_folder, row["kid"], PURPOSE).decrypt(row["sealed"]).decode()
+    return sealing.opened(keys_folder, row["kid"], PURPOSE, row["sealed"]).decode()
 
 
 def origin_of(url: str) -> str:

@@ -21,7 +21,7 @@ from portability.api import JSON
 from portability.api.times import rfc3339
 from portability.database import deployment, models
 from portability.database.engine import now
-from portability.trust import keys
+from portability.trust import keys, sealing
 from portability.trust.sealing import cipher
 
 TABLE = models.webhook
@@ -58,7 +58,7 @@ def queue(connection: Connection, keys_folder: Path, transfer_id: str, kind: str
 
 def content(keys_folder: Path, row: Mapping[Any, Any]) -> bytes:
     """Return the content of a webhook: the same bytes at every attempt. Raises NoSigningKey."""
-    return cipher(keys_folder, row["kid"], PURPOSE).decrypt(row["sealed"])
+    return sealing.opened(keys_folder, row["kid"], PURPOSE, row["sealed"])
 
 
 def headers(row: Mapping[Any, Any], body: bytes, secret: str, at: datetime) -> dict[str, str]:

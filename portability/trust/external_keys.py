@@ -23,6 +23,7 @@ from portability.plugins import KEY_STORES, find
 
 SUFFIX = ".key.json"
 SIGNATURE_BYTES = 64
+DAMAGED_HINT = "copy the file again, whole, from another machine or a backup; it has the URI and the public half"
 HINT = "does the key store answer this machine, and may it sign? See docs/operate.md#keys-in-a-key-store"
 
 
@@ -59,13 +60,19 @@ def written(key: ExternalKey) -> bytes:
 
 @lru_cache(maxsize=64)
 def read(path: Path) -> ExternalKey:
+    """Read the file that refers to a key, once. Raises as `parsed`."""
+    return parsed(path)
+
+
+def parsed(path: Path) -> ExternalKey:
     """Read the file that refers to a key. Raises OSError; NoSigningKey if its content is something else."""
     kid = path.name.removesuffix(SUFFIX)
     try:
         content = orjson.loads(path.read_bytes())
         return ExternalKey(kid, str(content["uri"]), ECKey.import_key(content["public_jwk"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise NoSigningKey(f"cannot read {path.name} in PORTABILITY_KEYS_DIR: {type(error).__name__}") from None
+        seen = f"cannot read {path.name} in PORTABILITY_KEYS_DIR: {type(error).__name__}"
+        raise NoSigningKey(seen, hint=DAMAGED_HINT) from None
 
 
 def _asked(uri: str, ask: Callable[[KeyHandle], bytes]) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
@@ -82,8 +83,7 @@ def register(connection: Connection, folder: Path, uri: str, *, purpose: str = "
         hint = f"purposes that can be in a key store: {', '.join(SIGNING_ONLY)}"
         raise BadInput(f"the key for {purpose} also encrypts, and is a file", hint=hint)
     named_locks.lock(connection, CHANGES)
-    moment = datetime.now(UTC)
-    kid = _new_kid(purpose, moment)
+    kid = _new_kid(purpose, moment := datetime.now(UTC))
     key = external_keys.found(kid, uri)
     _retire_active(connection, purpose)
     key_files.make(folder / f"{kid}{external_keys.SUFFIX}", external_keys.written(key), for_owner_of_folder=True)
@@ -120,17 +120,49 @@ def signing(connection: Connection, folder: Path, *, purpose: str = "archive") -
 
 def dated(connection: Connection, folder: Path, *, purpose: str = "archive") -> DatedKey:
     """Return the same with the time of the database: the clock of this machine may be wrong. Raises NoSigningKey."""
-    active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
-    newest = select(TABLE.c.kid, TABLE.c.public_jwk, now().label("present")).where(*active)
-    newest = newest.order_by(TABLE.c.created_at.desc(), TABLE.c.kid.desc()).limit(1)
-    if not (row := connection.execute(newest).one_or_none()):
-        hint = f"`portability keys new --purpose {purpose}` makes one"
-        raise NoSigningKey(f"no active key for the purpose {purpose}", hint=hint)
-    key = _signing(folder, row.kid)
+    if row := active(connection, purpose):
+        return DatedKey(_same(_signing(folder, row["kid"]), row), row["present"])
+    hint = f"`portability keys new --purpose {purpose}` makes one"
+    raise NoSigningKey(f"no active key for the purpose {purpose}", hint=hint)
+
+
+def active(connection: Connection, purpose: str) -> RowMapping | None:
+    """Return the row of the key that signs for a purpose, with the time as `present`; None: there is no such key."""
+    is_active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
+    newest = TABLE.c.created_at.desc(), TABLE.c.kid.desc()
+    query = select(TABLE, now().label("present")).where(*is_active).order_by(*newest).limit(1)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def check_file(folder: Path, row: Mapping[Any, Any]) -> None:
+    """Check that the folder has the key of a row in the database. A key that this process has read is read again.
+
+    Raises: NoSigningKey if its file is missing, cannot be read, is damaged, or has another key.
+    """
+    with _named(row["kid"]):
+        external = folder / f"{row['kid']}{external_keys.SUFFIX}"
+        _same(external_keys.parsed(external) if external.exists() else _parsed(folder / f"{row['kid']}.pem"), row)
+
+
+def check_unrevoked(connection: Connection, folder: Path, kid: str | None, *, purpose: str) -> None:
+    """Check that the folder has a key, if it is a key of this purpose and not revoked. Raises NoSigningKey."""
+    for row in listed(connection, purpose):
+        if row["kid"] == kid and not row["revoked_at"]:
+            _same(_signing(folder, row["kid"]), row)
+
+
+def forget_files() -> None:
+    """Forget what was read from files: one of them has another key, and the right file may take its place."""
+    _read_private.cache_clear()
+    external_keys.read.cache_clear()
+
+
+def _same(key: ECKey | ExternalKey, row: Mapping[Any, Any]) -> ECKey | ExternalKey:
     public = (key if isinstance(key, ECKey) else key.public).as_dict(private=False)
-    if any(public[name] != row.public_jwk[name] for name in ("x", "y")):
-        raise NoSigningKey(f"the file of the private key {row.kid} has another key than the database", hint=COPY_HINT)
-    return DatedKey(key, row.present)
+    if all(public[name] == row["public_jwk"][name] for name in ("x", "y")):
+        return key
+    forget_files()
+    raise NoSigningKey(f"the file of the private key {row['kid']} has another key than the database", hint=COPY_HINT)
 
 
 def private(folder: Path, kid: str) -> ECKey:
@@ -239,8 +271,8 @@ def _new_kid(purpose: str, moment: datetime) -> str:
 
 
 def _retire_active(connection: Connection, purpose: str) -> None:
-    active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
-    connection.execute(update(TABLE).where(*active).values(retired_at=now(RETIRES_SECONDS)))
+    is_active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
+    connection.execute(update(TABLE).where(*is_active).values(retired_at=now(RETIRES_SECONDS)))
 
 
 def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
@@ -259,7 +291,11 @@ def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
 
 @lru_cache(maxsize=64)
 def _read_private(path: Path) -> ECKey:
-    # A kid is never reused and its file never changes.
+    # A kid is never reused and its file never changes, unless it has another key.
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> ECKey:
     key = ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
     if key.is_private and key.curve_name == "P-256":
         return key
@@ -289,6 +325,6 @@ def check_files(folder: Path) -> None:
 
 def metrics_tokens(connection: Connection, folder: Path) -> Sequence[str]:
     """Return the tokens for the metrics, the present one last: one for each link key that is on this machine."""
-    link_keys = own(connection, folder, purpose="link").keys.values()
-    private_numbers = (str(each.key.as_dict(private=True)["d"]) for each in link_keys if not each.revoked_at)
-    return [hmac.digest(number.encode(), METRICS_PURPOSE, "sha256").hex() for number in private_numbers]
+    living = (each.key for each in own(connection, folder, purpose="link").keys.values() if not each.revoked_at)
+    numbers = (str(key.as_dict(private=True)["d"]) for key in living)
+    return [hmac.digest(number.encode(), METRICS_PURPOSE, "sha256").hex() for number in numbers]

@@ -149,7 +149,7 @@ def check(token: str, jwks: Jwks, *, typ: str) -> Mapping[str, Any]:
         SignatureFault: `malformed_jws`, `forbidden_algorithm`, `wrong_type`, `unknown_key`, `bad_signature`,
             `bad_claims`, `revoked_key` or `signed_after_retirement`, in this order of checking.
     """
-    kid = _kid(token, typ)
+    kid = kid_of(token, typ=typ)
     public = jwks.keys.get(kid)
     if public is None:
         raise SignatureFault(f"the JWK Set has no key {kid!r}", fault="unknown_key")
@@ -170,7 +170,7 @@ def check(token: str, jwks: Jwks, *, typ: str) -> Mapping[str, Any]:
 
 def unverified(token: str, *, typ: str) -> Mapping[str, Any]:
     """Return the claims of a token without checking its signature: to learn where its key is. Raises SignatureFault."""
-    _kid(token, typ)
+    kid_of(token, typ=typ)
     return _json_object(_decoded(token.split(".")[1], "malformed_jws"), "claims")
 
 
@@ -193,8 +193,8 @@ def check_clock(issued: int, *, what: str, earliest: datetime | None = None, pre
     raise ClockSkew(f"{detail}; the clocks may differ by {SKEW_SECONDS} seconds")
 
 
-def _kid(token: str, typ: str) -> str:
-    """Return the `kid` of a token whose header has exactly the form that `sign` writes."""
+def kid_of(token: str, *, typ: str) -> str:
+    """Return the `kid` of a token, unchecked. Raises SignatureFault: its header has another form than `sign` writes."""
     texts = token.split(".")
     if len(texts) != 3:  # noqa: PLR2004 - header, payload, signature (RFC 7515 section 7.1)
         raise SignatureFault(f"a compact JWS must have 3 parts; found {len(texts)}")

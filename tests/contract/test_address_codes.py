@@ -15,7 +15,7 @@ from portability.api import SubjectKind
 from portability.database import models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.delivery import codes
-from portability.errors import TooManyAttempts
+from portability.errors import NoSigningKey, TooManyAttempts
 from portability.messages.outbox import Channel
 from portability.retention import erasures
 from portability.retention.erasures import Whom
@@ -72,6 +72,22 @@ def test_the_right_code_proves_its_address_once(made: World) -> None:
     assert check(made, mine, f"{code[:4]} {code[4:]}") == (SubjectKind.EMAIL, ADDRESS)
     assert not check(made, mine, code)
     assert not check(made, "", code)
+
+
+def test_a_code_whose_key_is_not_here_is_not_wrong(made: World, tmp_path: Path) -> None:
+    """Its file is missing or has another key: no code is right, no attempt counts, and the code stays good."""
+    code_id = send(made)
+    code = text_of(made, code_id)
+    with reading(made.engine) as connection:
+        kid = connection.scalar(select(models.code.c.kid))
+    replaced = tmp_path / "replaced"
+    replaced.mkdir()
+    (replaced / f"{kid}.pem").write_bytes(next(made.place.settings.keys.glob("archive-*.pem")).read_bytes())
+    for folder in (tmp_path / "nothing", replaced):
+        for _ in range(6):
+            with pytest.raises(NoSigningKey, match=str(kid)), writing(made.engine) as connection:
+                codes.check_of_address(connection, folder, code_id, code)
+    assert check(made, code_id, code) == (SubjectKind.EMAIL, ADDRESS)
 
 
 def test_five_wrong_guesses_end_a_code(made: World) -> None:

@@ -18,7 +18,8 @@ from wrong_clocks import set_machine_wrong
 from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.safe_http import SafeHttpClient
-from portability.trust import audit
+from portability.signals import key_files
+from portability.trust import audit, keys
 from worker.clock import webhook_delivery
 
 TABLE = models.webhook
@@ -199,3 +200,49 @@ def test_a_webhook_has_the_time_of_the_database(
     stated = datetime.fromisoformat(other.event(heard)["timestamp"])
     assert abs(int(heard.headers["webhook-timestamp"]) - time.time()) < 60
     assert abs((stated - datetime.now(UTC)).total_seconds()) < 60
+
+
+def test_a_webhook_whose_key_is_another_waits_for_the_file(made: World, other: Provider) -> None:
+    """The reason names the key's fault, not this software's; once the file is whole, a running clock sends it."""
+    offered(made, other)
+    (row,) = stored_rows(made)
+    pem = made.place.settings.keys / f"{row['kid']}.pem"
+    whole = pem.read_bytes()
+    pem.write_bytes(next(made.place.settings.keys.glob("archive-*.pem")).read_bytes())
+    keys.forget_files()
+
+    assert send(made)
+    assert [(each["state"], each["reason"]) for each in stored_rows(made)] == [("queued", "no_signing_key")]
+
+    pem.write_bytes(whole)
+    change(made, not_before=None)
+    assert send(made)
+    assert [each["state"] for each in stored_rows(made)] == ["sent"]
+
+
+@pytest.mark.parametrize("what", ["links", "webhooks", "recipients"])
+def test_a_key_that_is_needed_and_not_here_is_named(made: World, other: Provider, what: str) -> None:
+    """Its successor signs, and rows still need it; a key that no row needs may be away."""
+    offered(made, other)
+    folder = made.place.settings.keys
+    with writing(made.engine) as connection:
+        old = keys.signing(connection, folder, purpose="link").kid
+        keys.new(connection, folder, purpose="link", actor="operator:test")
+        assert not key_files.lost(connection, folder)
+        (folder / f"{old}.pem").unlink()
+        (found,) = key_files.lost(connection, folder)
+        assert (found.kid, found.purpose) == (old, "link")
+        assert [*found.needed_by] == ["links", "recipients", "webhooks"]
+        others = {"links", "webhooks", "recipients"} - {what}
+        if "links" in others:
+            connection.execute(update(models.link).values(expires_at=now(-1)))
+        if "webhooks" in others:
+            connection.execute(update(TABLE).values(state="failed"))
+        if "recipients" in others:
+            connection.execute(update(models.recipient).values(removed_at=now()))
+        (found,) = key_files.lost(connection, folder)
+        assert [*found.needed_by] == [what]
+        connection.execute(update(models.link).values(expires_at=now(-1)))
+        connection.execute(update(TABLE).values(state="failed"))
+        connection.execute(update(models.recipient).values(removed_at=now()))
+        assert not key_files.lost(connection, folder)

@@ -219,10 +219,35 @@ def test_a_machine_without_the_present_key_does_not_call_a_link_invalid(made: Wo
     with writing(made.engine) as connection:
         before = keys.signing(connection, made.place.settings.keys, purpose="link").kid
         keys.new(connection, made.place.settings.keys, purpose="link", actor=ACTOR)
-    without = shutil.copytree(made.place.settings.keys, tmp_path / "lost")
-    (without / f"{before}.pem").unlink()
+    whole = (made.place.settings.keys / f"{before}.pem").read_bytes()
+    other = next(made.place.settings.keys.glob("archive-*.pem")).read_bytes()
+    for number, content in enumerate((None, b"", whole[:100], other)):
+        without = shutil.copytree(made.place.settings.keys, tmp_path / f"lost {number}")
+        pem = without / f"{before}.pem"
+        pem.unlink()
+        if content is not None:
+            pem.write_bytes(content)
+        with reading(made.engine) as connection, pytest.raises(NoSigningKey, match=str(before)):
+            links.resolve(connection, without, link.token)  # it has a successor, and the link has not ended
+        pem.write_bytes(whole)
+        with reading(made.engine) as connection:
+            assert links.resolve(connection, without, link.token)["id"] == link.id
+
+
+@pytest.mark.parametrize("ended", ["link", "key", "time"])
+def test_a_link_that_has_ended_is_invalid_also_without_its_key(made: World, tmp_path: Path, ended: str) -> None:
+    """It is revoked, its key is revoked, or its time is over: to try again later does not help."""
+    link = issue(made, ready(made))
+    with writing(made.engine) as connection:
+        kid = keys.signing(connection, made.place.settings.keys, purpose="link").kid or ""
+        if ended == "link":
+            links.revoke(connection, link.id, actor=ACTOR)
+        elif ended == "key":
+            keys.revoke(connection, kid, actor=ACTOR)
+        else:
+            connection.execute(update(models.link).values(expires_at=models.link.c.created_at))
     with reading(made.engine) as connection, pytest.raises(LinkInvalid):
-        links.resolve(connection, without, link.token)  # a lost key with a successor: another link is what helps
+        links.resolve(connection, tmp_path / "nothing", link.token)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 31 * DAY])

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyrage
 import pytest
+from click.testing import CliRunner
 from factories import MadeUpExporter, world
 from postbox import open_postbox
 from received_steps import offered_here, recorded_sender
@@ -21,6 +22,7 @@ from sqlalchemy import update
 
 from cli import checks, inbox_check, metrics
 from cli.context import Context
+from cli.main import main
 from portability.api.errors import BadInput, BadSetting, StorageRefused, WrongClock
 from portability.database import deployment, models
 from portability.database.engine import now, reading, writing
@@ -129,12 +131,43 @@ def test_a_key_whose_file_is_on_another_machine_is_copied_and_not_made_anew(tmp_
     (one.settings.keys / f"{kid}.pem").unlink()
 
     copied = "copy the folder PORTABILITY_KEYS_DIR to every machine that signs"
-    assert checks.people_keys(one) == checks.Seen("none for link", copied)
+    with pytest.raises(NoSigningKey, match=f"{kid}: FileNotFoundError .needed for signing") as caught:
+        checks.people_keys(one)
+    assert caught.value.hint == f"{copied}; if it is lost, see docs/operate.md#lost-keys"
     with reading(one.engine) as connection:
         assert not keys.metrics_tokens(connection, one.settings.keys)
     with pytest.raises(NoSigningKey) as caught:
         metrics.print_token(one)
     assert caught.value.hint == copied
+
+
+def test_a_key_of_each_purpose_whose_file_is_not_usable_is_a_fault(tmp_path: Path) -> None:
+    """The command ends with an error: people would meet the fault first. `keys list` says which files are here."""
+    one = context(tmp_path)
+    with writing(one.engine) as connection:
+        kids = {
+            purpose: keys.new(connection, one.settings.keys, purpose=purpose, actor="operator:test")
+            for purpose in ("archive", "link", "audit", "transfer")
+        }
+    assert checks.people_keys(one).result == "ok"
+    for purpose in ("link", "audit", "transfer"):
+        pem = one.settings.keys / f"{kids[purpose]}.pem"
+        whole = pem.read_bytes()
+        pem.unlink()
+        assert files_by_key(tmp_path) == {**dict.fromkeys(kids.values(), "ok"), kids[purpose]: "missing"}
+        for content in (None, b"", (one.settings.keys / f"{kids['archive']}.pem").read_bytes()):
+            if content is not None:
+                pem.write_bytes(content)
+                assert files_by_key(tmp_path)[kids[purpose]] == "unusable"
+            with pytest.raises(NoSigningKey, match=rf"{kids[purpose]}.*needed for signing"):
+                checks.people_keys(one)
+        pem.write_bytes(whole)
+
+
+def files_by_key(folder: Path) -> Mapping[str, str]:
+    """What `keys list` says of the files, by key."""
+    answer = CliRunner().invoke(main, ["keys", "list", "--json"], env={"PORTABILITY_DIR": str(folder)})
+    return {each["kid"]: each["file"] for each in json.loads(answer.stdout)}
 
 
 def bucket(folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: object) -> Context:
@@ -217,6 +250,13 @@ def test_what_the_receiving_service_needs_is_reported(tmp_path: Path) -> None:
     with writing(made.engine) as connection:
         keys.ensure(connection, made.place.settings.keys, purposes=("receipt", "link"), actor="operator:test")
     assert inbox_check.inbox(one).result == "ok"
+    (pem,) = made.place.settings.keys.glob("receipt-*.pem")
+    pem.rename(tmp_path / "elsewhere.pem")
+    keys.forget_files()
+    with pytest.raises(NoSigningKey, match=pem.stem) as caught:
+        inbox_check.inbox(one)
+    assert caught.value.hint == "copy the folder PORTABILITY_KEYS_DIR to every machine that signs"
+    (tmp_path / "elsewhere.pem").rename(pem)
     offered_here(made, recorded_sender(made))
     with writing(made.engine) as connection:
         connection.execute(update(models.received_transfer).values(not_before=now(-960)))
