@@ -36,7 +36,7 @@ from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasures import Whom
 from portability.trust import audit
 
-LOG, LOST, EXPORT = audit.LOG, models.lost_event, models.export
+LOST, EXPORT = models.lost_event, models.export
 ACTION = "database.reconciled"
 ERASURE = "erasure.begun"
 FEED, FEED_ENDED = "feed.begun", "feed.ended"
@@ -172,7 +172,7 @@ def _changed(connection: Connection, part: LostPart) -> set[ImageScope]:
     if not part.events:
         return set()
     since = min(event["id"] for event in part.events.values()) - 1
-    newer = connection.execute(select(LOG).where(LOG.c.id > since)).mappings()
+    newer = [*audit.chained(connection, after=since), *connection.execute(select(audit.UNCHAINED)).mappings()]
     return {
         scope
         for event in newer

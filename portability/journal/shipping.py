@@ -13,23 +13,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine, RowMapping, func, select, union_all, update
+import structlog
+from sqlalchemy import Connection, Engine, func, select, union_all, update
 
 from portability.api import JSON
 from portability.api.errors import PortabilityError
 from portability.api.storages import Storage, put
-from portability.database import deployment, models
+from portability.database import deployment, incidents, models
 from portability.database.engine import reading, snapshot, writing
 from portability.database.history import DatabaseBehind
+from portability.database.incidents import Incident
 from portability.errors import ControlError
 from portability.journal import batches, images, seals
 from portability.journal.images import Image, ImageScope
 from portability.people import subjects
 from portability.trust import audit, keys, unchained
+from portability.trust.chain_events import is_edited
 from portability.trust.signing import DatedKey
 
+log = structlog.get_logger()
 TABLE, EVENT = models.journal, models.audit_event
 
 
@@ -162,7 +167,16 @@ class Journal:
         with writing(self._engine) as connection:
             further = update(TABLE).where(TABLE.c.shipped_id < last["id"], same)
             connection.execute(further.values(shipped_id=last["id"]))
+        self._report(batch)
         return len(batch.events)
+
+    def _report(self, batch: _Batch) -> None:
+        """Log and count the events of a stored batch that someone has changed: the next look may be in an hour."""
+        edited = [event["id"] for event in batch.events if is_edited(event)]
+        for event_id in edited:
+            log.error("audit.broken", code="edited", broken_at=event_id)
+        if edited:
+            incidents.count(self._engine, Incident.AUDIT_BROKEN, len(edited))
 
     def _read(self) -> _Batch:
         """Return the next batch; a person in it who has no pseudonym gets one first."""
@@ -188,7 +202,8 @@ class _Batch:
     """The next events as they are in the database, with the images of what they are about."""
 
     deployment: str
-    events: Sequence[RowMapping]
+    events: Sequence[Mapping[Any, Any]]
+    """Of a damaged event the values that can be read."""
     images: Mapping[ImageScope, Image]
     refs: Mapping[ImageScope, str | None]
     """The pseudonym of the person that an image is about; None: it is about no single person."""
@@ -253,7 +268,7 @@ def is_behind(connection: Connection) -> bool:
     return bool(connection.scalar(select(select(func.max(EVENT.c.id)).scalar_subquery() > shipped_id)))
 
 
-def _images(connection: Connection, events: Sequence[RowMapping]) -> dict[ImageScope, Image]:
+def _images(connection: Connection, events: Sequence[Mapping[Any, Any]]) -> dict[ImageScope, Image]:
     """Return the images of what the events are about; of each thing its newest state.
 
     What later events are about has its image in their batch: here it would show more than the events say.

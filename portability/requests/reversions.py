@@ -42,7 +42,8 @@ def last_failed(connection: Connection, export: Mapping[Any, Any]) -> FailedRevi
     is_ready = export["state"] == ExportState.READY
     ended = audit.events(connection, export_id=export["id"], action=REVERTED) if is_ready else ()
     last = ended[-1] if ended else None
-    if not last or last["detail"]["revision"] <= export["revision"]:
+    # A damaged event does not say which.
+    if not last or last["detail"].get("revision", 0) <= export["revision"]:
         return None
     failed = FailedRevision(last["detail"]["revision"], last["detail"]["code"], last["at"])
     is_stopped = failed.code == CANCELLED and last["actor"].startswith(f"{ActorRole.SUBJECT}:")

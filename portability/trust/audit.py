@@ -19,7 +19,6 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
-    RowMapping,
     Select,
     String,
     cast,
@@ -206,10 +205,11 @@ def events(
     since: datetime | None = None,
     after: int | None = None,
     limit: int | None = None,
-) -> Sequence[RowMapping]:
+) -> Sequence[Mapping[Any, Any]]:
     """Return events in the order of recording; `after` is the id of the last event already seen.
 
-    The last events may not be in the chain yet: they have None as `id`, `prev_hash` and `hash`.
+    The last events may not be in the chain yet: they have None as `id`, `prev_hash` and `hash`. A damaged event has
+    the values that can be read (`chain_events.salvaged`).
     """
     # First: an event that is chained between the two statements is found twice, and not lost.
     recorded = (
@@ -229,10 +229,10 @@ def chained(
     since: datetime | None = None,
     after: int | None = None,
     limit: int | None = None,
-) -> Sequence[RowMapping]:
+) -> Sequence[Mapping[Any, Any]]:
     """Return the same without events that are not in the chain yet."""
     query = _of_chain(export_id=export_id, action=action, since=since, after=after, limit=limit)
-    return connection.execute(query).mappings().all()
+    return chain_events.salvaged(connection, query)
 
 
 def chained_or_damaged(

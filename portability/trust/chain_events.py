@@ -13,11 +13,22 @@ from sqlalchemy.exc import DataError
 
 from portability.api import JSON
 from portability.database import models
+from portability.database.engine import now
 
 EVENT = models.audit_event
 READ_AT_ONCE = 1000
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, DataError)
 """What a value raises that is not one that was recorded: a text that is not JSON, a time that is not a time."""
+
+UNREAD = "unreadable"
+"""Stands in the place of a text that cannot be read."""
+STAND_INS: Mapping[str, Any] = {
+    "entry": None,
+    "actor": UNREAD,
+    "action": UNREAD,
+    "export_id": None,
+    "detail": {"fault": UNREAD},
+}
 
 
 def digest(previous: str, event: Mapping[Any, Any]) -> str:
@@ -61,6 +72,14 @@ def found(connection: Connection, query: Select[*tuple[Any, ...]]) -> Sequence[M
         return [_readable(connection, event) for event in connection.execute(hashes).mappings().all()]
 
 
+def salvaged(connection: Connection, query: Select[*tuple[Any, ...]]) -> Sequence[Mapping[Any, Any]]:
+    """Return the same; of damaged events, which have `is_damaged`, all values that can be read.
+
+    In the place of the others are STAND_INS, and as the time the present.
+    """
+    return [_salvaged(connection, event) if is_damaged(event) else event for event in found(connection, query)]
+
+
 def is_damaged(event: Mapping[Any, Any]) -> bool:
     """Return whether an event of `found` has values that no event has, so that only its id and its hashes count."""
     try:
@@ -75,3 +94,20 @@ def _readable(connection: Connection, event: RowMapping) -> RowMapping:
         return connection.execute(select(EVENT).where(EVENT.c.id == event["id"])).mappings().one()
     except UNREADABLE:
         return event
+
+
+def _salvaged(connection: Connection, event: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    stand_ins = {**STAND_INS, "at": connection.scalar(select(now()))}
+    known = {"is_damaged": True, **{name: event[name] for name in ("id", "prev_hash", "hash")}}
+    return known | {name: _value(connection, event["id"], name, stand_ins[name]) for name in stand_ins}
+
+
+def _value(connection: Connection, event_id: int, name: str, stand_in: object) -> object:
+    """Return a value of an event; of one that cannot be read, or not be written as JSON, its stand-in."""
+    kind = str if isinstance(stand_in, str | None) else type(stand_in)
+    try:
+        value = connection.scalar(select(EVENT.c[name]).where(EVENT.c.id == event_id))
+        orjson.dumps(value)
+    except UNREADABLE:
+        return stand_in
+    return value if isinstance(value, kind) else stand_in

@@ -184,10 +184,10 @@ def test_an_officer_permits_it_with_a_ground(made: World) -> None:
     with reading(made.engine) as connection:
         row = exports.get(connection, identifier)
         (event,) = (
-            one for one in audit.events(connection, export_id=identifier) if one.action == "export.erasure_permitted"
+            one for one in audit.events(connection, export_id=identifier) if one["action"] == "export.erasure_permitted"
         )
     assert (row["erasure_ground"], row["subject_id"]) == ("subject", "")
-    assert (event.actor, event.detail) == (OLGA, {"ground": "subject"})
+    assert (event["actor"], event["detail"]) == (OLGA, {"ground": "subject"})
 
 
 def test_a_ground_for_the_platform_s_own_job(made: World) -> None:

@@ -200,10 +200,10 @@ def test_the_audit_log_has_the_referral_and_its_answer(either: Engine, tmp_path:
     identifier = with_referral(made, tell_tenants=True)
     give_answer(made, referral(made, identifier), "law")
     with reading(made.engine) as connection:
-        found = [one for one in audit.events(connection, export_id=identifier) if one.action.startswith("referral")]
-    assert [one.action for one in found] == ["referral.made", "referral.refused"]
-    assert "con_1" not in json.dumps([dict(one.detail) for one in found])
-    assert [one.detail["tenant"] for one in found] == ["ten_a", "ten_a"]
+        found = [one for one in audit.events(connection, export_id=identifier) if one["action"].startswith("referral")]
+    assert [one["action"] for one in found] == ["referral.made", "referral.refused"]
+    assert "con_1" not in json.dumps([dict(one["detail"]) for one in found])
+    assert [one["detail"]["tenant"] for one in found] == ["ten_a", "ten_a"]
 
 
 def test_an_answer_while_the_export_runs_waits_for_the_next_retry(either: Engine, tmp_path: Path) -> None:

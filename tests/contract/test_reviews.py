@@ -197,11 +197,11 @@ def test_the_decision_is_stored_without_personal_data(made: World) -> None:
     decide(made, identifier, "old-1", "theirs", "records")
     with reading(made.engine) as connection:
         (row, _other) = reviews.of(connection, exports.get(connection, identifier))
-        (event,) = (one for one in audit.events(connection) if one.action == "review.decided")
+        (event,) = (one for one in audit.events(connection) if one["action"] == "review.decided")
     assert (row["state"], row["reason"], row["decided_by"]) == ("theirs", "records", "officer:olga")
     assert row["decided_at"] is not None
     named = {"exporter": "calls", "dataset": "calls", "record": "old-1"}
-    assert event.detail == {"review": row["id"], **named, "decision": "theirs", "reason": "records"}
+    assert event["detail"] == {"review": row["id"], **named, "decision": "theirs", "reason": "records"}
 
 
 def test_a_decision_is_corrected_in_one_direction(made: World) -> None:

@@ -87,9 +87,15 @@ def missing(connection: Connection, export_id: str, language: str) -> list[dict[
 
 
 def downloads(connection: Connection, export_id: str) -> list[Mapping[str, Any]]:
-    """Return the downloads of a copy, the newest first: when, with which device, which file, how much of it."""
+    """Return the downloads of a copy, the newest first: when, with which device, which file, how much of it.
+
+    Of a download whose event is damaged, only the id of the event.
+    """
     found = [event for event in audit.events(connection, export_id=export_id) if event["action"] in DOWNLOADS]
-    return [{"at": event["at"], "is_complete": None, **_download(event["detail"])} for event in reversed(found)]
+    return [
+        {"damaged": event["id"]} if event.get("is_damaged") else {"at": event["at"], **_download(event["detail"])}
+        for event in reversed(found)
+    ]
 
 
 def _download(detail: Mapping[str, Any]) -> Mapping[str, Any]:
