@@ -18,6 +18,8 @@ from portability.api.errors import SourceRefused, SourceUnavailable
 from portability.read_limits import reads_within
 
 GZIP, DEFLATE = "gzip", "deflate"
+PIECE_BYTES = 1 << 20
+"""Unpacked at a time: 64 KiB of zeros that are packed make 64 MiB, and the bound of a body is often smaller."""
 READ_ENCODINGS = frozenset({"", "identity", GZIP, DEFLATE, "aws-chunked"})
 """`aws-chunked` was the encoding of an upload to object storage, and stays in the headers of what is stored plain."""
 
@@ -55,30 +57,45 @@ def _unpacked(response: httpx.Response) -> Iterable[bytes]:
     stream = response.stream
     assert isinstance(stream, Iterable)  # noqa: S101  # for the type checker: the client is not asynchronous
     encoding = _encoding(response)
-    return _inflated(stream, encoding) if encoding in {GZIP, DEFLATE} else stream
+    is_empty = response.headers.get("Content-Length") == "0"
+    return _inflated(stream, encoding, int(is_empty)) if encoding in {GZIP, DEFLATE} else stream
 
 
-def _inflated(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+def has_end(headers: httpx.Headers) -> bool:
+    """Return whether an answer says where it ends; else a broken connection looks like its end (RFC 9112, 8)."""
+    return "Content-Length" in headers or "Transfer-Encoding" in headers
+
+
+def _inflated(blocks: Iterable[bytes], encoding: str, count: int) -> Iterator[bytes]:
     """Yield what the members of a compressed body contain (RFC 1952, section 2.2); zeros may fill it up.
 
-    The library reads the first member alone, and takes a member that is cut for a whole one.
+    The library reads the first member alone, and takes a member that is cut for a whole one. `count`: 0 if there must
+    be a member.
 
-    Raises: httpx.DecodingError; httpx.RemoteProtocolError for a body that ends within a member.
+    Raises: httpx.DecodingError; httpx.RemoteProtocolError for a body that ends within a member, or before the first.
     """
-    member, count = None, 0
+    member = None
     for block in blocks:
         left = block
         while left if member or not count else left.strip(b"\0"):
             if not member:
                 member, count = zlib.decompressobj(_window(left, encoding)), count + 1
             try:
-                yield member.decompress(left)
+                yield from _pieces(member, left)
             except zlib.error:
                 raise httpx.DecodingError("it is not compressed, or damaged") from None
             left = member.unused_data
             member = member if not member.eof else None
-    if member:
+    if member or not count:
         raise httpx.RemoteProtocolError("it is cut") from httpcore.RemoteProtocolError()
+
+
+def _pieces(member: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
+    """Yield what a member makes of some bytes, PIECE_BYTES at a time. Raises zlib.error."""
+    yield (piece := member.decompress(packed, PIECE_BYTES))
+    # A full piece may have a rest of which no byte is left to read.
+    while member.unconsumed_tail or len(piece) == PIECE_BYTES:
+        yield (piece := member.decompress(member.unconsumed_tail, PIECE_BYTES))
 
 
 def _window(begin: bytes, encoding: str) -> int:
@@ -122,15 +139,22 @@ def decoding(what: str) -> Iterator[None]:
         raise SourceRefused(f"{what}: the answer is not in the Content-Encoding that it states") from None
 
 
-def parsed(body: bytes, what: str) -> Any:  # noqa: ANN401  # any JSON value
-    """Return a body as JSON; numbers with a point are Decimal, so that no digit is lost. Raises SourceRefused."""
+def parsed(body: bytes, what: str, *, is_ended: bool = True) -> Any:  # noqa: ANN401  # any JSON value
+    """Return a body as JSON; numbers with a point are Decimal, so that no digit is lost.
+
+    `is_ended`: whether the answer has said where it ends, as `has_end` returns.
+
+    Raises: SourceRefused; httpx.RemoteProtocolError if the body may be cut.
+    """
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=refuse_constant, object_pairs_hook=single_names)
     except DoubleName:
         raise SourceRefused(f"{what}: an object of the answer has a name twice, and readers drop one value") from None
     except (ValueError, ArithmeticError, RecursionError):
-        if not body.strip():
+        begin = body.lstrip()[:1]
+        if not is_ended and begin in {b"{", b"[", b""}:
+            raise httpx.RemoteProtocolError("it is cut") from httpcore.RemoteProtocolError()
+        if not begin:
             raise SourceRefused(f"{what}: the answer has no body") from None
-        is_page = body.lstrip()[:1] == b"<"
-        hint = "it may be a page to sign in: check `base_url` and `auth` of the source" if is_page else None
+        hint = "it may be a page to sign in: check `base_url` and `auth` of the source" if begin == b"<" else None
         raise SourceRefused(f"{what}: the answer is not JSON", hint=hint) from None

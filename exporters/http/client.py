@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, TypeVar
 
 import httpx
@@ -17,7 +15,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from exporters.http import bodies
 from exporters.http.forms import ErrorForm, LimitsForm
-from exporters.http.guard import AllowedUrl, UrlGuard, check_redirect, merged_query, without_params
+from exporters.http.guard import AllowedUrl, UrlGuard, check_redirect, headers_for, merged_query, without_params
 from exporters.http.logins import SourceLogin
 from exporters.http.pinned import PinnedNetwork
 from exporters.http.reported import NotGiven, ReportedError, error_in, error_of, hint_of
@@ -25,6 +23,7 @@ from exporters.http.waits import SourceClock, TimeBudget, asks_to_wait, passes, 
 from portability.api import JSON, Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
 from portability.read_limits import limit_transport, reads_within
+from portability.safe_http import trusted_certificates
 from portability.unreached import cause_of
 
 T = TypeVar("T")
@@ -108,12 +107,6 @@ class SourceAccess:
         return self.connections.shared
 
 
-@cache
-def trust() -> ssl.SSLContext:
-    """Return the certificates that this machine trusts; loading them takes as long as several requests."""
-    return ssl.create_default_context()
-
-
 class SourceClient:
     """Connections to one source, for one thread; closed at the end of a reading."""
 
@@ -123,7 +116,7 @@ class SourceClient:
         self.budget = budget or TimeBudget(access.connections.seconds)
         # A client of httpx would add the same headers, and take a third longer for each request.
         self._network = PinnedNetwork()
-        self._http = limit_transport(httpx.HTTPTransport(verify=trust(), trust_env=False), self._network)
+        self._http = limit_transport(httpx.HTTPTransport(verify=trusted_certificates(), trust_env=False), self._network)
         self._cookies = {is_own: httpx.Cookies() for is_own in (True, False)}
 
     def close(self) -> None:
@@ -133,17 +126,15 @@ class SourceClient:
     def json(self, call: HttpCall) -> HttpPage | None:
         """Return a JSON answer; None for what `none_on` names. Raises SourceUnavailable, SourceRefused."""
         for _ in range(WAITS_MOST):
-            if not (found := self._retried(call, self._whole)):
+            if not (page := self._retried(call, self._page)):
                 return None
-            url, headers, body = found
-            page = HttpPage(bodies.parsed(body, call.what), url, headers)
             match error_in(self._access.error, call.none_on, page.value):
                 case None:
                     return page
                 case ReportedError.NO_ITEM:
                     return None
                 case ReportedError.WAIT:
-                    self._pause(call, stated_wait(headers, self._access.limits))
+                    self._pause(call, stated_wait(page.headers, self._access.limits))
                 case ReportedError.PASSING:
                     raise SourceUnavailable(f"{call.what}: the source reports a passing error")
                 case ReportedError.OTHER:
@@ -203,6 +194,16 @@ class SourceClient:
         except PassingFault as fault:
             raise SourceUnavailable(f"{call.what}: {fault}") from None
         raise AssertionError  # the last attempt returns or raises
+
+    def _page(self, call: HttpCall) -> HttpPage | None:
+        """Return an answer as JSON. Raises PassingFault if it may be cut, SourceRefused if it is not JSON."""
+        if not (found := self._whole(call)):
+            return None
+        url, headers, body = found
+        try:
+            return HttpPage(bodies.parsed(body, call.what, is_ended=bodies.has_end(headers)), url, headers)
+        except httpx.TransportError as error:
+            raise PassingFault(f"the connection broke: {cause_of(error)}") from None
 
     def _whole(self, call: HttpCall) -> tuple[str, httpx.Headers, bytes] | None:
         """Return the URL, the headers and the body of an answer. Raises PassingFault if the connection breaks."""
@@ -275,7 +276,7 @@ class SourceClient:
         params = {**call.params, **(login.params() if is_own else {})}
         text = without_params(call.url.url, login.params(), is_own=is_own)  # the source may repeat its key
         headers = httpx.Headers(HEADERS)  # by names in any case
-        for more in (call.headers, own):
+        for more in (headers_for(call.headers, call.url), own):
             headers.update(more)
         if params and "?" not in text:
             url = httpx.URL(text, params=params)  # parsed once

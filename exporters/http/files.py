@@ -19,6 +19,7 @@ from exporters.http.truth import says_yes
 from exporters.maps.media_types import OPAQUE, SHA256, file_name, known_type, type_of_bytes
 from portability.api import File
 from portability.api.errors import SourceRefused, SourceUnavailable
+from portability.read_limits import reads_within
 
 BLOCK_BYTES = 1 << 20
 WITH_CONTENT = frozenset({200, 203, 206})
@@ -103,13 +104,13 @@ class SourceFile:
             with client.stream(ranged) as response:
                 # The range of a compressed answer counts its own bytes, and one behind the end may be of another file.
                 if response is not None and not _is_packed_part(response):
-                    yield from self._behind(client, response, offset)
+                    yield from self._behind(client, call, response, offset)
                     return
         with client.stream(call) as whole:
             assert whole is not None  # noqa: S101  # for the type checker: the call has no `none_on`
-            yield from self._behind(client, whole, offset)
+            yield from self._behind(client, call, whole, offset)
 
-    def _behind(self, client: SourceClient, response: httpx.Response, offset: int) -> Iterator[bytes]:
+    def _behind(self, client: SourceClient, call: HttpCall, response: httpx.Response, offset: int) -> Iterator[bytes]:
         """Yield what an answer has from a byte of the file on. Raises SourceUnavailable, SourceRefused."""
         at = self._begin(response, offset)
         for block in bodies.in_time(bodies.blocks_of(response, BLOCK_BYTES), client.budget.restart):
@@ -126,6 +127,23 @@ class SourceFile:
             raise SourceUnavailable(f"{self.what}: the file has {at} bytes, and {offset} were read")
         if response.status_code == httpx.codes.PARTIAL_CONTENT:
             self._check_end(at, _size(response.headers.get("Content-Range", "").rpartition("/")[2]))
+        elif not bodies.has_end(response.headers) and self.stated == (None, None):
+            self._check_again(client, call, at)
+
+    def _check_again(self, client: SourceClient, call: HttpCall, size: int) -> None:
+        """Read a file again whose answer does not say where it ends: a connection that breaks looks like its end.
+
+        Raises: SourceUnavailable if it ends at another byte, or later than the time of a call; SourceRefused.
+        """
+        again = 0
+        with reads_within(client.budget.restart()), client.stream(call) as response:
+            assert response  # noqa: S101  # for the type checker: the call has no `none_on`
+            for block in bodies.blocks_of(response, BLOCK_BYTES):
+                again += len(block)
+                if again > size:
+                    break
+        if again != size:
+            raise SourceUnavailable(f"{self.what}: two answers end at other bytes, and none says where the file ends")
 
     def _begin(self, response: httpx.Response, offset: int) -> int:
         """Return the first byte of an answer: without ranges, that of the file. Raises SourceUnavailable."""
@@ -165,6 +183,12 @@ class SourceFile:
             )
 
     @property
+    def stated(self) -> tuple[int | None, str | None]:
+        """The size and the SHA-256 that the item states, with which a file is compared when it is read."""
+        size, sha256 = _stated(self.form.bytes, self.item), _stated(self.form.sha256, self.item)
+        return _size(size), sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None
+
+    @property
     def _media_type(self) -> str:
         """Return the type that the item states; OPAQUE if it is not known."""
         return known_type(self.form.fixed_media_type or _stated(self.form.media_type, self.item))
@@ -202,13 +226,13 @@ def file_of(source_file: SourceFile, name: str) -> File | None:
     if form.when is not None and not says_yes(_stated(form.when, item)):
         return None
     media_type = known_type(form.fixed_media_type or _stated(form.media_type, item))
-    size, sha256 = _stated(form.bytes, item), _stated(form.sha256, item)
+    size, sha256 = source_file.stated
     return File(
         name=file_name(name, media_type),
         media_type=media_type,
-        size=_size(size),
+        size=size,
         open=source_file.open,
-        sha256=sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None,
+        sha256=sha256,
     )
 
 

@@ -19,6 +19,8 @@ REDIRECTS_MOST = 5
 URL_LENGTH = 8000
 """Links of pages contain long tokens."""
 LOCAL = "localhost"
+HEADERS_OF_ALL_HOSTS = frozenset({"accept", "accept-language", "if-range", "range", "user-agent"})
+"""What a request says to a host that is not the source's: every other header may have a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,11 @@ def _public_address(parts: SplitResult, what: str) -> str:
         raise SourceRefused(f"{what}: a host of the map resolves to a private network") from None
     except RemoteUnavailable:
         raise SourceUnavailable(f"{what}: a host of the map cannot be resolved") from None
+
+
+def headers_for(headers: Mapping[str, str], url: AllowedUrl) -> Mapping[str, str]:
+    """Return the headers of a request that a URL gets: those with a key are for the source alone."""
+    return {name: value for name, value in headers.items() if url.is_own or name.lower() in HEADERS_OF_ALL_HOSTS}
 
 
 def without_params(url: str, params: Mapping[str, str], *, is_own: bool) -> str:

@@ -28,6 +28,7 @@ from portability.api import RENEWAL_SECONDS, Sources
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 from portability.api.references import is_reference, resolve
 from portability.read_limits import limit_client, reads_within
+from portability.safe_http import trusted_certificates
 from portability.unreached import cause_of
 
 TOKEN_BYTES_MAX = 65_536
@@ -204,11 +205,12 @@ class TokenLogin:
         if login is None:
             grant |= {"client_id": self._client[0], "client_secret": self._client[1]}
         ends_at = time.monotonic() + RENEWAL_SECONDS / 2
+        network = httpx.HTTPTransport(verify=trusted_certificates(), trust_env=False)
         try:
             # It is not retried: the source may have accepted the refresh token, although its answer was lost.
             # It ends before the lock does: another worker would send the same refresh token.
             with (
-                limit_client(httpx.Client(timeout=RENEWAL_SECONDS / 4, trust_env=False)) as client,
+                limit_client(httpx.Client(transport=network, timeout=RENEWAL_SECONDS / 4, trust_env=False)) as client,
                 reads_within(RENEWAL_SECONDS / 2),
                 client.stream("POST", self._url.url, data=grant, auth=login, headers=JSON_WANTED) as answer,
             ):

@@ -16,7 +16,9 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from certificates import contexts
 from http_sources import (
     SECONDS,
     Asked,
@@ -36,6 +38,7 @@ from workers import until
 from exporters.http.exporter import HttpExporter
 from portability.api import Identity, Rate, Subject
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
+from portability.safe_http import trusted_certificates
 
 ONE = """
 title = "Desk"
@@ -718,3 +721,41 @@ def test_no_value_is_in_logs_and_errors(stand: StandIn, caplog: pytest.LogCaptur
     assert "ann" not in str(caught.value)
     assert "ann" not in caplog.text
     assert "email" not in caplog.text
+
+
+def test_a_token_endpoint_may_have_a_certificate_of_the_company(
+    stand: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority is one that this machine trusts: the source and its token endpoint are checked in the same way."""
+    server_side, _client_side = contexts(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "localhost.pem"))
+    monkeypatch.setattr("httpx._transports.default.create_ssl_context", httpx.create_ssl_context)  # tests share another
+    monkeypatch.setenv("SECRET", "s")
+    trusted_certificates.cache_clear()
+    try:
+        with listening(server_side) as endpoint:
+            endpoint.reply = lambda _heard: (200, {}, b'{"access_token": "t1", "expires_in": 600}')
+            auth = {
+                "kind": "oauth2",
+                "token_url": f"https://localhost:{endpoint.port}/token",
+                "client_id": "desk",
+                "client_secret": "env:SECRET",
+            }
+            assert open_source(ONE, stand.url, auth=auth).identities(person()) == FOUND
+    finally:
+        trusted_certificates.cache_clear()
+    assert stand.asked[0].heard.headers["authorization"] == "Bearer t1"
+
+
+def test_sources_and_token_endpoints_are_asked_without_a_proxy(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables of proxies count for neither: a login through a proxy would be of no use to the source."""
+    with listening() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.setenv("SECRET", "s")
+        stand.on("/token")(lambda _asked: {"access_token": "t1"})
+        login = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:SECRET"}
+
+        assert open_source(ONE, stand.url, auth=login).identities(person()) == FOUND
+        assert proxy.heard == []
+    assert stand.paths() == ["/token", "/api/users"]

@@ -108,7 +108,7 @@ def test_the_session_of_a_source_goes_to_no_other_host(post_office: StandIn, oth
 def _kept_alive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, list[str]]]:
     """A server for `localhost` with TLS whose connections stay open; yields its port and the paths it was asked for."""
     server_side, client_side = contexts(folder, "localhost")
-    monkeypatch.setattr(client, "trust", lambda: client_side)
+    monkeypatch.setattr(client, "trusted_certificates", lambda: client_side)
     asked: list[str] = []
 
     class KeptAliveHandler(BaseHTTPRequestHandler):
@@ -149,3 +149,22 @@ def test_an_open_connection_serves_its_own_name_alone(
         with pytest.raises(SourceUnavailable, match="its certificate is not valid"):
             batches_of(exporter, "letters", person())
         assert asked == ["/first"]
+
+
+@pytest.mark.parametrize("way", ["redirect", "next"])
+def test_a_header_of_a_request_goes_to_no_other_host(post_office: StandIn, other: StandIn, way: str) -> None:
+    """A map may have a key in a header of one request: another host gets only those that never have one."""
+    headers = 'headers = { X-Api-Key = "k1", Cookie = "session=1", Accept = "text/json", accept-language = "id" }'
+    other.on("/letters")(lambda _asked: _page(2))
+
+    def answer(asked: Asked) -> Any:
+        url = f"{other.url}{asked.heard.path}"
+        return (302, {"Location": url}, b"") if way == "redirect" else _page(1, url)
+
+    post_office.on("/letters")(answer)
+    text = _map(f"127.0.0.1:{other.listener.port}").replace('get = "/letters"', f'get = "/letters"\n{headers}')
+    records_of(open_source(text, post_office.url), "letters", person())
+
+    names = ("x-api-key", "cookie", "accept", "accept-language")
+    sent = [[asked.heard.headers.get(name) for name in names] for asked in (post_office.asked[0], other.asked[0])]
+    assert sent == [["k1", "session=1", "text/json", "id"], [None, None, "text/json", "id"]]
