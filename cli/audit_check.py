@@ -10,7 +10,7 @@ from cli.checks import Seen
 from cli.context import Context
 from portability.api.errors import BadInput
 from portability.database.engine import reading
-from portability.trust import audit, audit_heads
+from portability.trust import audit, audit_heads, unchained
 from portability.trust.audit import AuditDiffers
 from portability.trust.signing import Jwks
 
@@ -18,14 +18,21 @@ KEPT = "*.jwt"
 JWKS = "jwks.json"
 """The keys beside the heads: a person who can change the database can also change the keys in it."""
 READ_HINT = "let the account that runs this command read it: owner and mode of the folder"
+CHANGED_HINT = "it is a security incident; see docs/runbooks/AuditBroken.md"
 KEEP_HINT = "set PORTABILITY_AUDIT_HEADS_DIR, or --head; see docs/audit.md#a-head-kept-elsewhere"
 
 
 def audit_head(context: Context, head: Path | None = None) -> Seen:
     """Compare the log with each kept head: of the folder AUDIT_HEADS_DIR, and `head`.
 
-    Raises: AuditDiffers if the log ends before a head, or has another event there; SignatureFault; BadInput.
+    Raises: AuditDiffers if the chain cannot take a recorded event, if the log ends before a head, or has another event
+    there; SignatureFault; BadInput.
     """
+    with reading(context.engine) as connection:
+        damaged = unchained.unchainable(connection)
+    if damaged:
+        changed = f"{len(damaged)} recorded events were changed, so that the chain of the audit log cannot take them"
+        raise AuditDiffers(f"{changed}, the first is {damaged[0]} in audit_unchained", hint=CHANGED_HINT)
     folder = context.settings.audit_heads_dir
     if not (folder or head):
         return Seen("not compared: no head is kept elsewhere", KEEP_HINT)

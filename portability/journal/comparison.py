@@ -22,8 +22,9 @@ from portability.database.engine import reading, writing
 from portability.journal import batches, images, seals
 from portability.journal.batches import BatchName
 from portability.journal.images import Image, ImageScope
-from portability.trust import audit
+from portability.trust import audit, chain_events
 from portability.trust.audit import LOG
+from portability.trust.chain_events import FIRST_TIME, READ_AT_ONCE, is_edited
 from portability.trust.signing import SignatureFault
 
 EVENT, LOST = models.audit_event, models.lost_event
@@ -83,10 +84,24 @@ def _listed(engine: Engine, storage: Storage) -> Sequence[BatchName]:
     with reading(engine) as connection:
         began_at = select(models.deployment.c.created_at)
         own = deployment.identity(connection)
-        newest = select(EVENT.c.at).order_by(EVENT.c.id.desc()).limit(1)
-        newest_at = connection.scalar(newest) or connection.execute(began_at).scalar_one()
-        until = max(newest_at, deployment.clock_of(connection)) + MARGIN
+        present = deployment.clock_of(connection)
+        newest_at = _newest_at(connection, until=present + MARGIN) or connection.execute(began_at).scalar_one()
+        until = max(newest_at, present) + MARGIN
     return list(batches.listed(storage, own, (newest_at - MARGIN).date(), until.date()))
+
+
+def _newest_at(connection: Connection, *, until: datetime) -> datetime | None:
+    """Return when the newest event was recorded that has its hash and a time before `until`.
+
+    The time of an event that someone has changed says nothing. None: none of the newest events has such a time.
+    """
+    newest = select(EVENT).order_by(EVENT.c.id.desc())
+    for limit in (1, READ_AT_ONCE):
+        for event in chain_events.found(connection, newest.limit(limit)):
+            if not is_edited(event) and FIRST_TIME < event["at"] < until:
+                at: datetime = event["at"]
+                return at
+    return None
 
 
 def _missing(engine: Engine, names: Sequence[BatchName]) -> Sequence[BatchName]:

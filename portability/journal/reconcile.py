@@ -34,7 +34,7 @@ from portability.people import sessions, subjects
 from portability.retention import erasures
 from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasures import Whom
-from portability.trust import audit
+from portability.trust import audit, unchained
 
 LOST, EXPORT = models.lost_event, models.export
 ACTION = "database.reconciled"
@@ -172,7 +172,7 @@ def _changed(connection: Connection, part: LostPart) -> set[ImageScope]:
     if not part.events:
         return set()
     since = min(event["id"] for event in part.events.values()) - 1
-    newer = [*audit.chained(connection, after=since), *connection.execute(select(audit.UNCHAINED)).mappings()]
+    newer = [*audit.chained(connection, after=since), *unchained.salvaged(connection, select(audit.UNCHAINED))]
     return {
         scope
         for event in newer

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from portability.api import JSON
 from portability.api.errors import PortabilityError
 from portability.api.storages import Storage, put
 from portability.database import deployment, incidents, models
-from portability.database.engine import reading, snapshot, writing
+from portability.database.engine import now, reading, snapshot, writing
 from portability.database.history import DatabaseBehind
 from portability.database.incidents import Incident
 from portability.errors import ControlError
@@ -31,7 +31,7 @@ from portability.journal import batches, images, seals
 from portability.journal.images import Image, ImageScope
 from portability.people import subjects
 from portability.trust import audit, keys, unchained
-from portability.trust.chain_events import is_edited
+from portability.trust.chain_events import FIRST_TIME, is_edited
 from portability.trust.signing import DatedKey
 
 log = structlog.get_logger()
@@ -47,6 +47,8 @@ class JournalLate(ControlError):
 
 EVENTS_MAX = 200
 """Events in one batch."""
+DAY_SECONDS = 86_400
+"""The clocks of two servers of the database differ by less."""
 WAIT_SECONDS = 2.0
 """How long an answer waits until its events are in storage. Then it is given anyway: a clock ships them later."""
 
@@ -152,7 +154,7 @@ class Journal:
         if not batch.events:
             return 0
         last = batch.events[-1]
-        chain = self._present_chain(batch.deployment, last["at"].date())
+        chain = self._present_chain(batch.deployment, batch.day)
         # Until the batch is stored: after a failure it is not known whether it is, so the next one begins a chain.
         self._chain = None
         with reading(self._engine) as connection:
@@ -209,18 +211,21 @@ class _Batch:
     """The pseudonym of the person that an image is about; None: it is about no single person."""
     nameless: Sequence[tuple[str, str, str | None]]
     """People in the images who have no pseudonym."""
+    day: date
+    """Of its last event, or the present day if someone has changed the event's time: it is looked for by its day."""
 
     @classmethod
     def read(cls, connection: Connection) -> _Batch:
         """Read it in a snapshot."""
-        shipped_id = connection.execute(select(TABLE.c.shipped_id)).scalar_one()
+        shipped_id, present = connection.execute(select(TABLE.c.shipped_id, now())).one()
         events = audit.chained(connection, after=shipped_id, limit=EVENTS_MAX)
         found = _images(connection, events)
         refs = {scope: images.stored_ref(connection, scope, image) for scope, image in found.items()}
         unnamed = (
             images.subject(image) for scope, image in found.items() if scope.kind != "export" and not refs[scope]
         )
-        return cls(deployment.identity(connection), events, found, refs, [whom for whom in unnamed if whom])
+        nameless = [whom for whom in unnamed if whom]
+        return cls(deployment.identity(connection), events, found, refs, nameless, _day(events, present))
 
 
 class _Chain:
@@ -254,11 +259,17 @@ class Waiting:
 
 
 def waiting(connection: Connection) -> Waiting | None:
-    """Return what is not in storage yet; None: all is."""
+    """Return what is not in storage yet; None: all is. Events that the chain cannot take never are, and do not count.
+
+    A time that no event has, because someone has changed it, does not count as the first: it may be one that cannot be
+    read.
+    """
     shipped_id = select(TABLE.c.shipped_id).scalar_subquery()
-    late = union_all(select(EVENT.c.at).where(EVENT.c.id > shipped_id), select(audit.UNCHAINED.c.at)).subquery()
-    count, since = connection.execute(select(func.count(), func.min(late.c.at))).one()
-    return Waiting(count, since) if count else None
+    recorded = select(audit.UNCHAINED.c.at).where(audit.UNCHAINED.c.id.not_in(unchained.unchainable(connection)))
+    late = union_all(select(EVENT.c.at).where(EVENT.c.id > shipped_id), recorded).subquery()
+    since = func.min(late.c.at).filter(late.c.at.between(FIRST_TIME, now(DAY_SECONDS)))
+    count, first, present = connection.execute(select(func.count(), since, now())).one()
+    return Waiting(count, first or present) if count else None
 
 
 def is_behind(connection: Connection) -> bool:
@@ -266,6 +277,13 @@ def is_behind(connection: Connection) -> bool:
     shipped_id = select(TABLE.c.shipped_id).scalar_subquery()
     # Of the newest only: for `EXISTS` PostgreSQL expects that a third of all events are newer, and reads all of them.
     return bool(connection.scalar(select(select(func.max(EVENT.c.id)).scalar_subquery() > shipped_id)))
+
+
+def _day(events: Sequence[Mapping[Any, Any]], present: datetime) -> date:
+    last = events[-1] if events else {"at": present}
+    is_known = FIRST_TIME < last["at"] < present + timedelta(seconds=DAY_SECONDS)
+    at: datetime = last["at"] if is_known else present
+    return at.date()
 
 
 def _images(connection: Connection, events: Sequence[Mapping[Any, Any]]) -> dict[ImageScope, Image]:
@@ -282,7 +300,7 @@ def _images(connection: Connection, events: Sequence[Mapping[Any, Any]]) -> dict
         later = select(EVENT.c.export_id).where(EVENT.c.id > last, EVENT.c.export_id.in_([s.id for s in passing]))
         busy = set(connection.scalars(later))
         passing = {scope: alone for scope, alone in passing.items() if scope.id not in busy}
-    recorded = connection.execute(select(audit.UNCHAINED)).mappings()
-    following = {scope for event in recorded for scope in images.scopes(event)}
+    # Without those that the chain cannot take: no later batch has them.
+    following = {scope for event in unchained.chainable(connection) for scope in images.scopes(event)}
     passing = {scope: alone for scope, alone in passing.items() if scope not in following}
     return {scope: images.take(connection, scope, passing=alone) for scope, alone in passing.items()}

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from portability.requests import page_cursors
-from portability.trust import audit, chain_events
+from portability.trust import audit, chain_events, unchained
 
-LOG, EVENT = audit.LOG, audit.EVENT
+LOG, EVENT, UNCHAINED = audit.LOG, audit.EVENT, audit.UNCHAINED
 PAGE = 50
 
 
@@ -44,8 +44,8 @@ def _rows(connection: Connection, query: Select[*tuple[Any, ...]]) -> Sequence[M
         if all(isinstance(row["detail"], Mapping) for row in rows):
             return rows
     ids = connection.scalars(query.with_only_columns(LOG.c.id)).all()
-    recorded = select(LOG).where(LOG.c.id.in_(ids), LOG.c.id >= audit.UNCHAINED_IDS)
+    recorded = select(UNCHAINED).where((UNCHAINED.c.id + audit.UNCHAINED_IDS).in_(ids)).order_by(UNCHAINED.c.id.desc())
     return [
-        *connection.execute(recorded.order_by(LOG.c.id.desc())).mappings(),
+        *unchained.salvaged(connection, recorded),
         *chain_events.salvaged(connection, select(EVENT).where(EVENT.c.id.in_(ids)).order_by(EVENT.c.id.desc())),
     ]

@@ -20,13 +20,10 @@ from sqlalchemy import (
     Connection,
     Engine,
     Select,
-    String,
-    cast,
     delete,
     func,
     insert,
     literal,
-    null,
     select,
     union_all,
     update,
@@ -40,9 +37,8 @@ from portability.database.rows import insert_row
 from portability.errors import ControlError
 from portability.people import subjects
 from portability.people.actor_names import issuer_of, short_issuer
-from portability.trust import chain_events
+from portability.trust import chain_events, unchained
 from portability.trust.chain_events import digest, hashed, is_edited, walk
-from portability.trust.unchained import has_unchained
 
 Detail = Mapping[str, str | int | bool | None]
 """Opaque ids, codes and counts."""
@@ -51,10 +47,6 @@ SAID = ("entry", "at", "actor", "action", "export_id", "detail")
 """Columns of an event before and after it is chained."""
 UNCHAINED_IDS = literal(2**62, BigInteger)
 """More than the id of any event in the chain."""
-NO_HASHES = [cast(null(), String(64)).label(name) for name in ("prev_hash", "hash")]
-RECORDED: Select[*tuple[Any, ...]] = select(
-    cast(null(), BigInteger).label("id"), *NO_HASHES, *(UNCHAINED.c[name] for name in SAID)
-)
 LOG = union_all(
     select(EVENT.c.id, *(EVENT.c[name] for name in SAID)),
     select(UNCHAINED.c.id + UNCHAINED_IDS, *(UNCHAINED.c[name] for name in SAID)),
@@ -65,6 +57,8 @@ NOTHING = "0" * 64
 """The first event's value in place of the previous hash."""
 FAULTS_MAX = 20
 """The maximum number of reported faults."""
+UNCHAINABLE = "unchainable"
+"""The fault of a recorded event that has no place in the chain."""
 
 
 class AuditDiffers(ControlError):
@@ -84,7 +78,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class ChainFault:
-    """A fault of the chain, and the event: `edited`, `broken`, `truncated`, `rewritten` or `head_missing`."""
+    """A fault of the chain, and the event: `edited`, `broken`, `truncated`, `rewritten`, `head_missing` or `unchainable`."""
 
     code: str
     event_id: int
@@ -139,14 +133,16 @@ def record(
 def chain(connection: Connection) -> int:
     """Append recorded events to the chain in their order, at most CHAINED_AT_ONCE; returns how many.
 
+    Events that it cannot take stay (`unchained.unchainable`). No event waits for them: the ids of the others give their
+    order without them.
+
     Those who chain take turns, and see all events that are committed when their turn comes: an event is never chained
     before an event that its transaction could see.
     """
     head = _locked_head(connection)
-    query = select(UNCHAINED).order_by(UNCHAINED.c.id).limit(CHAINED_AT_ONCE)
-    found = [dict(row) for row in connection.execute(query).mappings()]
+    found = unchained.chainable(connection, CHAINED_AT_ONCE)
     if found:
-        _append(connection, head, [{name: value for name, value in row.items() if name != "id"} for row in found])
+        _append(connection, head, [{name: row[name] for name in SAID} for row in found])
         connection.execute(delete(UNCHAINED).where(UNCHAINED.c.id.in_([row["id"] for row in found])))
     return len(found)
 
@@ -157,7 +153,7 @@ def chain_all(engine: Engine) -> int:
     if not _chains_later(engine.dialect.name):
         return chained
     with reading(engine) as connection:
-        is_behind = has_unchained(connection)
+        is_behind = unchained.has_unchained(connection)
     while is_behind:
         with writing(engine) as connection:
             count = chain(connection)
@@ -212,9 +208,8 @@ def events(
     the values that can be read (`chain_events.salvaged`).
     """
     # First: an event that is chained between the two statements is found twice, and not lost.
-    recorded = (
-        connection.execute(_matching(RECORDED, export_id, action, since).order_by(UNCHAINED.c.id)).mappings().all()
-    )
+    matching = _matching(select(UNCHAINED), export_id, action, since).order_by(UNCHAINED.c.id)
+    recorded = unchained.salvaged(connection, matching)
     found = chained(connection, export_id=export_id, action=action, since=since, after=after, limit=limit)
     known = {event["entry"] for event in found}
     latest = [event for event in recorded if event["entry"] not in known]
@@ -284,7 +279,8 @@ def verify(connection: Connection, *, anchor: Head | None = None, since: Head | 
 
     Edited: an event differs from its hash, or cannot be read. Broken: an event before it was deleted, inserted or
     moved. Truncated: the newest events are missing. Rewritten: the chain is consistent, but does not contain the
-    anchor. Head missing: the log does not say with which event it ends.
+    anchor. Head missing: the log does not say with which event it ends. Unchainable: a recorded event cannot be read or
+    hashed; the fault has its id in `audit_unchained`.
     """
     faults: list[ChainFault] = []
     last, count, anchored = since or Head(0, NOTHING), 0, anchor is None or anchor == Head(0, NOTHING)
@@ -309,5 +305,7 @@ def verify(connection: Connection, *, anchor: Head | None = None, since: Head | 
         faults.append(ChainFault("truncated", anchor.event_id))
     elif anchor is not None and not anchored and not any(fault.code == "rewritten" for fault in faults):
         faults.append(ChainFault("broken", anchor.event_id))
-    unchained = connection.execute(select(func.count()).select_from(UNCHAINED)).scalar_one()
-    return Verdict(count, last, tuple(faults[:FAULTS_MAX]), unchained)
+    waiting = connection.execute(select(func.count()).select_from(UNCHAINED)).scalar_one()
+    damaged = unchained.unchainable(connection)
+    faults += [ChainFault(UNCHAINABLE, event_id) for event_id in damaged]
+    return Verdict(count, last, tuple(faults[:FAULTS_MAX]), max(0, waiting - len(damaged)))

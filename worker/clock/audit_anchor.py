@@ -7,6 +7,7 @@ It also checks that the log continues the head of an hour before: an event that 
 from __future__ import annotations
 
 import threading
+from collections.abc import Set
 from pathlib import Path
 
 import structlog
@@ -14,10 +15,10 @@ from sqlalchemy import Connection, Engine, select
 
 from portability.api.errors import PortabilityError
 from portability.database import history, incidents, models
-from portability.database.engine import snapshot
+from portability.database.engine import reading, snapshot
 from portability.database.incidents import Incident
-from portability.trust import audit, audit_heads
-from portability.trust.audit import AuditDiffers, ChainFault, Head
+from portability.trust import audit, audit_heads, unchained
+from portability.trust.audit import UNCHAINABLE, AuditDiffers, ChainFault, Head
 
 log = structlog.get_logger()
 EVERY_SECONDS = 3600
@@ -28,8 +29,10 @@ def run(
 ) -> None:
     """Log the head regularly, if it has changed, until stopped; several clocks log it several times."""
     last_head: Head | None = None
+    counted: Set[int] = frozenset()
     while not stop.is_set():
         try:
+            counted = log_unchainable(engine, counted)
             last_head = log_head(engine, keys_folder, issuer, last_head)
         except Exception as error:
             log.exception("audit.head_failed", error=type(error).__name__)
@@ -57,6 +60,21 @@ def log_head(engine: Engine, keys_folder: Path, issuer: str, last_head: Head | N
     return head
 
 
+def log_unchainable(engine: Engine, counted: Set[int]) -> Set[int]:
+    """Log the events that the chain cannot take, and count those that are not in `counted`; returns all of them."""
+    try:
+        with reading(engine) as connection:
+            damaged = frozenset(unchained.unchainable(connection))
+    except PortabilityError as error:
+        log.warning("audit.unchained_not_read", code=error.code)
+        return counted
+    for event_id in sorted(damaged):
+        log.error("audit.broken", code=UNCHAINABLE, broken_at=event_id)
+    if more := len(damaged - counted):
+        incidents.count(engine, Incident.AUDIT_BROKEN, more)
+    return damaged | counted
+
+
 def _count_broken(engine: Engine, code: str, **where: int) -> None:
     log.error("audit.broken", code=code, **where)
     incidents.count(engine, Incident.AUDIT_BROKEN)
@@ -66,7 +84,8 @@ def _fault(connection: Connection, since: Head | None) -> ChainFault | None:
     """Return the first fault of the events since a head that this process has seen; None: there is no fault."""
     if since is None or _was_lost(connection, since):
         return None
-    return next(iter(audit.verify(connection, since=since).faults), None)
+    faults = audit.verify(connection, since=since).faults
+    return next((fault for fault in faults if fault.code != UNCHAINABLE), None)
 
 
 def _was_lost(connection: Connection, head: Head) -> bool:
