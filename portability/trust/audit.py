@@ -78,7 +78,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class ChainFault:
-    """A fault of the chain, and the event: `edited`, `broken`, `truncated`, `rewritten`, `head_missing` or `unchainable`."""
+    """A fault of the chain, and the event; docs/audit.md lists the codes."""
 
     code: str
     event_id: int

@@ -66,7 +66,7 @@ def chainable(connection: Connection, limit: int | None = None) -> Sequence[Mapp
 
 
 def unchainable(connection: Connection) -> Sequence[int]:
-    """Return the ids, in `audit_unchained`, of the events that the chain cannot take, as far as the first rows have them.
+    """Return the ids in `audit_unchained` of the events that the chain cannot take, as far as the first rows have them.
 
     They stay where they are, so they are among the first.
     """
@@ -76,7 +76,7 @@ def unchainable(connection: Connection) -> Sequence[int]:
 
 
 def salvaged(connection: Connection, query: Select[Any]) -> Sequence[Mapping[Any, Any]]:
-    """Return the events of a query of whole rows, without ids and hashes; of damaged ones the values that can be read."""
+    """Return the events of a query of whole rows, without ids and hashes; of damaged ones what can be read."""
     events = chain_events.salvaged(connection, query, UNCHAINED)
     return [{**event, **dict.fromkeys(KEPT)} for event in events]
 

@@ -75,7 +75,7 @@ def broken_count(made: World) -> int:
 @pytest.mark.requirement("R49")
 @pytest.mark.parametrize("change", DAMAGES)
 def test_a_damaged_event_stays_and_the_others_are_chained(made: World, change: str) -> None:
-    """It is kept as it is and named; events before and behind it are in the chain in their order, and in the journal."""
+    """It is kept as it is and named; the events around it are in the chain in their order, and in the journal."""
     record(made, "thing.one", "thing.two", "thing.three")
     event = damage(made, change, "thing.two")
     kept = [row for row in rows(made) if row.startswith(f"({event},")]

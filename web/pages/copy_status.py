@@ -21,7 +21,7 @@ from web.context import AppContext
 
 SHOWN_FIRST = ("pending", "partial", "refused", "needs_instruction", "with_remarks", "complete", "empty")
 """A part with datasets in several states shows the first of these."""
-NO_ID = "–"
+NO_ID = "-"
 """Of an event that is not in the chain."""
 DOWNLOADS = ("link.downloaded", "link.url_issued")
 """Events of a download: one that this service served, and one that object storage served."""

@@ -7,7 +7,7 @@ It also checks that the log continues the head of an hour before: an event that 
 from __future__ import annotations
 
 import threading
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import structlog
@@ -29,7 +29,7 @@ def run(
 ) -> None:
     """Log the head regularly, if it has changed, until stopped; several clocks log it several times."""
     last_head: Head | None = None
-    counted: Set[int] = frozenset()
+    counted: AbstractSet[int] = frozenset()
     while not stop.is_set():
         try:
             counted = log_unchainable(engine, counted)
@@ -60,7 +60,7 @@ def log_head(engine: Engine, keys_folder: Path, issuer: str, last_head: Head | N
     return head
 
 
-def log_unchainable(engine: Engine, counted: Set[int]) -> Set[int]:
+def log_unchainable(engine: Engine, counted: AbstractSet[int]) -> AbstractSet[int]:
     """Log the events that the chain cannot take, and count those that are not in `counted`; returns all of them."""
     try:
         with reading(engine) as connection:
