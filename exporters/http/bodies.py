@@ -1,11 +1,11 @@
-"""Bodies of answers, bounded in size and time, and JSON in them."""
+"""Bodies of requests, and of answers: bounded in size and time, and JSON in them."""
 
 from __future__ import annotations
 
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import httpcore
 import httpx
 
+from exporters.http.guard import AllowedUrl
 from exporters.maps.exact_json import DoubleName, refuse_constant, single_names
 from portability.api.errors import SourceRefused, SourceUnavailable
 from portability.read_limits import reads_within
@@ -22,6 +23,21 @@ PIECE_BYTES = 1 << 20
 """Unpacked at a time: 64 KiB of zeros that are packed make 64 MiB, and the bound of a body is often smaller."""
 READ_ENCODINGS = frozenset({"", "identity", GZIP, DEFLATE, "aws-chunked"})
 """`aws-chunked` was the encoding of an upload to object storage, and stays in the headers of what is stored plain."""
+
+
+def sent(body: object, url: AllowedUrl, what: str) -> Mapping[str, Any]:
+    """Return the body of a request, JSON or bytes, as httpx takes it. `body` is None for a request without a body.
+
+    Raises: SourceRefused for a host that is not the source's: a body may have the person's address, or a key, and
+    without its body the request would be another.
+    """
+    match body:
+        case None:
+            return {}
+        case _ if url.is_own:
+            return {"content": body} if isinstance(body, bytes) else {"json": body}
+    hint = "if the host belongs to the source, add it to `login_hosts` of the section"
+    raise SourceRefused(f"{what}: the source leads a request with a body to another host", hint=hint)
 
 
 def whole(response: httpx.Response, most_bytes: int, ends_at: float, what: str) -> bytes:

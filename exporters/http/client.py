@@ -286,9 +286,8 @@ class SourceClient:
         seconds = max(0.1, min(self._access.limits.timeout_seconds, self.budget.left_seconds))
         extensions: dict[str, Any] = {"timeout": httpx.Timeout(seconds).as_dict()}
         self._network.address = call.url.address
-        content = call.body if isinstance(call.body, bytes) else None
-        body = None if content is not None else call.body
-        request = httpx.Request(call.method, url, headers=headers, content=content, json=body, extensions=extensions)
+        body = bodies.sent(call.body, call.url, call.what)
+        request = httpx.Request(call.method, url, headers=headers, **body, extensions=extensions)
         try:
             with reads_within(seconds):
                 return own, self._answer(request, self._cookies[is_own])

@@ -182,12 +182,15 @@ class TokenLogin:
         access_token, lifetime = answer.get("access_token"), _seconds(answer.get("expires_in"))
         if not isinstance(access_token, str) or not re.fullmatch(HEADER_VALUE, access_token):
             raise SourceRefused(f"{self._name}: the answer of the token endpoint has no access_token for a header")
+        following = answer.get("refresh_token") if self._form.kind == "oauth2_refresh" else None
+        if following and not isinstance(following, str):
+            raise SourceRefused(f"{self._name}: the answer of the token endpoint has a refresh_token that is not text")
         if access_token == self._rejected:
             self._rejected = ""  # the endpoint gives it again until it ends: each request would ask for it
         return json.dumps(
             {
                 "access_token": access_token,
-                "refresh_token": answer.get("refresh_token") or refresh_token,
+                "refresh_token": following or refresh_token,
                 "expires_at": time.time() + lifetime if lifetime is not None else None,
                 # A token with a short life is used for half of it at least.
                 "margin": min(self._form.refresh_before_seconds, (lifetime or 0) / 2),

@@ -41,6 +41,11 @@ class SealedSecrets:
         except InvalidToken:
             return None
 
+    def check(self) -> None:
+        """Check that a secret could be stored now. Raises DatabaseUnavailable, NoSigningKey."""
+        with writing(self._engine) as connection:
+            keys.signing(connection, self._folder, purpose="link")
+
     def write(self, name: str, secret: str) -> None:
         """Store a secret in place of the last. Raises DatabaseUnavailable, NoSigningKey."""
         with writing(self._engine) as connection:

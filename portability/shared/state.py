@@ -51,6 +51,7 @@ class DeploymentState:
             with lock:
                 stored = self._secrets.read(name)
                 if stored is None or not is_current(stored):
+                    self._secrets.check()  # the source may accept the refresh token once
                     stored = renew(stored)
                     self._secrets.write(name, stored)
                 return stored

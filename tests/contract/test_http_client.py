@@ -639,6 +639,41 @@ def test_an_access_token_that_no_header_can_have_is_a_refusal(
         open_source(ONE, stand.url, auth=login).identities(person())
 
 
+@pytest.mark.parametrize("token", [{"value": "r2"}, ["r2"], 7, True])
+def test_a_refresh_token_that_is_not_text_is_a_refusal(
+    stand: StandIn, token: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be sent as another text, which endpoints take for a stolen token. The message does not repeat it."""
+    monkeypatch.setenv("DESK_KEY", "r1")
+    stand.on("/token")(lambda _asked: {"access_token": "t", "refresh_token": token})
+
+    with pytest.raises(SourceRefused, match=r"the answer of the token endpoint has a refresh_token that is not text$"):
+        open_source(ONE, stand.url, auth=refreshing(stand)).identities(person())
+    assert stand.paths() == ["/token"]
+    own = {name: value for name, value in refreshing(stand).items() if name != "refresh_token"} | {"kind": "oauth2"}
+    assert open_source(ONE, stand.url, auth=own).identities(person()) == FOUND  # it is not used
+
+
+@pytest.mark.parametrize("token", [{}, {"refresh_token": None}, {"refresh_token": ""}])
+def test_a_refresh_without_a_new_refresh_token_keeps_the_last(
+    stand: StandIn, token: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 6749, section 6: an endpoint may leave it out. Some write null, or an empty text."""
+    monkeypatch.setenv("DESK_KEY", "r1")
+    stand.on("/token")(lambda _asked: {"access_token": "t", "expires_in": 0, **token})
+    exporter = open_source(ONE, stand.url, auth=refreshing(stand))
+    for _ in range(2):
+        assert exporter.identities(person()) == FOUND
+    bodies = [asked.heard.body for asked in stand.asked if asked.path == "/token"]
+    assert [b"refresh_token=r1&" in body for body in bodies] == [True, True]
+
+
+def refreshing(stand: StandIn) -> dict[str, str]:
+    """A login by the refresh token `DESK_KEY`."""
+    us = {"client_id": "us", "client_secret": "env:DESK_KEY"}
+    return {"kind": "oauth2_refresh", "token_url": f"{stand.url}/token", **us, "refresh_token": "env:DESK_KEY"}
+
+
 def test_a_key_in_a_parameter_changes_no_letter_of_a_link(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link has the encoding of the source, such as Latin-1, and signatures of its letters; a key is replaced."""
     monkeypatch.setenv("DESK_KEY", "k&y")

@@ -15,7 +15,7 @@ from certificates import contexts
 from http_sources import Asked, StandIn, batches_of, open_source, person, records_of, stand_in
 
 from exporters.http import client
-from portability.api.errors import SourceUnavailable
+from portability.api.errors import SourceRefused, SourceUnavailable
 
 LETTERS = """
 title = "Letters"
@@ -168,3 +168,39 @@ def test_a_header_of_a_request_goes_to_no_other_host(post_office: StandIn, other
     names = ("x-api-key", "cookie", "accept", "accept-language")
     sent = [[asked.heard.headers.get(name) for name in names] for asked in (post_office.asked[0], other.asked[0])]
     assert sent == [["k1", "session=1", "text/json", "id"], [None, None, "text/json", "id"]]
+
+
+@pytest.mark.parametrize(
+    ("request_of_map", "way"),
+    [
+        ('post = "/letters"\nreads = true', "next"),
+        ('get = "/letters"', "next"),
+        ('get = "/letters"', "redirect"),
+    ],
+)
+def test_a_body_goes_to_no_other_host(post_office: StandIn, other: StandIn, request_of_map: str, way: str) -> None:
+    """It has the person's address, and may have a key. Without it the other host would list everything."""
+    other.on("/letters")(lambda _asked: _page(2))
+    url = f"{other.url}/letters"
+    post_office.on("/letters")(lambda _asked: (302, {"Location": url}, b"") if way == "redirect" else _page(1, url))
+    body = 'body = { for = "{email}", key = "k 1" }'
+    text = _map(f"127.0.0.1:{other.listener.port}").replace('get = "/letters"', f"{request_of_map}\n{body}")
+    text = text.replace('params = { email = "{email}" }\n', "")
+
+    with pytest.raises(SourceRefused) as caught:
+        records_of(open_source(text, post_office.url), "letters", person())
+    assert str(caught.value) == "letters: the source leads a request with a body to another host"
+    assert caught.value.hint == "if the host belongs to the source, add it to `login_hosts` of the section"
+    assert post_office.asked[0].body == {"for": "ann@example.test", "key": "k 1"}
+    assert other.asked == []
+
+
+def test_a_body_goes_to_further_hosts_of_the_source(post_office: StandIn, other: StandIn) -> None:
+    """An operator names them in `login_hosts`: they get the login, too."""
+    other.on("/letters")(lambda _asked: _page(2))
+    post_office.on("/letters")(lambda _asked: _page(1, f"{other.url}/letters"))
+    text = _map().replace('get = "/letters"', 'post = "/letters"\nreads = true\nbody = { for = "{email}" }')
+    exporter = open_source(text, post_office.url, login_hosts=[f"127.0.0.1:{other.listener.port}"])
+
+    assert [one["id"] for one in records_of(exporter, "letters", person())] == ["1", "2"]
+    assert other.asked[0].body == {"for": "ann@example.test"}

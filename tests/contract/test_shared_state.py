@@ -130,6 +130,22 @@ def test_a_secret_is_sealed_and_stored_before_it_is_used(
         state.secret("desk", lambda _one: True, lambda _stored: "")
 
 
+def test_nothing_is_renewed_that_cannot_be_stored(redis: Redis, control_engine: Engine, tmp_path: Path) -> None:
+    """A source that accepts each refresh token once has taken it by then: the new token would be lost."""
+    migrate(control_engine)
+    state = DeploymentState(redis, SealedSecrets(control_engine, tmp_path / "none"), control_engine)
+    renewed: list[str | None] = []
+
+    def renew(stored: str | None) -> str:
+        renewed.append(stored)
+        return "token"
+
+    with pytest.raises(SourceUnavailable, match="the tokens of sources cannot be sealed") as caught:
+        state.secret("desk", lambda _one: True, renew)
+    assert caught.value.hint == "`portability keys new --purpose link` makes one"
+    assert renewed == []
+
+
 def test_a_refused_renewal_stores_nothing_and_frees_the_lock(state: DeploymentState) -> None:
     """The error of the source reaches its reader; the next worker may renew at once."""
 

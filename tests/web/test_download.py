@@ -146,6 +146,31 @@ def test_after_revocation_everything_stops(large: Served, large_export: str, tmp
     assert _curl("-C", "100", "-o", str(tmp_path / "part"), f"{large.url}{claimed}") != 0
 
 
+def test_the_page_says_what_becomes_of_a_running_download(large: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder's ends before its announced length, and object storage finishes its own; neither is resumed."""
+    monkeypatch.setattr("web.stream.LOOK_SECONDS", 0.0)
+    person = "usr_running"
+    export_id = large.ready(f"user:{person}")
+    large.grow(export_id, 64 * MIB)
+    page = f"/me/exports/{export_id}"
+    with large.browser(person) as visitor:
+        claimed = visitor.send(f"{page}/volumes/1", page="/me").headers["location"]
+        text = visitor.client.get(page).text
+        with visitor.client.stream("GET", claimed, follow_redirects=True) as answer:
+            assert answer.headers["content-length"] == str(64 * MIB)
+            blocks = answer.iter_raw(MIB)
+            got = len(next(blocks))
+            assert visitor.send(f"{page}/revoke").status_code == 303
+            if isinstance(large.world.place.storage, S3Storage):
+                assert "A download that has already begun may still finish." in text
+                assert got + sum(map(len, blocks)) == 64 * MIB
+            else:
+                assert "Downloads in progress stop too." in text
+                with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+                    list(blocks)
+        assert visitor.client.get(claimed, headers={"Range": f"bytes={got}-"}).status_code == 404
+
+
 @pytest.mark.requirement("R42")
 def test_claims_are_bounded(large: Served, large_export: str) -> None:
     """A link allows a limited number of downloads; after that it answers like an unknown link."""

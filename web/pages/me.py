@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
-from portability.api import SubjectKind
+from portability.api import PresigningStorage, SubjectKind
 from portability.api.times import rfc3339
 from portability.delivery import limits, links
 from portability.inbox import received
@@ -210,6 +210,7 @@ def _shown(
         missing=missing,
         can_retry=can_retry,
         downloads=downloads,
+        sent_by_storage=isinstance(place.storage, PresigningStorage),
         failed_at=failed and failed.at,
         asked=asked or my_transfers.TransferDraft(),
         staff=False,
