@@ -76,7 +76,7 @@ def unchainable(connection: Connection) -> Sequence[int]:
 
 
 def salvaged(connection: Connection, query: Select[Any]) -> Sequence[Mapping[Any, Any]]:
-    """Return the events of a query of whole rows, without ids and hashes; of damaged ones what can be read."""
+    """Return the events of a query of whole rows, without ids and hashes; of damaged events what can be read."""
     events = chain_events.salvaged(connection, query, UNCHAINED)
     return [{**event, **dict.fromkeys(KEPT)} for event in events]
 

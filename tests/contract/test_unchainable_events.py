@@ -33,7 +33,7 @@ DAMAGES = (
     "entry = (SELECT entry FROM audit_event WHERE id = 1)",
     'detail = \'{"code": "\\u0000"}\'',
 )
-"""The last one, a text that PostgreSQL refuses in JSONB, can be stored after the column's type was changed."""
+"""The last change, a text that PostgreSQL refuses in JSONB, can be stored after the column's type was changed."""
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def record(made: World, *actions: str, export_id: str | None = None) -> None:
             audit.record(connection, action, actor="operator:test", export_id=export_id, detail={"n": 1})
 
 
-def rows(made: World) -> list[str]:
+def recorded_rows(made: World) -> list[str]:
     """All that the database has of recorded events, as text."""
     with reading(made.engine) as connection:
         return [row[0] for row in connection.exec_driver_sql("SELECT u::text FROM audit_unchained u ORDER BY id")]
@@ -78,13 +78,13 @@ def test_a_damaged_event_stays_and_the_others_are_chained(made: World, change: s
     """It is kept as it is and named; the events around it are in the chain in their order, and in the journal."""
     record(made, "thing.one", "thing.two", "thing.three")
     event = damage(made, change, "thing.two")
-    kept = [row for row in rows(made) if row.startswith(f"({event},")]
+    kept = [row for row in recorded_rows(made) if row.startswith(f"({event},")]
 
     assert audit.chain_all(made.engine) == 2
     record(made, "thing.four")
     assert journal_of(made).ship() == 3
     assert journal_of(made).flush(seconds=60)
-    assert rows(made) == kept
+    assert recorded_rows(made) == kept
     with reading(made.engine) as connection:
         verdict = audit.verify(connection)
         shown = [each["action"] for each in audit.chained(connection)][-3:]
