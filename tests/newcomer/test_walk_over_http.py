@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import zipfile
@@ -78,6 +79,7 @@ def test_the_records_are_those_of_the_database(newcomer: Newcomer, api_proxy: tu
     """Check, export through 429, 503, a cut answer and 401, fetch what is missing, verify: equal records of both."""
     up = newcomer.here.start("up", "--workers", "1")
     until(lambda: newcomer.here.log.exists() and "open http://" in newcomer.here.log.read_text(), "the pages are up")
+    until(lambda: is_checked(newcomer, "crm_api"), "the clock's check of the API has ended: it would get the faults")
     assert "coverage_unknown" in newcomer.next()
     rules = break_each(api_proxy[0], lambda request: request.path == "/api/opportunities/")
     newcomer.next(CONTACT=CONTACT, TENANT=TENANT, expect=PARTIAL)
@@ -112,6 +114,11 @@ def fetched_archives(newcomer: Newcomer) -> Sequence[Path]:
 def state_of(newcomer: Newcomer, export: str) -> tuple[str, bool]:
     shown = json.loads(newcomer.run("show", export, "--json"))
     return shown["state"], shown["complete"]
+
+
+def is_checked(newcomer: Newcomer, source: str) -> bool:
+    table = csv.DictReader(newcomer.run("report", "--csv", "sources").splitlines())
+    return any(row["source"] == source and row["checked_at"] for row in table)
 
 
 def by_id(found: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
