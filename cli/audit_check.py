@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cli.audit import read_jwks
-from cli.checks import Seen
+from cli.checks import NOT_READ, Seen
 from cli.context import Context
 from portability.api.errors import BadInput
 from portability.database.engine import reading
+from portability.errors import DatabaseUnavailable
 from portability.trust import audit, audit_heads, unchained
 from portability.trust.audit import AuditDiffers
 from portability.trust.signing import Jwks
@@ -28,8 +29,11 @@ def audit_head(context: Context, head: Path | None = None) -> Seen:
     Raises: AuditDiffers if the chain cannot take a recorded event, if the log ends before a head, or has another event
     there; SignatureFault; BadInput.
     """
-    with reading(context.engine) as connection:
-        damaged = unchained.unchainable(connection)
+    try:
+        with reading(context.engine) as connection:
+            damaged = unchained.unchainable(connection)
+    except DatabaseUnavailable:
+        return NOT_READ
     if damaged:
         changed = f"{len(damaged)} recorded events were changed, so that the chain of the audit log cannot take them"
         raise AuditDiffers(f"{changed}, the first is {damaged[0]} in audit_unchained", hint=CHANGED_HINT)
