@@ -27,8 +27,8 @@ from portability.messages.mail import MailServer
 from portability.people import sessions
 from portability.people.directory import load_directory
 from portability.requests import approvals
-from portability.signals import key_files
-from portability.signals.key_files import LostKey
+from portability.signals import lost_keys
+from portability.signals.lost_keys import LostKey
 from portability.sources import PlatformSources
 from portability.storage import open_storage
 from portability.trust import keys
@@ -170,7 +170,7 @@ def people_keys(context: Context) -> Seen:
     findings = []
     try:
         with reading(context.engine) as connection:
-            lost = key_files.lost(connection, context.settings.keys, PEOPLE)
+            lost = lost_keys.find(connection, context.settings.keys, PEOPLE)
             present = {purpose: bool(keys.active(connection, purpose)) for purpose in PEOPLE}
         if lost:
             raise _lost(lost)

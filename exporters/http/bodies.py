@@ -26,10 +26,10 @@ READ_ENCODINGS = frozenset({"", "identity", GZIP, DEFLATE, "aws-chunked"})
 
 
 def sent(body: object, url: AllowedUrl, what: str) -> Mapping[str, Any]:
-    """Return the body of a request, JSON or bytes, as httpx takes it. `body` is None for a request without a body.
+    """Return the argument with which httpx sends a body: `content` for bytes, `json` for other values; none for None.
 
-    Raises: SourceRefused for a host that is not the source's: a body may have the person's address, or a key, and
-    without its body the request would be another.
+    Raises: SourceRefused if the URL is of a host that is not the source's: the body may contain the address of the
+    person or a key, and a request without it would ask for something else.
     """
     match body:
         case None:

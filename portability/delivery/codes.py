@@ -98,7 +98,7 @@ def text(connection: Connection, keys_folder: Path, code_id: str) -> str | None:
     """Return the code itself, for the message; None if it is no longer valid. Raises NoSigningKey."""
     valid = (TABLE.c.id == code_id, TABLE.c.expires_at > now(), TABLE.c.used_at.is_(None))
     row = connection.execute(select(TABLE).where(*valid)).mappings().one_or_none()
-    return None if row is None else _derived(connection, keys_folder, row)
+    return _derived(connection, keys_folder, row) if row else None
 
 
 def address(connection: Connection, code_id: str) -> str | None:

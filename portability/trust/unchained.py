@@ -53,11 +53,11 @@ def ids_of(connection: Connection, entries: Sequence[str]) -> Sequence[int | Non
 
 
 def chainable(connection: Connection, limit: int | None = None) -> Sequence[Mapping[Any, Any]]:
-    """Return the first events that the chain can take, in their order, at most `limit`."""
+    """Return the first events that the chain can take, in their order: at most `limit`, or all."""
     damaged = 0
     while True:
         # From the first again: what was committed meanwhile may belong before what this page has.
-        read_at_most = None if limit is None else limit + damaged
+        read_at_most = limit + damaged if limit else None
         found = _read(connection, read_at_most, HAS_TIME)
         taken = [event for event in found if _is_chainable(event)][:limit]
         if len(taken) == limit or len(found) != read_at_most:

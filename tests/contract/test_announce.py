@@ -18,7 +18,7 @@ from wrong_clocks import set_machine_wrong
 from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.safe_http import SafeHttpClient
-from portability.signals import key_files
+from portability.signals import lost_keys
 from portability.trust import audit, keys
 from worker.clock import webhook_delivery
 
@@ -228,9 +228,9 @@ def test_a_key_that_is_needed_and_not_here_is_named(made: World, other: Provider
     with writing(made.engine) as connection:
         old = keys.signing(connection, folder, purpose="link").kid
         keys.new(connection, folder, purpose="link", actor="operator:test")
-        assert not key_files.lost(connection, folder)
+        assert not lost_keys.find(connection, folder)
         (folder / f"{old}.pem").unlink()
-        (found,) = key_files.lost(connection, folder)
+        (found,) = lost_keys.find(connection, folder)
         assert (found.kid, found.purpose) == (old, "link")
         assert [*found.needed_by] == ["links", "recipients", "webhooks"]
         others = {"links", "webhooks", "recipients"} - {what}
@@ -240,9 +240,9 @@ def test_a_key_that_is_needed_and_not_here_is_named(made: World, other: Provider
             connection.execute(update(TABLE).values(state="failed"))
         if "recipients" in others:
             connection.execute(update(models.recipient).values(removed_at=now()))
-        (found,) = key_files.lost(connection, folder)
+        (found,) = lost_keys.find(connection, folder)
         assert [*found.needed_by] == [what]
         connection.execute(update(models.link).values(expires_at=now(-1)))
         connection.execute(update(TABLE).values(state="failed"))
         connection.execute(update(models.recipient).values(removed_at=now()))
-        assert not key_files.lost(connection, folder)
+        assert not lost_keys.find(connection, folder)

@@ -21,8 +21,6 @@ from web.context import AppContext
 
 SHOWN_FIRST = ("pending", "partial", "refused", "needs_instruction", "with_remarks", "complete", "empty")
 """A part with datasets in several states shows the first of these."""
-NO_ID = "-"
-"""Of an event that is not in the chain."""
 DOWNLOADS = ("link.downloaded", "link.url_issued")
 """Events of a download: one that this service served, and one that object storage served."""
 
@@ -91,11 +89,11 @@ def missing(connection: Connection, export_id: str, language: str) -> list[dict[
 def downloads(connection: Connection, export_id: str) -> list[Mapping[str, Any]]:
     """Return the downloads of a copy, the newest first: when, with which device, which file, how much of it.
 
-    Of a download whose event is damaged, only the id of the event, or NO_ID.
+    Of a download whose event is damaged, only the id of the event; None if it is not in the chain.
     """
     found = [event for event in audit.events(connection, export_id=export_id) if event["action"] in DOWNLOADS]
     return [
-        {"damaged": event["id"] or NO_ID}
+        {"is_damaged": True, "id": event["id"]}
         if event.get("is_damaged")
         else {"at": event["at"], **_download(event["detail"])}
         for event in reversed(found)

@@ -44,15 +44,15 @@ class LostKey:
     """What is wrong with the file, and what to do."""
 
 
-def lost(connection: Connection, folder: Path, purposes: Sequence[str] = PURPOSES) -> Sequence[LostKey]:
+def find(connection: Connection, folder: Path, purposes: Sequence[str] = PURPOSES) -> Sequence[LostKey]:
     """Return the keys of these purposes that are needed and whose files are not usable, the oldest first.
 
     Files are read again; a key store is not asked. Rows are looked for only where a file is not usable.
     """
-    return list(_lost(connection, folder, purposes))
+    return list(_found(connection, folder, purposes))
 
 
-def _lost(connection: Connection, folder: Path, purposes: Sequence[str]) -> Iterator[LostKey]:
+def _found(connection: Connection, folder: Path, purposes: Sequence[str]) -> Iterator[LostKey]:
     for row in keys.listed(connection):
         if row["purpose"] in purposes:
             try:
