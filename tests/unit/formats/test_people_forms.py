@@ -303,7 +303,7 @@ def test_a_header_has_its_text_as_it_was(text: str) -> None:
 
 
 def header_text(value: str) -> str:
-    """Read encoded words by the old interface of `email`: the new one has spaces between those of a name."""
+    """Read encoded words as RFC 2047 says: the modern policies of `email` have spaces between those of a name."""
     return str(make_header(decode_header(value)))
 
 
