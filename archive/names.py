@@ -18,6 +18,8 @@ PATH_CHARS = 140
 FULL_PATH_CHARS = 200
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")
+_DOTS = re.compile(r"^\.{2,}(?=[A-Za-z0-9][A-Za-z0-9.]*$)")
+"""What comes before the suffix of a file whose name is dots alone, such as that of a record with the id `.`."""
 _SUFFIX_CHARS = 12
 _HASH_CHARS = 8
 
@@ -77,7 +79,7 @@ def _folders(path: str) -> list[str]:
 
 
 def _cleaned(part: str) -> str:
-    part = _FORBIDDEN.sub("-", part).strip(".")
+    part = _DOTS.sub("unnamed.", _FORBIDDEN.sub("-", part)).strip(".")
     return f"_{part}" if RESERVED.match(part) else part
 
 

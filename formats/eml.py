@@ -41,6 +41,7 @@ _TEXT = re.compile(r"[!-~]+( [!-~]+)*")
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 """The words of a name that need no quotes (RFC 5322 section 3.2.3)."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+"""What no header may have, also not inside its encoded words: programs would take a line end for that of the header."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _BODY = (
     ("To", "undisclosed-recipients:;"),
@@ -154,16 +155,18 @@ def _date(value: JSON) -> str:
 def _sender(name: str, address: str) -> str:
     """Return a name with an address; one that a message cannot have is a part of the name, so that it is not lost."""
     if not _is_address(address):
-        name, address = f"{name} {address}".strip(), f"unknown@{DOMAIN}"
+        name, address = " ".join(filter(None, (name, address))), f"unknown@{DOMAIN}"
     return f"{_encoded(name, _PHRASE)}\r\n <{address}>" if name else f"<{address}>"
 
 
 def _is_address(text: str) -> bool:
+    """Return whether programs read a text back as the same address: a comment, such as `(c)a@b.test`, is lost."""
+    if not (text.isascii() and text.isprintable() and len(text) <= ADDRESS_CHARS):
+        return False
     try:
-        Address(addr_spec=text)
+        return Address(addr_spec=text).addr_spec == text
     except Exception:  # noqa: BLE001  # the parser raises many types for an invalid address
         return False
-    return text.isascii() and text.isprintable() and 0 < len(text) <= ADDRESS_CHARS
 
 
 def _identifier(exporter: str, kind: str, identifier: JSON) -> str:
@@ -173,7 +176,7 @@ def _identifier(exporter: str, kind: str, identifier: JSON) -> str:
 
 
 def _one_line(record: Record, name: str, losses: Losses) -> str:
-    text, replaced = _CONTROLS.subn(visible_sign, " ".join(first_text(record, name, losses).split()))
+    text, replaced = _CONTROLS.subn(visible_sign, first_text(record, name, losses))
     if replaced:
         losses["controls_replaced"] += 1
     return text

@@ -229,7 +229,7 @@ def ref_of(connection: Connection, erasure: RowMapping) -> str | None:
 def strip(connection: Connection, erasure: RowMapping, export_id: str) -> bool:
     """Anonymise an export once none of it is stored and no worker uses it; returns whether it was done now."""
     row = exports.lock(connection, export_id)
-    if row["erased_at"] is not None or row["state"] not in DISCARDED or _is_stored(connection, export_id):
+    if row["erased_at"] is not None or row["state"] not in DISCARDED or is_stored(connection, export_id):
         return False
     deleted = models.deleted_volume
     gone = (deleted.c.export_id == export_id, deleted.c.why == "erased")
@@ -244,7 +244,7 @@ def strip(connection: Connection, erasure: RowMapping, export_id: str) -> bool:
     return True
 
 
-def _is_stored(connection: Connection, export_id: str) -> bool:
+def is_stored(connection: Connection, export_id: str) -> bool:
     """Return whether any of its objects may still be in storage, or being uploaded."""
     volumes = select(VOLUME.c.id).where(VOLUME.c.export_id == export_id)
     matching = COPY.c.transfer_id.in_(select(TRANSFER.c.id).where(TRANSFER.c.export_id == export_id))

@@ -15,7 +15,8 @@ from portability.law.regime import SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.locale import translated
 from portability.requests import approvals, estimates, exports, slices
-from portability.requests.states import OPEN
+from portability.requests.states import OPEN, ExportState
+from portability.retention import erasures
 from portability.trust import audit
 from web.context import AppContext
 
@@ -32,7 +33,7 @@ def standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
     if not of_all:
         done, of_all = progress["datasets"] or 0, progress["datasets_expected"]
     share, at = min(1.0, done / of_all) if of_all else 0.0, deployment.clock_of(connection)
-    is_open = row["state"] in OPEN
+    is_open, is_recalled = row["state"] in OPEN, row["state"] == ExportState.RECALLED
     known = (row["profile"], row["subject_kind"], row["subject_ref"])
     expected = estimates.typical(connection, *known) if is_open else estimates.CopyEstimate()
     remaining = estimates.remaining_seconds(row, share, expected, at) if is_open else None
@@ -41,6 +42,7 @@ def standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
         "view": {"progress": progress},
         "percent": min(99, int(100 * share)),
         "volumes": exports.archive_volumes(connection, row),
+        "deletion_waits": is_recalled and erasures.is_stored(connection, row["id"]),
         "expected": expected,
         "remaining": remaining,
         "expected_at": estimates.expected_at(remaining, at),

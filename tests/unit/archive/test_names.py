@@ -25,6 +25,8 @@ def test_a_safe_name_stays(name: str) -> None:
         ("\N{GRINNING FACE}", "--", ""),
         ("", "unnamed-", ""),
         ("..", "unnamed-", ""),
+        ("mail/..eml", "mail/unnamed-", ".eml"),
+        ("calls/...vcon.json", "calls/unnamed.vcon-", ".json"),
         ("a\x00b\n", "a-b--", ""),
         ("x" * 300 + ".wav", "x" * 100, ".wav"),
     ],

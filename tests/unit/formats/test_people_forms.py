@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import email
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
+from email.utils import parseaddr
 
 import icalendar
 import pytest
@@ -254,13 +257,68 @@ def test_email_reads_every_message() -> None:
         (known_by("inquiries", list(INQUIRY)), [INQUIRY]), (known_by("replies", list(REPLY)), [REPLY])
     )
     assert inquiry.defects == reply.defects == []
-    assert inquiry["Subject"] == str(INQUIRY["subject"]).strip()
+    assert inquiry["Subject"] == INQUIRY["subject"]
     assert inquiry["Bcc"] is None
     assert inquiry["From"].addresses[0].addr_spec == "ann@example.test"
     assert inquiry["Date"].datetime == datetime(2026, 3, 1, 8, 30, 5, tzinfo=UTC)
     assert inquiry.get_content().splitlines() == ["From here", ".", "=1+1 \U0001f600"]
     assert inquiry["X-Rebuilt-From"] == "exporter/inquiries"
     assert reply["In-Reply-To"] == inquiry["Message-ID"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            " lead",
+            "trail ",
+            "two  blanks",
+            "two  blanks " + "far " * 30 + " behind",
+            "no\u00a0break",
+            "\u5c71\u7530\u3000\u592a\u90ce",
+        ),
+        *(
+            "a\u2028b\u2029c",
+            "a\x85b",
+            "=?utf-8?B?YWJj?=",
+            "a =?utf-8?Q?x?= b",
+            '"q", <a@b.test>;',
+            "\ufeffx",
+            "x" * 2000,
+        ),
+    ],
+)
+def test_a_header_has_its_text_as_it_was(text: str) -> None:
+    """Also blanks of any kind, which encoded words keep. Before, all of them became one space, and nothing said so."""
+    out = MemorySink()
+    writer = eml.format.open(out)
+    writer.begin("exporter", known_by("inquiries", list(INQUIRY)))
+    writer.write([{**INQUIRY, "subject": text, "name": text}])
+
+    assert writer.close() == {}
+    message = email.message_from_bytes(bytes(*out.files.values()))
+    assert header_text(re.sub(r"\r\n(?=[ \t])", "", message["Subject"])) == text
+    name, _address = parseaddr(re.sub(r"\r\n(?=[ \t])", "", message["From"]))
+    assert header_text(name) == text
+
+
+def header_text(value: str) -> str:
+    """Read encoded words as RFC 2047 says: the modern policies of `email` have spaces between those of a name."""
+    return str(make_header(decode_header(value)))
+
+
+@pytest.mark.parametrize("text", ["a\r\nBcc: eve@x.test", "a\nb", "a\rb", "a\tb", "\x1c\x1d\x1e\x1fz", "\x0b\x0cq"])
+def test_a_line_end_in_a_header_is_a_sign_and_counted(text: str) -> None:
+    """As every control character is. Before, some of them vanished, and nothing said so."""
+    out = MemorySink()
+    writer = eml.format.open(out)
+    writer.begin("exporter", known_by("inquiries", list(INQUIRY)))
+    writer.write([{**INQUIRY, "subject": text, "name": "Ann"}])
+
+    assert writer.close() == {"controls_replaced": 1}
+    message = email.message_from_bytes(bytes(*out.files.values()), policy=default)
+    assert message["Subject"] == "".join(chr(0x2400 + ord(one)) if one < " " else one for one in text)
+    assert message["Bcc"] is None
 
 
 def test_messages_with_one_id_are_different_messages() -> None:
@@ -291,11 +349,19 @@ def test_a_wrong_address_is_no_fault(address: str | None) -> None:
     assert message["From"].addresses[0].addr_spec in {"unknown@portability.invalid", "\u2603@x.test"}
 
 
+@pytest.mark.parametrize("address", ["(c)a@b.test", "a(c)@b.test", "a @b.test", "a@ b.test", '""@b.test'])
+def test_an_address_that_programs_read_as_another_is_behind_the_name(address: str) -> None:
+    """A comment and blanks of an address are lost when it is read. Before, the message had another address."""
+    (message,) = rebuilt((known_by("inquiries", list(INQUIRY)), [{**INQUIRY, "name": "Ann", "email": address}]))
+    (sender,) = message["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == (f"Ann {address}", "unknown@portability.invalid")
+
+
 def test_a_volume_has_a_bounded_number_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are only in the tables, and counted."""
     monkeypatch.setattr(eml, "FILES_MAX", 2)
     out = MemorySink()
     writer = eml.format.open(out)
     writer.begin("exporter", known_by("inquiries", list(INQUIRY)))
-    writer.write([{**INQUIRY, "id": str(number)} for number in range(5)])
+    writer.write([{**INQUIRY, "id": str(number), "name": "Ann"} for number in range(5)])
     assert (len(out.files), writer.close()) == (2, {"rows_cut": 3})
