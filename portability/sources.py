@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from portability.api import ConfiguredFactory, Exporter, FileStore, MappedKind, SourceDeclaration, SourceMap, Sources
-from portability.api.errors import (
-    BadMap,
-    BadSetting,
-    BrokenPlugin,
-    DuplicatePlugin,
-    PortabilityError,
-)
+from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin, PortabilityError
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
 from portability.errors import BadSource, UnknownExporter
@@ -96,6 +90,11 @@ class PlatformSources:
         if self._settings.has_recordings:
             with named_by(RECORDINGS):
                 prepare(self._storage)
+
+    def finish(self) -> None:
+        """Wait for what a process must not leave half-done when it ends."""
+        if shared := self.__dict__.get("shared"):
+            shared.finish()
 
     def close(self) -> None:
         """Close all connections; new connections are opened on demand."""

@@ -24,7 +24,7 @@ from exporters.http.guard import AllowedUrl
 from exporters.http.waits import passes
 from exporters.maps.forms import MapForm, Text
 from exporters.maps.numbers import number
-from portability.api import RENEWAL_SECONDS, Sources
+from portability.api import Sources
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 from portability.api.references import is_reference, resolve
 from portability.read_limits import limit_client, reads_within
@@ -34,8 +34,21 @@ from portability.unreached import cause_of
 TOKEN_BYTES_MAX = 65_536
 JSON_WANTED = {"Accept": "application/json"}
 """Some endpoints write a form otherwise, such as that of GitHub."""
+REAUTHORISE_HINT = (
+    "authorise this software again in the source, set the new refresh token where `auth.refresh_token` of this source"
+    " reads it, start the processes again, and then repeat exports with `portability retry --gaps`"
+)
 LIFETIME_MAX = 10**10
 """Seconds; a token with a longer life has no end."""
+ANSWER_SECONDS = 60.0
+"""A token endpoint may end a refresh token before it answers: without the answer the new token is lost."""
+CONNECT_SECONDS = 10.0
+PAUSE_SECONDS = 60.0
+"""How long nothing is sent to a token endpoint that it has refused."""
+GRANT_ENDED = "invalid_grant"
+CLIENT_REFUSED = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "invalid_request"})
+REFUSED = CLIENT_REFUSED | {GRANT_ENDED, "unsupported_grant_type"}
+"""What an endpoint may say (RFC 6749, section 5.2); other texts of it are not repeated."""
 
 
 class NoLogin(MapForm):
@@ -136,6 +149,18 @@ def fixed_login(form: LoginForm) -> FixedLogin:
             return FixedLogin()
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What a token endpoint has refused in this process, and until when it is not sent anew."""
+
+    token: str | None = field(repr=False)
+    error: SourceRefused
+    ends_at: float
+
+    def holds(self, token: str | None) -> bool:
+        return token == self.token and time.monotonic() < self.ends_at
+
+
 class TokenLogin:
     """A login by access tokens that expire. All workers use the same token."""
 
@@ -148,6 +173,7 @@ class TokenLogin:
         self._client = (_value(form.client_id, "auth.client_id"), resolve(form.client_secret, "auth.client_secret"))
         self._first = resolve(form.refresh_token, "auth.refresh_token") if form.refresh_token else None
         self._rejected = ""
+        self._refused: _Refused | None = None
 
     def headers(self) -> Mapping[str, str]:
         """Return the header with a current token. Raises SourceUnavailable, SourceRefused."""
@@ -178,7 +204,7 @@ class TokenLogin:
         tokens = json.loads(stored) if stored is not None else {}
         is_known = tokens.get("seed") == self._seed
         refresh_token = (tokens.get("refresh_token") if is_known else None) or self._first
-        answer = self._answer(refresh_token)
+        answer = self._asked(refresh_token)
         access_token, lifetime = answer.get("access_token"), _seconds(answer.get("expires_in"))
         if not isinstance(access_token, str) or not re.fullmatch(HEADER_VALUE, access_token):
             raise SourceRefused(f"{self._name}: the answer of the token endpoint has no access_token for a header")
@@ -198,6 +224,16 @@ class TokenLogin:
             }
         )
 
+    def _asked(self, refresh_token: str | None) -> Mapping[str, Any]:
+        """Return an answer with tokens. Each dataset would repeat what was refused: it is asked once in a while."""
+        if self._refused and self._refused.holds(refresh_token):
+            raise SourceRefused(str(self._refused.error), hint=self._refused.error.hint)
+        try:
+            return self._answer(refresh_token)
+        except SourceRefused as error:
+            self._refused = _Refused(refresh_token, error, time.monotonic() + PAUSE_SECONDS)
+            raise
+
     def _answer(self, refresh_token: str | None) -> Mapping[str, Any]:
         grant = {"grant_type": "client_credentials"}
         if self._form.kind == "oauth2_refresh":
@@ -207,14 +243,15 @@ class TokenLogin:
         login = httpx.BasicAuth(*self._client) if self._form.client_in == "header" else None
         if login is None:
             grant |= {"client_id": self._client[0], "client_secret": self._client[1]}
-        ends_at = time.monotonic() + RENEWAL_SECONDS / 2
+        ends_at = time.monotonic() + ANSWER_SECONDS
+        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
         network = httpx.HTTPTransport(verify=trusted_certificates(), trust_env=False)
         try:
             # It is not retried: the source may have accepted the refresh token, although its answer was lost.
-            # It ends before the lock does: another worker would send the same refresh token.
+            # It ends within RENEWAL_SECONDS: another worker would send the same refresh token after its wait.
             with (
-                limit_client(httpx.Client(transport=network, timeout=RENEWAL_SECONDS / 4, trust_env=False)) as client,
-                reads_within(RENEWAL_SECONDS / 2),
+                limit_client(httpx.Client(transport=network, timeout=timeout, trust_env=False)) as client,
+                reads_within(ANSWER_SECONDS),
                 client.stream("POST", self._url.url, data=grant, auth=login, headers=JSON_WANTED) as answer,
             ):
                 body = bodies.whole(answer, TOKEN_BYTES_MAX, ends_at, self._name)
@@ -226,12 +263,28 @@ class TokenLogin:
         if status == httpx.codes.TOO_MANY_REQUESTS or passes(status):
             raise SourceUnavailable(f"{self._name}: the token endpoint answers {status}")
         if status != httpx.codes.OK:
-            hint = "authorise this software again in the source, and set the new refresh token"
-            raise SourceRefused(f"{self._name}: the token endpoint refuses the login with {status}", hint=hint)
+            raise self._refusal(status, body)
         tokens = bodies.parsed(body, f"{self._name}: the token endpoint")
         if not isinstance(tokens, dict):
             raise SourceRefused(f"{self._name}: the answer of the token endpoint is not a JSON object")
         return tokens
+
+    def _refusal(self, status: int, body: bytes) -> SourceRefused:
+        said = _error_of(body)
+        what = f"{self._name}: the token endpoint refuses the login with {status}{f' ({said})' if said else ''}"
+        if self._form.kind == "oauth2_refresh" and said not in CLIENT_REFUSED:
+            return SourceRefused(f"{what}: its refresh token is used up, revoked or lost", hint=REAUTHORISE_HINT)
+        return SourceRefused(what, hint="check client_id, client_secret and scope in `auth` of this source")
+
+
+def _error_of(body: bytes) -> str:
+    """Return the error that a refusal names; empty if it names none that is known."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    error = said.get("error") if isinstance(said, dict) else None
+    return error if isinstance(error, str) and error in REFUSED else ""
 
 
 def _in_header(reference: str, key: str) -> str:
@@ -244,12 +297,15 @@ def _in_header(reference: str, key: str) -> str:
 
 
 def _seconds(stated: object) -> float | None:
-    """Return how long a token lasts, which some endpoints write as a text; None: it is not known."""
+    """Return how long a token lasts, which some endpoints write as a text; None: it is not known.
+
+    0 would be a new token for each request. Such a token is used until the source refuses it, as one without a life.
+    """
     try:
         lifetime = number(stated)
     except (TypeError, ValueError):
         return None
-    return float(lifetime) if 0 <= lifetime < LIFETIME_MAX else None
+    return float(lifetime) if 0 < lifetime < LIFETIME_MAX else None
 
 
 def _value(text: str, key: str) -> str:

@@ -40,5 +40,5 @@ class SharedState(Protocol):
         ...
 
 
-RENEWAL_SECONDS = 30.0
-"""The time limit for the renewal of a secret: its lock is valid for longer."""
+RENEWAL_SECONDS = 90.0
+"""The time limit for the renewal of a secret, which others wait for."""

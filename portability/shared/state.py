@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import structlog
 from redis import Redis
 from redis.exceptions import LockError, RedisError
 from sqlalchemy import Engine
@@ -15,11 +18,11 @@ from portability.errors import DatabaseUnavailable, NoSigningKey, QueueUnavailab
 from portability.queue import connect, redis_url
 from portability.settings import Settings
 from portability.shared.rates import SharedRates
+from portability.shared.renewals import alone
 from portability.shared.secrets import SealedSecrets
+from portability.shared.unstored import UnstoredSecrets
 
-LOCK = "portability:renew"
-LEASE_SECONDS = 2 * RENEWAL_SECONDS
-"""How long a renewal keeps its lock at most: twice its time limit, so that no second worker renews meanwhile."""
+log = structlog.get_logger()
 
 
 class DeploymentState:
@@ -30,6 +33,8 @@ class DeploymentState:
         self._rates = SharedRates(redis)
         self._secrets = secrets
         self._engine = engine
+        self._unstored = UnstoredSecrets(redis)
+        self._renewals: list[threading.Event] = []
 
     def take(self, rates: Sequence[Rate]) -> float:
         """Take one call of every rate and return 0, or return the seconds to wait. Raises SourceUnavailable."""
@@ -44,20 +49,55 @@ class DeploymentState:
     def secret(self, name: str, is_current: Callable[[str], bool], renew: Callable[[str | None], str]) -> str:
         """Return a current secret; one worker renews it. Raises SourceUnavailable, and what `renew` raises."""
         with _outages():
-            stored = self._secrets.read(name)
-            if stored is not None and is_current(stored):
+            if (stored := self._secrets.read(name)) and is_current(stored):
                 return stored
-            lock = self._redis.lock(f"{LOCK}:{name}", timeout=LEASE_SECONDS, blocking_timeout=LEASE_SECONDS)
-            with lock:
-                stored = self._secrets.read(name)
-                if stored is None or not is_current(stored):
-                    self._secrets.check()  # the source may accept the refresh token once
-                    stored = renew(stored)
-                    self._secrets.write(name, stored)
-                return stored
+            with alone(self._redis, name), self._in_progress():
+                return self._renewed(name, is_current, renew)
+
+    def _renewed(self, name: str, is_current: Callable[[str], bool], renew: Callable[[str | None], str]) -> str:
+        last = self._secrets.stored(name)
+        if unstored := self._unstored.after(name, last):
+            self._secrets.write(name, unstored)
+            last = unstored
+        stored = self._secrets.opened(last) if last else None
+        if stored and is_current(stored):
+            return stored
+        seal = self._secrets.sealer()  # the source may accept the refresh token once
+        stored = renew(stored)
+        sealed = seal(stored)
+        is_kept = self._unstored.keep(name, sealed, last)
+        try:
+            self._secrets.write(name, sealed)
+        except DatabaseUnavailable:
+            if not is_kept:
+                raise
+            log.warning("source.token_not_stored", exporter=name)
+        else:
+            self._unstored.forget(name)
+        return stored
+
+    @contextmanager
+    def _in_progress(self) -> Iterator[None]:
+        is_over = threading.Event()
+        self._renewals.append(is_over)
+        try:
+            yield
+        finally:
+            self._renewals.remove(is_over)
+            is_over.set()
+
+    def finish(self) -> None:
+        """Wait until no thread renews a secret: a process that ends before loses the new token.
+
+        No one else may wait for such a thread, because its call took too long.
+        """
+        ends_at = time.monotonic() + RENEWAL_SECONDS
+        for is_over in self._renewals.copy():
+            is_over.wait(max(0.0, ends_at - time.monotonic()))
 
     def close(self) -> None:
-        """Close the connections; they are opened again on demand."""
+        """Close the connections when no thread renews a secret; they are opened again on demand."""
+        self.finish()
         self._redis.connection_pool.disconnect()
         self._engine.dispose()
 

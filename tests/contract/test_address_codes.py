@@ -103,6 +103,28 @@ def test_five_wrong_guesses_end_a_code(made: World) -> None:
 
 
 @pytest.mark.requirement("R15")
+def test_a_code_counts_attempts_that_come_at_once(made: World, control_url: str) -> None:
+    """Of twenty requests with the right code one proves the address; after twenty wrong guesses none does."""
+    folder, used, guessed = made.place.settings.keys, send(made), send(made)
+    right = text_of(made, used)
+
+    def attempt(number: int) -> bool:
+        engine = open_engine(control_url)
+        try:
+            with writing(engine) as connection:
+                code_id, code = (used, right) if number < 20 else (guessed, WRONG)
+                return bool(codes.check_of_address(connection, folder, code_id, code))
+        finally:
+            engine.dispose()
+
+    assert sum(in_threads(40, attempt)) == 1
+    with reading(made.engine) as connection:
+        attempts = select(models.code.c.attempts).where(models.code.c.id == guessed)
+        assert connection.scalar(attempts) == codes.ATTEMPTS_MAX
+    assert not check(made, guessed, text_of(made, guessed))
+
+
+@pytest.mark.requirement("R15")
 def test_an_address_gets_five_codes_an_hour_and_all_together_a_number(made: World, control_url: str) -> None:
     """Also those of the same moment; other addresses get theirs until the number of all is reached."""
 

@@ -35,6 +35,7 @@ from http_sources import (
 from listener import listening
 from workers import until
 
+from exporters.http import logins
 from exporters.http.exporter import HttpExporter
 from portability.api import Identity, Rate, Subject
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
@@ -583,12 +584,15 @@ def test_the_end_of_a_line_is_no_part_of_a_secret(
 
 
 @pytest.mark.parametrize(
-    ("stated", "asked"), [("3600", 1), (3600.0, 1), (10**400, 1), (None, 1), ("soon", 1), (0, 2), ("0", 2)]
+    ("stated", "asked"), [("3600", 1), (3600.0, 1), (10**400, 1), (None, 1), ("soon", 1), (0, 1), ("0", 1), (-60, 1)]
 )
 def test_the_life_of_a_token_may_be_a_text(
     stand: StandIn, stated: Any, asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some endpoints write numbers as texts; a token of a life that is not known is used until it is refused."""
+    """Some endpoints write numbers as texts; a token of a life that is not known is used until it is refused.
+
+    So is one whose life is over when it is given: each request would ask again.
+    """
     monkeypatch.setenv("DESK_KEY", "secret")
     stand.on("/token")(lambda _asked: {"access_token": "t", "expires_in": stated})
     login = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:DESK_KEY"}
@@ -660,10 +664,11 @@ def test_a_refresh_without_a_new_refresh_token_keeps_the_last(
 ) -> None:
     """RFC 6749, section 6: an endpoint may leave it out. Some write null, or an empty text."""
     monkeypatch.setenv("DESK_KEY", "r1")
-    stand.on("/token")(lambda _asked: {"access_token": "t", "expires_in": 0, **token})
+    stand.on("/token")(lambda _asked: {"access_token": "t", "expires_in": 0.001, **token})
     exporter = open_source(ONE, stand.url, auth=refreshing(stand))
     for _ in range(2):
         assert exporter.identities(person()) == FOUND
+        time.sleep(0.002)
     bodies = [asked.heard.body for asked in stand.asked if asked.path == "/token"]
     assert [b"refresh_token=r1&" in body for body in bodies] == [True, True]
 
@@ -723,25 +728,80 @@ def test_a_token_that_is_given_again_is_used(stand: StandIn, monkeypatch: pytest
     assert stand.paths().count("/token") == 2
 
 
-def test_a_refused_refresh_says_what_to_do(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A revoked refresh token is a refusal with a hint; a broken token endpoint is an outage and is asked once."""
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_broken_token_endpoint_is_an_outage_and_is_asked_once(
+    stand: StandIn, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """It may have ended the refresh token: the host asks again after a pause."""
     monkeypatch.setenv("DESK_KEY", "secret")
-    auth = {
-        "kind": "oauth2_refresh",
-        "token_url": f"{stand.url}/token",
-        "client_id": "us",
-        "client_secret": "env:DESK_KEY",
-        "refresh_token": "env:DESK_KEY",
-    }
-    stand.on("/token")(lambda _asked: (400, {}, {"error": "invalid_grant"}))
-    with pytest.raises(SourceRefused, match="the token endpoint refuses the login with 400") as caught:
-        open_source(ONE, stand.url, auth=auth).identities(person())
-    assert caught.value.hint == "authorise this software again in the source, and set the new refresh token"
-    stand.on("/token")(lambda _asked: (503, {}, {}))
-    stand.asked.clear()
-    with pytest.raises(SourceUnavailable, match="the token endpoint answers 503"):
-        open_source(ONE, stand.url, auth=auth).identities(person())
+    stand.on("/token")(lambda _asked: (status, {}, {}))
+    with pytest.raises(SourceUnavailable, match=f"the token endpoint answers {status}"):
+        open_source(ONE, stand.url, auth=refreshing(stand)).identities(person())
     assert stand.paths() == ["/token"]
+
+
+REAUTHORISE = "authorise this software again in the source, set the new refresh token"
+CLIENT = "check client_id, client_secret and scope"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "seen", "hint"),
+    [
+        (
+            400,
+            {"error": "invalid_grant"},
+            r"400 \(invalid_grant\): its refresh token is used up, revoked or lost$",
+            REAUTHORISE,
+        ),
+        (400, {"error": "ann@example.test"}, "400: its refresh token is used up, revoked or lost$", REAUTHORISE),
+        (403, [], "403: its refresh token is used up, revoked or lost$", REAUTHORISE),
+        (401, {"error": "invalid_client"}, r"401 \(invalid_client\)$", CLIENT),
+    ],
+)
+def test_a_refused_refresh_says_what_to_do(
+    stand: StandIn, monkeypatch: pytest.MonkeyPatch, status: int, answer: Any, seen: str, hint: str
+) -> None:
+    """The words of the endpoint say whether another refresh token helps; words that are not known are not repeated."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(lambda _asked: (status, {}, answer))
+
+    with pytest.raises(SourceRefused, match=f"^desk: the token endpoint refuses the login with {seen}") as caught:
+        open_source(ONE, stand.url, auth=refreshing(stand)).identities(person())
+    assert (caught.value.hint or "").startswith(hint)
+
+
+def test_the_own_credentials_of_a_client_have_no_refresh_token(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint of a refusal names what the section has."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(lambda _asked: (400, {}, {"error": "invalid_grant"}))
+    auth = {"kind": "oauth2", "token_url": f"{stand.url}/token", "client_id": "us", "client_secret": "env:DESK_KEY"}
+
+    with pytest.raises(
+        SourceRefused, match=r"the token endpoint refuses the login with 400 \(invalid_grant\)$"
+    ) as caught:
+        open_source(ONE, stand.url, auth=auth).identities(person())
+    assert (caught.value.hint or "").startswith(CLIENT)
+
+
+def test_what_a_token_endpoint_refused_is_not_sent_again_at_once(
+    stand: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each dataset would ask again with a token that is dead; the fault is the same for all of them."""
+    monkeypatch.setenv("DESK_KEY", "secret")
+    stand.on("/token")(lambda _asked: (400, {}, {"error": "invalid_grant"}))
+    exporter = open_source(ONE, stand.url, auth=refreshing(stand))
+    for _ in range(3):
+        with pytest.raises(SourceRefused, match="its refresh token is used up, revoked or lost") as caught:
+            exporter.identities(person())
+        assert caught.value.hint
+    assert stand.paths() == ["/token"]
+
+    monkeypatch.setattr(logins, "PAUSE_SECONDS", 0)
+    other = open_source(ONE, stand.url, auth=refreshing(stand))
+    for _ in range(2):
+        with pytest.raises(SourceRefused):
+            other.identities(person())
+    assert len(stand.paths()) == 3
 
 
 def test_no_value_is_in_logs_and_errors(stand: StandIn, caplog: pytest.LogCaptureFixture) -> None:

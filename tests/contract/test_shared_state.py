@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -128,6 +130,35 @@ def test_a_secret_is_sealed_and_stored_before_it_is_used(
     keys._read_private.cache_clear()
     with pytest.raises(SourceUnavailable, match="the tokens of sources cannot be sealed"):
         state.secret("desk", lambda _one: True, lambda _stored: "")
+
+
+def test_a_process_ends_after_its_renewal(state: DeploymentState) -> None:
+    """A command gives up a call that takes too long, and ends: the new token of the call would be lost."""
+    began, times = threading.Event(), list[str]()
+
+    def renew(_stored: str | None) -> str:
+        began.set()
+        time.sleep(0.5)
+        times.append("renewed")
+        return "token"
+
+    abandoned = threading.Thread(target=state.secret, args=("desk", lambda _one: True, renew), daemon=True)
+    abandoned.start()
+    assert began.wait(10)
+    state.close()
+    times.append("closed")
+    abandoned.join()
+
+    assert times == ["renewed", "closed"]
+    assert state.secret("desk", lambda _one: True, renew) == "token"
+
+
+def test_a_copy_of_an_older_secret_is_of_no_use(state: DeploymentState, redis: Redis) -> None:
+    """It stays in Redis where that was away for a moment; what was stored since is newer."""
+    state.secret("desk", lambda _one: True, lambda _stored: "first")
+    redis.set("portability:unstored:desk", json.dumps(["key_1", "sealed", "another"]))
+
+    assert state.secret("desk", lambda one: one == "second", lambda stored: f"after {stored}") == "after first"
 
 
 def test_nothing_is_renewed_that_cannot_be_stored(redis: Redis, control_engine: Engine, tmp_path: Path) -> None:

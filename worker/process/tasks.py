@@ -36,7 +36,7 @@ ID = re.compile(r"[a-z0-9]{1,64}")
 
 def advance(export_id: object = None, version: object = 1, /, *_others: object, **_more: object) -> None:
     """Claim a transfer or the slice whose turn it is, write one volume, wake the next worker; ignores its arguments."""
-    with _flushed_traces():
+    with _ended():
         context = _checked()
         if version != MESSAGE_VERSION:
             incidents.count(context.engine, Incident.FOREIGN_MESSAGE)
@@ -48,16 +48,17 @@ def advance(export_id: object = None, version: object = 1, /, *_others: object, 
 
 def follow() -> None:
     """Do the same in the next child process for the same wake-up (ADR 73)."""
-    with _flushed_traces():
+    with _ended():
         _advance(_checked())
 
 
 @contextmanager
-def _flushed_traces() -> Iterator[None]:
+def _ended() -> Iterator[None]:
     try:
         yield
-    finally:
-        traces.flush()  # these processes end without exit handlers
+    finally:  # these processes end without exit handlers
+        _opened()[1].finish()
+        traces.flush()
 
 
 def _checked() -> WorkerContext:
