@@ -31,7 +31,7 @@ from portability.signals import lost_keys
 from portability.signals.lost_keys import LostKey
 from portability.sources import PlatformSources
 from portability.storage import open_storage
-from portability.trust import keys
+from portability.trust import key_folder, keys
 from portability.trust.signing import PROBE_TYPE, sign
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -133,7 +133,7 @@ def _provider(fault: str) -> BadSetting:
 
 def signing_key(context: Context) -> Seen:
     """Check that this machine has a key for archives that is not too old, and that only its owner can read its keys."""
-    keys.check_files(context.settings.keys)
+    key_folder.check(context.settings.keys)
     with suppress(DatabaseUnavailable):
         return _aged(context, "archive")
     return NOT_READ

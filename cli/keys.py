@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import click
 import orjson
@@ -79,9 +79,17 @@ def _file(context: Context, row: RowMapping) -> str:
     try:
         keys.check_file(folder, row)
     except NoSigningKey:
-        is_there = any(os.path.lexists(folder / f"{row['kid']}{suffix}") for suffix in keys.SUFFIXES)
-        return "unusable" if is_there else "missing"
+        is_missing = all(_is_missing(folder / f"{row['kid']}{suffix}") for suffix in keys.SUFFIXES)
+        return "missing" if is_missing else "unusable"
     return "ok"
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:
+        return not isinstance(error, PermissionError)  # whether it is in a folder that cannot be read is not known
+    return False
 
 
 def _actor(context: Context) -> str:

@@ -9,9 +9,10 @@ from portability import metrics as figures
 from portability.api import JSON
 from portability.database.engine import reading
 from portability.queue import connect, open_queue, redis_url
+from portability.signals.lost_keys import KeyFiles
 from portability.signals.services import Services
 from portability.storage import open_storage
-from portability.trust import keys
+from portability.trust import keys, metrics_tokens
 
 
 @click.command()
@@ -27,7 +28,9 @@ def metrics(context: Context, *, token: bool) -> None:
         lambda: open_queue(connect(redis_url(context.settings))),
         lambda: open_storage(context.settings.storage, sse=context.settings.storage_sse),
     )
-    collected = [*services.collect(), *figures.collect(context.engine)]
+    # A timer of the node exporter may have no keys: only the purposes that are in its folder are looked for.
+    key_files = KeyFiles(context.engine, context.settings.keys)
+    collected = [*services.collect(), *key_files.collect(), *figures.collect(context.engine)]
     document: list[JSON] = [
         {
             "name": metric.name,
@@ -45,7 +48,8 @@ def metrics(context: Context, *, token: bool) -> None:
 def print_token(context: Context) -> None:
     """Print the token that scrapes the metrics. Raises NoSigningKey."""
     with reading(context.engine) as connection:
-        tokens = keys.metrics_tokens(connection, context.settings.keys)
+        tokens = metrics_tokens.present(connection, context.settings.keys)
         if not tokens:
             keys.signing(connection, context.settings.keys, purpose="link")  # raises why none can be read
-    context.result({"token": tokens[-1]}, lambda: click.echo(tokens[-1]))
+    present = [*tokens.values()][-1]
+    context.result({"token": present}, lambda: click.echo(present))

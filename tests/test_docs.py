@@ -36,6 +36,7 @@ from portability.plugins import GROUPS, find, load_exporters
 from portability.queue import connect, open_queue
 from portability.requests.states import DatasetState, TransferState
 from portability.settings import Settings, load_settings
+from portability.signals.lost_keys import KeyFiles
 from portability.signals.services import Services
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -164,7 +165,7 @@ def test_the_metrics_table_is_what_is_measured(tmp_path: Path) -> None:
     services = Services(engine, lambda: open_queue(connect("unix:///nowhere")), lambda: open_storage("file:///"))
     measured = [
         (f"{metric.name}_total" if metric.type == "counter" else metric.name, metric.type, _labels(metric))
-        for metric in (*services.collect(), *metrics.collect(engine))
+        for metric in (*services.collect(), *KeyFiles(engine, tmp_path / "keys").collect(), *metrics.collect(engine))
     ]
     rows = list(table(DOCS / "metrics.md", "metric"))
 

@@ -2,30 +2,43 @@
 
 A key that has retired signs no more, but its links still verify with its file, and what it has sealed is opened with
 it. A file counts as lost if it is missing, cannot be read, is damaged, or has another key than the database.
+`portability doctor` names the keys; the metrics count them.
 """
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, exists, false, or_, select
+from prometheus_client.core import GaugeMetricFamily, Metric
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, false, or_, select
 
 from portability.database import models
-from portability.database.engine import now
+from portability.database.engine import now, reading
 from portability.errors import NoSigningKey
 from portability.messages.recipient_notices import NoticeState
 from portability.messages.webhooks import WebhookState
+from portability.signals.services import ServiceProbe
 from portability.trust import keys
 from portability.trust.signing import SKEW_SECONDS
 
 PURPOSES = ("archive", "link", "transfer", "audit")
 """Keys that each machine needs. Receipts are signed on the machine of the receiving service only."""
+OF_WEB = ("link", "transfer", "audit")
+"""Keys that `portability web` cannot do without. Those for archives are needed where a worker or a clock runs."""
 LINK = "link"
 SIGNING = "signing"
+COUNT_SECONDS = 0.5
+"""How long a report waits for the count. A later count is in the next report: the services may take nine seconds."""
+REST = 100
+"""A count of one second is repeated after a hundred: to look for rows reads whole tables."""
+REST_MAX_SECONDS = 300.0
 LINKS, FEED, HOOK = models.link, models.feed, models.webhook
 NOTICE, RECIPIENT = models.recipient_notice, models.recipient
 SENDER, RECEIVED, DIFFERENCE = models.sender, models.received_transfer, models.received_difference
@@ -42,6 +55,44 @@ class LostKey:
     """`signing`, and the kinds of rows that need it."""
     error: NoSigningKey
     """What is wrong with the file, and what to do."""
+
+
+class KeyFiles:
+    """The count of lost keys as one process sees its folder. Safe in several threads.
+
+    A machine that has no file of a purpose may lack it by design: the purpose has no value then, unless the process
+    needs it, or has seen a file of it before.
+    """
+
+    def __init__(self, engine: Engine, folder: Path, needed: Sequence[str] = ()) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._here = {*needed}
+        self._probe = ServiceProbe(self._count)
+        self._found: Mapping[str, int] = {}
+        self._next_at = 0.0
+
+    def collect(self) -> Sequence[Metric]:
+        """Return the count by purpose; no value while the database does not answer, or the folder hangs."""
+        if time.monotonic() >= self._next_at:
+            self._found = self._probe.answer(COUNT_SECONDS) or {}
+            self._next_at = time.monotonic() + min(REST * self._probe.seconds, REST_MAX_SECONDS)
+        missing = GaugeMetricFamily(
+            "portability_key_files_missing",
+            "Keys that sign or that stored rows need, and whose files the process that reports this cannot use",
+            labels=("purpose",),
+        )
+        for purpose, count in self._found.items():
+            missing.add_metric((purpose,), count)
+        return (missing,)
+
+    def _count(self) -> Mapping[str, int]:
+        with suppress(NoSigningKey):  # the folder cannot be read
+            self._here |= {purpose for purpose in PURPOSES if keys.kids(self._folder, purpose)}
+        here = [purpose for purpose in PURPOSES if purpose in self._here]
+        with reading(self._engine) as connection:
+            lost = Counter(key.purpose for key in find(connection, self._folder, here))
+        return {purpose: lost[purpose] for purpose in here}
 
 
 def find(connection: Connection, folder: Path, purposes: Sequence[str] = PURPOSES) -> Sequence[LostKey]:

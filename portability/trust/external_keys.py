@@ -20,6 +20,7 @@ from portability.api.errors import BadSetting, PortabilityError
 from portability.api.key_stores import KeyHandle
 from portability.errors import NoSigningKey
 from portability.plugins import KEY_STORES, find
+from portability.trust import key_files
 
 SUFFIX = ".key.json"
 SIGNATURE_BYTES = 64
@@ -58,17 +59,11 @@ def written(key: ExternalKey) -> bytes:
     return orjson.dumps({"uri": key.uri, "public_jwk": key.public.as_dict(private=False)}, option=orjson.OPT_INDENT_2)
 
 
-@lru_cache(maxsize=64)
-def read(path: Path) -> ExternalKey:
-    """Read the file that refers to a key, once. Raises as `parsed`."""
-    return parsed(path)
-
-
 def parsed(path: Path) -> ExternalKey:
     """Read the file that refers to a key. Raises OSError; NoSigningKey if its content is something else."""
     kid = path.name.removesuffix(SUFFIX)
     try:
-        content = orjson.loads(path.read_bytes())
+        content = orjson.loads(key_files.content(path))
         return ExternalKey(kid, str(content["uri"]), ECKey.import_key(content["public_jwk"]))
     except (ValueError, KeyError, TypeError) as error:
         seen = f"cannot read {path.name} in PORTABILITY_KEYS_DIR: {type(error).__name__}"

@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
+
+BYTES_MAX = 65_536
+"""The longest content of a file with a key."""
+
+
+def content(path: Path) -> bytes:
+    """Read a file with a key. Raises OSError; ValueError: it is a pipe, a folder or a device, or too long.
+
+    A named pipe in its place would make each process wait without end, and a device would fill its memory.
+    """
+    with open(path, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("no regular file")
+        read = file.read(BYTES_MAX + 1)
+    if len(read) > BYTES_MAX:
+        raise ValueError("too long")
+    return read
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def make(path: Path, content: bytes, *, for_owner_of_folder: bool = False) -> None:

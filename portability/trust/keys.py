@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -28,7 +27,6 @@ from portability.trust.signing import SKEW_SECONDS, DatedKey, Jwks, PublicKey, S
 
 TABLE = models.signing_key
 PURPOSES = ("archive", "link", "transfer", "receipt", "audit")
-METRICS_PURPOSE = b"portability metrics 1"
 SIGNING_ONLY = ("archive", "transfer", "receipt", "audit")
 """Purposes whose keys can be in a key store. Keys for links also encrypt, which needs the private half."""
 RETIRES_SECONDS = SKEW_SECONDS
@@ -121,7 +119,7 @@ def signing(connection: Connection, folder: Path, *, purpose: str = "archive") -
 def dated(connection: Connection, folder: Path, *, purpose: str = "archive") -> DatedKey:
     """Return the same with the time of the database: the clock of this machine may be wrong. Raises NoSigningKey."""
     if row := active(connection, purpose):
-        return DatedKey(_same(_signing(folder, row["kid"]), row), row["present"])
+        return DatedKey(_own(folder, row), row["present"])
     hint = f"`portability keys new --purpose {purpose}` makes one"
     raise NoSigningKey(f"no active key for the purpose {purpose}", hint=hint)
 
@@ -135,34 +133,42 @@ def active(connection: Connection, purpose: str) -> RowMapping | None:
 
 
 def check_file(folder: Path, row: Mapping[Any, Any]) -> None:
-    """Check that the folder has the key of a row in the database. A key that this process has read is read again.
+    """Check that the folder has the key of a row in the database. What this process has read is neither used nor lost.
 
     Raises: NoSigningKey if its file is missing, cannot be read, is damaged, or has another key.
     """
     with _named(row["kid"]):
-        external = folder / f"{row['kid']}{external_keys.SUFFIX}"
-        _same(external_keys.parsed(external) if external.exists() else _parsed(folder / f"{row['kid']}.pem"), row)
+        _check_same(_found(folder, row["kid"]), row)
 
 
 def check_unrevoked(connection: Connection, folder: Path, kid: str | None, *, purpose: str) -> None:
     """Check that the folder has a key, if it is a key of this purpose and not revoked. Raises NoSigningKey."""
     for row in listed(connection, purpose):
         if row["kid"] == kid and not row["revoked_at"]:
-            _same(_signing(folder, row["kid"]), row)
+            _own(folder, row)
 
 
 def forget_files() -> None:
     """Forget what was read from files: one of them has another key, and the right file may take its place."""
+    _read.cache_clear()
     _read_private.cache_clear()
-    external_keys.read.cache_clear()
 
 
-def _same(key: ECKey | ExternalKey, row: Mapping[Any, Any]) -> ECKey | ExternalKey:
-    public = (key if isinstance(key, ECKey) else key.public).as_dict(private=False)
-    if all(public[name] == row["public_jwk"][name] for name in ("x", "y")):
-        return key
-    forget_files()
-    raise NoSigningKey(f"the file of the private key {row['kid']} has another key than the database", hint=COPY_HINT)
+def _own(folder: Path, row: Mapping[Any, Any]) -> ECKey | ExternalKey:
+    key = _signing(folder, row["kid"])
+    try:
+        _check_same(key, row)
+    except NoSigningKey:
+        forget_files()
+        raise
+    return key
+
+
+def _check_same(key: ECKey | ExternalKey, row: Mapping[Any, Any]) -> None:
+    public = _public(key).as_dict(private=False)
+    if any(public[name] != row["public_jwk"][name] for name in ("x", "y")):
+        seen = f"the file of the private key {row['kid']} has another key than the database"
+        raise NoSigningKey(seen, hint=COPY_HINT)
 
 
 def private(folder: Path, kid: str) -> ECKey:
@@ -173,7 +179,10 @@ def private(folder: Path, kid: str) -> ECKey:
 
 def known(folder: Path, kid: str) -> ECKey:
     """Return a key of this machine to check signatures with. Raises NoSigningKey if its file is not here."""
-    key = _signing(folder, kid)
+    return _public(_signing(folder, kid))
+
+
+def _public(key: ECKey | ExternalKey) -> ECKey:
     return key if isinstance(key, ECKey) else key.public
 
 
@@ -190,9 +199,8 @@ def kids(folder: Path, purpose: str) -> Sequence[str]:
 
 
 def _signing(folder: Path, kid: str) -> ECKey | ExternalKey:
-    path = folder / f"{kid}{external_keys.SUFFIX}"
     with _named(kid):
-        return external_keys.read(path) if path.exists() else _read_private(folder / f"{kid}.pem")
+        return _read(folder, kid)
 
 
 @contextmanager
@@ -209,14 +217,15 @@ def _named(kid: str) -> Iterator[None]:
 
 
 def own(connection: Connection, folder: Path, *, purpose: str) -> Jwks:
-    """Return the keys that this machine can check with: their files exist here; end dates come from the database.
+    """Return the keys that this machine can check with: their files are here; end dates come from the database.
 
     Keys that exist only in the database do not count: write access to the database is not enough to forge a signature.
     """
     here: dict[str, PublicKey] = {}
     for row in listed(connection, purpose):
         with suppress(NoSigningKey):
-            here[row["kid"]] = PublicKey(known(folder, row["kid"]), row["retired_at"], row["revoked_at"])
+            key = _public(_own(folder, row))
+            here[row["kid"]] = PublicKey(key, row["retired_at"], row["revoked_at"])
     return Jwks(here)
 
 
@@ -290,41 +299,24 @@ def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
 
 
 @lru_cache(maxsize=64)
+def _read(folder: Path, kid: str) -> ECKey | ExternalKey:
+    # A kid is never reused and its file never changes, unless it has another key. The folder is read once: a
+    # process goes on with the keys that it has read while the folder is away.
+    return _found(folder, kid)
+
+
+@lru_cache(maxsize=64)
 def _read_private(path: Path) -> ECKey:
-    # A kid is never reused and its file never changes, unless it has another key.
     return _parsed(path)
 
 
+def _found(folder: Path, kid: str) -> ECKey | ExternalKey:
+    external = folder / f"{kid}{external_keys.SUFFIX}"
+    return external_keys.parsed(external) if external.exists() else _parsed(folder / f"{kid}.pem")
+
+
 def _parsed(path: Path) -> ECKey:
-    key = ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
+    key = ECKey.import_key(key_files.content(path), {"kid": path.stem, "use": "sig", "alg": "ES256"})
     if key.is_private and key.curve_name == "P-256":
         return key
     raise ValueError("a public key, or a key of another curve")
-
-
-def check_files(folder: Path) -> None:
-    """Check that only their owner can read the private keys, and that it is the owner of the folder.
-
-    Raises: NoSigningKey.
-    """
-    try:
-        owner = folder.stat().st_uid
-        found = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
-        for path in found:
-            status = path.stat()
-            if status.st_mode & 0o077:
-                hint = f"run chmod 600 {path.name} in PORTABILITY_KEYS_DIR, and make a new key if others could read it"
-                raise NoSigningKey(f"other accounts can read or change the private key {path.stem}", hint=hint)
-            if status.st_uid != owner:
-                hint = f"run chown --reference=. {path.name} in PORTABILITY_KEYS_DIR"
-                raise NoSigningKey(f"the private key {path.stem} belongs to another account than its folder", hint=hint)
-    except OSError as error:
-        refused = READ_HINT if isinstance(error, PermissionError) else None
-        raise NoSigningKey(f"cannot look at the private keys: {type(error).__name__}", hint=refused) from None
-
-
-def metrics_tokens(connection: Connection, folder: Path) -> Sequence[str]:
-    """Return the tokens for the metrics, the present one last: one for each link key that is on this machine."""
-    living = (each.key for each in own(connection, folder, purpose="link").keys.values() if not each.revoked_at)
-    numbers = (str(key.as_dict(private=True)["d"]) for key in living)
-    return [hmac.digest(number.encode(), METRICS_PURPOSE, "sha256").hex() for number in numbers]

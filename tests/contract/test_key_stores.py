@@ -23,7 +23,7 @@ from portability.api.errors import BadInput, BadSetting
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey
 from portability.storage import open_storage
-from portability.trust import external_keys, keys
+from portability.trust import keys
 from portability.trust.signing import RECEIPT_TYPE, sign
 from worker import export
 
@@ -146,7 +146,7 @@ def test_another_key_is_not_accepted(made: World, store: KeyStore) -> None:
     kid, other = register(made, store.new()), store.new()
     path = made.place.settings.keys / f"{kid}.key.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "uri": other}))
-    external_keys.read.cache_clear()
+    keys.forget_files()
     with reading(made.engine) as connection:
         key = keys.signing(connection, made.place.settings.keys)
     with pytest.raises(NoSigningKey, match="not of the key"):

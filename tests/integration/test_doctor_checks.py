@@ -31,7 +31,7 @@ from portability.messages.mail import MailUnavailable
 from portability.queue import NotRunning
 from portability.settings import load_settings
 from portability.storage.s3.bucket import S3Storage
-from portability.trust import keys
+from portability.trust import keys, metrics_tokens
 from receiver.importer.faults import BadTarget
 
 
@@ -135,7 +135,7 @@ def test_a_key_whose_file_is_on_another_machine_is_copied_and_not_made_anew(tmp_
         checks.people_keys(one)
     assert caught.value.hint == f"{copied}; if it is lost, see docs/operate.md#lost-keys"
     with reading(one.engine) as connection:
-        assert not keys.metrics_tokens(connection, one.settings.keys)
+        assert not metrics_tokens.present(connection, one.settings.keys)
     with pytest.raises(NoSigningKey) as caught:
         metrics.print_token(one)
     assert caught.value.hint == copied
@@ -162,6 +162,24 @@ def test_a_key_of_each_purpose_whose_file_is_not_usable_is_a_fault(tmp_path: Pat
             with pytest.raises(NoSigningKey, match=rf"{kids[purpose]}.*needed for signing"):
                 checks.people_keys(one)
         pem.write_bytes(whole)
+
+
+def test_keys_that_may_not_be_read_are_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the files are in a folder that this account may not read is not known: to copy them is not the advice."""
+    one = context(tmp_path)
+    with writing(one.engine) as connection:
+        kid = keys.new(connection, one.settings.keys, actor="operator:test")
+    look, exists = Path.lstat, Path.exists
+
+    def refused(path: Path) -> bool:
+        if path.parent == one.settings.keys:
+            raise PermissionError
+        return True
+
+    # Root, who runs the tests, reads a folder without rights.
+    monkeypatch.setattr(Path, "exists", lambda path: refused(path) and exists(path))
+    monkeypatch.setattr(Path, "lstat", lambda path: refused(path) and look(path))
+    assert files_by_key(tmp_path) == {kid: "unusable"}
 
 
 def files_by_key(folder: Path) -> Mapping[str, str]:

@@ -28,7 +28,7 @@ from portability.queue import CLOCK_KEY, WakeUps, connect, open_queue
 from portability.signals.services import Services
 from portability.storage import open_storage
 from portability.storage.local import LocalStorage
-from portability.trust import keys
+from portability.trust import keys, metrics_tokens
 from web.measures import Measures
 from worker.claim import fenced_writes
 from worker.clock import audit_anchor, sweep
@@ -57,7 +57,8 @@ class Monitored:
             services = Services(self.made.engine, lambda: self.queue, lambda: self.made.place.storage)
             self.measures = Measures(self.made.engine, settings.keys, services)
             with reading(self.made.engine) as connection:
-                assert self.measures.accepts(keys.metrics_tokens(connection, settings.keys)[-1])
+                tokens = metrics_tokens.present(connection, settings.keys)
+            assert self.measures.accepts([*tokens.values()][-1])
         return self.measures.exposition()
 
     def healthy(self) -> str:
@@ -196,6 +197,11 @@ def revoke_key(it: Monitored) -> None:
         keys.revoke(connection, kid, actor="operator:test")
 
 
+def lose_key_file(it: Monitored) -> None:
+    (pem,) = it.made.place.settings.keys.glob("transfer-*.pem")
+    pem.unlink()
+
+
 FAULTS: Mapping[str, tuple[Callable[[Monitored], None], frozenset[str]]] = {
     "all workers are gone": (stop_workers, frozenset()),
     "all clocks are gone": (stop_clock, frozenset()),
@@ -211,6 +217,7 @@ FAULTS: Mapping[str, tuple[Callable[[Monitored], None], frozenset[str]]] = {
     "a mailbox is full": (defer_mail, frozenset()),
     "the audit log is changed": (change_log, frozenset()),
     "a key is revoked and not replaced": (revoke_key, frozenset({"JournalLate"})),
+    "a key's file is missing": (lose_key_file, frozenset()),
 }
 """By its name in docs/alerts.md: what makes the fault, and which alerts ring with it."""
 SERVICES = ("no Redis", "no database", "no storage")

@@ -58,7 +58,7 @@ WHOLE: Mapping[str, str] = {
     "portability/requests/mandates.py:rows": "`portability mandates list` lists all",
     "portability/retention/legal_holds.py:rows": "`portability erase holds` lists all",
     "portability/retention/recalls.py:rows": "`portability recall list` lists all",
-    "portability/signals/lost_keys.py:find": "`portability doctor` looks for what needs a key whose file is not usable",
+    "portability/signals/lost_keys.py:find": "a hundredth of the time, and while a file of a key is not usable",
     "portability/transfers/authorisations.py:of": "lists all consents only for an operator",
     "portability/messages/recipient_notices.py:rows": "`portability recipients notices` lists all",
     "portability/retention/erasure_holds.py:subjects": "of all subjects it names every archive that was not fetched",

@@ -14,7 +14,7 @@ from portability.database.engine import reading, writing
 from portability.requests import acceptance, exports, mandates
 from portability.retention import erasures, legal_holds
 from portability.retention.erasures import Whom
-from portability.trust import keys
+from portability.trust import metrics_tokens
 from web import asking
 
 ASK = {"profile": "access", "subject": f"user:{OWNER}"}
@@ -212,7 +212,7 @@ def test_keys_health_and_metrics_are_public(served: Served) -> None:
     for path in ("/healthz", "/healthz/live", "/healthz/ready"):
         assert httpx.get(f"{served.url}{path}").json() == {"status": "ok"}
     with reading(served.world.engine) as connection:
-        (token,) = keys.metrics_tokens(connection, served.world.place.settings.keys)
+        (token,) = metrics_tokens.present(connection, served.world.place.settings.keys).values()
     scraped = httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {token}"})
     assert "portability_exports_overdue" in scraped.text
     for wrong in ({}, {"Authorization": "Bearer"}, {"Authorization": f"Bearer {token[:-1]}x"}, served.bearer("olga")):

@@ -22,7 +22,7 @@ from transferring import EXPORTER, Provider, encrypted, providing
 
 from portability.database import models
 from portability.database.engine import reading, writing
-from portability.trust import keys
+from portability.trust import metrics_tokens
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def _public(calls: ClientCalls) -> None:
     for operation in ("read_key_set", "read_register", "list_regimes", "check_live", "check_ready", "check_health"):
         calls.succeed(operation, "none")
     with reading(calls.served.world.engine) as connection:
-        (token,) = keys.metrics_tokens(connection, calls.served.world.place.settings.keys)
+        (token,) = metrics_tokens.present(connection, calls.served.world.place.settings.keys).values()
     calls.succeed("read_metrics", token)
 
 

@@ -22,7 +22,7 @@ from portability.database import models
 from portability.database.engine import reading
 from portability.delivery import limits
 from portability.delivery.limits import AttemptRule
-from portability.trust import keys
+from portability.trust import metrics_tokens
 
 FORGED = {
     "X-Forwarded-For": "203.0.113.7, 198.51.100.9",
@@ -212,7 +212,7 @@ def test_metrics_need_their_token_behind_the_proxy_too(proxied: Proxied) -> None
     """Without it 401, whatever address the client claims; with it the figures."""
     place = proxied.served.world.place
     with reading(proxied.served.world.engine) as connection:
-        token = next(iter(keys.metrics_tokens(connection, place.settings.keys)))
+        token = next(iter(metrics_tokens.present(connection, place.settings.keys).values()))
     with proxied.client(headers={**FORGED, "X-Forwarded-For": "127.0.0.1"}) as client:
         refused = client.get("/metrics")
         assert (refused.status_code, refused.json()["code"]) == (401, "not_logged_in")

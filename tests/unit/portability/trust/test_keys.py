@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey, UnknownKey, WrongState
-from portability.trust import keys
+from portability.trust import external_keys, key_files, key_folder, keys, metrics_tokens
 from portability.trust.signing import Jwks, SignatureFault, check, sign
 
 ACTOR = "operator:test"
@@ -192,15 +195,15 @@ def test_of_two_active_keys_the_newest_signs(made: World) -> None:
 def test_a_key_that_others_can_read_is_a_fault(made: World) -> None:
     """Who may read the folder as another account could sign: the doctor names the key and what to do."""
     folder = made.place.settings.keys
-    keys.check_files(folder)
+    key_folder.check(folder)
     (path,) = folder.glob("archive-*.pem")
     assert path.stat().st_mode & 0o777 == 0o600
     for mode in (0o640, 0o604, 0o620, 0o601):
         path.chmod(mode)
         with pytest.raises(NoSigningKey, match=f"other accounts can read or change the private key {path.stem}"):
-            keys.check_files(folder)
+            key_folder.check(folder)
     path.chmod(0o400)
-    keys.check_files(folder)
+    key_folder.check(folder)
 
 
 def test_a_folder_that_may_not_be_read_is_not_a_key_that_is_missing(
@@ -213,8 +216,48 @@ def test_a_folder_that_may_not_be_read_is_not_a_key_that_is_missing(
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(NoSigningKey) as caught:
-        keys.check_files(made.place.settings.keys)
+        key_folder.check(made.place.settings.keys)
     assert caught.value.hint == keys.READ_HINT
+
+
+def test_a_look_at_a_wrong_file_costs_a_process_no_key(made: World) -> None:
+    """The metrics look at each scrape: pages go on with what they have read until the right file is back."""
+    folder, kid = made.place.settings.keys, new(made, "link")
+    assert signing_kid(made, "link") == kid
+    (folder / f"{kid}.pem").write_bytes((folder / f"{signing_kid(made)}.pem").read_bytes())
+    with reading(made.engine) as connection:
+        for row in keys.listed(connection, "link"):
+            with suppress(NoSigningKey):
+                keys.check_file(folder, row)
+    assert signing_kid(made, "link") == kid
+
+
+def test_a_folder_that_is_away_is_mounted_and_not_made_anew(made: World) -> None:
+    """A new key would retire the one that all other machines have; a process signs on with what it has read."""
+    folder, kid = made.place.settings.keys, signing_kid(made)
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(NoSigningKey, match="cannot look at the private keys: FileNotFoundError") as caught:
+        key_folder.check(folder)
+    assert caught.value.hint == key_folder.AWAY_HINT
+    assert signing_kid(made) == kid
+
+
+@pytest.mark.parametrize("purpose", ["archive", "link"])
+def test_a_key_that_was_read_needs_its_folder_no_more(
+    made: World, monkeypatch: pytest.MonkeyPatch, purpose: str
+) -> None:
+    """The folder may not be read, hangs, or gets a second file of the kid: running processes go on."""
+    folder, kid = made.place.settings.keys, new(made, purpose)
+    assert signing_kid(made, purpose) == kid
+    (folder / f"{kid}{external_keys.SUFFIX}").write_bytes(b"")
+
+    def refuse(_path: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert signing_kid(made, purpose) == kid
+    with reading(made.engine) as connection:
+        assert kid in keys.own(connection, folder, purpose=purpose).keys
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another account; CI runs as root")
@@ -226,10 +269,10 @@ def test_root_makes_keys_for_the_owner_of_the_folder(made: World) -> None:
     assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777) == (12345, 23456, 0o600)
     for other in folder.glob("*.pem"):
         os.chown(other, 12345, 23456)
-    keys.check_files(folder)
+    key_folder.check(folder)
     os.chown(path, 0, 0)
     with pytest.raises(NoSigningKey, match="belongs to another account than its folder"):
-        keys.check_files(folder)
+        key_folder.check(folder)
 
 
 def test_a_token_for_metrics_belongs_to_a_link_key(made: World) -> None:
@@ -237,16 +280,88 @@ def test_a_token_for_metrics_belongs_to_a_link_key(made: World) -> None:
     folder = made.place.settings.keys
     old = new(made, "link")
     with reading(made.engine) as connection:
-        before = keys.metrics_tokens(connection, folder)[-1]
+        before = [*metrics_tokens.present(connection, folder).values()][-1]
     new(made, "link")
     with reading(made.engine) as connection:
-        both = keys.metrics_tokens(connection, folder)[-2:]
+        both = [*metrics_tokens.present(connection, folder).values()][-2:]
     assert both[0] == before
     assert len({*both}) == 2
     with writing(made.engine) as connection:
         keys.revoke(connection, old, actor=ACTOR)
-        left = keys.metrics_tokens(connection, folder)
+        left = [*metrics_tokens.present(connection, folder).values()]
     assert (left[-1], both[0] in left) == (both[1], False)
+
+
+def test_a_token_for_metrics_outlives_the_file_of_its_key(made: World) -> None:
+    """Prometheus reads the metrics that say which file is missing or has another key, until the key is revoked."""
+    folder = made.place.settings.keys
+    kid = new(made, "link")
+    pem = folder / f"{kid}.pem"
+    with reading(made.engine) as connection:
+        known = metrics_tokens.present(connection, folder)
+        for spoil in (pem.unlink, partial(pem.write_bytes, pem.read_bytes()[:99])):
+            spoil()
+            keys.forget_files()
+            assert kid not in metrics_tokens.present(connection, folder)
+            assert metrics_tokens.present(connection, folder, known) == known
+        pem.write_bytes((folder / f"{signing_kid(made)}.pem").read_bytes())
+        assert kid not in metrics_tokens.present(connection, folder)
+        assert metrics_tokens.present(connection, folder, known) == known
+    with writing(made.engine) as connection:
+        keys.revoke(connection, kid, actor=ACTOR)
+        assert kid not in metrics_tokens.present(connection, folder, known)
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _leading_nowhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def _leading_to_itself(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def _without_end(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _too_long(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"#" * key_files.BYTES_MAX)
+
+
+@pytest.mark.parametrize("suffix", keys.SUFFIXES)
+@pytest.mark.parametrize("spoil", [_pipe, _folder, _leading_nowhere, _leading_to_itself, _without_end, _too_long])
+def test_what_is_no_file_of_a_key_is_named_at_once(made: World, spoil: Callable[[Path], None], suffix: str) -> None:
+    """A pipe would hold each process for ever; a new key is not the advice: what is in its place has to go."""
+    folder, kid = made.place.settings.keys, signing_kid(made)
+    with reading(made.engine) as connection:
+        (row,) = (row for row in keys.listed(connection) if row["kid"] == kid)
+    place = folder / f"{kid}{suffix}"
+    place.write_bytes((folder / f"{kid}.pem").read_bytes())
+    place.chmod(0o600)
+    spoil(place)
+    keys.forget_files()
+    if suffix == ".pem" or place.exists():
+        with pytest.raises(NoSigningKey, match=kid):
+            keys.check_file(folder, row)
+        with pytest.raises(NoSigningKey, match=kid), reading(made.engine) as connection:
+            keys.signing(connection, folder)
+    if not (place.is_file() and place.stat().st_size):
+        with pytest.raises(NoSigningKey, match=kid) as caught:
+            key_folder.check(folder)
+        assert caught.value.hint == keys.COPY_HINT
 
 
 @pytest.mark.parametrize("purpose", ["archive", "link"])
