@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, case, literal
+from sqlalchemy import Boolean, ColumnElement, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -43,8 +43,3 @@ def _is_possible_sqlite(element: is_possible, compiler: SQLCompiler, **options: 
     is_day = f"datetime(substr({time}, 1, 19)) IS substr({time}, 1, 19)"
     has_form = f"typeof({time}) = 'text' AND {time} GLOB '{_FORM}'"
     return f"coalesce({has_form} AND {is_day} AND {time} BETWEEN {first} AND {last}, 0)"
-
-
-def possible(column: ColumnElement[datetime]) -> ColumnElement[datetime | None]:
-    """Return the time of a column, and NULL in the place of one that cannot be read."""
-    return case((is_possible(column), column))
