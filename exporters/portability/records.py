@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ColumnElement, select
 
-from exporters.portability.reader import ExportedColumn, OfSubject, OwnTable, about, of_request, own_table
+from exporters.portability.tables import ExportedColumn, OfSubject, OwnRows, OwnTable, about, of_request, own_table
 from portability.api import Person, Subject, SubjectKind, Withheld, WithheldKind
 from portability.database import models
 
 EXPORT, LINK, CLAIM, CODE = models.export.c, models.link.c, models.link_claim.c, models.code.c
 APPROVAL, EVENT = models.approval.c, models.deadline_event.c
-MESSAGE, AUDIT = models.notification.c, models.audit_event.c
+MESSAGE, AUDIT, UNCHAINED = models.notification.c, models.audit_event.c, models.audit_unchained.c
 MANDATE, CONSENT, SENT, RECEIPT = models.mandate.c, models.authorisation.c, models.transfer.c, models.transfer_receipt.c
 RECIPIENT, ORDER, HOLD, RECALL = models.recipient.c, models.instruction.c, models.legal_hold.c, models.recall.c
 ATTESTATION, RECEIVED, SENDER = models.attestation.c, models.received_transfer.c, models.sender.c
@@ -298,7 +298,7 @@ TABLES: tuple[OwnTable, ...] = (
     own_table(
         "events",
         "Events of your requests",
-        "Each event of a request in the audit log. Members of staff are not named.",
+        "Each event of a request in the audit log. Members of staff are not named. A value that was damaged is null.",
         ExportedColumn("id", AUDIT.id, "Number of the event."),
         ExportedColumn("request_id", AUDIT.export_id, "Id of the request."),
         ExportedColumn("action", AUDIT.action, "What was done."),
@@ -306,5 +306,6 @@ TABLES: tuple[OwnTable, ...] = (
         ExportedColumn("at", AUDIT.at, "When it was done, in UTC."),
         created=AUDIT.at,
         where=of_request(AUDIT.export_id),
+        waiting=OwnRows(models.audit_unchained, UNCHAINED.at, UNCHAINED.id, of_request(UNCHAINED.export_id)),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 WITHHELD_TABLES: Mapping[str, str] = {
-    "audit_unchained": "events that the audit log chains within a moment; they are exported from there",
+    "audit_unchained": "events that the audit log chains within a moment; what it cannot chain is a gap of `events`",
     "code": "a one-time code is a secret until it is used; `links` and the events say when the archive was opened",
     "colleague": "when a member of staff last logged in, for lists of colleagues; deleted 90 days later",
     "desk_view": "which lists of requests a member of staff has saved; it names no other person",
