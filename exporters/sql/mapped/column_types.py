@@ -49,10 +49,13 @@ READ_POSTGRESQL = text(
     " union all select d.refobjid from pg_catalog.pg_rewrite w"
     " join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = w.oid"
     " and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass where w.ev_class = reached.oid) as found(oid))"
-    " select reached.oid::bigint, pg_catalog.hashtextextended(w.ev_action::text, 0) from reached"
+    " select reached.oid::bigint, pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', w.ev_action, t.relrowsecurity,"
+    " t.relforcerowsecurity, (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.polpermissive, p.polcmd,"
+    " p.polroles, p.polqual), ' ' order by p.oid) from pg_catalog.pg_policy p where p.polrelid = reached.oid)), 0)"
+    " from reached left join pg_catalog.pg_class t on t.oid = reached.oid"
     " left join pg_catalog.pg_rewrite w on w.ev_class = reached.oid and w.ev_type = '1'"
 )
-"""The tables of a map, their partitions, the views and what these read, at any depth; of a view with its query."""
+"""The tables of a map, their partitions, the views and what these read, at any depth; with queries and policies."""
 MADE_MYSQL = text(
     "select crc32(concat_ws(' ', @@hostname, @@server_id, @@port, table_schema, table_name)), crc32(create_time)"
     " from information_schema.tables where table_schema in :schemas and table_name in :tables"
