@@ -399,7 +399,7 @@ def test_a_batch_that_is_compared_with_nothing_is_refused(shop: StandIn) -> None
 
 @pytest.mark.parametrize("tie", ["scoped = true", 'verify = { "order" = "orders.id" }'])
 def test_the_only_record_of_a_parent_is_missed(shop: StandIn, tie: str) -> None:
-    """Its key has the parent's fields alone: an answer without it is a gap, and one with it is none."""
+    """Its key has the parent's fields alone: an answer without it is a gap, and an answer with it has no gap."""
     sells(shop, {"id": 5, "owner": 7, "picture_ids": [4]}, {"id": 6, "owner": 7, "picture_ids": [8]})
     shop.on("/pictures")(lambda asked: {"pictures": [{"id": 4, "order": 5}] if asked.query["ids"] == "4" else []})
     written = SHOP + PICTURES.replace("KEY", f'batch = 3\nkey = ["order_id"]\n{tie}')
