@@ -102,11 +102,18 @@ def _bad_node(form: HttpSourceForm, node: LinksForm | HttpDatasetForm, nodes: No
 def _is_tied(node: LinksForm | HttpDatasetForm, nodes: Nodes) -> bool:
     """Return whether a map says how the items of a node are those of its parent: by their values, or by a path."""
     is_compared = bool(node.verify) or any(str(one.equals).startswith(PARENT) for one in node.keep)
-    if node.scoped or node.within is not None or is_compared or (node.batch is not None and _is_dataset(node)):
+    if node.scoped or node.within is not None or is_compared or _compares_ids(node):
         return True
     above = _known(node, nodes) - {"tenant", "fields"}
     paths = ((one.get or one.post or "").partition("?")[0] for one in node.union or (node,))
     return all(above.intersection(templates.names_in(path)) for path in paths)
+
+
+def _compares_ids(node: LinksForm | HttpDatasetForm) -> bool:
+    """Return whether items are compared with the ids of their batch: by a field of the key that is their own."""
+    if node.batch is None or not _is_dataset(node):
+        return False
+    return any(not (node.fields[name].at or "").startswith(PARENT) for name in node.key if name in node.fields)
 
 
 def _unread(node: NodeForm, path: Path) -> Iterator[MapFault]:

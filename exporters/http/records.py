@@ -78,11 +78,12 @@ class RecordMaker:
     def missing(self, asked: Sequence[str], keys: Sequence[Sequence[str]], parent: Record) -> list[str]:
         """Return the names of the records of asked ids that no key of an answer has.
 
-        A field of the parent in a key is not an id of the record: it is the same for all of them.
+        A field of the parent in a key is not an id of the record: it is the same for all of them. A key of such fields
+        alone names one record of the parent, whatever its id is.
         """
         own = self._own
         given = {key[number] for key in keys for number in own}
-        left = [one for one in asked if one not in given] if own else []
+        left = [one for one in asked if one not in given] if own else list(asked[: 0 if keys else 1])
         if len(own) > 1:
             return left
         of_parent = [str(self._readers[name]([None], parent)[0][0]) for name in self.form.key]

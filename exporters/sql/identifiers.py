@@ -35,7 +35,20 @@ from sqlalchemy import (
     false,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import CITEXT, DOMAIN, INET, OID
+from sqlalchemy.dialects.mysql import YEAR
+from sqlalchemy.dialects.postgresql import (
+    CITEXT,
+    DOMAIN,
+    HSTORE,
+    INET,
+    INTERVAL,
+    MONEY,
+    OID,
+    REGCLASS,
+    TSQUERY,
+    TSVECTOR,
+)
+from sqlalchemy.dialects.postgresql.ranges import AbstractRange
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -51,19 +64,27 @@ REQUESTED = frozenset({"user_id", "tenant_id"})
 
 _NO_IDS = (
     ARRAY,
+    AbstractRange,
     BINARY,
     Boolean,
     Date,
     DateTime,
+    HSTORE,
     INET,
+    INTERVAL,
     Interval,
     JSON,
     LargeBinary,
+    MONEY,
     OID,
+    REGCLASS,
     Shape,
+    TSQUERY,
+    TSVECTOR,
     Time,
     VARBINARY,
     Vector,
+    YEAR,
 )
 
 

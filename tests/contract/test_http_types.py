@@ -14,7 +14,7 @@ from http_sources import Asked, StandIn, batches_of, ids_of, open_source, person
 
 from exporters.maps import times
 from portability.api import JSON, Batch, File, RowRemark, Selection
-from portability.api.errors import SourceRefused
+from portability.api.errors import BadMap, SourceRefused
 
 SHOP = """
 title = "Shop"
@@ -388,6 +388,26 @@ def test_a_batch_gives_only_what_was_asked_for(shop: StandIn, key: str) -> None:
 
     assert [one["id"] for one in batch_read.records] == ["5", "4"]
     assert [gap.reason for gap in batch_read.gaps] == ["missing"]
+
+
+def test_a_batch_that_is_compared_with_nothing_is_refused(shop: StandIn) -> None:
+    """A key of the parent's fields alone has no id that was asked for: a source may answer with those of all people."""
+    written = SHOP + PICTURES.replace("KEY", 'batch = 3\nkey = ["order_id"]')
+    with pytest.raises(BadMap, match="nothing ties the items of pictures to orders"):
+        open_source(written, shop.url)
+
+
+@pytest.mark.parametrize("tie", ["scoped = true", 'verify = { "order" = "orders.id" }'])
+def test_the_only_record_of_a_parent_is_missed(shop: StandIn, tie: str) -> None:
+    """Its key has the parent's fields alone: an answer without it is a gap, and an answer with it has no gap."""
+    sells(shop, {"id": 5, "owner": 7, "picture_ids": [4]}, {"id": 6, "owner": 7, "picture_ids": [8]})
+    shop.on("/pictures")(lambda asked: {"pictures": [{"id": 4, "order": 5}] if asked.query["ids"] == "4" else []})
+    written = SHOP + PICTURES.replace("KEY", f'batch = 3\nkey = ["order_id"]\n{tie}')
+    exporter = open_source(written, shop.url)
+    found = batches_of(exporter, "pictures", resolved(exporter, person()))
+
+    assert [(gap.what, gap.reason) for batch in found for gap in batch.gaps] == [("pictures/6", "missing")]
+    assert [one["order_id"] for batch in found for one in batch.records] == ["5"]
 
 
 def test_a_batch_whose_items_are_verified_may_have_other_ids(shop: StandIn) -> None:

@@ -6,17 +6,19 @@ After a change it is another value: another type, a unique key that was dropped,
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from itertools import chain
 
 from sqlalchemy import Connection, TextClause, bindparam, inspect, text
 
 from exporters.sql.mapped.catalogue import Catalogue
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
+from exporters.sql.mapped.renewed import read_by_views
 from exporters.sql.mapped.uses import UsedColumn
 
 TYPES_POSTGRESQL = text(
     "select used.place, a.atttypid, a.atttypmod, a.attnotnull, a.attcollation,"
     " array(select e.enumlabel from pg_catalog.pg_enum e where e.enumtypid = a.atttypid order by 1)::text,"
-    " t.relkind::text, t.relhassubclass,"
+    " t.oid, t.relkind::text, t.relhassubclass,"
     " array(select pg_catalog.concat_ws(' ', i.indkey, i.indnkeyatts, i.indcollation) from pg_catalog.pg_index i"
     " where i.indrelid = t.oid and i.indisunique and i.indisvalid and i.indpred is null order by 1)::text"
     " from unnest(cast(:schemas as text[]), cast(:tables as text[]), cast(:columns as text[]))"
@@ -47,10 +49,20 @@ READ_POSTGRESQL = text(
     " union all select d.refobjid from pg_catalog.pg_rewrite w"
     " join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = w.oid"
     " and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass where w.ev_class = reached.oid) as found(oid))"
-    " select reached.oid, pg_catalog.hashtextextended(w.ev_action::text, 0) from reached"
+    " select reached.oid::bigint, pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', w.ev_action, t.relrowsecurity,"
+    " t.relforcerowsecurity, (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.polpermissive, p.polcmd,"
+    " p.polroles, p.polqual), ' ' order by p.oid) from pg_catalog.pg_policy p where p.polrelid = reached.oid)), 0)"
+    " from reached left join pg_catalog.pg_class t on t.oid = reached.oid"
     " left join pg_catalog.pg_rewrite w on w.ev_class = reached.oid and w.ev_type = '1'"
 )
-"""The tables of a map, their partitions, the views and what these read, at any depth; of a view with its query."""
+"""The tables of a map, their partitions, the views and what these read, at any depth; with queries and policies."""
+MADE_MYSQL = text(
+    "select crc32(concat_ws(' ', @@hostname, @@server_id, @@port, table_schema, table_name)), crc32(create_time)"
+    " from information_schema.tables where table_schema in :schemas and table_name in :tables"
+    " union all select crc32(concat_ws(' ', 'view', table_schema, table_name)), crc32(view_definition)"
+    " from information_schema.views where table_schema in :schemas and table_name in :tables"
+).bindparams(*(bindparam(name, expanding=True) for name in ("schemas", "tables")))
+"""The tables of a map with the time at which they were made, altered or got their name; the views with their query."""
 EXISTING_POSTGRESQL = text("select 1 from pg_catalog.pg_class where oid in :tables limit 1").bindparams(
     bindparam("tables", expanding=True)
 )
@@ -75,9 +87,16 @@ def query_of_types(connection: Connection, catalogue: Catalogue, columns: Iterab
 
 def query_of_tables(connection: Connection, catalogue: Catalogue, columns: Iterable[UsedColumn]) -> TextClause | None:
     """Return the statement for what is read for the tables of these columns; None: the database does not tell it."""
-    if connection.dialect.name != POSTGRESQL:
-        return None
     schemas, tables, _ = _places(connection, catalogue, columns)
+    if connection.dialect.name == SQLITE or not tables:
+        return None
+    if connection.dialect.name != POSTGRESQL:
+        places = {*zip(schemas, tables, strict=True)}
+        read = {
+            schema: read_by_views(connection, schema, [name for of, name in places if of == schema])
+            for schema in schemas
+        }
+        return MADE_MYSQL.bindparams(schemas=sorted(read), tables=sorted({*chain(*read.values())}))
     return READ_POSTGRESQL.bindparams(schemas=schemas, tables=tables)
 
 

@@ -147,7 +147,9 @@ def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[Map
 def _not_compared(used: UsedColumn, found: FoundColumn, kind: str, what: str) -> Iterator[MapFault]:
     """Yield the fault of a column that can contain nothing that is compared with identities: it would select no row."""
     plain = plain_type(found.type)
-    if used.use is ColumnNeed.ID and not can_be_id(found.type):
+    # PostgreSQL compares a type that the library does not know with no text. A column of SQLite may have no type.
+    is_id = can_be_id(found.type) and not (kind == POSTGRESQL and isinstance(plain, NullType))
+    if used.use is ColumnNeed.ID and not is_id:
         hint = "name a view that writes it as a text, such as hex(id) or encode(id, 'hex')"
         yield MapFault(used.path, f"{what}: it is compared with no id", hint)
     if used.use is ColumnNeed.FILE_KEY and not can_be_id(found.type):

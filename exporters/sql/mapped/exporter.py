@@ -15,6 +15,7 @@ from exporters.sql.counts import TableCount
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
 from exporters.sql.mapped import coverage, damage, foreign_keys, policies, tenantless
+from exporters.sql.mapped.baselines import begun, outer
 from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.change_parts import changes_of, declared_changes
@@ -147,23 +148,26 @@ class MappedExporter:
     ) -> Generator[Batch, None, None]:
         """Yield batches of about 4 MiB. Raises SourceUnavailable, SourceRefused, ExporterFault."""
         self._check_lag()
-        begin, inner = self._place(after, dataset)
+        read = begun(selection, after)
+        begin, inner = self._place(read.after, dataset)
         for part in self._parts(subject, dataset):
             if part.tenant < begin:
                 continue
-            place = inner if part.tenant == begin else None
-            batches = part.reader.export(part.subject, dataset, selection, after=place)
-            for batch in self._seen.watched(dataset, batches) if self._seen else batches:
-                yield replace(batch, cursor=self._cursor(part, batch.cursor))
+            here = replace(read, after=inner if part.tenant == begin else None)
+            batches = part.reader.export(part.subject, dataset, here.selection, after=here.after)
+            for batch, known in self._tables_seen().watched(dataset, batches, here):
+                yield replace(batch, cursor=known.marked(self._cursor(part, batch.cursor)))
 
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
         """Count records and the stated bytes of their files."""
+        selection = begun(selection, None).selection
         sizes = [part.reader.count(part.subject, dataset, selection) for part in self._parts(subject, dataset)]
         records, of_files = sum(size.records for size in sizes), [size.bytes for size in sizes]
         return Size(records, _total(of_files), _total([size.unrelated for size in sizes]) if sizes else None)
 
     def prepared_count(self, subject: Subject, dataset: Dataset, selection: Selection) -> TableCount | None:
         """Return the count of a person's records; None for a tenant, and if several tenants are read."""
+        selection = begun(selection, None).selection
         parts = list(self._parts(subject, dataset))
         return parts[0].reader.prepared_count(parts[0].subject, dataset, selection) if len(parts) == 1 else None
 
@@ -172,7 +176,9 @@ class MappedExporter:
         parts = list(self._parts(subject, dataset))
         if len(parts) != 1 or self._form.session.needs_tenant:
             return (selection.slice or Slice(),)
-        return parts[0].reader.slices(subject, dataset, selection, n)
+        read = begun(selection, None)
+        found = parts[0].reader.slices(subject, dataset, read.selection, n)
+        return outer(selection, found, read.since or self._tables_seen().baseline())
 
     def existing(self, dataset: Dataset, keys: Sequence[tuple[JSON, ...]]) -> Collection[tuple[JSON, ...]]:
         """Return those of the keys that the dataset's table stores.
@@ -231,6 +237,12 @@ class MappedExporter:
         self._made_reader.cache_clear()
         compiled = self._compiled = compile_map(self._form, catalogue, self._section.name)
         return compiled
+
+    def _tables_seen(self) -> SeenTables:
+        """Return the tables as they were compiled, once something was read."""
+        if not self._seen:
+            raise ExporterFault(f"{self._section.name}: nothing was compiled")
+        return self._seen
 
     def _reader(self, tenant: str) -> SqlExporter:
         self._usable()

@@ -135,7 +135,19 @@ def _of_postgresql(
     return {name: below.of(number) for name, number in roots.items()}
 
 
+def read_by_views(connection: Connection, schema: str | None, tables: Collection[str]) -> Collection[str]:
+    """Return these tables and views of MariaDB, and what the views among them read in their database, at any depth."""
+    return _read_mysql(connection, schema, tables)[1]
+
+
 def _of_mysql(connection: Connection, schema: str | None, tables: Collection[str]) -> Mapping[str, Collection[str]]:
+    below, every = _read_mysql(connection, schema, tables)
+    for table, column in connection.execute(RENEWED_MYSQL, {"schema": schema, "tables": sorted(every)}):
+        below.renewed[table].add(column)
+    return {name: below.of(name) for name in tables}
+
+
+def _read_mysql(connection: Connection, schema: str | None, tables: Collection[str]) -> tuple[_Below, Collection[str]]:
     below, database = _Below(), schema or connection.dialect.default_schema_name
     every, wanted = {*tables}, {*tables}
     while wanted:
@@ -147,9 +159,7 @@ def _of_mysql(connection: Connection, schema: str | None, tables: Collection[str
             below.columns |= _columns_mysql(view, query, database or "")
             wanted |= below.reads[view] - every
         every |= wanted
-    for table, column in connection.execute(RENEWED_MYSQL, {"schema": schema, "tables": sorted(every)}):
-        below.renewed[table].add(column)
-    return {name: below.of(name) for name in tables}
+    return below, every
 
 
 def _columns_mysql(view: str, query: str, database: str) -> Mapping[Place, set[Place]]:

@@ -22,6 +22,7 @@ from exporters.sql.proposal.remarks import (
     obstacles,
     own_rows,
     shared,
+    unfit,
 )
 from exporters.sql.proposal.time_columns import IN_NUMBERS, counts, times_of_rows
 from exporters.sql.proposal.writing import bare_key, plain, quoted, sentence
@@ -192,7 +193,9 @@ def _rows(proposal: Proposal, name: str) -> Sequence[str]:
             for one in own_rows(table)
         ]
         named = [f"# {one}" for one in named_rows(proposal.paths, name)]
-        return [f"{{ column = {quoted(proposal.paths.key)}, {ids} }},", *own, *named]
+        doubt = unfit(table, proposal.paths.key)
+        remark = f"  # {doubt}" if doubt else ""
+        return [f"{{ column = {quoted(proposal.paths.key)}, {ids} }},{remark}", *own, *named]
     chosen = reach.chosen
     others = [step for step in (*reach.steps, *reach.longer) if step is not chosen]
     led = [_way(proposal, name, step) for step in (chosen,) if step]

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import mysql
 
 from exporters.sql.catalogue import CatalogueColumn, CatalogueTable, type_in_maps
 from exporters.sql.columns import Shape, Vector
-from exporters.sql.identifiers import plain_type
+from exporters.sql.identifiers import can_be_id, plain_type
 from exporters.sql.proposal.names import Guess, guess, names_rows_of_several, words
 from exporters.sql.proposal.paths import Paths
 from exporters.sql.proposal.writing import plain
@@ -39,6 +39,13 @@ def obstacles(table: CatalogueTable) -> Iterator[str]:
         if table.columns[name].is_unordered or isinstance(table.columns[name].type, UNORDERED):
             type_of = f"The type of {plain(name)}"
             yield f"{type_of} gives no order: `order` must be other columns that are together unique."
+
+
+def unfit(table: CatalogueTable, key: str) -> str:
+    """Return a remark on a key that no id of a person is compared with, so that a worker refuses it; else empty."""
+    named = plain(f"{table.name}.{key}")
+    is_id = can_be_id(table.columns[key].type)
+    return "" if is_id else f"the type of {named} is compared with no id: name a view that writes it as a text"
 
 
 def mixed(table: CatalogueTable) -> Iterator[str]:
