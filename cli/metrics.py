@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.context import Context, shared
+from cli.harmless import emit
 from portability import metrics as figures
 from portability.api import JSON
 from portability.database.engine import reading
@@ -39,7 +40,7 @@ def metrics(context: Context, *, token: bool) -> None:
         }
         for metric in collected
     ]
-    context.result(document, lambda: click.echo(figures.exposition(collected), nl=False))
+    context.result(document, lambda: emit(figures.exposition(collected), ends_line=False))
 
 
 def print_token(context: Context) -> None:
@@ -48,4 +49,4 @@ def print_token(context: Context) -> None:
         tokens = keys.metrics_tokens(connection, context.settings.keys)
         if not tokens:
             keys.signing(connection, context.settings.keys, purpose="link")  # raises why none can be read
-    context.result({"token": tokens[-1]}, lambda: click.echo(tokens[-1]))
+    context.result({"token": tokens[-1]}, lambda: emit(tokens[-1]))
