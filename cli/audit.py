@@ -11,6 +11,7 @@ import click
 import orjson
 
 from cli.context import ID_MAX, LIMIT_MAX, Context, shared
+from cli.harmless import emit
 from cli.quantities import quantity
 from cli.verify import load_jwks
 from portability.api import JSON
@@ -123,7 +124,7 @@ def verify(
     }
 
     def human() -> None:
-        say = partial(context.console.print, markup=False)
+        say = partial(context.console.print)
         after = f" after event {since.event_id}" if since else ""
         objects = "storage not compared" if no_storage else quantity(compared.objects, "object")
         read = f"{quantity(verdict.events, 'event')}{after}, {quantity(compared.exports, 'export')}, {objects}"
@@ -159,7 +160,7 @@ def head(context: Context) -> None:
         token = audit_heads.signed(connection, context.settings.keys, context.settings.iss)
         seen = audit.head(connection)
     document: JSON = {"event": seen.event_id, "hash": seen.hash, "token": token}
-    context.result(document, lambda: print(token))
+    context.result(document, lambda: emit(token))
 
 
 def read_jwks(path: Path) -> Jwks:

@@ -187,5 +187,5 @@ def _print_report(context: Context, report: ConformanceReport) -> None:
     rows = [(one.name, one.rule, one.expected, one.seen, one.section) for one in report.failed]
     if rows:
         context.table("Broken rules", ("name", "rule", "expected", "seen", "section"), rows)
-    verdict = "[bold green]conforms[/]" if report.ok else "[bold red]does not conform[/]"
-    context.console.print(f"the {report.role} {verdict}: {len(report.results)} rules, {len(report.failed)} broken")
+    verdict = ("conforms", "bold green") if report.ok else ("does not conform", "bold red")
+    context.say(f"the {report.role} ", verdict, f": {len(report.results)} rules, {len(report.failed)} broken")

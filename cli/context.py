@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
-import orjson
 
-from cli.harmless import one_line, shortened
+from cli.harmless import emit_json, shortened, tell
 from portability.api import JSON
 from portability.api.errors import BadInput, BadMap, PortabilityError, StorageFull
 from portability.api.times import rfc3339
@@ -186,7 +184,7 @@ class Context:
     def result(self, document: JSON, human: Callable[[], None]) -> None:
         """Print the command's result: JSON for machines, `human` for people."""
         if self.json:
-            print(_as_json(document))
+            emit_json(document)
         else:
             human()
 
@@ -194,6 +192,12 @@ class Context:
         """Print a result that is shown only once, before the caller commits what it opens. Raises OSError."""
         self.result(document, human)
         sys.stdout.flush()
+
+    def say(self, *parts: str | tuple[str, str]) -> None:
+        """Print a line for people: texts, and pairs of a text and its style."""
+        from cli.terminal import styled  # noqa: PLC0415  # as in _load_settings
+
+        self.console.print(styled(*parts))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table for people; None is an empty cell."""
@@ -219,15 +223,7 @@ class Context:
         """Print a line for people that is not part of the result."""
         from cli.terminal import open_console  # noqa: PLC0415  # as in _load_settings
 
-        open_console(stderr=True).print(one_line(text), markup=False)
-
-
-def _as_json(document: JSON) -> str:
-    try:
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
-    except TypeError:
-        # It names a file whose name has other bytes than UTF-8: JSON has no letter for them.
-        return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="replace").decode()
+        open_console(stderr=True).print(text)
 
 
 def start_hint(context: Context, process: str) -> str:
@@ -310,14 +306,14 @@ def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
     with suppress(OSError):  # the output may be what has failed
         if as_json:
             content = {"code": error.code, "message": message, "hint": error.hint or None}
-            print(_as_json({"error": content}), flush=True)
+            emit_json({"error": content})
             is_written = True
     with suppress(OSError):  # as above: the exit code says it
         if not is_written:
             hint = f"  hint: {error.hint}" if error.hint else ""
             # A name of a file or of a column in it may have ends of lines, and characters that a terminal obeys.
             parts = message.split("\n") if isinstance(error, BadMap) else [message]
-            click.echo(one_line(f"error: {'; '.join(parts)} [{error.code}]{hint}"), err=True)
+            tell(f"error: {'; '.join(parts)} [{error.code}]{hint}")
     sys.exit(exit_code(error))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.context import Context, shared
+from cli.harmless import emit
 from portability.database import migrations, rights
 from portability.database.engine import open_engine
 
@@ -23,7 +24,7 @@ def upgrade(context: Context) -> None:
     engine = open_engine(context.settings.database, prepared=context.settings.prepared_statements)
     before, after = migrations.upgrade(engine)
     text = f"already at {after}" if before == after else f"{before or 'empty'} -> {after}"
-    context.result({"before": before, "after": after}, lambda: context.console.print(text, markup=False))
+    context.result({"before": before, "after": after}, lambda: context.console.print(text))
 
 
 @db.command("rights")
@@ -33,4 +34,4 @@ def upgrade(context: Context) -> None:
 def show_rights(context: Context, role: str, schema: str) -> None:
     """Print the SQL that gives a role of PostgreSQL its rights: for psql, as the owner, after each upgrade."""
     statements = rights.grants(role, schema)
-    context.result({"role": role, "statements": statements}, lambda: click.echo("\n".join(statements)))
+    context.result({"role": role, "statements": statements}, lambda: emit("\n".join(statements)))

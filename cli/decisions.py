@@ -81,7 +81,7 @@ def recall(context: Context, identifier: str, reason: str, claimed: str | None) 
     with reading(context.engine) as connection:
         (row,) = (row for row in recalls.rows(connection) if row["id"] == recall_id)
     text = f"{recall_id}: notify the authority by {row['gdpr_due_at']:%Y-%m-%d %H:%M} UTC"
-    context.result(recalls.view(row), lambda: context.console.print(text, markup=False))
+    context.result(recalls.view(row), lambda: context.console.print(text))
 
 
 @click.group("recalls")
@@ -111,7 +111,7 @@ def close(context: Context, identifier: str, outcome: str, claimed: str | None) 
     actor = permit_any(context, claimed, Action.RECALL)
     with writing(context.engine) as connection:
         recalls.close(connection, identifier, outcome=outcome, actor=str(actor))
-    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is closed", markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is closed"))
 
 
 @click.group()
@@ -153,7 +153,7 @@ def add(
             expires_at=end_of_day(expires_at, "--expires-at", context.settings.place),
             actor=str(actor),
         )
-    context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(identifier))
 
 
 @mandates.command("list")
@@ -175,4 +175,4 @@ def end(context: Context, identifier: str, claimed: str | None) -> None:
     actor = permit_any(context, claimed, Action.MANDATE)
     with writing(context.engine) as connection:
         powers.end(connection, identifier, actor=str(actor))
-    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} has ended", markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} has ended"))

@@ -84,22 +84,20 @@ def up(context: Context, workers: int) -> None:
     is_embedded = context.settings.has_reference and not context.settings.source_url
     if is_embedded and not (folder / PLATFORM).exists():
         context.note(f"there is no {PLATFORM} in the folder, so no export can be made: {NO_PLATFORM}")
-    context.console.print(f"starting Valkey, {workers} workers, clock and pages in {folder}", markup=False)
+    context.console.print(f"starting Valkey, {workers} workers, clock and pages in {folder}")
     with embedded.running(context.settings, workers=workers, is_stopped=stop.is_set) as stack:
         if stop.is_set():
             return
-        context.console.print(
-            f"running in {folder} with {workers} workers; stop it with Ctrl-C", markup=False, soft_wrap=True
-        )
+        context.console.print(f"running in {folder} with {workers} workers; stop it with Ctrl-C", soft_wrap=True)
         with httpx.Client(base_url=stack.url) as client:
             wait_until_up(client)
-        context.console.print(f"open {stack.url}", markup=False, soft_wrap=True)
+        context.console.print(f"open {stack.url}", soft_wrap=True)
         if stack.moved_from:
             context.note(
                 f"port {stack.moved_from} of the first run is in use, so archives get the issuer {stack.url}: "
                 "set PORTABILITY_ISSUER to keep one issuer, or stop what listens there"
             )
-        context.console.print(f"request an export: portability request --dir {folder} --help", markup=False)
+        context.console.print(f"request an export: portability request --dir {folder} --help")
         while not stop.wait(MEND_SECONDS):
             for line in stack.mend():
                 context.note(f"a process ended and was restarted: {line}")
@@ -196,11 +194,12 @@ def _print_report(
     say = context.console.print
     for paths in archives.values():
         for path in paths:
-            say(f"archive   {path}", markup=False, soft_wrap=True)
+            say(f"archive   {path}", soft_wrap=True)
     for index in indexes:
-        say(f"open      {index}", markup=False, soft_wrap=True)
-    say(f"keys      {jwks}", markup=False, soft_wrap=True)
+        say(f"open      {index}", soft_wrap=True)
+    say(f"keys      {jwks}", soft_wrap=True)
     for result in results:
         for fault in result.errors:
-            say(f"fault     {fault.code} {fault.volume} {fault.file}: {fault.detail}", markup=False, soft_wrap=True)
-    say("[bold green]verified[/]" if all(result.ok for result in results) else "[bold red]verification failed[/]")
+            say(f"fault     {fault.code} {fault.volume} {fault.file}: {fault.detail}", soft_wrap=True)
+    is_verified = all(result.ok for result in results)
+    context.say(("verified", "bold green") if is_verified else ("verification failed", "bold red"))

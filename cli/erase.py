@@ -92,7 +92,7 @@ def _report_end(
     """Report an erasure; without an id there was nothing to erase."""
     if not erasure_id:
         nothing = {**erasures.view_of_none(whom), "journal_entries": 0}
-        context.result(nothing, lambda: context.console.print("there is nothing to erase", markup=False))
+        context.result(nothing, lambda: context.console.print("there is nothing to erase"))
         return
     with reading(context.engine) as connection:
         row = erasures.get(connection, erasure_id)
@@ -105,9 +105,7 @@ def _report_end(
     counts = [quantity(row[f"{noun}s"], noun) for noun in ("export", "volume", "byte")]
     counts += [f"entries of import journals: {entries:,}"] if entries else []
     text = f"{erasure_id} is {row['state']}: {', '.join(counts)}"
-    context.result(
-        {**erasures.view(row), "journal_entries": entries}, lambda: context.console.print(text, markup=False)
-    )
+    context.result({**erasures.view(row), "journal_entries": entries}, lambda: context.console.print(text))
 
 
 def _forget_imports(context: Context, whom: Whom, erasure_id: str | None) -> int:
@@ -191,7 +189,7 @@ def _print_report(context: Context, found: ErasurePreview) -> None:
         end = ", which would be revoked" if sent.ends else ""
         lines.append(f"transfer {sent.id}{end}: {sent.recipient} {told}")
     for line in lines:
-        context.console.print(line, markup=False)
+        context.console.print(line)
 
 
 @click.group()
@@ -214,7 +212,7 @@ def add(
     with writing(context.engine) as connection:
         hold_id = standing.add(connection, subject=subject, tenant=tenant, reason=reason, actor=str(actor), until=end)
     note_unknown(context, *subjects.parse(subject, tenant))
-    context.result({"id": hold_id}, lambda: context.console.print(hold_id, markup=False))
+    context.result({"id": hold_id}, lambda: context.console.print(hold_id))
 
 
 @holds.command("list")
@@ -252,7 +250,7 @@ def permit_erasure(context: Context, identifier: str, ground: str, claimed: str 
     with writing(context.engine) as connection:
         erasure_holds.permit(connection, [identifier], ground, actor=str(actor))
     text = f"{identifier} no longer prevents an erasure"
-    context.result({"id": identifier, "ground": ground}, lambda: context.console.print(text, markup=False))
+    context.result({"id": identifier, "ground": ground}, lambda: context.console.print(text))
 
 
 @holds.command("release")
@@ -264,7 +262,7 @@ def release(context: Context, identifier: str, claimed: str | None) -> None:
     actor = permit_any(context, claimed, Action.HOLD)
     with writing(context.engine) as connection:
         standing.release(connection, identifier, actor=str(actor))
-    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is released", markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is released"))
 
 
 def _cells(one: dict[str, Any], shown: tuple[str, ...]) -> list[object]:

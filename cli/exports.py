@@ -137,7 +137,7 @@ def fetch(context: Context, identifier: str, target: Path) -> None:
 
     def human() -> None:
         for path in paths:
-            context.console.print(str(path), markup=False, soft_wrap=True)
+            context.console.print(str(path), soft_wrap=True)
 
     context.result({"id": identifier, "archives": [str(path) for path in paths]}, human)
 
@@ -260,11 +260,9 @@ def show_export(context: Context, identifier: str, **more: JSON) -> None:
         _print_report(context, row, document["alarm"], causes, lines, gaps, volumes)
         if failed:
             line = f"revision {failed.revision} failed at {rfc3339(failed.at)} [{failed.code}]"
-            context.console.print(f"{line}; the archive is that of revision {row['revision']}", markup=False)
+            context.console.print(f"{line}; the archive is that of revision {row['revision']}")
         for each in alone:
-            context.console.print(
-                "approved without a second person by {by} at {at}: {reason}".format_map(each), markup=False
-            )
+            context.console.print("approved without a second person by {by} at {at}: {reason}".format_map(each))
 
     context.result({**document, "approved_alone": [*alone], **more}, human)
 
@@ -279,19 +277,20 @@ def _print_report(
     volumes: Sequence[RowMapping],
 ) -> None:
     say = context.console.print
-    say(f"export {row['id']}: [bold]{state_words(row)}[/bold]")
+    context.say(f"export {row['id']}: ", (state_words(row), "bold"))
     due = f"due {row['due_at']:%Y-%m-%d %H:%M} UTC{_due_by(row)}{_alarm(alarm)}"
     say(f"{row['profile']}, subject: {row['subject_kind']}, {due}")
     if causes:
-        say(f"a second person must approve it first: {', '.join(causes)}", markup=False)
+        say(f"a second person must approve it first: {', '.join(causes)}")
     if row["error_code"] is not None:
-        say(f"{row['error_message']} [{row['error_code']}]", markup=False)
+        say(f"{row['error_message']} [{row['error_code']}]")
     _print_ledger(context, lines)
     if gaps:
         shown_rows = [(f"{gap['exporter']}/{gap['dataset']}", gap["what"], gap["reason"]) for gap in gaps[:GAPS_SHOWN]]
         context.table(f"Gaps: {len(gaps)}", ("dataset", "what", "reason"), shown_rows)
     for volume in volumes:
-        say(f"{volume['name']}.zip  {volume['bytes']:,} bytes\n  sha256 {volume['sha256']}", soft_wrap=True)
+        say(f"{volume['name']}.zip  {volume['bytes']:,} bytes", soft_wrap=True)
+        say(f"  sha256 {volume['sha256']}", soft_wrap=True)
 
 
 def _print_ledger(context: Context, lines: Sequence[RowMapping]) -> None:
@@ -305,11 +304,11 @@ def _print_ledger(context: Context, lines: Sequence[RowMapping]) -> None:
     context.table("Ledger", ("dataset", "state", "records", "files", "gaps"), shown_rows)
     remarks: Counter[str] = sum((Counter(line["remarks"] or {}) for line in lines), Counter())
     for code, count in sorted(remarks.items()):
-        context.console.print(f"{quantity(count, 'record')}: {code}", markup=False)
+        context.console.print(f"{quantity(count, 'record')}: {code}")
     if waiting:
         tenants = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
         asked = ", ".join(tenants)
-        context.console.print(f"datasets that need an instruction by {asked}: {len(waiting)}", markup=False)
+        context.console.print(f"datasets that need an instruction by {asked}: {len(waiting)}")
 
 
 def _due_by(row: RowMapping) -> str:

@@ -150,7 +150,7 @@ def end(context: Context, identifier: str, claimed: str | None) -> None:
         facts = _facts(row)
         policy.allowed(actor, policy.create_action(actor, facts), facts, PRESENT).enforce()
         feeds.end(connection, identifier, actor=str(actor))
-    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} has ended", markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} has ended"))
 
 
 def _checked(context: Context, asked: Mapping[str, Any]) -> Request:
@@ -188,7 +188,7 @@ def _show_report(context: Context, seen: Mapping[str, Any]) -> None:
         ("Archives", ARCHIVE_COLUMNS, seen["archives"]),
     ):
         context.table(title, columns, [[one[name] for name in columns] for one in rows])
-    context.console.print(f"last cursor: {seen['cursor'] or 'none'}", markup=False, soft_wrap=True)
+    context.console.print(f"last cursor: {seen['cursor'] or 'none'}", soft_wrap=True)
 
 
 def _show(context: Context, seen: Sequence[Mapping[str, JSON]]) -> None:

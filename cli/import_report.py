@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from cli.context import Context
 from cli.quantities import quantity
-from cli.terminal import printable
 from receiver.importer.report import DatasetResult, ImportReport
 
 
@@ -47,20 +46,20 @@ def _print_rest(context: Context, report: ImportReport) -> None:
     for one in report.datasets:
         name = f"{one.exporter}/{one.dataset}"
         if one.ignored_fields:
-            say(f"{name}: ignored fields {printable(', '.join(sorted(one.ignored_fields)))}")
+            say(f"{name}: ignored fields {', '.join(sorted(one.ignored_fields))}")
         if one.altered:
             fields = ", ".join(sorted(one.altered_fields))
             say(f"{name}: a trigger of the target changed {quantity(one.altered, 'record')}: {fields}")
         if one.not_imported:
             say(f"{name}: not imported without --allow: {', '.join(sorted(one.not_imported))}")
     for left in report.left:
-        say(f"left out {printable(left.exporter)}/{printable(left.dataset)}: {left.reason}")
+        say(f"left out {left.exporter}/{left.dataset}: {left.reason}")
     absent = sum(len(one.absent_columns) for one in report.datasets)
     say(f"{absent} columns are never in an archive: secrets and technical data; see docs/source-schema.md")
     if not report.complete:
         no_gaps = "it has no gaps; outcome in its export.json says what is absent"
         why = quantity(report.gaps, "gap") if report.gaps else no_gaps
-        say(f"[bold]the archive states that it is not complete[/]: {why}")
+        context.say(("the archive states that it is not complete", "bold"), f": {why}")
     if report.import_id:
         done = "this archive is imported already, and nothing was changed" if report.is_repeated else "imported"
         say(f"{done}; to undo it: portability imports undo {report.import_id} --into URL", soft_wrap=True)

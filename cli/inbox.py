@@ -224,4 +224,4 @@ def _print(context: Context, row: RowMapping, found: Sequence[JSON]) -> None:
         if kept:
             context.table("Changed after the import", ("table", "id", "action", "fields"), kept)
     for record in found:
-        context.console.print(str(record), markup=False, soft_wrap=True)
+        context.console.print(str(record), soft_wrap=True)

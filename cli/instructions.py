@@ -52,7 +52,7 @@ def add(
             delivery=orders.Delivery(delivery),
         )
     note_unknown(context, SubjectKind.CONTACT if contact else SubjectKind.TENANT, contact or tenant, tenant)
-    context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(identifier))
 
 
 @instructions.command("list")
@@ -82,4 +82,4 @@ def withdraw(context: Context, identifier: str, claimed: str | None) -> None:
         except NotAllowed:
             raise orders.unknown(identifier) from None
         orders.withdraw(connection, identifier, actor=str(actor))
-    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is withdrawn", markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is withdrawn"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import orjson
 from sqlalchemy import RowMapping
 
 from cli.context import Context, beginning, shared
+from cli.harmless import emit_json
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey
 from portability.requests import actors
@@ -32,7 +32,7 @@ def new(context: Context, purpose: str, external: str | None) -> None:
             kid = keys.new(connection, folder, purpose=purpose, actor=actor)
         else:
             kid = keys.register(connection, folder, external, purpose=purpose, actor=actor)
-    context.result({"kid": kid}, lambda: context.console.print(kid, markup=False))
+    context.result({"kid": kid}, lambda: context.console.print(kid))
 
 
 @keys_group.command("list")
@@ -51,7 +51,7 @@ def retire(context: Context, kid: str) -> None:
     """Retire a key: it signs no more; its signatures stay valid."""
     with writing(context.engine) as connection:
         keys.retire(connection, kid, actor=_actor(context))
-    context.result({"kid": kid}, lambda: context.console.print(f"{kid} is retired", markup=False))
+    context.result({"kid": kid}, lambda: context.console.print(f"{kid} is retired"))
 
 
 @keys_group.command("revoke")
@@ -61,7 +61,7 @@ def revoke(context: Context, kid: str) -> None:
     """Revoke a compromised key: all its signatures become invalid."""
     with writing(context.engine) as connection:
         keys.revoke(connection, kid, actor=_actor(context))
-    context.result({"kid": kid}, lambda: context.console.print(f"{kid} is revoked", markup=False))
+    context.result({"kid": kid}, lambda: context.console.print(f"{kid} is revoked"))
 
 
 @keys_group.command("jwks")
@@ -70,7 +70,7 @@ def jwks(context: Context) -> None:
     """Print the JWK Set (RFC 7517) that verifies archives."""
     with reading(context.engine) as connection:
         document = keys.jwks(connection)
-    print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    emit_json(document)
 
 
 def _file(context: Context, row: RowMapping) -> str:

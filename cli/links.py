@@ -55,7 +55,7 @@ def link(context: Context, identifier: str, expires: str | None, audience: str, 
             "expires_at": rfc3339(issued.expires_at),
         }
         # Before the commit: no one could use a link whose URL was not written.
-        context.written(document, lambda: context.console.print(url, markup=False, soft_wrap=True))
+        context.written(document, lambda: context.console.print(url, soft_wrap=True))
 
 
 @click.command("links")
@@ -82,7 +82,7 @@ def revoke(context: Context, identifier: str, claimed: str | None) -> None:
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.REVOKE, export_id)
         links.revoke(connection, identifier, actor=str(actor))
-    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked", markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked"))
 
 
 def _seconds(text: str) -> int:

@@ -13,6 +13,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from cli.commands import TopicGroup
 from cli.context import fail, of_system
+from cli.harmless import tell
 from portability.api.errors import BadInput
 
 
@@ -45,8 +46,8 @@ def run() -> None:
 
 def _show_fault(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
     """Show where an error that nothing catches was raised, without its message: that of a database quotes the row."""
-    places = "".join(traceback.format_tb(trace))
-    click.echo(f"{places}error: unexpected {kind.__name__}; its message may quote data and is left out", err=True)
+    places = "".join(traceback.format_tb(trace)).splitlines()
+    tell(*places, f"error: unexpected {kind.__name__}; its message may quote data and is left out")
 
 
 def _encode_output() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.context import Context, shared
+from cli.harmless import emit
 from portability import metrics as figures
 from portability.api import JSON
 from portability.database.engine import reading
@@ -42,7 +43,7 @@ def metrics(context: Context, *, token: bool) -> None:
         }
         for metric in collected
     ]
-    context.result(document, lambda: click.echo(figures.exposition(collected), nl=False))
+    context.result(document, lambda: emit(figures.exposition(collected), ends_line=False))
 
 
 def print_token(context: Context) -> None:
@@ -52,4 +53,4 @@ def print_token(context: Context) -> None:
         if not tokens:
             keys.signing(connection, context.settings.keys, purpose="link")  # raises why none can be read
     present = [*tokens.values()][-1]
-    context.result({"token": present}, lambda: click.echo(present))
+    context.result({"token": present}, lambda: emit(present))

@@ -33,4 +33,4 @@ def new(context: Context, name: str, kind: str, target: Path | None) -> None:
     written: list[JSON] = [str(path.relative_to(folder)) for path in new_plugin.make(name, kind, folder)]
     files = quantity(len(written), "file")
     text = f"{folder}: {files}; `cd {folder} && python -m pytest` runs its tests, README.md says what to do"
-    context.result({"folder": str(folder), "files": written}, lambda: context.console.print(text, markup=False))
+    context.result({"folder": str(folder), "files": written}, lambda: context.console.print(text))

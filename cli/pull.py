@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from cli.context import Context, shared
+from cli.harmless import tell
 from cli.receive import FILE, bars, document_of, print_report
 from cli.receiving_service import audience_of, receipt_key_of
 from portability.api.errors import BadInput
@@ -99,7 +100,7 @@ def begin(
         record, address = asking.begin(side.client, metadata.found(side.client, domain.lower(), url), us, wanted)
         records.save(side.folder, record)
         if server:
-            click.echo(f"{record.id}: the person opens {address}", err=True)
+            tell(f"{record.id}: the person opens {address}")
             _show(context, side.consented(record.id, server.answer(ANSWER_SECONDS, record.state)))
         else:
             _asked(context, record, address)
@@ -208,7 +209,7 @@ def end(context: Context, identifier: str, key_file: Path | None) -> None:
 
 def _asked(context: Context, record: PullRecord, address: str) -> None:
     def human() -> None:
-        context.console.print(address, markup=False, soft_wrap=True)
+        context.console.print(address, soft_wrap=True)
         context.note(f"then: portability pull consent {record.id} --address URL")
 
     context.result({**record.view(), "address": address}, human)

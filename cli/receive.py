@@ -107,12 +107,11 @@ def print_report(context: Context, target: Path, received: Received) -> None:
     unpacked, said = received.unpacked, received.statement
     say = context.console.print
     counts = (len(received.volumes), "volume"), (unpacked.files, "file"), (unpacked.bytes, "byte")
-    say(f"[bold green]received[/]: {', '.join(starmap(quantity, counts))}")
+    context.say(("received", "bold green"), f": {', '.join(starmap(quantity, counts))}")
     if said is not None:
-        say(f"transfer {said.transfer} of {said.issuer} for {said.audience}", markup=False, soft_wrap=True)
+        say(f"transfer {said.transfer} of {said.issuer} for {said.audience}", soft_wrap=True)
         say("the sender has accepted the receipt" if received.receipted else "no receipt was sent: add --receipt-key")
     say(
         f"next: portability import {target} --into URL --as-user ID --files URL (or --as-tenant ID)",
-        markup=False,
         soft_wrap=True,
     )

@@ -107,7 +107,7 @@ def _record(context: Context, actor: Actor, datasets: str | None, details: Mappi
         _show(context, [row])
         if fault is not None:
             context.note(f"not proven ({fault}): `portability recipients prove {identifier}` challenges it again")
-        context.console.print(f"webhook secret  {secret}", markup=False, soft_wrap=True)
+        context.console.print(f"webhook secret  {secret}", soft_wrap=True)
         if not approved:
             context.note(
                 f"another person compares the fingerprint and runs: portability recipients approve {identifier}"
@@ -187,7 +187,7 @@ def remove(context: Context, identifier: str, claimed: str | None) -> None:
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     with writing(context.engine) as connection:
         gone = recipient_removal.remove(connection, identifier, actor=str(actor))
-    context.result({"id": gone}, lambda: context.console.print(f"{gone} is removed", markup=False))
+    context.result({"id": gone}, lambda: context.console.print(f"{gone} is removed"))
 
 
 @recipients.command("notices")

@@ -72,4 +72,4 @@ def _show(context: Context, identifier: str, export_id: str) -> None:
     wake_for(context, export_id)
     with reading(context.engine) as connection:
         view = records.view(records.get(connection, identifier), deployment.clock_of(connection))
-    context.result(view, lambda: context.console.print(f"{identifier} is {view['state']}", markup=False))
+    context.result(view, lambda: context.console.print(f"{identifier} is {view['state']}"))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import click
 
 from cli.context import Context, one_of, shared
+from cli.harmless import emit
 from cli.permission import AS, permit_any
 from portability.api import JSON
 from portability.api.errors import BadInput
@@ -36,7 +37,7 @@ def report(
     with reading(context.engine) as connection:
         found = figures.report(connection, context.settings.place.zone, first, last, precision)
     if table is not None:
-        click.echo(found.tables[table].csv(), nl=False)
+        emit(found.tables[table].csv(), ends_line=False)
         return
     context.result(found.to_json(), lambda: _show(context, found))
 

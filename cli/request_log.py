@@ -7,10 +7,10 @@ from functools import partial
 from textwrap import indent
 
 import click
-import orjson
 from sqlalchemy import RowMapping
 
 from cli.context import Context, shared
+from cli.harmless import as_json, emit
 from cli.permission import AS, permit_any
 from portability.api import JSON
 from portability.api.errors import BadInput
@@ -41,12 +41,12 @@ def list_requests(context: Context, claimed: str | None, *, as_csv: bool) -> Non
         raise BadInput("--csv and --json exclude each other")
     if as_csv:
         for part in request_log.tables(partial(reading, context.engine), request_log.Scope()):
-            click.echo(part, nl=False)
+            emit(part, ends_line=False)
         return
     pages = request_log.pages(partial(reading, context.engine), request_log.Scope())
     if context.json:
         for part in _json(row for page in pages for row in page):
-            click.echo(part, nl=False)
+            emit(part, ends_line=False)
         return
     for page in pages:
         # One table for each page, so that the whole log is never in memory.
@@ -57,7 +57,7 @@ def _json(rows: Iterable[RowMapping]) -> Iterator[str]:
     """Yield a JSON document of all requests in parts."""
     separator = '{\n  "requests": ['
     for row in rows:
-        stated = orjson.dumps(request_log.document(row), option=orjson.OPT_INDENT_2).decode()
+        stated = as_json(request_log.document(row))
         yield f"{separator}\n{indent(stated, '    ')}"
         separator = ","
     yield '{\n  "requests": []\n}\n' if separator != "," else "\n  ]\n}\n"

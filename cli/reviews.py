@@ -74,4 +74,4 @@ def decide(
         review_id = records.find(connection, exports.get(connection, identifier), dataset, record, tenant)
         records.decide(connection, identifier, review_id, decision, reason=reason, actor=actor)
     text = f"{dataset} {record}: {decision}; `portability retry --gaps {identifier}` applies it"
-    context.result({"id": review_id, "decision": decision}, lambda: context.console.print(text, markup=False))
+    context.result({"id": review_id, "decision": decision}, lambda: context.console.print(text))

@@ -106,10 +106,9 @@ def _print_report(context: Context, report: SeedReport) -> None:
     examples = report.examples
     say = context.console.print
     say(f"{sum(report.tables.values())} rows, {report.added} of them new; {report.bytes} bytes of recordings")
-    say(f"user      --subject user:{examples.user}", markup=False, soft_wrap=True)
+    say(f"user      --subject user:{examples.user}", soft_wrap=True)
     say(
         f"contact   --subject contact:{examples.contact} --tenant {examples.contact_tenant}",
-        markup=False,
         soft_wrap=True,
     )
-    say(f"tenant    --subject tenant:{examples.tenant}", markup=False, soft_wrap=True)
+    say(f"tenant    --subject tenant:{examples.tenant}", soft_wrap=True)

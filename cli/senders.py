@@ -43,7 +43,7 @@ def add(context: Context, claimed: str | None, name: str, issuer: str, jwks_url:
     with writing(context.engine) as connection:
         identifier = known.add(connection, settings.keys, entry, text, actor=str(actor))
         row = known.get(connection, identifier)
-    context.result(known.view(row), lambda: context.console.print(identifier, markup=False))
+    context.result(known.view(row), lambda: context.console.print(identifier))
 
 
 @senders.command("list")
@@ -68,4 +68,4 @@ def remove(context: Context, identifier: str, claimed: str | None) -> None:
     actor = permit_any(context, claimed, Action.INBOX)
     with writing(context.engine) as connection:
         gone = known.remove(connection, identifier, actor=str(actor))
-    context.result({"id": gone}, lambda: context.console.print(f"{gone} is removed", markup=False))
+    context.result({"id": gone}, lambda: context.console.print(f"{gone} is removed"))

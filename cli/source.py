@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import click
-import orjson
 
 from cli.context import Context, shared
+from cli.harmless import emit_json
 from cli.source_checks import check, diff
 from cli.source_propose import propose_command
 from portability.api import MappedKind
@@ -27,7 +27,7 @@ for _command in (propose_command, check, diff):
 @shared
 def schema(context: Context, kind: str) -> None:  # noqa: ARG001  # the context is every command's
     """Print the JSON Schema of the maps of a KIND of source, such as sql."""
-    print(orjson.dumps(mapped_kind(kind).schema(), option=orjson.OPT_INDENT_2).decode())
+    emit_json(mapped_kind(kind).schema())
 
 
 def mapped_kind(name: str) -> MappedKind:

@@ -10,7 +10,6 @@ from functools import partial
 import click
 
 from cli.context import Context, beginning, shared
-from cli.harmless import one_line
 from cli.source_waits import call_once
 from portability.api import JSON, Coverage, CoverageFinding, CoverageKind, Exporter
 from portability.api.coverage import REMARKS, UNDECIDED
@@ -156,10 +155,10 @@ def _print_diff(context: Context, found: Mapping[str, Checked]) -> None:
     if not differing:
         context.console.print("nothing to decide")
     for name, findings in differing.items():
-        context.console.print(name, markup=False)
+        context.console.print(name)
         for one in findings:
             seen = f"{_place(one)}  {one.detail}".strip()
-            context.console.print(f"  {_sign(one.kind)} {one_line(seen)}", markup=False, soft_wrap=True)
+            context.console.print(f"  {_sign(one.kind)} {seen}", soft_wrap=True)
 
 
 def _place(one: CoverageFinding) -> str:

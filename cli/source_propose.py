@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cli.context import Context, one_of, shared
+from cli.harmless import emit
 from cli.quantities import quantity
 from exporters.sql.faults import reading
 from exporters.sql.mapped.databases import kind_of, open_database
@@ -74,7 +75,7 @@ def propose_command(
         with naming(target):
             target.write_text(text, "utf-8")
     elif not context.json:
-        click.echo(text, nl=False)
+        emit(text, ends_line=False)
         return
     counts = {"tables": len(found.catalogue.tables), "datasets": len(found.certain), "unclear": len(found.unclear)}
     context.result({**counts, "apart": len(found.apart), "draft": text}, lambda: _print(context, found, target))
@@ -85,5 +86,4 @@ def _print(context: Context, found: Proposal, target: Path | None) -> None:
         f"{target}: {quantity(len(found.certain), 'dataset')}; "
         f"for {quantity(len(found.unclear), 'table')} a person has to choose the path; "
         f"from {quantity(len(found.apart), 'table')} no key and no name leads to the subject",
-        markup=False,
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
-from cli.harmless import cleaned
+from cli.harmless import cleaned, one_line
 from portability.locale.isolation import isolated
 
 DEFAULT_COLUMNS = 80
@@ -45,9 +45,17 @@ class Cell:
         return Measurement.get(console, options, self.text)
 
 
+class LineConsole(Console):
+    """Prints each text as one line, as it is: it has no markup, and a terminal obeys nothing in it."""
+
+    def print(self, *objects: Any, **more: Any) -> None:  # noqa: ANN401  # as that of the library
+        super().print(*(one_line(each) if isinstance(each, str) else each for each in objects), **more)
+
+
 def open_console(*, stderr: bool) -> Console:
     """Make a console on standard output or standard error; in a pipe or a file, a sentence is one line."""
-    console = Console(stderr=stderr, highlight=False)
+    # The library would take `[x]` and `:bomb:` in the name of a file for markup and for a picture.
+    console = LineConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
     # COLUMNS=0 is said by editors, and by terminals without a size: the library would print nothing there.
     if not console.width:
         console.width = DEFAULT_COLUMNS
@@ -84,6 +92,7 @@ def bars(console: Console, *columns: str | ProgressColumn) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def printable(text: str) -> str:
-    """Return a safe form of a hostile name for a line with markup; a cell of a table has no markup."""
-    return escape(cleaned(text))
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Join texts in a line that a terminal does not obey; a pair is a text and its style."""
+    safe = (one_line(part) if isinstance(part, str) else (one_line(part[0]), part[1]) for part in parts)
+    return Text.assemble(*safe)

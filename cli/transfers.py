@@ -128,7 +128,7 @@ def revoke_transfer(context: Context, identifier: str, claimed: str | None) -> N
         export_id = sending.get(connection, identifier)["export_id"]
         actor = permit(context, connection, claimed, Action.SEND, export_id)
         sending.revoke(connection, identifier, actor=str(actor))
-    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked", markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked"))
 
 
 @click.group()
@@ -173,7 +173,7 @@ def add(
             exporters=exporters,
             needs_confirmation=context.settings.needs_approvals,
         )
-    context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(identifier))
 
 
 @authorisations.command("list")
@@ -206,7 +206,7 @@ def countersign(context: Context, identifier: str, document: str, claimed: str |
         facts = Facts(row["subject_kind"], row["subject_id"], row["tenant"])
         actor = _permit(context, claimed, facts, Action.COUNTERSIGN)
         consents.countersign(connection, identifier, document=document, actor=actor)
-    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is countersigned", markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is countersigned"))
 
 
 @authorisations.command("revoke")
@@ -219,7 +219,7 @@ def revoke(context: Context, identifier: str, claimed: str | None) -> None:
         row = consents.get(connection, identifier)
         actor = _permit(context, claimed, Facts(row["subject_kind"], row["subject_id"], row["tenant"]))
         consents.revoke(connection, identifier, actor=str(actor))
-    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked", markup=False))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked"))
 
 
 def _permit(context: Context, claimed: str | None, facts: Facts, action: Action = Action.AUTHORISE) -> Actor:

@@ -103,13 +103,12 @@ def _verify(context: Context, paths: tuple[Path, ...], public_keys: JSON, *, par
 
 
 def _print_report(context: Context, result: Verification) -> None:
-    say = context.console.print
     if result.errors:
         rows = [(f.code, f.volume, f.file, f.detail) for f in result.errors]
         context.table("Faults", ("code", "volume", "file", "detail"), rows)
-    verdict = "[bold green]verified[/]" if result.ok else "[bold red]verification failed[/]"
+    verdict = ("verified", "bold green") if result.ok else ("verification failed", "bold red")
     counts = (quantity(result.volumes, "volume"), quantity(result.files, "file"), quantity(result.bytes, "byte"))
-    say(f"{verdict}: {', '.join(counts)}")
+    context.say(verdict, f": {', '.join(counts)}")
 
 
 def _fetch(url: str) -> bytes:

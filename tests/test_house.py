@@ -118,6 +118,22 @@ def test_no_module_reads_the_clock_while_it_is_imported() -> None:
     assert [f"{_name(path)}:{node.lineno}" for path, node in nodes if CLOCK.search(ast.unparse(node.func))] == []
 
 
+def test_a_command_prints_in_one_place() -> None:
+    """Only cli/terminal.py and cli/harmless.py write to the output: no command forgets what a terminal would obey."""
+    printers = {"print", "click.echo", "click.secho", "echo", "secho", "sys.stdout.write", "sys.stderr.write"}
+    makers = {"rich.print", "rich.console.Console", "rich.text.Text", "click.echo", "click.secho"}
+    found = []
+    for path in repository.files("*.py", below=ROOT / "cli"):
+        if path.name in {"terminal.py", "harmless.py"} or "plugin_templates" in path.parts:
+            continue
+        for node in ast.walk(_parsed(path)):
+            called = {ast.unparse(node.func)} & printers if isinstance(node, ast.Call) else set[str]()
+            imported = {*_imported(node)} & makers if isinstance(node, ast.ImportFrom) else set[str]()
+            found += [f"{path.name}: {name}" for name in called | imported]
+    # A type checker needs the name of the console.
+    assert found == ["context.py: rich.console.Console"]
+
+
 @pytest.mark.parametrize("path", [*repository.files("*.py", below=ROOT / "tests" / "unit")], ids=lambda path: path.stem)
 def test_a_unit_test_needs_no_server(path: Path) -> None:
     """A unit test starts no server, no browser and no partner on loopback, and takes no fixture that does."""

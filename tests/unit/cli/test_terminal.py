@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
+from cli.harmless import as_json, emit, tell
 from cli.quantities import quantity
-from cli.terminal import open_console, print_table, table
+from cli.terminal import open_console, print_table, styled, table
 
 COLUMNS = ("id", "state", "profile", "due")
 ROWS = [("53iawnnhq4snrovkynixpoqf", "ready, complete with remarks; data of companies delivered", "portability", None)]
@@ -60,6 +62,38 @@ def test_a_cell_has_the_name_and_obeys_nothing_in_it() -> None:
     print_table(Console(file=output, width=80, color_system=None), table("[/x]", ("name",), [[name] for name in names]))
     shown = [line.strip() for line in output.getvalue().splitlines()]
     assert {"[/x]", "[bold]x.zip", "a?[31mb?", "?gpj.exe", f"\u2068{names[3]}\u2069"} <= {*shown}
+
+
+def test_a_sentence_obeys_nothing_in_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """No escape, direction or further line of a name is printed; brackets and what looks like a picture stay."""
+    console = open_console(stderr=False)
+    console.print(name := "a\x1b[31m\x9b0m\u202egpj\nverified: 1 volume [/x] [bold]:bomb:")
+    console.print(styled((name, "bold"), name))
+    tell(name)
+    shown = "a?[31m?0m?gpj?verified: 1 volume [/x] [bold]:bomb:"
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [shown, shown * 2]
+    assert captured.err.splitlines() == [shown]
+
+
+def test_json_is_the_same_document_without_what_a_terminal_obeys() -> None:
+    """Escapes stand for it, also beyond the first 65,536 characters; letters that join stay."""
+    document = {"name": "\x9b31m\x7f\u202egpj\U000e0001\u0646\u0627\u0645\u0647\u200c\u0627\u06cc \U0001f469"}
+    text = as_json(document)
+    assert json.loads(text) == document
+    assert all(letter.isprintable() or letter in "\n\u200c" for letter in text)
+    assert "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc \U0001f469" in text
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_table_for_programs_is_as_it_is_in_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    """A terminal obeys nothing in CSV; a program reads every character, an escape too."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
+    emit("id,reason\r\n1,\x1b[31mred\u202e\tend\r\n", ends_line=False)
+    red = "?[31mred?" if is_terminal else "\x1b[31mred\u202e"
+    assert capsys.readouterr().out == f"id,reason\r\n1,{red}\tend\r\n"
 
 
 @pytest.mark.parametrize("width", [80, 30])
