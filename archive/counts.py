@@ -15,6 +15,7 @@ import orjson
 
 from archive.parts import FORMAT, Member
 from portability.api import JSON
+from portability.api.names import NAME
 
 NUMBERS = ("records", "files", "bytes", "corrections")
 Name = tuple[str, str]
@@ -137,9 +138,11 @@ def _list(found: Mapping[str, Any], name: str) -> Sequence[object]:
 
 def _typed(kind: type, entry: object, texts: Sequence[str], numbers: Sequence[str]) -> Any:  # noqa: ANN401  # of `kind`
     values = entry if isinstance(entry, dict) else {}
+    # The names are repeated in the sentences about differences: those of exporters are short, and no one's data.
+    is_named = all(NAME.fullmatch(str(values.get(name))) for name in ("exporter", "dataset"))
     is_good = all(type(values.get(name)) is str for name in texts) and all(
         type(values.get(name)) is int and values[name] >= 0 for name in numbers
     )
-    if not is_good:
+    if not (is_named and is_good):
         raise BadCounts("a count is missing or of another type")
     return kind(**{name: values[name] for name in (*texts, *numbers)})

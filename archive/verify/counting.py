@@ -50,14 +50,15 @@ def of_archive(document: Mapping[str, Any], present: Mapping[str, VolumeCounts |
     An archive some of whose volumes were written by a release that did not count has no sums to compare.
     """
     listed: dict[str, Sequence[DatasetCount]] = {}
-    lines = [line for line in document.get("volumes") or () if isinstance(line, dict)]
+    volumes = document.get("volumes")
+    lines = [line for line in volumes if isinstance(line, dict)] if isinstance(volumes, list) else []
     try:
         for line in lines:
             if "counts" in line:
                 listed[str(line.get("name"))] = counts.from_json(line["counts"])
         is_counted = bool(listed) and len(listed) == len(lines)
-        ledger = document.get("datasets") or () if is_counted else ()
-        datasets = counts.from_json([_of_dataset(line) for line in ledger])
+        ledger = document.get("datasets") or [] if is_counted else []
+        datasets = counts.from_json([*map(_of_dataset, ledger)] if isinstance(ledger, list) else ledger)
     except BadCounts as error:
         yield f"export.json: {error}"
         return

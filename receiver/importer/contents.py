@@ -5,17 +5,13 @@ Memory is bounded by one volume, for any number of volumes.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import re
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-
-import orjson
 
 from archive import bag
 from archive.counts import VolumeCounts
@@ -23,7 +19,7 @@ from archive.names import FULL_PATH_CHARS, is_safe
 from archive.parts import FORMAT
 from archive.verify import counting
 from portability.api.errors import BadInput
-from receiver.importer import volume_list
+from receiver.importer import documents, volume_list
 from receiver.importer.faults import BadArchive, NotImportable
 from receiver.importer.feed_changes import FeedChanges
 from receiver.importer.payload import ArchivedPiece, FilePiece, StoredFile, joined, reads
@@ -172,7 +168,7 @@ class Contents:
         self._folders[volume], self._export_id, self.issuer = folder, claims["export"], claims["iss"]
         self._tag_manifests[volume] = hashlib.sha256(tag_manifest).hexdigest()
         hashes = _parsed(bag.MANIFEST, _tag_file(folder, bag.MANIFEST, tags))
-        package = _json(bag.DATA_PACKAGE, _tag_file(folder, bag.DATA_PACKAGE, tags))
+        package = documents.parsed(bag.DATA_PACKAGE, _tag_file(folder, bag.DATA_PACKAGE, tags))
         resources = package.get("resources", [])
         if not isinstance(resources, list):
             raise BadArchive(f"{folder.name}: {bag.DATA_PACKAGE} has no list of files")
@@ -182,9 +178,9 @@ class Contents:
             raise BadArchive(f"{folder.name}: {bag.DATA_PACKAGE} describes other files than the manifest")
         self._counts[volume] = _counts(folder, tags, rows)
         if bag.EXPORT in tags and claims["revision"] > self.export.get("revision", 0):
-            self.export = volume_list.closing(_json(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags)))
+            self.export = documents.closing(documents.parsed(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags)), claims)
             if bag.CHANGES in tags:
-                document = _json(bag.CHANGES, _tag_file(folder, bag.CHANGES, tags))
+                document = documents.parsed(bag.CHANGES, _tag_file(folder, bag.CHANGES, tags))
                 self.changes = FeedChanges.parse(document, self._export_id, folder, tags)
 
     def _check_whole(self) -> None:
@@ -222,29 +218,12 @@ def _is_bag(path: Path) -> bool:
 
 def _claims(folder: Path, jwks: Jwks | None) -> Mapping[str, Any]:
     """Return the volume's claims: with a checked signature if keys are given, else only well-formed."""
-    token = _read(folder, bag.SIGNATURE).decode("latin-1")
-    if jwks is not None:
-        from portability.trust.signing import ARCHIVE_TYPE, check  # noqa: PLC0415  # an import without keys is common
-
-        claims = check(token, jwks, typ=ARCHIVE_TYPE)
+    found = documents.claims(_read(folder, bag.SIGNATURE).decode("latin-1"), jwks)
+    if jwks:
         digest = hashlib.sha256(_read(folder, bag.TAG_MANIFEST)).hexdigest()
-        if claims.get("tagmanifest_sha256") != digest:
+        if found.get("tagmanifest_sha256") != digest:
             raise BadArchive(f"{folder.name}: {bag.TAG_MANIFEST} differs from the signed one")
-    else:
-        claims = _unsigned(token)
-    if any(not isinstance(claims.get(name), str) for name in ("export", "iss")) or any(
-        type(claims.get(name)) is not int for name in ("volume", "revision")
-    ):
-        raise BadArchive(f"{folder.name}: {bag.SIGNATURE} lacks a claim")
-    return claims
-
-
-def _unsigned(token: str) -> Mapping[str, Any]:
-    try:
-        payload = token.split(".")[1]
-        return _json(bag.SIGNATURE, urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, binascii.Error, ValueError):
-        raise BadArchive(f"{bag.SIGNATURE} is not a signature") from None
+    return found
 
 
 def _row(volume: int, revision: int, resource: Any, hashes: Mapping[str, str]) -> tuple[Any, ...]:  # noqa: ANN401  # JSON of a stranger
@@ -252,13 +231,14 @@ def _row(volume: int, revision: int, resource: Any, hashes: Mapping[str, str]) -
     if not isinstance(path, str) or path not in hashes or not is_safe(path, longest=FULL_PATH_CHARS):
         raise BadArchive(f"{bag.DATA_PACKAGE} describes a file that is not in the manifest")
     texts = [resource.get(name) for name in ("x-exporter", "x-dataset", "mediatype")]
-    size, file = resource.get("bytes"), resource.get("x-file")
-    if not all(isinstance(text, str) for text in texts) or type(size) is not int or not isinstance(file, str | None):
+    is_named = all(map(documents.is_name, texts[:2])) and documents.is_text(texts[2])
+    size, file, records = (resource.get(name) for name in ("bytes", "x-file", "x-records"))
+    is_counted = documents.is_count(size) and documents.is_count(records or 0)
+    if not (is_named and is_counted and isinstance(file, str | None)):
         raise BadArchive(f"{bag.DATA_PACKAGE} lacks a property of a file")
     part = _PART.search(path) if file is not None else None
     number = int(part[1]) if part and not str(file).endswith(part[0]) else 0
     truncated, corrects = resource.get("x-state") == "truncated", resource.get("x-corrects") is True
-    records = resource.get("x-records") if type(resource.get("x-records")) is int else None
     return volume, revision, path, hashes[path], size, *texts, file, number, truncated, corrects, records
 
 
@@ -293,13 +273,3 @@ def _parsed(name: str, data: bytes) -> Mapping[str, str]:
         return bag.parse_manifest(data)
     except bag.BadManifest as error:
         raise BadArchive(f"{name}: {error}") from None
-
-
-def _json(name: str, data: bytes) -> Mapping[str, Any]:
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict):
-        raise BadArchive(f"{name} is not a JSON object")
-    return document

@@ -92,7 +92,7 @@ class ImportedDataset:
             self.taken.refuse(RefusedRecord(line, None, "id", Reason.NO_ID))
             return
         plan = self._plans.of(record)
-        self.taken.ignored_fields |= plan.ignored
+        self.taken.ignore(plan.ignored)
         try:
             values = plan.values(record, self.taken.not_imported)
         except RefusedValue as refused:

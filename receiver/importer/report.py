@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 
 from portability.api import JSON
+from portability.api.names import storable
 from receiver.binding.rows import Unbound
 from receiver.importer.values import Reason
 
 EXAMPLES = 20
 """Maximum number of refused records listed for each dataset; all are counted."""
+IGNORED_FIELDS = 1_000
+"""Maximum number of ignored fields listed for each dataset: each record of a stranger may have others."""
+NAME_CHARACTERS = 200
+"""Of an id or a field of an archive in a report; the rest is cut."""
+
+
+def _shown(name: str) -> str:
+    """Return an id or a field of a stranger as a report has it: of bounded length, and storable as JSON."""
+    return storable(name[:NAME_CHARACTERS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,13 @@ class DatasetResult:
         else:
             self.refused[record.reason] += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(record)
+            self.examples.append(replace(record, id=_shown(record.id) if record.id else None))
+
+    def ignore(self, fields: Collection[str]) -> None:
+        """List fields that are not imported, up to a limit."""
+        for name in fields:
+            if len(self.ignored_fields) < IGNORED_FIELDS:
+                self.ignored_fields.add(_shown(name))
 
     def conflict(self, record: ConflictingRecord) -> None:
         """Count it, and list the first records."""

@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from archive import bag
 from receiver.importer.faults import BadArchive
 
-
-def closing(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return export.json, once what is read of it has the right types. Raises BadArchive."""
-    lines = document.get("volumes", [])
-    is_listed = isinstance(lines, list) and all(
-        isinstance(line, dict) and type(line.get("number")) is int for line in lines
-    )
-    is_named = all(isinstance(document.get(name), str | None) for name in ("profile", "subject_kind"))
-    if not (is_listed and is_named and type(document.get("revision", 1)) is int):
-        raise BadArchive(f"{bag.EXPORT} lacks a property, or has one of another type")
-    return document
+NAMED = 10
+"""Numbers that an error names: a stranger may list millions of volumes."""
 
 
 def check(lines: Sequence[Mapping[str, Any]], folders: Mapping[int, str], tag_manifests: Mapping[int, str]) -> None:
@@ -35,9 +25,15 @@ def check(lines: Sequence[Mapping[str, Any]], folders: Mapping[int, str], tag_ma
     """
     listed = {line["number"] for line in lines}
     if missing := sorted(listed - folders.keys()):
-        raise BadArchive(f"volumes are missing: {', '.join(map(str, missing))}")
+        raise BadArchive(f"volumes are missing: {_some(missing)}")
     if unlisted := sorted(folders.keys() - listed):
-        raise BadArchive(f"there are volumes that the closing volume does not list: {', '.join(map(str, unlisted))}")
+        raise BadArchive(f"there are volumes that the closing volume does not list: {_some(unlisted)}")
     for number, stated in ((line["number"], line.get("tagmanifest_sha256")) for line in lines[:-1]):
         if stated != tag_manifests[number]:
             raise BadArchive(f"{folders[number]} is not the volume {number} that the closing volume lists")
+
+
+def _some(numbers: Sequence[int]) -> str:
+    """Return the first of many numbers, and how many more there are."""
+    first = ", ".join(map(str, numbers[:NAMED]))
+    return f"{first} and {len(numbers) - NAMED} more" if len(numbers) > NAMED else first

@@ -389,6 +389,12 @@ STATEMENTS: dict[str, dict[str, Any]] = {
     "a list without volumes": {"claims": {"list": {"volumes": 0, "bytes": 100, "sha256": "0" * 64}}},
     "a list without id": {"claims": {"closing": None}},
     "a nonce that is a word": {"claims": {"nonce": "nonsense"}},
+    "a subject with NUL": {"claims": {"sub": "pse_1\0"}},
+    "a consent with a command of a terminal": {"claims": {"consent": "con_\x1b[2J"}},
+    "a revision that no database stores": {"claims": {"revision": 1 << 31}},
+    "a list of more volumes than a database counts": {
+        "claims": {"list": {"volumes": 1 << 31, "bytes": 1, "sha256": "0" * 64}}
+    },
 }
 
 

@@ -126,3 +126,20 @@ def test_counts_of_a_stranger_are_read_strictly() -> None:
     assert counts.from_json([{**DATASET, "state": "complete"}]) == [DatasetCount("made", "things", 2, 1, 10, 1)]
     with pytest.raises(BadCounts):
         counts.from_json([{"exporter": "made"}])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"volumes": 5}, {"volumes": [5]}, {"datasets": 5}, {"datasets": "x"}, {"datasets": {}}]
+)
+def test_lists_of_another_type_end_no_verification(wrong: dict[str, object]) -> None:
+    """A validly signed export.json with a number for a list ended `portability verify` with a traceback."""
+    found = list(counting.of_archive({**archive(listed("a-001"), listed("a-002")), **wrong}, {}))
+    assert all("\n" not in fault for fault in found)
+
+
+@pytest.mark.parametrize("name", ["ann@secret.example", "a\nb", "x" * 101, ""])
+def test_counts_name_exporters_and_datasets_only(name: str) -> None:
+    """Faults repeat these names: what can be no name of an exporter is a fault that repeats nothing."""
+    count = {"exporter": "calls", "dataset": name, "records": 1, "files": 0, "bytes": 1, "corrections": 0}
+    with pytest.raises(BadCounts, match=r"^a count is missing or of another type$"):
+        counts.from_json([count])
