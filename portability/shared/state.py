@@ -51,7 +51,7 @@ class DeploymentState:
         with _outages():
             if (stored := self._secrets.read(name)) and is_current(stored):
                 return stored
-            with alone(self._redis, name), self._in_progress():
+            with self._in_progress(), alone(self._redis, name):
                 return self._renewed(name, is_current, renew)
 
     def _renewed(self, name: str, is_current: Callable[[str], bool], renew: Callable[[str | None], str]) -> str:
@@ -87,7 +87,7 @@ class DeploymentState:
             is_over.set()
 
     def finish(self) -> None:
-        """Wait until no thread renews a secret: a process that ends before loses the new token.
+        """Wait until no thread renews a secret, or is about to: a process that ends before loses the new token.
 
         No one else may wait for such a thread, because its call took too long.
         """

@@ -33,11 +33,12 @@ class UnstoredSecrets:
 
     def after(self, name: str, last: SealedSecret | None) -> SealedSecret | None:
         """Return the secret that follows the stored one; None if what is stored is the newest. Raises RedisError."""
-        if content := self._redis.get(_key(name)):
-            kid, text, follows = json.loads(content)
-            if follows == _named(last):
-                return SealedSecret(kid, text)
-        return None
+        content = self._redis.get(_key(name))
+        try:
+            kid, text, follows = json.loads(content or "[]")
+        except ValueError:  # there is none, or another program has written here
+            return None
+        return SealedSecret(kid, text) if follows == _named(last) else None
 
     def forget(self, name: str) -> None:
         """Remove the copy. One that stays follows a secret that is no longer stored."""

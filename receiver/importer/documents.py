@@ -10,6 +10,7 @@ import binascii
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
+from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import orjson
@@ -91,8 +92,9 @@ def closing(document: Mapping[str, Any], signed: Mapping[str, Any]) -> Mapping[s
     is_listed = isinstance(lines, list) and all(
         isinstance(line, dict) and is_number(line.get("number")) and is_text(line.get("name")) for line in lines
     )
-    words = [document.get(name) or "none" for name in ("format", "profile", "subject_kind")]
-    if not (is_listed and all(map(is_word, words)) and is_text(document.get("subject", ""))):
+    words = [document.get(name) for name in ("format", "profile", "subject_kind")]
+    are_words = all(isinstance(word, NoneType) or is_word(word) for word in words)
+    if not (is_listed and are_words and is_text(document.get("subject", ""))):
         raise BadArchive(f"{bag.EXPORT} lacks a property, or has one of another type")
     revision = document.get("revision")
     if (document.get("export"), revision) != (signed["export"], signed["revision"]) or not is_number(revision):

@@ -27,10 +27,6 @@ OF_POSTGRESQL = [
     "create table part_3 partition of orders for values from (120) to (200)",
     INSERT,
 ]
-OF_MARIADB = [
-    f"{PARTS} (partition part_1 values less than (70), partition part_2 values less than (200))",
-    INSERT,
-]
 VIEW = [f"create table stored {COLUMNS}", INSERT.replace("orders", "stored")]
 VIEW += ["create view orders as select id, who, note from stored"]
 REPLACED = ["create or replace view orders as select id, who, note from stored where id < 90"]
@@ -80,8 +76,6 @@ NOT_ALTERED = [
         130,
     ),
     ("postgresql", [*VIEW, GRANT], ["create index on stored (who)", "delete from stored where id > 100"], 100),
-    ("mysql", OF_MARIADB, ["alter table orders drop partition part_2"], 69),
-    ("mysql", [TABLE, INSERT], ["alter table orders add column other integer"], 130),
 ]
 FORCED = "alter table {} force row level security"
 GAP = Gap("orders: tables or views of the map were altered while it was read", "changed")

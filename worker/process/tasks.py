@@ -57,8 +57,8 @@ def _ended() -> Iterator[None]:
     try:
         yield
     finally:  # these processes end without exit handlers
-        _opened()[1].finish()
         traces.flush()
+        _opened()[1].finish()
 
 
 def _checked() -> WorkerContext:
