@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +123,7 @@ def verify(
     }
 
     def human() -> None:
-        say = partial(context.console.print)
+        say = context.console.print
         after = f" after event {since.event_id}" if since else ""
         objects = "storage not compared" if no_storage else quantity(compared.objects, "object")
         read = f"{quantity(verdict.events, 'event')}{after}, {quantity(compared.exports, 'export')}, {objects}"
