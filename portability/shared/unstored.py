@@ -36,7 +36,7 @@ class UnstoredSecrets:
         content = self._redis.get(_key(name))
         try:
             kid, text, follows = json.loads(content or "[]")
-        except ValueError:  # there is none, or another program has written here
+        except ValueError:  # it is missing, or another program has written here
             return None
         return SealedSecret(kid, text) if follows == _named(last) else None
 
