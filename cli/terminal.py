@@ -73,8 +73,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 def print_table(console: Console, made: Table) -> None:
     """Print a table: a row is one line in a pipe, and words are whole on a terminal without room for the table."""
     width = console.width
-    if not console.is_terminal:
-        console.width = max(width, Measurement.get(console, console.options.update(max_width=UNLIMITED), made).maximum)
+    measured = Measurement.get(console, console.options.update(max_width=UNLIMITED), made)
+    # The library leaves out whole columns where it has less room than their words need; a terminal breaks the lines.
+    console.width = max(width, measured.minimum if console.is_terminal else measured.maximum)
     console.print(made, crop=False, soft_wrap=False)
     console.width = width
 

@@ -53,6 +53,17 @@ def test_words_are_whole_on_a_narrow_terminal() -> None:
     assert {"profile", "portability", "complete", "remarks;", "companies", "delivered"} <= {*words}
 
 
+@pytest.mark.parametrize("width", [1, 20, 40, 60])
+def test_no_column_is_left_out_of_a_table_that_is_too_wide(width: int) -> None:
+    """A ledger without the column of its states, or without gaps, looks like one in which nothing is missing."""
+    output = StringIO()
+    columns = ("dataset", "state", "records", "files", "gaps")
+    row = ("portability/received_transfers", "with_remarks", 10000, 4, 7)
+    console = Console(file=output, width=width, force_terminal=True, color_system=None)
+    print_table(console, table("Ledger", columns, [row]))
+    assert output.getvalue().split() == ["Ledger", *columns, "\u2500" * 72, *map(str, row)]
+
+
 def test_a_cell_has_the_name_and_obeys_nothing_in_it() -> None:
     """A stranger's name is shown as it is, brackets too, and neither an escape nor a change of direction is printed."""
     output = StringIO()
