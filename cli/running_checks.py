@@ -60,9 +60,11 @@ def coverage(context: Context) -> Seen:
         for row in young
         if row["undecided"] or row["faults"]
     ]
-    findings += [f"{name}: no check within two days" for name in sorted(names - {row["source"] for row in young})]
-    if findings:
-        return Seen("; ".join(findings), "`portability source diff` says what to decide: docs/coverage.md")
+    hints = ["`portability source diff` says what to decide"] * bool(findings)
+    if unchecked := [f"{name}: no check within two days" for name in sorted(names - {row["source"] for row in young})]:
+        hints.append("the clock checks sources, and so does `portability source check`")
+    if hints:
+        return Seen("; ".join([*findings, *unchecked]), f"{'; '.join(hints)}: docs/coverage.md")
     return Seen(f"ok: {len(names)} sources")
 
 

@@ -52,7 +52,11 @@ NO_ROOM_OF_SERVER = (
     " (tmp_disk_table_size, max_tmp_session_space_usage, max_tmp_total_space_usage, temp_file_limit)?"
 )
 OVER_ONE_GIGABYTE = "is a value or a row larger than 1 GB as a text? PostgreSQL cannot send it: name a view without it"
+NOT_CONNECTED = "is the server there, and are host, port, database, account and password of the URL right?"
+LOGIN = "are account and password of the URL right, and may the account use the database?"
 HINTS = {
+    **dict.fromkeys(("1044", "1045", "1049", "1698"), LOGIN),
+    **dict.fromkeys(("2002", "2003"), NOT_CONNECTED),
     "54000": OVER_ONE_GIGABYTE,
     "55000": "a materialised view without data? REFRESH MATERIALIZED VIEW fills it",
     **dict.fromkeys(("42703", "42P01", "1054", "1146"), GONE),
@@ -195,6 +199,9 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
 def _hint(error: BaseException | None, code: str) -> str | None:
     if isinstance(error, psycopg.Error) and (code, error.diag.source_file) == REFUSED_MEMORY:
         return OVER_ONE_GIGABYTE
+    if not code and isinstance(error, psycopg.OperationalError):
+        # PostgreSQL's refusal of a login has no code in the driver, and its text names the account.
+        return NOT_CONNECTED
     return next((hint for name, hint in HINTS.items() if code.startswith(name)), None)
 
 

@@ -79,3 +79,21 @@ def test_a_similar_column_is_named(proposed: Callable[..., dict[str, str]]) -> N
     with pytest.raises(BadInput) as refused:
         proposed("users", key="Id")
     assert refused.value.hint == "similar columns: id"
+
+
+def test_a_table_of_another_schema_is_named_as_the_command_takes_it(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The command of the hint makes a draft: `--schema` alone leads to the next refusal."""
+    owner, _ = owner_and_reader(request, "postgresql", tmp_path)
+    execute_all(owner, "create schema side", "create table side.people (id integer primary key, email text)")
+    engine = open_database(*kind_of(owner, "url"), 60)
+    try:
+        with engine.connect().execution_options(**READING) as connection, connection.begin():
+            with pytest.raises(BadInput) as refused:
+                propose(connection, "people")
+            assert refused.value.hint == "name it with its schema: side.people"
+            assert propose(connection, "side.people").certain
+    finally:
+        engine.dispose()
+        execute_all(owner, "drop schema side cascade")

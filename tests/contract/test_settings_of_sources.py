@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import psycopg
 import pytest
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, make_url
 
 from exporters.sql.faults import reading, source_error
 from portability.api import JSON, Selection, SubjectKind
-from portability.api.errors import SourceUnavailable
+from portability.api.errors import SourceError, SourceUnavailable
 from portability.testing import sample_subject
 
 ANN = sample_subject(SubjectKind.USER, "ann")
@@ -335,3 +335,18 @@ def test_what_a_server_ends_passes(kind: type[psycopg.Error]) -> None:
     ended = source_error(kind(), "orders")
     assert isinstance(ended, SourceUnavailable)
     assert str(ended) == f"orders: the database does not answer ({kind.__name__} {kind.sqlstate})"
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mysql"])
+@pytest.mark.parametrize("wrong", [{"database": "nowhere"}, {"username": "nobody", "password": "wrong"}])
+def test_a_refused_login_leads_to_the_url(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, wrong: dict[str, Any]
+) -> None:
+    """An operator who has mistyped a name reads what to compare; the error itself names no account and no password."""
+    _, reader = owner_and_reader(request, database, tmp_path)
+    engine = create_engine(make_url(reader).set(**wrong))
+    with pytest.raises(SourceError) as refused, reading(engine, "orders"):
+        pass
+    engine.dispose()
+    assert "of the URL right" in str(refused.value.hint)
+    assert not any(value in f"{refused.value} {refused.value.hint}" for value in wrong.values())

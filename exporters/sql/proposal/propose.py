@@ -85,8 +85,15 @@ def _read(connection: Connection, subject: str, schemas: tuple[str, ...]) -> tup
     for one in (subject, *written.values()):
         if one in found.tables:
             return found, found.tables[one]
-    hint = _similar("tables", subject, found.tables) or "name its schema with --schema"
+    hint = _other_schemas(connection, subject) or _similar("tables", subject, found.tables)
     raise BadInput(f"the database has no table {subject!r} among its {len(found.tables)}", hint=hint)
+
+
+def _other_schemas(connection: Connection, name: str) -> str:
+    """Return a hint with the names, as a map writes them, of tables of this name in any schema, or an empty text."""
+    seen = inspect(connection)
+    named = [f"{schema}.{name}" for schema in seen.get_schema_names() if name in seen.get_table_names(schema)]
+    return f"name it with its schema: {' or '.join(named)}" if named else ""
 
 
 def _similar(what: str, name: str, names: Collection[str]) -> str:
