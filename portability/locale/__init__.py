@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from babel import Locale
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
 from portability.api.errors import PortabilityError
@@ -65,8 +65,20 @@ def find(language: str, code: str) -> str | None:
 
 def translated(language: str, code: str, source: str) -> str:
     """Return the translation of a text that its author wrote in SOURCE; the text itself where it has no translation."""
+    return translation(language, code, source) or source
+
+
+def translation(language: str, code: str, source: str) -> str:
+    """Return the translation of a text of SOURCE; empty where it has none. An empty text is not compared.
+
+    A company's source may have the name of a built-in one, such as `crm/contacts`: a sentence that translates another
+    text is left out.
+    """
     domain, _, name = code.partition(".")
-    return _sentences(language, domain).get(name) or source
+    of = _translated_texts(language, domain).get(name, "")
+    if of and source and of != _without_blanks(source):
+        return ""
+    return _sentences(language, domain).get(name, "")
 
 
 def sentences(language: str, domain: str) -> Mapping[str, str]:
@@ -114,19 +126,40 @@ def own_name(language: str) -> str:
 
 @cache
 def _sentences(language: str, domain: str) -> Mapping[str, str]:
-    path = FOLDER / language / f"{domain}.po"
-    if language not in languages() or not path.exists():
-        return {}
-    with path.open("rb") as file:
-        found = _translated(read_po(file, locale=language))
+    found = {str(message.id): str(message.string) for message in _own(language, domain)}
     for catalogue in catalogues(language, domain) if domain == DATA else ():
-        found |= _translated(catalogue)
+        found |= {str(message.id): str(message.string) for message in _translated(catalogue)}
     return found
 
 
-def _translated(catalogue: Catalog) -> dict[str, str]:
-    return {
-        str(message.id): str(message.string)
-        for message in catalogue
-        if message.id and message.string and not message.fuzzy
-    }
+@cache
+def _translated_texts(language: str, domain: str) -> Mapping[str, str]:
+    """Return what built-in sentences about data translate, by name: `make locale` writes it above each.
+
+    A package is free to write other comments, and describes its own exporters.
+    """
+    if domain != DATA:
+        return {}
+    found = {str(message.id): _without_blanks("".join(message.auto_comments)) for message in _own(language, domain)}
+    for catalogue in catalogues(language, domain):
+        found |= {str(message.id): "" for message in _translated(catalogue)}
+    return found
+
+
+@cache
+def _own(language: str, domain: str) -> tuple[Message, ...]:
+    """Return the messages of a built-in catalogue."""
+    path = FOLDER / language / f"{domain}.po"
+    if language not in languages() or not path.exists():
+        return ()
+    with path.open("rb") as file:
+        return tuple(_translated(read_po(file, locale=language)))
+
+
+def _translated(catalogue: Catalog) -> Iterator[Message]:
+    return (message for message in catalogue if message.id and message.string and not message.fuzzy)
+
+
+def _without_blanks(sentence: str) -> str:
+    """Return a text as it is compared: a comment has line ends where the text has blanks, or nothing."""
+    return "".join(sentence.split())

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TypeAlias
 
 from portability.api import Dataset, Field, FieldValue, Withheld
-from portability.locale import SOURCE, languages, translated
+from portability.locale import SOURCE, languages, translation
 
 Translations: TypeAlias = dict[str, dict[str, str]]
 """By the name of the text, then by language; SOURCE is not among the languages."""
@@ -23,12 +23,15 @@ _CAPITALS = re.compile(r"\b(id|ip|url|urls|mfa|ai|api|sha256)\b")
 
 def of_dataset(exporter: str, dataset: Dataset) -> Translations:
     """Return the translations of a dataset's title and description."""
-    return _translations(_code(exporter, dataset), title="title", description="description")
+    code = _code(exporter, dataset)
+    return _translations(
+        title=(f"{code}.title", dataset.title), description=(f"{code}.description", dataset.description)
+    )
 
 
 def of_field(exporter: str, dataset: Dataset, field: Field) -> Translations:
     """Return the translations of a field's description."""
-    return _translations(_code(exporter, dataset), description=f"fields.{field.name}")
+    return _translations(description=(f"{_code(exporter, dataset)}.fields.{field.name}", field.description))
 
 
 def of_label(name: str) -> dict[str, str]:
@@ -38,7 +41,8 @@ def of_label(name: str) -> dict[str, str]:
 
 def of_value(exporter: str, dataset: Dataset, field: Field, value: FieldValue) -> dict[str, str]:
     """Return the labels of a field's value by language, SOURCE too."""
-    return {SOURCE: value.label, **by_language(f"{_code(exporter, dataset)}.values.{field.name}.{value.value}")}
+    code = f"{_code(exporter, dataset)}.values.{field.name}.{value.value}"
+    return {SOURCE: value.label, **by_language(code, value.label)}
 
 
 def in_language(texts: Mapping[str, str], language: str) -> str:
@@ -54,14 +58,14 @@ def label(name: str) -> str:
 
 def of_withheld(exporter: str, dataset: Dataset, withheld: Withheld) -> Translations:
     """Return the translations of what is withheld and why."""
-    code = f"withheld.{withheld.name}"
-    return _translations(_code(exporter, dataset), what=f"{code}.what", reason=f"{code}.reason")
+    code = f"{_code(exporter, dataset)}.withheld.{withheld.name}"
+    return _translations(what=(f"{code}.what", withheld.what), reason=(f"{code}.reason", withheld.reason))
 
 
 @cache
-def by_language(code: str) -> Mapping[str, str]:
-    """Return the translations that the catalogues have of a code, without SOURCE."""
-    texts = {language: translated(language, code, "") for language in languages() if language != SOURCE}
+def by_language(code: str, source: str = "") -> Mapping[str, str]:
+    """Return the translations that the catalogues have of a code, without SOURCE; of this text, if one is given."""
+    texts = {language: translation(language, code, source) for language in languages() if language != SOURCE}
     return {language: text for language, text in texts.items() if text}
 
 
@@ -69,7 +73,7 @@ def _code(exporter: str, dataset: Dataset) -> str:
     return f"data.{exporter}/{dataset.name}"
 
 
-def _translations(code: str, **names: str) -> Translations:
-    """Look texts up, each given as the rest of its code; a text without any translation is left out."""
-    found = {name: by_language(f"{code}.{rest}") for name, rest in names.items()}
-    return {name: dict(texts) for name, texts in found.items() if texts}
+def _translations(**texts: tuple[str, str]) -> Translations:
+    """Look texts up, each given with its code; a text without any translation is left out."""
+    found = {name: by_language(code, source) for name, (code, source) in texts.items()}
+    return {name: dict(by) for name, by in found.items() if by}

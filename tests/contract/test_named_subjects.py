@@ -84,7 +84,7 @@ def test_a_similar_column_is_named(proposed: Callable[..., dict[str, str]]) -> N
 def test_a_table_of_another_schema_is_named_as_the_command_takes_it(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """An operator who follows the hint gets a draft: `--schema` alone leads to the next refusal."""
+    """The command of the hint makes a draft: `--schema` alone leads to the next refusal."""
     owner, _ = owner_and_reader(request, "postgresql", tmp_path)
     execute_all(owner, "create schema side", "create table side.people (id integer primary key, email text)")
     engine = open_database(*kind_of(owner, "url"), 60)

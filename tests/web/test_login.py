@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hmac
+import html
 import json
+import re
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -173,6 +175,13 @@ def test_playing_needs_this_machine(served: Served, redis_server: str, tmp_path:
         for role in ("operator", "recipient", "root"):
             answer = client.post("/login/development", data={"role": role, "id": "eve", "csrf": token})
             assert answer.status_code == 404
+        pattern = html.unescape(client.get("/login").text.partition('name="id"')[2].split('pattern="')[1].split('"')[0])
+        for name in ("usr_1", "auth0|5f7c8ec7", "gid://shop/Customer/7", "x" * 200):
+            # The browser sends only what fits the pattern of the form: it takes each id that a person can have.
+            assert re.fullmatch(pattern, name)
+            taken = client.post("/login/development", data={"role": "subject", "id": name, "csrf": token})
+            assert taken.headers["location"] == "/me"
+            token = client.get("/me").text.partition('name="csrf" value="')[2].partition('"')[0]
         taken = client.post("/login/development", data={"role": "officer", "id": "olga", "csrf": token})
         assert taken.headers["location"] == "/staff"
         assert client.get("/staff").status_code == 200

@@ -30,7 +30,10 @@ ATTEMPTS_LENGTH = 2300
 """Characters of the attempts: a browser refuses a cookie of more than 4,096 bytes."""
 PENDING_SECONDS = 600
 PLAYED_ROLES = tuple(role for role in ROLES if role not in {"operator", "recipient"})
-Name = Annotated[str, Form(max_length=100, pattern=r"^[A-Za-z0-9._@~/|:-]+$")]
+NAMES = r"[A-Za-z0-9._@~\/\|:\-]+"
+"""Ids of people and names of staff for the test login. Browsers require the backslashes in a set of characters."""
+NAME_LENGTH = 200
+Name = Annotated[str, Form(max_length=NAME_LENGTH, pattern=f"^{NAMES}$")]
 FormKey = Annotated[str, Query(max_length=20, pattern="^[A-Za-z0-9_-]*$")]
 Next = Annotated[str, Query(max_length=rendering.LOCAL_LENGTH)]
 
@@ -50,7 +53,14 @@ def begin(request: Request, place: CurrentContext, next: Next = "/me", again: st
     if place.provider is None:
         playing = place.settings.development_login
         return rendering.page(
-            request, "login.html", development=playing, roles=PLAYED_ROLES, next=rendering.local(next), form=form
+            request,
+            "login.html",
+            development=playing,
+            roles=PLAYED_ROLES,
+            names=NAMES,
+            name_length=NAME_LENGTH,
+            next=rendering.local(next),
+            form=form,
         )
     attempt = place.provider.begin(step_up=bool(again))
     asked = {"next": rendering.local(next), "at": int(time.time()), "again": bool(again), "form": form}

@@ -154,6 +154,10 @@ def test_a_source_that_cannot_be_compared_is_no_agreement(
 def test_a_check_is_stored(run: Run, shop: Path) -> None:
     """Metrics, doctor and the register show what the last check found."""
     alter_shop(shop, "alter table users add phone text")
+    found = {one["check"]: one for one in json_of(run("doctor", "--json"))["checks"]}
+    assert found["coverage"]["result"] == "shop: no check within two days"
+    assert "`portability source check`" in found["coverage"]["hint"]
+    assert "source diff" not in found["coverage"]["hint"]
     run("source", "check")
     metrics = run("metrics").stdout
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -192,9 +193,12 @@ def test_every_code_has_words() -> None:
 
 def test_a_dataset_brings_its_translations() -> None:
     """The page shows the reader's; the dataset of a plug-in without any keeps its own words."""
+    identifier = "Identifier of this record; it does not change. Use it to request a correction or an erasure."
+    fields = (replace(CALLS.fields[0], description=identifier), *CALLS.fields[1:])
+    built_in = replace(CALLS, title="Phone calls", fields=fields)
     known, unknown = (
-        json.loads(str(evaluate(written([excerpt(exporter=name)])[f"viewer/data/{name}.calls.js"])[0]))
-        for name in ("calls", "made")
+        json.loads(str(evaluate(written([Excerpt(name, of)])[f"viewer/data/{name}.calls.js"])[0]))
+        for name, of in (("calls", built_in), ("made", CALLS))
     )
     assert known["translations"]["title"]["id"] == translated("id", "data.calls/calls.title", "")
     assert known["fields"][0]["translations"]["description"]["id"] == translated("id", "data.calls/calls.fields.id", "")

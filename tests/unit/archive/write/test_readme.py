@@ -85,10 +85,13 @@ def test_each_language_describes_the_data_in_its_own_words() -> None:
     left = {"exporter": "crm", "dataset": "deals", "title": "Deals", "translations": titles, "reason": "not_asked_for"}
     line = {"exporter": "calls", "dataset": "calls", "title": "Calls", "translations": {"title": {"id": "Panggilan"}}}
     counts = {"state": "complete", "records": 2, "files": 0, "gaps": 0}
-    sections = by_language(page([MEMBER], datasets=[{**line, **counts}], not_included=[left]))
+    english = "Calls between the company's contacts and its agents, one record each."
+    built_in = replace(volumes.CALLS, title="Phone calls", description=english)
+    member = replace(MEMBER, content=replace(MEMBER.content, dataset=built_in))
+    sections = by_language(page([member], datasets=[{**line, **counts}], not_included=[left]))
     description = translated("id", "data.calls/calls.description", "")
     assert description
-    for one, other in (("Calls", "Panggilan"), ("Every call", str(escape(description))), ("Deals", "Transaksi")):
+    for one, other in (("Calls", "Panggilan"), ("Calls between", str(escape(description))), ("Deals", "Transaksi")):
         assert one in sections["en"]
         assert one not in sections["id"]
         assert other in sections["id"]

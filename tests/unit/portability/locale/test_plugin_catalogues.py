@@ -33,7 +33,7 @@ Ship = Callable[..., None]
 @pytest.fixture
 def ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ship]:
     """Install a package with catalogues by language."""
-    caches = (locale._sentences, translations.by_language, plugin_catalogues._folders)
+    caches = (locale._sentences, locale._translated_texts, translations.by_language, plugin_catalogues._folders)
 
     def clear() -> None:
         sys.modules.pop("helpdesk_texts", None)
