@@ -27,6 +27,7 @@ in JSON for machines. Names of commands, options and JSON fields are relied upon
 | 3 | `--wait`: the archive is ready and not complete: it has gaps, or companies decide over some of the data |
 | 4 | `--wait`: no source knows the subject |
 | 5 | `--wait`: the archive is ready, and companies decide over all of the data |
+| 130 | Ctrl-C ended the command, which printed no result, with `--json` too. What was requested goes on |
 
 An error is one line on standard error, `error: what, on which thing [code]  hint: what to do`; with `--json` it is
 `{"error": {"code", "message", "hint"}}` on standard output, also where an option or a command is unknown. Where that
