@@ -60,7 +60,7 @@ def coverage(context: Context) -> Seen:
         for row in young
         if row["undecided"] or row["faults"]
     ]
-    hints = ["`portability source diff` says what to decide"] * bool(findings)
+    hints = ["`portability source diff` says what to decide"] if findings else []
     if unchecked := [f"{name}: no check within two days" for name in sorted(names - {row["source"] for row in young})]:
         hints.append("the clock checks sources, and so does `portability source check`")
     if hints:

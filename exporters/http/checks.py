@@ -111,9 +111,10 @@ def _is_tied(node: LinksForm | HttpDatasetForm, nodes: Nodes) -> bool:
 
 def _compares_ids(node: LinksForm | HttpDatasetForm) -> bool:
     """Return whether items are compared with the ids of their batch: by a field of the key that is their own."""
-    if node.batch is None or not _is_dataset(node):
-        return False
-    return any(not (node.fields[name].at or "").startswith(PARENT) for name in node.key if name in node.fields)
+    if node.batch and _is_dataset(node):
+        paths = (node.fields[name].at or "" for name in node.key if name in node.fields)
+        return not all(path.startswith(PARENT) for path in paths)
+    return False
 
 
 def _unread(node: NodeForm, path: Path) -> Iterator[MapFault]:

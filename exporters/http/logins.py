@@ -45,9 +45,8 @@ ANSWER_SECONDS = 60.0
 CONNECT_SECONDS = 10.0
 PAUSE_SECONDS = 60.0
 """How long nothing is sent to a token endpoint that it has refused."""
-GRANT_ENDED = "invalid_grant"
 CLIENT_REFUSED = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "invalid_request"})
-REFUSED = CLIENT_REFUSED | {GRANT_ENDED, "unsupported_grant_type"}
+REFUSED = CLIENT_REFUSED | {"invalid_grant", "unsupported_grant_type"}
 """What an endpoint may say (RFC 6749, section 5.2); other texts of it are not repeated."""
 
 

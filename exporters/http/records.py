@@ -83,7 +83,9 @@ class RecordMaker:
         """
         own = self._own
         given = {key[number] for key in keys for number in own}
-        left = [one for one in asked if one not in given] if own else list(asked[: 0 if keys else 1])
+        left = [one for one in asked if one not in given]
+        if not own:
+            left = [] if keys else left[:1]
         if len(own) > 1:
             return left
         of_parent = [str(self._readers[name]([None], parent)[0][0]) for name in self.form.key]

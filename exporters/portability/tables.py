@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import NoneType
 from typing import Any, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, FromClause, and_, case, or_, select
@@ -50,10 +49,11 @@ class ExportedColumn:
 
     def value(self, found: object) -> JSON:
         """Return a value of a row as JSON. Raises one of NOT_JSON for a value that this software has not stored."""
-        if isinstance(found, NoneType):
-            if self.column.nullable or not isinstance(self.set_at, NoneType):
+        match found:
+            case None if self.column.nullable or isinstance(self.set_at, Column):
                 return None
-            raise ValueError("each row has this value")
+            case None:
+                raise ValueError("each row has this value")
         value = CONVERTERS[field_type(self.column.type)](found)
         return _role(value) if self.is_role else value
 

@@ -6,22 +6,19 @@ An event that someone has changed, so that the chain cannot take it, stays: it i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, cast, exists, null, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, cast, exists, null, select, union_all
 
 from portability.database import models
+from portability.database.possible_times import is_possible
 from portability.trust import chain_events
 from portability.trust.chain_events import KEPT, READ_AT_ONCE, UNREADABLE, hashed
 
 EVENT, UNCHAINED, EXPORT = models.audit_event, models.audit_unchained, models.export
 IS_REPEATED = exists(select(EVENT.c.id).where(EVENT.c.entry == UNCHAINED.c.entry)).label("is_repeated")
-HAS_TIME = and_(
-    UNCHAINED.c.at.is_not(None),
-    UNCHAINED.c.at.between(datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)),
-)
+HAS_TIME = is_possible(UNCHAINED.c.at)
 """Others cannot be read. One such row would make each event of its page a statement of its own."""
 LENGTHS = {"entry": 32, "actor": 200, "action": 64}
 """The greatest lengths of the texts that each event has."""

@@ -7,18 +7,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeGuard
+from typing import Any
 
 import orjson
 
 from archive.names import is_safe
 from portability.trust.signing import SKEW_SECONDS, TRANSFER_TYPE, Jwks, SignatureFault, check, check_clock
 from receiver.faults import BadStatement, StatementExpired, WrongAudience, WrongList
+from receiver.untrusted import is_number, is_text
 
 LIST_BYTES = 64 << 20
 """Maximum size of volumes.json: enough for 200,000 volumes."""
-NUMBER_MAX = (1 << 31) - 1
-"""The largest revision and number of volumes: an integer of PostgreSQL."""
 PROFILES = frozenset({"portability", "switch"})
 _HEX = re.compile(r"(?:[0-9a-f]{2}){16,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -110,7 +109,7 @@ def checked(
         claims = check(token, jwks, typ=TRANSFER_TYPE)
     except SignatureFault as fault:
         raise BadStatement(f"transfer.jwt is not validly signed: {fault.fault}") from None
-    if not all(map(_is_text, map(claims.get, _TEXTS))):
+    if not all(claims.get(name) and is_text(claims[name]) for name in _TEXTS):
         raise BadStatement("transfer.jwt lacks a claim")
     if claims["iss"].rstrip("/") != issuer.rstrip("/"):
         raise BadStatement("transfer.jwt has another issuer than the link", hint="give the issuer with --issuer")
@@ -121,7 +120,7 @@ def checked(
     _check_time(claims, late, present or datetime.now(UTC))
     revision, parcels, nonce = claims.get("revision"), claims.get("volumes"), claims.get("nonce")
     listed = None if "list" not in claims else _announced_list(claims["list"], claims.get("closing"))
-    if not _is_number(revision) or not (listed or (isinstance(parcels, list) and parcels)):
+    if not is_number(revision) or not (listed or (isinstance(parcels, list) and parcels)):
         raise BadStatement("transfer.jwt lists no volumes, or has no revision")
     if nonce is not None and not (isinstance(nonce, str) and _HEX.fullmatch(nonce)):
         raise BadStatement("transfer.jwt has a nonce that is not hexadecimal")
@@ -165,20 +164,11 @@ def with_volumes(statement: Statement, document: bytes) -> Statement:
     return replace(statement, parcels=parcels)
 
 
-def _is_text(claim: object) -> bool:
-    # The control database keeps it: PostgreSQL stores no NUL.
-    return isinstance(claim, str) and bool(claim) and claim.isprintable()
-
-
-def _is_number(claim: object) -> TypeGuard[int]:
-    return type(claim) is int and 1 <= claim <= NUMBER_MAX
-
-
 def _announced_list(value: Any, closing: Any) -> AnnouncedList:  # noqa: ANN401  # untrusted JSON
     members = value if isinstance(value, Mapping) else {}
     volumes, size, sha256 = members.get("volumes"), members.get("bytes"), members.get("sha256")
     is_hash = isinstance(sha256, str) and _SHA256.fullmatch(sha256)
-    if not _is_number(volumes) or type(size) is not int or not is_hash or not isinstance(closing, str):
+    if not is_number(volumes) or type(size) is not int or not is_hash or not isinstance(closing, str):
         raise BadStatement("transfer.jwt does not describe its list of volumes")
     if not 0 < size <= LIST_BYTES:
         raise BadStatement(f"transfer.jwt has a list of {volumes} volumes in {size} bytes; the limit is {LIST_BYTES}")

@@ -24,6 +24,7 @@ from receiver.importer.faults import BadArchive, NotImportable
 from receiver.importer.feed_changes import FeedChanges
 from receiver.importer.payload import ArchivedPiece, FilePiece, StoredFile, joined, reads
 from receiver.importer.scratch_database import ScratchDatabase
+from receiver.untrusted import is_count, is_name, is_optional, is_text
 
 if TYPE_CHECKING:
     from portability.trust.signing import Jwks
@@ -231,9 +232,9 @@ def _row(volume: int, revision: int, resource: Any, hashes: Mapping[str, str]) -
     if not isinstance(path, str) or path not in hashes or not is_safe(path, longest=FULL_PATH_CHARS):
         raise BadArchive(f"{bag.DATA_PACKAGE} describes a file that is not in the manifest")
     texts = [resource.get(name) for name in ("x-exporter", "x-dataset", "mediatype")]
-    is_named = all(map(documents.is_name, texts[:2])) and documents.is_text(texts[2])
+    is_named = all(map(is_name, texts[:2])) and is_text(texts[2])
     size, file, records = (resource.get(name) for name in ("bytes", "x-file", "x-records"))
-    is_counted = documents.is_count(size) and documents.is_count(records or 0)
+    is_counted = is_count(size) and is_optional(is_count, records)
     if not (is_named and is_counted and isinstance(file, str | None)):
         raise BadArchive(f"{bag.DATA_PACKAGE} lacks a property of a file")
     part = _PART.search(path) if file is not None else None

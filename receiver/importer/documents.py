@@ -1,33 +1,23 @@
-"""Documents of an unpacked archive: JSON of a stranger, whose members are checked before anything relies on them.
+"""Documents of an unpacked archive: untrusted JSON, whose members are checked before anything relies on them.
 
-A number may be larger than any database stores, and a text may be long, or have characters that PostgreSQL does not
-store or that a terminal obeys. So an error names the document, and repeats none of its members.
+An error names the document, and repeats none of its members.
 """
 
 from __future__ import annotations
 
 import binascii
-import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from archive import bag
-from portability.api.names import NAME
 from receiver.importer.faults import BadArchive
+from receiver.untrusted import is_number, is_optional, is_text, is_word
 
 if TYPE_CHECKING:
     from portability.trust.signing import Jwks
-
-NUMBER_MAX = (1 << 31) - 1
-"""The largest number of a volume, of a revision, and of an archive of a feed: an integer of PostgreSQL."""
-COUNT_MAX = (1 << 53) - 1
-"""The largest number of bytes or records: the largest integer that every program reads (RFC 7493 section 2.2)."""
-TEXT_CHARACTERS = 512
-_WORD = re.compile(r"[A-Za-z0-9_./-]{1,100}")
 
 
 def parsed(name: str, data: bytes) -> Mapping[str, Any]:
@@ -39,31 +29,6 @@ def parsed(name: str, data: bytes) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise BadArchive(f"{name} is not a JSON object")
     return document
-
-
-def is_text(value: object) -> TypeGuard[str]:
-    """Return whether a value is a text in one line of bounded length, such as an id."""
-    return isinstance(value, str) and len(value) <= TEXT_CHARACTERS and value.isprintable()
-
-
-def is_word(value: object) -> TypeGuard[str]:
-    """Return whether a value may be a word of the format, such as a profile: an error may repeat it."""
-    return isinstance(value, str) and bool(_WORD.fullmatch(value))
-
-
-def is_name(value: object) -> TypeGuard[str]:
-    """Return whether a value may be the name of an exporter or a dataset."""
-    return isinstance(value, str) and bool(NAME.fullmatch(value))
-
-
-def is_number(value: object) -> TypeGuard[int]:
-    """Return whether a value may number a volume, a revision or an archive."""
-    return type(value) is int and 1 <= value <= NUMBER_MAX
-
-
-def is_count(value: object) -> TypeGuard[int]:
-    """Return whether a value may count bytes or records."""
-    return type(value) is int and 0 <= value <= COUNT_MAX
 
 
 def claims(token: str, jwks: Jwks | None) -> Mapping[str, Any]:
@@ -92,8 +57,7 @@ def closing(document: Mapping[str, Any], signed: Mapping[str, Any]) -> Mapping[s
     is_listed = isinstance(lines, list) and all(
         isinstance(line, dict) and is_number(line.get("number")) and is_text(line.get("name")) for line in lines
     )
-    words = [document.get(name) for name in ("format", "profile", "subject_kind")]
-    are_words = all(isinstance(word, NoneType) or is_word(word) for word in words)
+    are_words = all(is_optional(is_word, document.get(name)) for name in ("format", "profile", "subject_kind"))
     if not (is_listed and are_words and is_text(document.get("subject", ""))):
         raise BadArchive(f"{bag.EXPORT} lacks a property, or has one of another type")
     revision = document.get("revision")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from archive import bag
-from receiver.importer import documents
 from receiver.importer.faults import BadArchive
 from receiver.importer.lines import records
 from receiver.importer.payload import ArchivedPiece
 from receiver.importer.values import Reason
 from receiver.ledger.feeds import FeedPlace, FeedPoint
+from receiver.untrusted import is_name, is_number, is_optional, is_text
 
 FEED_CHARACTERS = 64
 """Of the id of a feed: the column that keeps it."""
@@ -33,7 +33,7 @@ class FeedChanges:
         """Read changes.json of an unpacked volume of an export, whose tag manifest is `tags`. Raises BadArchive."""
         feed, number, listed = document.get("feed"), document.get("number"), document.get("tombstones")
         is_long = len(str(feed)) > FEED_CHARACTERS
-        if is_long or not (documents.is_name(feed) and documents.is_number(number) and isinstance(listed, list)):
+        if is_long or not (is_name(feed) and is_number(number) and isinstance(listed, list)):
             raise BadArchive(f"{bag.CHANGES} lacks a property, or has one of another type")
         cursor = document.get("cursor")
         here = FeedPoint(number, export, _sha256(cursor) if isinstance(cursor, str) else None)
@@ -54,7 +54,7 @@ def _after(named: Any, number: int) -> FeedPoint | None:  # noqa: ANN401  # JSON
     """Return the archive before, as changes.json names it; None: this is the first archive. Raises BadArchive."""
     before = named if isinstance(named, Mapping) else {}
     export, cursor = before.get("export"), before.get("cursor_sha256")
-    is_named = documents.is_text(export or "") and documents.is_text(cursor or "")
+    is_named = is_optional(is_text, export) and is_optional(is_text, cursor)
     if (number > 0) is not isinstance(export, str) or not is_named:
         raise BadArchive(f"{bag.CHANGES} does not say which archive it follows")
     return FeedPoint(number, export, cursor) if export else None
@@ -70,9 +70,7 @@ def _pieces(
     for entry in listed:
         named = entry if isinstance(entry, Mapping) else {}
         exporter, dataset, path = named.get("exporter"), named.get("dataset"), named.get("path")
-        if not (documents.is_name(exporter) and documents.is_name(dataset)) or path != bag.tombstones(
-            exporter, dataset
-        ):
+        if not (is_name(exporter) and is_name(dataset)) or path != bag.tombstones(exporter, dataset):
             raise BadArchive(f"{bag.CHANGES} names a file that holds no tombstones")
         if path not in tags:
             raise BadArchive(f"{folder.name}: {bag.TAG_MANIFEST} does not list the tombstones of {exporter}/{dataset}")

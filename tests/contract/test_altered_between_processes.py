@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
-from source_accounts import ROWS, execute_all, mapped_sources, owner_and_reader
+from altered_orders import ANN, COLUMNS, GAP, GRANT, INSERT, MAP, OF_POSTGRESQL, TABLE, VIEW
+from source_accounts import execute_all, mapped_sources, owner_and_reader
+from sqlalchemy import create_engine, text
+from workers import until
 
-from portability.api import Batch, Gap, Selection, Slice, SubjectKind
-from portability.testing import sample_subject
+from portability.api import Batch, Gap, Selection, Slice
 
-ANN = sample_subject(SubjectKind.USER, "ann")
-MAP = ROWS.replace('type = "integer"', 'type = "string"') + 'fields.note = { text = "Note." }'
-COLUMNS = "(id integer not null primary key, who varchar(9), note varchar(40))"
-TABLE = f"create table orders {COLUMNS}"
-VALUES = ", ".join(f"({number}, 'ann', 'a')" for number in range(1, 131))
-"""130 rows: the first page has 64."""
-INSERT = f"insert into orders values {VALUES}"  # noqa: S608  # of this module
-OF_POSTGRESQL = [
-    f"{TABLE} partition by range (id)",
-    "create table part_1 partition of orders for values from (0) to (70)",
-    "create table part_2 partition of orders for values from (70) to (120)",
-    "create table part_3 partition of orders for values from (120) to (200)",
-    INSERT,
-]
-VIEW = [f"create table stored {COLUMNS}", INSERT.replace("orders", "stored")]
-VIEW += ["create view orders as select id, who, note from stored"]
-GRANT = "grant select on orders to public"
-GAP = Gap("orders: tables or views of the map were altered while it was read", "changed")
 ANOTHER = [f"create table other {COLUMNS}", INSERT.replace("orders", "other").replace("'a'", "'b'")]
 RENAMED_OTHER = ["alter table other rename to orders", GRANT]
 RENAMED = ["rename table orders to earlier, other to orders"]
@@ -45,6 +28,7 @@ ALTERED = [
     ("sqlite", [TABLE, INSERT, *ANOTHER], ["alter table orders rename to earlier", RENAMED_OTHER[0]]),
 ]
 """Database, what is made, and what happens between the two processes."""
+ARE_EARLIER = text("select max(create_time) < sysdate() from information_schema.tables where table_schema = database()")
 CASES = pytest.mark.parametrize(("database", "made", "change"), ALTERED)
 
 
@@ -56,7 +40,11 @@ def made_tables(request: pytest.FixtureRequest, folder: Path, database: str, mad
     """Make tables that are not of the present second: MariaDB tells the time of a change in whole seconds."""
     owner, reader = owner_and_reader(request, database, folder)
     execute_all(owner, *made)
-    time.sleep(1.1 if database == "mysql" else 0)
+    if database == "mysql":
+        engine = create_engine(owner)
+        with engine.connect() as connection:
+            until(lambda: bool(connection.scalar(ARE_EARLIER)), "the second is over")
+        engine.dispose()
     return owner, reader
 
 

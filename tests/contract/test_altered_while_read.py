@@ -5,32 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from source_accounts import ROWS, execute_all, mapped_sources, owner_and_reader
+from altered_orders import ANN, GAP, GRANT, INSERT, MAP, OF_POSTGRESQL, TABLE, VIEW
+from source_accounts import execute_all, mapped_sources, owner_and_reader
 
-from portability.api import Gap, Selection, SubjectKind
-from portability.testing import sample_subject
+from portability.api import Gap, Selection
 
-ANN = sample_subject(SubjectKind.USER, "ann")
-MAP = ROWS.replace('type = "integer"', 'type = "string"') + 'fields.note = { text = "Note." }'
-COLUMNS = "(id integer not null primary key, who varchar(9), note varchar(40))"
-TABLE = f"create table orders {COLUMNS}"
-VALUES = ", ".join(f"({number}, 'ann', 'a')" for number in range(1, 131))
-"""130 rows: the first page has 64."""
 LETTERS = ", ".join(f"('{one}{two}', 'ann', 'a')" for one in "XYZa" for two in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """104 rows: in the order of bytes the first page ends among those with Z, and those with a small letter follow."""
-INSERT = f"insert into orders values {VALUES}"  # noqa: S608  # of this module
-PARTS = f"{TABLE} partition by range (id)"
-OF_POSTGRESQL = [
-    PARTS,
-    "create table part_1 partition of orders for values from (0) to (70)",
-    "create table part_2 partition of orders for values from (70) to (120)",
-    "create table part_3 partition of orders for values from (120) to (200)",
-    INSERT,
-]
-VIEW = [f"create table stored {COLUMNS}", INSERT.replace("orders", "stored")]
-VIEW += ["create view orders as select id, who, note from stored"]
 REPLACED = ["create or replace view orders as select id, who, note from stored where id < 90"]
-GRANT = "grant select on orders to public"
 SWAPPED = [
     "create table other (like orders including all)",
     "alter table orders rename to orders_2025",
@@ -78,7 +60,6 @@ NOT_ALTERED = [
     ("postgresql", [*VIEW, GRANT], ["create index on stored (who)", "delete from stored where id > 100"], 100),
 ]
 FORCED = "alter table {} force row level security"
-GAP = Gap("orders: tables or views of the map were altered while it was read", "changed")
 
 
 def altered(

@@ -17,8 +17,8 @@ import orjson
 from portability.api import Cursor, Selection, Slice
 from portability.api.errors import ExporterFault
 
-BEGIN, END = "~", "~"
-"""Around a baseline, before the cursor of the reader: no cursor of a reader begins so."""
+MARK = "~"
+"""On both sides of a baseline, before the cursor of the reader: no cursor of a reader begins so."""
 Tables: TypeAlias = frozenset[tuple[int, int]]
 """Numbers of what is read, each with one that is another when it is altered; empty: they were not looked at."""
 
@@ -33,11 +33,11 @@ class Baseline:
     def marked(self, inner: Cursor) -> Cursor:
         """Return a cursor, or a bound of a slice, that says what the tables were."""
         stated = zlib.compress(orjson.dumps([self.types, sorted(self.tables)]))
-        return f"{BEGIN}{urlsafe_b64encode(stated).decode()}{END}{inner}"
+        return f"{MARK}{urlsafe_b64encode(stated).decode()}{MARK}{inner}"
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class ReadStart:
     """Where a read begins, in the terms of its reader."""
 
     selection: Selection
@@ -52,16 +52,16 @@ class Begun:
         return self.after or part.begin
 
 
-def begun(selection: Selection, after: Cursor | None) -> Begun:
+def start_of(selection: Selection, after: Cursor | None) -> ReadStart:
     """Return where a read begins. Raises ExporterFault for an invalid cursor or slice."""
     part = selection.slice or Slice()
-    (since_begin, begin), (since_end, end), (since_after, inner) = map(_apart, (part.begin, part.end, after))
+    (since_begin, begin), (since_end, end), (since_after, inner) = map(_split, (part.begin, part.end, after))
     plain = replace(selection, slice=Slice(begin, end)) if selection.slice else selection
     # All slices were cut before the first of them was read.
-    return Begun(plain, inner, since_begin or since_end or since_after)
+    return ReadStart(plain, inner, since_begin or since_end or since_after)
 
 
-def outer(selection: Selection, found: Iterable[Slice], baseline: Baseline) -> tuple[Slice, ...]:
+def marked_slices(selection: Selection, found: Iterable[Slice], baseline: Baseline) -> tuple[Slice, ...]:
     """Return the slices of a reader with what the tables were; they begin and end where the selection does."""
     slices, whole = list(found), selection.slice or Slice()
     if len(slices) <= 1:
@@ -70,11 +70,11 @@ def outer(selection: Selection, found: Iterable[Slice], baseline: Baseline) -> t
     return tuple(starmap(Slice, pairwise(bounds)))
 
 
-def _apart(place: Cursor | None) -> tuple[Baseline | None, Cursor | None]:
+def _split(place: Cursor | None) -> tuple[Baseline | None, Cursor | None]:
     """Return the baseline and the cursor of the reader; a cursor of an earlier version has no baseline."""
-    if not (place or "").startswith(BEGIN):
+    if not (place or "").startswith(MARK):
         return None, place
-    stated, _, inner = (place or "")[len(BEGIN) :].partition(END)
+    stated, _, inner = (place or "").removeprefix(MARK).partition(MARK)
     try:
         types, tables = orjson.loads(zlib.decompress(urlsafe_b64decode(stated)))
         return Baseline(int(types), frozenset((int(one), int(kind)) for one, kind in tables)), inner

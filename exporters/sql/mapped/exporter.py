@@ -15,7 +15,7 @@ from exporters.sql.counts import TableCount
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
 from exporters.sql.mapped import coverage, damage, foreign_keys, policies, tenantless
-from exporters.sql.mapped.baselines import begun, outer
+from exporters.sql.mapped.baselines import marked_slices, start_of
 from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.change_parts import changes_of, declared_changes
@@ -148,7 +148,7 @@ class MappedExporter:
     ) -> Generator[Batch, None, None]:
         """Yield batches of about 4 MiB. Raises SourceUnavailable, SourceRefused, ExporterFault."""
         self._check_lag()
-        read = begun(selection, after)
+        read = start_of(selection, after)
         begin, inner = self._place(read.after, dataset)
         for part in self._parts(subject, dataset):
             if part.tenant < begin:
@@ -160,14 +160,14 @@ class MappedExporter:
 
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
         """Count records and the stated bytes of their files."""
-        selection = begun(selection, None).selection
+        selection = start_of(selection, None).selection
         sizes = [part.reader.count(part.subject, dataset, selection) for part in self._parts(subject, dataset)]
         records, of_files = sum(size.records for size in sizes), [size.bytes for size in sizes]
         return Size(records, _total(of_files), _total([size.unrelated for size in sizes]) if sizes else None)
 
     def prepared_count(self, subject: Subject, dataset: Dataset, selection: Selection) -> TableCount | None:
         """Return the count of a person's records; None for a tenant, and if several tenants are read."""
-        selection = begun(selection, None).selection
+        selection = start_of(selection, None).selection
         parts = list(self._parts(subject, dataset))
         return parts[0].reader.prepared_count(parts[0].subject, dataset, selection) if len(parts) == 1 else None
 
@@ -176,9 +176,9 @@ class MappedExporter:
         parts = list(self._parts(subject, dataset))
         if len(parts) != 1 or self._form.session.needs_tenant:
             return (selection.slice or Slice(),)
-        read = begun(selection, None)
+        read = start_of(selection, None)
         found = parts[0].reader.slices(subject, dataset, read.selection, n)
-        return outer(selection, found, read.since or self._tables_seen().baseline())
+        return marked_slices(selection, found, read.since or self._tables_seen().baseline())
 
     def existing(self, dataset: Dataset, keys: Sequence[tuple[JSON, ...]]) -> Collection[tuple[JSON, ...]]:
         """Return those of the keys that the dataset's table stores.

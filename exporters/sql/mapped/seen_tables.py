@@ -10,7 +10,7 @@ from hashlib import blake2b
 from sqlalchemy import Connection, Engine, TextClause
 
 from exporters.sql.faults import reading
-from exporters.sql.mapped.baselines import Baseline, Begun, Tables
+from exporters.sql.mapped.baselines import Baseline, ReadStart, Tables
 from exporters.sql.mapped.catalogue import Catalogue
 from exporters.sql.mapped.column_types import EXISTING_POSTGRESQL, query_of_tables, query_of_types, read_types
 from exporters.sql.mapped.databases import POSTGRESQL
@@ -56,7 +56,7 @@ class SeenTables:
         return Baseline(_number(self._types), self._tables())
 
     def watched(
-        self, dataset: Dataset, batches: Iterable[Batch], begun: Begun
+        self, dataset: Dataset, batches: Iterable[Batch], start: ReadStart
     ) -> Generator[tuple[Batch, Baseline], None, None]:
         """Yield the batches of a dataset, at the end with a gap if the tables were altered since its first page.
 
@@ -64,7 +64,7 @@ class SeenTables:
         each batch comes what the tables were, so that a read that is continued elsewhere compares with it.
         """
         last: Batch | None = None
-        is_watched, known = bool(begun.since), begun.since or Baseline(_number(self._types))
+        is_watched, known = bool(start.since), start.since or Baseline(_number(self._types))
         for batch in batches:
             is_watched = is_watched or bool(last) or len(batch.records) >= SHORT_ROWS
             if is_watched and not known.tables:
@@ -73,7 +73,7 @@ class SeenTables:
             last = batch
         if is_watched and self._are_altered(known):
             gap = Gap(f"{dataset.name}: tables or views of the map were altered while it was read", CHANGED)
-            place = last.cursor if last else begun.place
+            place = last.cursor if last else start.place
             yield Batch((), place or START, (), (gap,)), known
 
     def _tables(self) -> Tables:

@@ -14,6 +14,7 @@ from handmade import CREATED, table, unpacked_archive
 from importing import import_as
 
 from portability.api.errors import PortabilityError
+from portability.trust.signing import Jwks
 from receiver.binding.target import ImportTarget
 
 ADDRESS = "ann@secret.example\n"
@@ -171,3 +172,10 @@ def test_what_a_report_repeats_of_an_archive_is_bounded_and_storable(tmp_path: P
     written = json.dumps(report.as_json(), ensure_ascii=False)
     assert len(written) < 50_000
     assert "\\u0000" not in written
+
+
+def test_a_key_set_without_keys_accepts_no_archive(tmp_path: Path) -> None:
+    """A caller who gives a JWK Set wants signatures checked: an empty one is not the same as none."""
+    folder = one_call(tmp_path)
+    with pytest.raises(PortabilityError, match="JWK Set has no key"):
+        import_as([folder], f"sqlite:///{tmp_path}/target.db", ImportTarget(tenant="ten_a"), jwks=Jwks({}))
