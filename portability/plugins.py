@@ -9,23 +9,10 @@ from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from portability.api import (
-    Dataset,
-    DisclosureFields,
-    DocumentFormat,
-    Exporter,
-    FieldType,
-    Format,
-    IdentityUse,
-    NestedKey,
-    Person,
-    Sources,
-    Unit,
-    WriterFormat,
-)
+from portability.api import DocumentFormat, Exporter, Format, IdentityUse, Sources, Unit, WriterFormat
 from portability.api.errors import BrokenPlugin, DuplicatePlugin, PortabilityError
-from portability.api.names import BOTH_CHARS, is_column_name, name_fault, same_names
-from portability.api.tags import REDACTABLE
+from portability.api.names import same_names
+from portability.dataset_checks import check_datasets
 from portability.errors import UnknownExporter, UnknownFormat
 from portability.locale import plugin_catalogues
 
@@ -189,74 +176,6 @@ def checked_exporter(name: str, make: Callable[[], Any]) -> Exporter:
         raise BrokenPlugin(f"exporter plug-in {name!r}: export() is not a generator function")
     if not isinstance(getattr(exporter, "identity_use", IdentityUse()), IdentityUse):
         raise BrokenPlugin(f"exporter plug-in {name!r}: identity_use is not an IdentityUse")
-    _check_datasets(name, datasets)
+    check_datasets(name, datasets)
     checked: Exporter = exporter
     return checked
-
-
-def _is_nested_key(key: Any) -> bool:  # noqa: ANN401  # what a plug-in declares
-    return isinstance(key, NestedKey) and str(key.path).startswith("/")
-
-
-def _check_datasets(exporter: str, datasets: Sequence[Any]) -> None:
-    if wrong_types := [type(dataset).__name__ for dataset in datasets if not isinstance(dataset, Dataset)]:
-        raise BrokenPlugin(f"exporter plug-in {exporter!r} declares a dataset of type {wrong_types[0]}")
-    _check_names(exporter, [dataset.name for dataset in datasets])
-    for dataset in datasets:
-        fields = [field.name for field in dataset.fields]
-        if len(set(fields)) != len(fields) or not fields:
-            raise BrokenPlugin(f"{exporter}/{dataset.name}: it has no fields, or a field twice")
-        if not all(map(is_column_name, fields)):
-            raise BrokenPlugin(
-                f"{exporter}/{dataset.name}: no database has a column with the name of a field",
-                hint="a name has a character other than a blank, no NUL, and no lone surrogate",
-            )
-        if not dataset.key or not set(dataset.key) <= set(fields):
-            raise BrokenPlugin(f"{exporter}/{dataset.name}: its key is not among its fields")
-        of_people = [field for field in dataset.fields if field.person is not None]
-        if not all(isinstance(field.person, Person) for field in of_people):
-            raise BrokenPlugin(f"{exporter}/{dataset.name}: the `person` of a field is not a Person")
-        if any(field.name in dataset.key or field.type not in REDACTABLE for field in of_people):
-            raise BrokenPlugin(f"{exporter}/{dataset.name}: only a text or object that is not a key has a `person`")
-        nested = [field for field in dataset.fields if field.keys is not None]
-        are_keys = all(_is_nested_key(key) for field in nested for key in field.keys or ())
-        if not are_keys or any(field.type is not FieldType.OBJECT for field in nested):
-            raise BrokenPlugin(
-                f"{exporter}/{dataset.name}: only an object has `keys`, with paths such as `/order/lines`"
-            )
-        _check_disclosures(exporter, dataset)
-
-
-def _check_names(exporter: str, datasets: Sequence[str]) -> None:
-    """Check that every archive can have files of these names. Raises BrokenPlugin."""
-    for name in (exporter, *datasets):
-        if fault := name_fault(name):
-            raise BrokenPlugin(f"exporter plug-in {exporter!r}: a name {fault}: {name!r}")
-    if same := same_names(datasets):
-        raise BrokenPlugin(
-            f"exporter plug-in {exporter!r} declares a dataset twice: {same[0]!r} and {same[1]!r}",
-            hint="names of datasets differ by more than the case of their letters",
-        )
-    if too_long := [name for name in datasets if len(exporter) + len(name) > BOTH_CHARS]:
-        raise BrokenPlugin(
-            f"{exporter}/{too_long[0]}: the two names have more than {BOTH_CHARS} characters together",
-            hint="give the source or the dataset a shorter name",
-        )
-
-
-def _check_disclosures(exporter: str, dataset: Dataset) -> None:
-    """Check which fields name recipients, if the dataset declares them. Raises BrokenPlugin."""
-    types = {field.name: field.type for field in dataset.fields}
-    match dataset.disclosures:
-        case None:
-            fault = ""
-        case DisclosureFields(recipient, _) if types.get(recipient) is not FieldType.STRING:
-            fault = "the recipient of `disclosures` is not a field of texts"
-        case DisclosureFields(_, at) if at and types.get(at) not in {FieldType.DATETIME, FieldType.DATE}:
-            fault = "the time of `disclosures` is not a time or date"
-        case DisclosureFields():
-            fault = ""
-        case _:
-            fault = "its `disclosures` are not DisclosureFields"
-    if fault:
-        raise BrokenPlugin(f"{exporter}/{dataset.name}: {fault}")

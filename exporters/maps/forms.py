@@ -21,8 +21,17 @@ from portability.api import (
     Withheld,
     WithheldKind,
 )
+from portability.api.names import is_text
 
-Text = Annotated[str, StringConstraints(min_length=1)]
+
+def _storable_text(text: str) -> str:
+    """Refuse a text that no export could store, or that says nothing."""
+    if not is_text(text):
+        raise ValueError("a text has a character other than a blank, no NUL, and no lone surrogate")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable_text)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
 """A name that becomes a folder or file in every archive."""
 Pointer = Annotated[str, StringConstraints(pattern=r"^(/[^/]+)+$")]

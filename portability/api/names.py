@@ -23,9 +23,9 @@ def name_fault(name: str) -> str:
     return "is reserved by Windows" if RESERVED.match(name) else ""
 
 
-def is_column_name(name: str) -> bool:
-    """Return whether a column of a database may have this name, as the tables that an archive is loaded into have."""
-    return bool(name.strip()) and "\0" not in name and name == name.encode(errors="replace").decode()
+def is_text(text: str) -> bool:
+    """Return whether a text says something to people, and every archive and database can store it."""
+    return bool(text.strip()) and text == storable(text)
 
 
 def storable(text: str) -> str:

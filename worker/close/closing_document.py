@@ -151,9 +151,9 @@ def _withheld(plan: ExportPlan, lines: Sequence[Mapping[str, Any]]) -> list[JSON
 
 
 def _dataset(line: Mapping[str, Any], plan: ExportPlan) -> dict[str, JSON]:
-    names = ("exporter", "dataset", "title", "state", "records", "files", "bytes", "gaps", "corrections")
-    described: dict[str, JSON] = {name: line[name] for name in names}
     dataset = plan.lines[line["ordinal"]].dataset
+    described: dict[str, JSON] = {"exporter": line["exporter"], "dataset": line["dataset"], "title": dataset.title}
+    described |= {name: line[name] for name in ("state", "records", "files", "bytes", "gaps", "corrections")}
     described["translations"] = {**title_only(translations.of_dataset(line["exporter"], dataset))}
     if line["reason"] is not None:
         described |= {"reason": line["reason"], "explanation": explanation(line["reason"])}

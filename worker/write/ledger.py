@@ -29,6 +29,8 @@ CHANGING = (
 )
 COUNTED = ("redactions", "findings", "remarks", "withheld")
 """Columns that count by a name."""
+TITLE_CHARS = 200
+"""Characters of a dataset's title that the ledger shows; the archive has the whole title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def new_lines(
             "ordinal": ordinal,
             "exporter": line.exporter,
             "dataset": line.dataset.name,
-            "title": line.dataset.title,
+            "title": line.dataset.title[:TITLE_CHARS],
             "state": line.state,
             "tenants": list(line.tenants) or None,
             "reason": _instruction_missing(line),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,20 @@ import pytest
 from factories import MadeUpExporter, dataset
 
 from portability import plugins
-from portability.api import Dataset, DisclosureFields, Field, FieldType, NestedKey, Person, Provenance, Role, Sources
+from portability.api import (
+    Dataset,
+    DisclosureFields,
+    Field,
+    FieldType,
+    FieldValue,
+    NestedKey,
+    Person,
+    Provenance,
+    Role,
+    Sources,
+    SubjectKind,
+    Withheld,
+)
 from portability.api.errors import BrokenPlugin, DuplicatePlugin, SourceUnavailable
 from portability.errors import UnknownExporter, UnknownFormat
 from portability.plugins import (
@@ -198,6 +212,10 @@ def _with_key(*key: str) -> Dataset:
     return Dataset("things", "Things", "Things.", (field,), Provenance.PROVIDED, Role.CONTROLLER, key)
 
 
+def _changed(**changes: Any) -> Dataset:
+    return replace(dataset("a"), **changes)
+
+
 @pytest.mark.parametrize(
     ("datasets", "message"),
     [
@@ -231,12 +249,63 @@ def _with_key(*key: str) -> Dataset:
         ([dataset("orders"), dataset("Orders")], "declares a dataset twice: 'orders' and 'Orders'"),
         ([dataset("CON")], "a name is reserved by Windows: 'CON'"),
         ([dataset("lpt1")], "a name is reserved by Windows: 'lpt1'"),
+        ([_changed(name=7)], "declares a dataset whose name is a int"),
     ],
 )
 def test_bad_datasets_are_broken(install: Install, sources: Sources, datasets: Any, message: str) -> None:
     """A dataset is a folder in every archive, a row in every ledger and a schema: what cannot be is refused."""
     install(EXPORTERS, made=made_up(datasets=datasets))
     with pytest.raises(BrokenPlugin, match=message):
+        load_exporters(sources)
+
+
+UNSTORABLE = ("", " ", "\n", "a\0b", "a\ud800")
+
+
+def _with_field(**changes: Any) -> Dataset:
+    return dataset("a", Role.CONTROLLER, replace(Field("n", FieldType.STRING, "What.", Provenance.OBSERVED), **changes))
+
+
+def _withholding(**changes: Any) -> Dataset:
+    return _changed(withheld=(replace(Withheld("hash", "A hash.", "It gives access."), **changes),))
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        *((_changed(title=text), "a/a: its title is a text that no archive stores") for text in UNSTORABLE),
+        *((_changed(description=text), "a/a: its description is a text") for text in UNSTORABLE),
+        *((_with_field(description=text), "the description of the field 'n' is a text") for text in UNSTORABLE),
+        *((_withholding(what=text), "the description of what it withholds as 'hash' is a text") for text in UNSTORABLE),
+        *((_withholding(reason=text), "the reason of what it withholds as 'hash' is a text") for text in UNSTORABLE),
+        (_changed(title=None), "its title is a NoneType, not a text"),
+        (_changed(description=b"Things"), "its description is a bytes, not a text"),
+        (_changed(provenance="observed"), "its provenance is a str, not a Provenance"),
+        (_changed(role="controller"), "its role is a str, not a Role"),
+        (_changed(documents=1), "its `documents` is a int, not a bool"),
+        (_changed(of_staff="no"), "its `of_staff` is a str, not a bool"),
+        (_changed(of_requests=None), "its `of_requests` is a NoneType, not a bool"),
+        (_changed(subject_kinds={SubjectKind.CONTACT}), "its `subject_kinds` is a set, not a frozenset"),
+        (_changed(subject_kinds=frozenset({"contact"})), "one of its `subject_kinds` is a str, not a SubjectKind"),
+        (_changed(fields=("n",)), "field 1 is a str, not a Field"),
+        (_with_field(name=5), "the name of field 3 is a int, not a str"),
+        (_with_field(type="string"), "the type of the field 'n' is a str, not a FieldType"),
+        (_with_field(provenance="observed"), "the provenance of the field 'n' is a str, not a Provenance"),
+        (_with_field(third_party="yes"), "`third_party` of the field 'n' is a str, not a bool"),
+        (_with_field(values=("on",)), "a value of the field 'n' is a str, not a FieldValue"),
+        (_with_field(values=(FieldValue("a\0", "On"),)), "a value of the field 'n' is a text that no archive stores"),
+        (_with_field(values=(FieldValue("on", ""),)), "the label of a value of the field 'n' is a text"),
+        (_changed(withheld=("hash",)), "one of its `withheld` is a str, not a Withheld"),
+        (_withholding(name=""), "the name of one of its `withheld` is a text that no archive stores"),
+        (_withholding(kind="secret"), "the kind of what it withholds as 'hash' is a str, not a WithheldKind"),
+    ],
+)
+def test_what_no_export_could_store_is_refused_at_the_start(
+    install: Install, sources: Sources, declared: Dataset, message: str
+) -> None:
+    """Every export of an exporter with such a declaration would fail, or an archive would not say what it has."""
+    install(EXPORTERS, a=made_up(datasets=[declared]))
+    with pytest.raises(BrokenPlugin, match=re.escape(message)):
         load_exporters(sources)
 
 

@@ -155,6 +155,8 @@ def test_the_example_of_the_page_is_a_map() -> None:
     [
         ('name = "lines"', 'name = "orders"', "14:1: two datasets have the name 'orders'"),
         ('name = "lines"', 'name = "Orders"', "14:1: two datasets have the name 'Orders' (the case of its letters"),
+        ('title = "Orders"', 'title = " "', "6:1: title: a text has a character other than a blank"),
+        ('title = "Orders"', 'title = "O\\u0000"', "6:1: title: a text has a character other than a blank, no NUL"),
         ('name = "lines"', 'name = "CON"', "14:1: the name 'CON' is reserved by Windows"),
         ('dataset = "orders"', 'dataset = "order"', "19:32: unknown dataset 'order'"),
         ('dataset = "orders"', 'dataset = "lines"', "19:32: datasets lead to each other: lines -> lines"),
