@@ -20,7 +20,7 @@ class Contact:
     verified: bool
     """Whether the owner has proved that the address is theirs; mail goes to verified addresses only."""
     changed_at: datetime | None
-    """When the address, or another way to reach or impersonate this subject, last changed."""
+    """When the address, or another way to reach or impersonate this subject, last changed: with a time zone."""
     can_log_in: bool = True
     """False for a contact or a closed account: they get a link and a one-time code instead of a login."""
     previous: str | None = field(default=None, repr=False)
@@ -34,7 +34,8 @@ class Directory(Protocol):
     def contact(self, subject: Subject) -> Contact | None:
         """Return how to reach a subject; None if the subject is unknown or has no address.
 
-        For a tenant it is the tenant's administrator.
+        For a tenant it is the tenant's administrator. The host checks the types of the answer, and treats another
+        answer, and any other error, as SourceRefused.
 
         Raises: SourceUnavailable (the host retries later), SourceRefused.
         """

@@ -5,14 +5,26 @@ A plug-in of the entry point group `portability.directory` (docs/mail.md); the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import NoneType
 
 from portability.api import ADDRESS_KINDS, Contact, Directory, Sources, Subject, SubjectKind
-from portability.api.errors import BrokenPlugin, PortabilityError
+from portability.api.errors import BrokenPlugin, PortabilityError, SourceRefused
 from portability.api.nouns import first_identity
 from portability.errors import UnknownDirectory
 from portability.people.addresses import for_mail
 from portability.plugins import DIRECTORIES, find
+
+_HINT = "portability.api.Contact says of which type each field is"
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "address": (str,),
+    "language": (str, NoneType),
+    "verified": (bool,),
+    "changed_at": (datetime, NoneType),
+    "can_log_in": (bool,),
+    "previous": (str, NoneType),
+}
 
 
 class NoDirectory:
@@ -51,13 +63,20 @@ def look_up(directory: Directory, subject: Subject) -> Contact | None:
 
     A subject that is an e-mail address is reached there: the directory knows accounts and contacts.
 
-    Raises: SourceUnavailable, SourceRefused.
+    Raises: SourceUnavailable; SourceRefused, also for an error or an answer that the protocol does not allow.
     """
     if subject.kind in ADDRESS_KINDS:
         (address,) = subject.verified(subject.kind)
         contact = Contact(for_mail(address), None, verified=True, changed_at=None, can_log_in=False)
         return contact if subject.kind is SubjectKind.EMAIL else None
-    return directory.contact(subject)
+    try:
+        answer = directory.contact(subject)
+    except PortabilityError:
+        raise
+    except Exception as error:  # noqa: BLE001  # third-party code may raise anything
+        # The text of the error may contain an address.
+        raise SourceRefused(f"the directory raised {type(error).__name__}") from None
+    return _checked(answer)
 
 
 def last_change(directory: Directory, subject: Subject) -> datetime | None:
@@ -67,3 +86,23 @@ def last_change(directory: Directory, subject: Subject) -> datetime | None:
     """
     contact = look_up(directory, subject)
     return None if contact is None else contact.changed_at
+
+
+def _checked(answer: object) -> Contact | None:
+    """Return what a plug-in answered, if it is of the types that it declares. The error has no value: it is personal.
+
+    A text such as "false" would count as verified, and a time without a time zone is before or after no other.
+    """
+    if answer is None:
+        return None
+    if not isinstance(answer, Contact):
+        raise SourceRefused(
+            f"the directory returned a {type(answer).__name__}", hint="contact() returns Contact or None"
+        )
+    for name, types in _TYPES.items():
+        value = getattr(answer, name)
+        if not isinstance(value, types):
+            raise SourceRefused(f"the directory returned a {type(value).__name__} as {name}", hint=_HINT)
+    if answer.changed_at is not None and answer.changed_at.utcoffset() is None:
+        raise SourceRefused("the directory returned a time without time zone as changed_at", hint=_HINT)
+    return answer

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Engine, RowMapping
 from portability import locale
 from portability.api import Subject, SubjectKind
 from portability.api.directories import Contact, Directory
-from portability.api.errors import PortabilityError, SourceRefused
 from portability.database import deployment
 from portability.database.engine import reading, writing
 from portability.delivery import codes, links
@@ -114,7 +113,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         return Unmailed(MessageState.PAGE, outbox.OUTDATED)
     if row["channel"] == Channel.SMS:
         return _by_sms(desk, kind, export["subject_id"], export["language"])
-    contact = _look_up(desk.directory, _recipient(export, to_admin=to_admin))
+    contact = look_up(desk.directory, _recipient(export, to_admin=to_admin))
     if contact and kind in TO_PREVIOUS_ADDRESS:
         contact = _before_change(contact, kind, export)
     if not (contact and contact.verified):
@@ -164,7 +163,7 @@ def _to_person(
     if row["channel"] == Channel.SMS:
         return _by_sms(desk, kind, about["subject_id"], None)
     named_subject = named(subject_kind, about["subject_id"], about["tenant"], about["subject_ref"])
-    contact = _look_up(desk.directory, named_subject)
+    contact = look_up(desk.directory, named_subject)
     if not (contact and contact.verified):
         return _without_address(subject_kind, contact)
     settings, language = desk.settings, locale.nearest([contact.language or ""])
@@ -225,7 +224,7 @@ def _to_tenant(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
         is_over = provider_facts.is_over(connection, MessageKind.REFERRED, exports.get(connection, row["export_id"]))
     if is_over or referral["state"] != ReferralState.OPEN:
         return Unmailed(MessageState.PAGE, outbox.OUTDATED)
-    contact = _look_up(desk.directory, named(SubjectKind.TENANT, referral["tenant"], referral["tenant"]))
+    contact = look_up(desk.directory, named(SubjectKind.TENANT, referral["tenant"], referral["tenant"]))
     if contact is None or not contact.verified:
         return Unmailed(MessageState.FAILED, "no_address")
     language, settings = locale.nearest([contact.language or ""]), desk.settings
@@ -254,16 +253,6 @@ def _answer(settings: Settings, export: RowMapping, kind: MessageKind) -> str | 
     if tenants.load(settings.tenants_file).has_contract(export["tenant"]):
         return InformGround.CONTRACT
     return InformGround.CONSENT if export["tell_tenants"] else None
-
-
-def _look_up(directory: Directory, subject: Subject) -> Contact | None:
-    try:
-        return look_up(directory, subject)
-    except PortabilityError:
-        raise
-    except Exception as error:  # noqa: BLE001  # third-party code may raise anything
-        # Third-party code: its text may contain an address.
-        raise SourceRefused(f"the directory raised {type(error).__name__}") from None
 
 
 def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:

@@ -60,7 +60,7 @@ def request_due(engine: Engine, settings: Settings, directory: Directory) -> int
             log.warning("schedule.waits", schedule=row["id"], code=error.code)
             _postpone(engine, row, SOON_SECONDS if isinstance(error, SourceError) else LATER_SECONDS)
         except Exception as error:
-            # Of the directory's plug-in: the copies of other people do not wait for it.
+            # A fault of one copy: those of other people do not wait for it.
             log.exception("schedule.waits", schedule=row["id"], error=type(error).__name__)
             _postpone(engine, row, LATER_SECONDS)
     return requested
