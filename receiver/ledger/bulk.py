@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -19,10 +20,8 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    values,
 )
 
-PARAMETERS = 500
 KeyQuery = Callable[[ColumnElement[str]], ScalarSelect[Any]]
 """Called with a key, the column of another query; returns the query for the one value of this key."""
 
@@ -59,35 +58,24 @@ def look_up(connection: Connection, keys: Collection[str], of: KeyQuery) -> dict
     A query for each key uses the index of all its columns: for a list of keys PostgreSQL, which has no statistics of
     rows that were just written, reads all rows of a table's name.
     """
-    listed = list(dict.fromkeys(keys))
-    found: dict[str, Any] = {}
-    for some in _portions(connection, listed):
-        source = _column(connection, some)
-        each = select(source.label("key"), of(source).label("found")).subquery()
-        rows = connection.execute(select(each.c.key, each.c.found).where(each.c.found.is_not(None)))
-        found.update(map(tuple, rows))
-    return found
+    listed = _listed(connection, dict.fromkeys(keys))
+    each = select(listed.label("key"), of(listed).label("found")).subquery()
+    return dict(map(tuple, connection.execute(select(each.c.key, each.c.found).where(each.c.found.is_not(None)))))
 
 
 def among(connection: Connection, compared: ColumnElement[str], texts: Collection[str]) -> ColumnElement[bool]:
     """Return the condition that a column has one of many values."""
     if connection.dialect.name == "postgresql":
         return compared == any_(_array(texts))
-    return compared.in_(texts)
+    return compared.in_(select(_listed(connection, texts)))
 
 
-def _portions(connection: Connection, keys: list[str]) -> Iterator[list[str]]:
-    # SQLite has no arrays, and a limit of parameters.
-    size = len(keys) if connection.dialect.name == "postgresql" else PARAMETERS
-    return (keys[begin : begin + size] for begin in range(0, len(keys), size or 1))
-
-
-def _column(connection: Connection, keys: list[str]) -> ColumnElement[str]:
-    """Return keys as the column of a query."""
+def _listed(connection: Connection, texts: Collection[str]) -> ColumnElement[str]:
+    """Return texts as the column of a query: all are one parameter, so the statement is the same for any number."""
     if connection.dialect.name == "postgresql":
-        return func.unnest(_array(keys)).column_valued("listed")
-    return values(column("key", Text)).data([(key,) for key in keys]).cte("listed").c.key
+        return func.unnest(_array(texts)).column_valued("listed")
+    return func.json_each(orjson.dumps(list(texts)).decode()).table_valued(column("value", Text), name="listed").c.value
 
 
-def _array(keys: Collection[str]) -> ColumnElement[Any]:
-    return cast(literal(list(keys), ARRAY(Text)), ARRAY(Text))
+def _array(texts: Collection[str]) -> ColumnElement[Any]:
+    return cast(literal(list(texts), ARRAY(Text)), ARRAY(Text))
