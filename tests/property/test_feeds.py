@@ -125,7 +125,8 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
     What a recipient has after the last archive is what a recipient of one whole archive has: as JSON Lines, and as
     rows of PostgreSQL.
     """
-    random = Random(seed)
+    # The writers' draws are their own: how many processes die must not decide what the writers do.
+    random, deaths = Random(seed), Random(seed)
     names = [pg_server.create_database() for _ in range(3)]
     source, into, whole_into = (pg_server.url(name) for name in names)
     platform = open_engine(source)
@@ -147,12 +148,12 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
                 writer.commit()
         if step % EVERY == 0 or step == steps:
             identifier = feed.request()
-            while random.random() < 0.4 and worked_until_killed(made, random.randrange(1, 400)):
+            while deaths.random() < 0.4 and worked_until_killed(made, deaths.randrange(1, 400)):
                 kills += 1
             archives.append(feed.next(identifier))
             folders = unpacked.unpacked(archives[-1], tmp_path / f"unpacked-{len(archives)}")
-            while random.random() < 0.4 and killed_at(
-                partial(import_as, folders, into, TARGET), random.randrange(1, 150)
+            while deaths.random() < 0.4 and killed_at(
+                partial(import_as, folders, into, TARGET), deaths.randrange(1, 150)
             ):
                 kills += 1
             report = import_as(folders, into, TARGET)
