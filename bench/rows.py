@@ -144,7 +144,7 @@ def place_in(around: Surroundings, rows: int, *, has_outbox: bool = False, **set
     form, tables = _map(), {MADE.name: MADE, OUTBOX.name: OUTBOX}
     relations = Relations({"rows": belonging_of(form.dataset[0], tables, "rows")})
     read, changes = sources_of(form, tables, relations), changes_of(form, tables) if has_outbox else None
-    exporters = {"bench": SqlExporter(PlatformSources(platform), *read, changes=changes)}
+    exporters = {"bench": SqlExporter(PlatformSources(platform), *read, title="Rows", changes=changes)}
     made = world(
         folder,
         exporters,

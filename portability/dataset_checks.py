@@ -19,6 +19,7 @@ from portability.api import (
     Provenance,
     Role,
     SubjectKind,
+    TitledExporter,
     Withheld,
     WithheldKind,
 )
@@ -36,6 +37,13 @@ def check_datasets(exporter: str, datasets: Sequence[Any]) -> None:
         for check in (_own_faults, _field_faults, _withheld_faults, _column_faults, _person_faults, _disclosure_faults):
             for fault, hint in check(dataset):
                 raise BrokenPlugin(f"{exporter}/{dataset.name}: {fault}", hint=hint or None)
+
+
+def check_title(name: str, exporter: object) -> None:
+    """Check that every archive can store an exporter's title, if it has one. Raises BrokenPlugin."""
+    if isinstance(exporter, TitledExporter):
+        for fault, hint in _text_faults("its title", exporter.title):
+            raise BrokenPlugin(f"exporter plug-in {name!r}: {fault}", hint=hint or None)
 
 
 Faults = Iterator[tuple[str, str]]

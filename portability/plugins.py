@@ -12,7 +12,7 @@ from typing import Any
 from portability.api import DocumentFormat, Exporter, Format, IdentityUse, Sources, Unit, WriterFormat
 from portability.api.errors import BrokenPlugin, DuplicatePlugin, PortabilityError
 from portability.api.names import same_names
-from portability.dataset_checks import check_datasets
+from portability.dataset_checks import check_datasets, check_title
 from portability.errors import UnknownExporter, UnknownFormat
 from portability.locale import plugin_catalogues
 
@@ -176,6 +176,7 @@ def checked_exporter(name: str, make: Callable[[], Any]) -> Exporter:
         raise BrokenPlugin(f"exporter plug-in {name!r}: export() is not a generator function")
     if not isinstance(getattr(exporter, "identity_use", IdentityUse()), IdentityUse):
         raise BrokenPlugin(f"exporter plug-in {name!r}: identity_use is not an IdentityUse")
+    check_title(name, exporter)
     check_datasets(name, datasets)
     checked: Exporter = exporter
     return checked

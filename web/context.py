@@ -22,6 +22,7 @@ from portability.database.steady_clock import SteadyClock
 from portability.delivery.limits import AttemptLimits
 from portability.law import dataset_register, notice
 from portability.locale import languages
+from portability.locale.translations import titles_of
 from portability.queue import REQUEST_SECONDS, RequestWaker, connect, open_queue, redis_url
 from portability.settings import Settings
 from portability.signals.services import Services
@@ -109,6 +110,11 @@ class AppContext:
     def exporters(self) -> Mapping[str, Exporter]:
         """The exporters of the deployment; the web process reads no data with them."""
         return open_exporters(self.settings, PlatformSources(self.settings))
+
+    @cached_property
+    def source_titles(self) -> Mapping[str, Mapping[str, str]]:
+        """What people call each exporter that has a title, by language."""
+        return titles_of(self.exporters)
 
     def offered(self, kind: SubjectKind) -> Sequence[str]:
         """Return the names of the exporters that have data of a kind of subject."""

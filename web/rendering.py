@@ -120,6 +120,7 @@ def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN40
     shared = {
         "_": partial(words.sentence, chosen),
         "label": partial(words.label, chosen),
+        "source_title": partial(words.source_title, request.app.state.place.source_titles, chosen),
         "error": partial(words.error, chosen),
         "language": chosen,
         "formats_tag": values.tag(chosen),

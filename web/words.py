@@ -9,6 +9,7 @@ from typing import Any
 from portability import locale
 from portability.api.errors import PortabilityError
 from portability.law import omissions
+from portability.locale import translations
 from portability.requests import outcome
 from portability.requests.outcome import ExportAnswer
 
@@ -24,10 +25,18 @@ def sentence(language: str, name: str, /, **values: object) -> str:
 def label(language: str, family: str, name: str, /, **values: object) -> str:
     """Return the sentence `pages.<family>_<name>`, or the name as words if there is no sentence.
 
-    For names that plug-ins and callers bring along (exporters, formats, events, channels): they break no page.
+    For names that plug-ins and callers bring along (formats, events, channels): they break no page.
     """
     found = locale.find(language, f"pages.{family}_{name}")
     return name.replace("_", " ") if found is None else locale.filled(found, values)
+
+
+def source_title(titles: Mapping[str, Mapping[str, str]], language: str, name: str, /) -> str:
+    """Return what people call a source, by its titles in each language; without a title its name as words.
+
+    A page may name a source that the deployment no longer has.
+    """
+    return translations.in_language(titles[name], language) if name in titles else translations.label(name)
 
 
 def error(language: str, code: str) -> str:

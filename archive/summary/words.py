@@ -16,6 +16,7 @@ from archive.summary.figures import COMPANY, Counted, Grounded, KindFigures, Mon
 from portability.api import JSON
 from portability.law.omissions import explanation
 from portability.locale import find, text, values
+from portability.locale.translations import label
 
 LIST_CHARS = 120
 """Of the datasets that a group names: the rest is counted."""
@@ -133,7 +134,7 @@ def worded(summary: Summary, export: Mapping[str, Any], envelope: VolumeMetadata
         _facts(summary, period, language),
         _outcome(export, language),
         export["outcome"]["own"] == "partial",
-        _kinds(summary.kinds, time_axis, language),
+        _kinds(summary.kinds, _sources(export, language), time_axis, language),
         _chart(summary.months, time_axis, language) if time_axis else None,
         _missing(summary, export, language),
         _undelivered(summary, language),
@@ -166,23 +167,30 @@ def _outcome(export: Mapping[str, Any], language: str) -> str:
     return find(language, f"archive.summary.outcome_{own}") or text(language, "archive.summary.outcome_partial")
 
 
-def _kinds(kinds: Sequence[KindFigures], time_axis: Axis | None, language: str) -> list[KindRow]:
+def _sources(export: Mapping[str, Any], language: str) -> Mapping[str, str]:
+    """Return the titles of the sources that have one, by name."""
+    return {one["exporter"]: _read(one, "title", language) for one in export.get("sources") or ()}
+
+
+def _kinds(
+    kinds: Sequence[KindFigures], titles: Mapping[str, str], time_axis: Axis | None, language: str
+) -> list[KindRow]:
     """Return a row for each kind, in their order; if they are too many, those with fewest records share a row."""
     kept = sorted(kinds, key=lambda kind: kind.records, reverse=True)[:KINDS_SHOWN]
-    rows = [_kind(kind, time_axis, language) for kind in kinds if kind in kept]
+    rows = [_kind(kind, titles, time_axis, language) for kind in kinds if kind in kept]
     if rest := [kind for kind in kinds if kind not in kept]:
         records, files = sum(kind.records for kind in rest), sum(kind.files for kind in rest)
         together = KindFigures("", records, files, joined(kind.months for kind in rest))
         title = text(language, "archive.summary.more", count=values.number(language, len(rest)))
-        rows.append(replace(_kind(together, time_axis, language), title=title))
+        rows.append(replace(_kind(together, titles, time_axis, language), title=title))
     return rows
 
 
-def _kind(kind: KindFigures, time_axis: Axis | None, language: str) -> KindRow:
+def _kind(kind: KindFigures, titles: Mapping[str, str], time_axis: Axis | None, language: str) -> KindRow:
     between = extent(kind.months)
     return KindRow(
         kind.exporter,
-        find(language, f"viewer.groups.{kind.exporter}") or kind.exporter,
+        titles.get(kind.exporter) or readable(label(kind.exporter)),
         values.number(language, kind.records),
         values.number(language, kind.files) if kind.files else _DASH,
         _period(between, language) if between else _DASH,
@@ -266,10 +274,15 @@ def _titles(lines: Counted, name: str, language: str) -> list[str]:
     """Return the texts of lines in a language, each with its number."""
     titles = []
     for line, n in lines:
-        translations: Mapping[str, Any] = line.get("translations") or {}  # type: ignore[assignment]  # of export.json
-        title = translations.get(name, {}).get(language) or line.get(name) or f"{line['exporter']}/{line['dataset']}"
-        titles.append(f"{readable(str(title))} ({values.number(language, n)})" if n else readable(str(title)))
+        title = _read(line, name, language)
+        titles.append(f"{title} ({values.number(language, n)})" if n else title)
     return titles
+
+
+def _read(line: Mapping[str, Any], name: str, language: str) -> str:
+    """Return a text of a line of export.json in a language, else as it was written."""
+    translated = (line.get("translations") or {}).get(name, {}).get(language)
+    return readable(str(translated or line.get(name) or f"{line['exporter']}/{line['dataset']}"))
 
 
 def _listed(titles: Iterable[str], language: str) -> str:

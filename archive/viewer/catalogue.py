@@ -8,16 +8,13 @@ from archive.viewer.script import call
 from portability.api import JSON
 from portability.locale import SOURCE, languages, own_name, section, sentences
 
-GROUPS = "groups."
-"""Codes of the viewer's catalogue that name a group: the rest is an exporter's name."""
-
 COLUMNS = "data.columns"
 """Codes of names of fields, as heads of columns; SOURCE has none: the page makes the name itself readable."""
 
 
 @cache
 def catalogue() -> bytes:
-    """Return the script `viewer/catalogue.js`: each sentence, state, reason and group of each language.
+    """Return the script `viewer/catalogue.js`: each sentence, state and reason of each language.
 
     The page shows the language that the reader's browser prefers, and has a button for each other language.
     """
@@ -26,16 +23,14 @@ def catalogue() -> bytes:
 
 
 def _of(language: str) -> dict[str, JSON]:
-    all_sentences = sentences(language, "viewer")
     return {
         "name": own_name(language),
-        "strings": {code: text for code, text in all_sentences.items() if not code.startswith(GROUPS)},
+        "strings": {**sentences(language, "viewer")},
         "states": {**section(language, "archive.states")},
         "remarks": {**section(language, "archive.remarks")},
         "redactions": {**section(language, "archive.redactions")},
         "reasons": {**section(language, "archive.reasons")},
         "referrals": {**section(language, "archive.referrals")},
         "reviews": {**section(language, "archive.reviews")},
-        "groups": {**section(language, f"viewer.{GROUPS.rstrip('.')}")},
         "columns": {**section(language, COLUMNS)},
     }

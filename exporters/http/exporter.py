@@ -75,6 +75,11 @@ class HttpExporter:
         self._nodes = source.form.nodes
 
     @property
+    def title(self) -> str:
+        """Return the title that the map gives the source."""
+        return self._form.title
+
+    @property
     def subject_kinds(self) -> frozenset[SubjectKind]:
         return frozenset(kind for dataset in self.datasets for kind in dataset.subject_kinds or ())
 

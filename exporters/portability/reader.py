@@ -70,6 +70,7 @@ class OwnRecords:
 
     identity_use = IdentityUse(frozenset(), frozenset())
     subject_kinds = frozenset(SubjectKind)
+    title = "Your requests and copies"
 
     def __init__(self, engine: Callable[[], Engine], tables: Sequence[OwnTable]) -> None:
         self._engine = engine

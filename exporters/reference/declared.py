@@ -26,7 +26,9 @@ def open_declared(name: str, sources: Sources) -> Exporter:
     finder, knower = found.find if use.finds else None, found.knows if found.can_tell else None
     changes = changes_of(form, TABLES)
     whole = whole_of(form, read)
-    return SqlExporter(sources, *read, use=use, finder=finder, knower=knower, whole=whole, changes=changes)
+    return SqlExporter(
+        sources, *read, title=form.title, use=use, finder=finder, knower=knower, whole=whole, changes=changes
+    )
 
 
 @cache

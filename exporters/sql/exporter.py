@@ -61,12 +61,14 @@ class SqlExporter:
         self,
         sources: Sources,
         *tables: TableSource,
+        title: str,
         use: IdentityUse | None = None,
         finder: Finder | None = None,
         knower: Knower | None = None,
         whole: Whole | None = None,
         changes: SqlChanges | None = None,
     ) -> None:
+        self.title = title
         self._sources = sources
         self._tables = {table.dataset.name: table for table in tables}
         self._finder = finder

@@ -59,6 +59,7 @@ from portability.api.exporters import (
     SourceKind,
     SourceMap,
     Sources,
+    TitledExporter,
 )
 from portability.api.formats import Document, DocumentFormat, Format
 from portability.api.nouns import (
@@ -243,6 +244,7 @@ __all__ = [
     "StoredObject",
     "Subject",
     "SubjectKind",
+    "TitledExporter",
     "Unit",
     "Upload",
     "VersionedStorage",

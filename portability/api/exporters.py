@@ -96,6 +96,16 @@ class Exporter(Protocol):
 
 
 @runtime_checkable
+class TitledExporter(Exporter, Protocol):
+    """Optional: has a title, which archives and pages show to people instead of the name of the source."""
+
+    @property
+    def title(self) -> str:
+        """Return what people call this part of their data, in English, such as `Phone calls`."""
+        ...
+
+
+@runtime_checkable
 class CountingExporter(Exporter, Protocol):
     """Optional: counts the records in advance."""
 

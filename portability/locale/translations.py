@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TypeAlias
 
-from portability.api import Dataset, Field, FieldValue, Withheld
+from portability.api import Dataset, Exporter, Field, FieldValue, TitledExporter, Withheld
 from portability.locale import SOURCE, languages, translation
 
 Translations: TypeAlias = dict[str, dict[str, str]]
@@ -19,6 +19,20 @@ Translations: TypeAlias = dict[str, dict[str, str]]
 COLUMNS = "data.columns"
 """Codes of names of fields, as heads of columns."""
 _CAPITALS = re.compile(r"\b(id|ip|url|urls|mfa|ai|api|sha256)\b")
+
+
+def of_exporter(name: str, title: str) -> Translations:
+    """Return the translations of an exporter's title."""
+    return _translations(title=(f"data.exporters.{name}.title", title))
+
+
+def titles_of(exporters: Mapping[str, Exporter]) -> Mapping[str, Mapping[str, str]]:
+    """Return the titles of exporters that have one, by language; SOURCE too."""
+    return {
+        name: {SOURCE: exporter.title, **of_exporter(name, exporter.title).get("title", {})}
+        for name, exporter in exporters.items()
+        if isinstance(exporter, TitledExporter)
+    }
 
 
 def of_dataset(exporter: str, dataset: Dataset) -> Translations:

@@ -77,7 +77,7 @@ def test_a_search_that_fails_for_all_is_repeated_alone(either: Engine, fault: ty
         yield Identity("made", "call_id", "her-call", verified=True, tenant="ten_a")
 
     searched: list[str] = ["alone"]
-    made = SqlExporter(SampleSources(either, platform.files()), finder=find)
+    made = SqlExporter(SampleSources(either, platform.files()), title="Accounts", finder=find)
     resolution = resolve(ANN, {"made": made}, lambda _name, call: call())
     assert "her-call" in {one.value for one in resolution.subject.identities}
     assert resolution.unresolved == {}

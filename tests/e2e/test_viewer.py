@@ -119,12 +119,25 @@ def test_what_is_missing_is_reported_in_words(browser: Browser, person: str) -> 
 def test_the_first_page_sums_up_what_there_is(browser: Browser, person: str) -> None:
     """Each kind with its records, its time and small bars; it leads to the kind, in the reader's language."""
     with opened(browser, person, locale="de") as page:
-        row = page.get_by_role("region", name="Was er enthält").get_by_role("row").filter(has_text="Anrufe")
+        row = page.get_by_role("region", name="Was er enthält").get_by_role("row").filter(has_text="Telefonanrufe")
         expect(row.get_by_role("cell").first).to_have_text("40")
         expect(row.locator("small")).to_have_text("Januar 2026 \N{EN DASH} April 2026")
         expect(page.get_by_text("Zeitraum: Januar 2026 \N{EN DASH} April 2026")).to_be_visible()
         row.get_by_role("link").click()
-        expect(page.get_by_role("heading", level=2)).to_have_text("Anrufe")
+        expect(page.get_by_role("heading", level=2)).to_have_text("Telefonanrufe")
+
+
+def test_a_title_of_a_source_is_text(browser: Browser, tmp_path: Path) -> None:
+    """A tab and a heading show characters that are hidden in it; a source without a title has its name as words."""
+    archive = Unpacked(tmp_path)
+    archive.add("calls", "calls", [{**CALL, "id": "c1"}])
+    archive.add("loyalty_points", plain_dataset("points", "Points"), [{"id": "p1"}])
+    title: JSON = {"exporter": "calls", "title": "Calls\u202e<b>", "translations": {}}
+    with opened(browser, archive.write(sources=[title])) as page:
+        tab(page, "Loyalty points").click()
+        expect(page.locator("main h2")).to_have_text("Loyalty points")
+        tab(page, "Calls").click()
+        expect(page.locator("main h2")).to_have_text("CallsU+202E<b>")
 
 
 def test_recordings_play_beside_what_was_said(browser: Browser, person: str) -> None:
@@ -282,7 +295,7 @@ def test_both_languages(browser: Browser, person: str) -> None:
         expect(page.get_by_text("Ekspor ini tidak lengkap")).to_be_visible()
         page.get_by_role("button", name="English").click()
         expect(page.locator("html")).to_have_attribute("lang", "en")
-        expect(tab(page, "Calls")).to_be_visible()
+        expect(tab(page, "Phone calls")).to_be_visible()
         expect(page.get_by_role("button", name="English")).to_be_focused()
 
 
@@ -332,7 +345,7 @@ def test_devices_and_usage_are_drawn(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator("#when svg")).to_have_attribute(
             "aria-label", re.compile("1 Mar 2026.*20 Mar 2026. The largest value is 3.")
         )
-        tab(page, "Usage").click()
+        tab(page, "How you used the service").click()
         expect(page.locator(".charts .ranked li")).to_have_count(3)
         tab(page, "Devices").click()
         expect(page.locator(".charts .spans")).to_contain_text("Browser 1")

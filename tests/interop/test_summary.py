@@ -50,11 +50,17 @@ HAPPENED: Mapping[str, str] = {
 OWN = "portability"
 """The exporter of records of requests, which all happened while the test ran."""
 NAMES = {
-    **{name: name.title() for name in ("account", "billing", "calls", "chats", "inquiries", "marketing", "devices")},
-    **{name: name.title() for name in ("usage", "performance", "cookies", "configuration")},
-    "interactions": "Service",
-    "crm": "Customer record",
-    "trail": "Access log",
+    **{name: name.title() for name in ("account", "billing", "chats", "devices")},
+    "calls": "Phone calls",
+    "configuration": "Company settings",
+    "cookies": "Cookies and sessions",
+    "crm": "Contacts and deals",
+    "inquiries": "Questions to us",
+    "interactions": "Support tickets",
+    "marketing": "Preferences and consents",
+    "performance": "Technical measurements",
+    "trail": "Who accessed your data",
+    "usage": "How you used the service",
     "portability": "Your requests and copies",
 }
 """What the page calls the exporters."""

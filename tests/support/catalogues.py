@@ -20,6 +20,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po, write_po
 from pydantic import BaseModel
 
+from portability.api import TitledExporter
 from portability.law import notice
 from portability.law.notice.entries import Text
 from portability.locale import FOLDER, SOURCE, languages
@@ -127,9 +128,13 @@ def _joined(source: str) -> str:
 
 
 def _data() -> Iterator[tuple[str, str]]:
-    """Yield code and text of every dataset, of its fields and of what is withheld, then the heads of columns."""
+    """Yield code and text of every exporter and dataset, of fields and of what is withheld, then heads of columns."""
     columns: set[str] = set()
-    for name, exporter in load_exporters(PlatformSources(load_settings())).items():
+    exporters = load_exporters(PlatformSources(load_settings()))
+    yield from (
+        (f"exporters.{name}.title", one.title) for name, one in exporters.items() if isinstance(one, TitledExporter)
+    )
+    for name, exporter in exporters.items():
         for dataset in exporter.datasets:
             columns |= {field.name for field in dataset.fields}
             code = f"{name}/{dataset.name}"

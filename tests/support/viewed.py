@@ -19,6 +19,7 @@ from exporters.reference.maps import NAMES, form_of
 from exporters.sql.mapped.compiling import dataset_of_map
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind
 from portability.locale import SOURCE, languages
+from portability.locale.translations import of_exporter
 from worker.plan.plan import PlanLine
 from worker.write.excerpts import Excerpts
 from worker.write.shards import ShardCutter, Shards
@@ -139,7 +140,13 @@ class Unpacked:
             }
             for (exporter, _name), (dataset, total) in self.lines.items()
         ]
-        document = closing_document(envelope(), self.volumes, (), **{"datasets": datasets, **changes})
+        sources: list[JSON] = [
+            {"exporter": name, "title": (title := form_of(name).title), "translations": {**of_exporter(name, title)}}
+            for name in dict.fromkeys(exporter for exporter, _name in self.lines)
+            if name in BUILT_IN
+        ]
+        closing = {"datasets": datasets, "sources": sources, **changes}
+        document = closing_document(envelope(), self.volumes, (), **closing)
         subject = Subject(SubjectKind.USER, None, "sub_1")
         known = [(exporter, dataset) for (exporter, _name), (dataset, _total) in self.lines.items()]
         plan = [PlanLine(exporter, dataset, frozenset(), subject) for exporter, dataset in known]

@@ -213,7 +213,7 @@ def test_a_request_is_taken_and_given_back(staffed: Served) -> None:
         assert visitor.send(f"{address}/assignment/me").status_code == 303
         page = visitor.client.get(address).text
         assert "Assigned to sam" in page
-        assert "<dd>Phone calls" in page
+        assert "<dd>Calls" in page
         assert "1 January 2026" in page
         assert f"/staff/exports/{first}" in page
         visitor.send(f"{address}/assignment/none")

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from portability import design
+from portability.law.profiles import Profile
 from portability.requests.states import ExportState
 from web import rendering
 from web.charts import chart
@@ -16,7 +17,6 @@ TONES = {tone: tone for tone in ("accent", "good", "warn", "bad", "soft", "ink")
 """The colours of charts; each is a series of its own here."""
 MONTHS = [f"2026-{month:02}" for month in range(1, 13)]
 COUNTS = (12, 30, 0, 44, 61, 58, 100, 83, 0, 22, 47, 35)
-PARTS = ("calls", "chats", "billing")
 
 
 @router.get("/components")
@@ -26,10 +26,11 @@ def components(request: Request) -> Response:
         request,
         "components.html",
         states=[*ExportState],
+        profiles=[*Profile],
         grounds=design.TEXT_ON,
         tones=TONES,
         columns=chart(MONTHS, {tone: [count // place for count in COUNTS] for place, tone in enumerate(TONES, 1)}),
         small=chart(MONTHS, {"accent": COUNTS}),
         empty=chart(MONTHS, {"accent": [0] * len(MONTHS)}),
-        ranked=chart(PARTS, {tone: [40 // place, 9 * place, 0] for place, tone in enumerate(TONES, 1)}),
+        ranked=chart([*Profile], {tone: [40 // place, 9 * place, 0] for place, tone in enumerate(TONES, 1)}),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -12,7 +13,7 @@ from sqlalchemy import RowMapping
 from archive.parts import FORMAT
 from archive.recipients import RecipientTally
 from archive.write.notice import NoticeLine
-from portability.api import JSON, Role
+from portability.api import JSON, Exporter, Role, TitledExporter
 from portability.api.times import rfc3339
 from portability.law.omissions import LIMITING, explanation
 from portability.law.tenants import Tenants
@@ -56,8 +57,12 @@ def document(
     maps: PlannedMaps | None = None,
     covered: Sequence[PlannedCoverage] = (),
     feed: RowMapping | None = None,
+    exporters: Mapping[str, Exporter] = MappingProxyType({}),
 ) -> dict[str, JSON]:
-    """Return the content of export.json (docs/archive-format.md); `feed` is the one that the archive continues."""
+    """Return the content of export.json (docs/archive-format.md).
+
+    `feed` is the one that the archive continues; `exporters` may have titles.
+    """
     answer = outcome_of(export, plan, lines, unknown=unknown)
     of_sources: dict[str, JSON] = {"coverage": [_coverage(one) for one in covered]} if covered else {}
     return {
@@ -82,11 +87,22 @@ def document(
         "referrals": _referrals(export, lines, tenants or Tenants()),
         "not_included": [_left_out(left) for left in plan.omissions],
         "withheld": _withheld(plan, lines),
+        "sources": _sources(plan, exporters),
         **of_sources,
         "volumes": list(volumes),
         **_maps(maps),
         **({} if feed is None else {"feed": {"id": feed["id"], "number": feed["number"] + 1}}),
     }
+
+
+def _sources(plan: ExportPlan, exporters: Mapping[str, Exporter]) -> list[JSON]:
+    """Return the title of each source that the document names, where it has one."""
+    named = dict.fromkeys([*(one.exporter for one in plan.lines), *(one.exporter for one in plan.omissions)])
+    titled = [(name, one.title) for name in named if isinstance(one := exporters.get(name), TitledExporter)]
+    return [
+        {"exporter": name, "title": title, "translations": {**translations.of_exporter(name, title)}}
+        for name, title in titled
+    ]
 
 
 def _maps(planned: PlannedMaps | None) -> dict[str, JSON]:

@@ -107,6 +107,7 @@ def make_files(
         maps=rows.maps,
         covered=volume.job.coverage,
         feed=None if volume.changes is None else volume.changes.feed,
+        exporters=volume.job.exporters,
     )
     tombstones.write_changes(context, claim, volume, gaps, rows.maps)
     excerpts.absorb(context.storage, volume.excerpts, rows.volumes, export["revision"])

@@ -1,7 +1,7 @@
 "use strict";
 /* The frame: language, parts as tabs, what the address names, and the start. */
 (() => {
-  const { h, t, count, button, icon } = portability;
+  const { h, t, visible, count, button, icon } = portability;
   const OVERVIEW = "overview";
   const main = h("main", { id: "main", tabindex: "-1" });
   const side = h("header", { class: "side" });
@@ -57,7 +57,7 @@
     const records = counted.reduce((sum, line) => sum + (line.records ?? 0), 0);
     const bad = lines.some((line) => !["complete", "with_remarks", "empty"].includes(line.state));
     return button([
-      icon(tab), h("span", { class: "label" }, tab === OVERVIEW ? t("overview") : portability.group(tab)),
+      icon(tab), h("span", { class: "label" }, tab === OVERVIEW ? t("overview") : visible(portability.group(tab))),
       tab === OVERVIEW ? null : h("span", { class: bad ? "count bad" : "count", title: bad ? t("partly") : null }, records ? count(records) : "–"),
     ], () => open(tab), {
       role: "tab", id: `tab-${tab}`, "data-tab": tab, "aria-selected": String(isChosen), "aria-controls": "main", tabindex: isChosen ? 0 : -1,

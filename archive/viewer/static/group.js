@@ -27,7 +27,7 @@
     const talks = kept.get(exporter);
     const shown = record !== null ? single(datasets, ...record) : talks !== null ? portability.panes(talks, chosen, item) : null;
     return h("div", { class: "group" },
-      h("h2", {}, portability.group(exporter)),
+      h("h2", {}, visible(portability.group(exporter))),
       shown,
       talks === null ? charts(datasets) : null,
       talks === null ? datasets.map((dataset) => section(dataset, false)) : tables(datasets, shown.ready));

@@ -75,8 +75,8 @@
   };
 
   const group = (exporter) => {
-    const name = word("groups", exporter);
-    return name === exporter ? label(exporter) : name;
+    const source = (portability.export.sources ?? []).find((one) => one.exporter === exporter);
+    return source ? read(source, "title")[0] : label(exporter);
   };
   /* A text of the data in the reader's language, where it has one: [text, its language]. */
   const read = (about, name) => {

@@ -92,6 +92,11 @@ class MappedExporter:
         self._made_reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
 
     @property
+    def title(self) -> str:
+        """Return the title that the map gives the source."""
+        return self._form.title
+
+    @property
     def datasets(self) -> Sequence[Dataset]:
         return self._datasets
 
@@ -260,9 +265,9 @@ class MappedExporter:
         users = AddressUsers(compiled.accounts, compiled.belongings)
         found = Identification(self._section.name, self._form, compiled.tables, compiled.relations, users)
         changes = changes_of(self._form, compiled.tables, self._section.lag_seconds or 0)
-        finder, knower = found.find, found.knows
+        finder, knower, whole = found.find, found.knows, compiled.whole
         return SqlExporter(
-            sources, *compiled.sources, finder=finder, knower=knower, whole=compiled.whole, changes=changes
+            sources, *compiled.sources, title=self.title, finder=finder, knower=knower, whole=whole, changes=changes
         )
 
     def _sessions(self, tenant: str) -> SectionSources:

@@ -361,3 +361,28 @@ def test_sources_are_opened_on_first_use(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
     engine: object = lent.database
     assert engine is lent.database
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        (7, "its title is a int, not a text"),
+        (None, "its title is a NoneType, not a text"),
+        (" ", "its title is a text that no archive stores"),
+        ("Our\0shop", "its title is a text that no archive stores"),
+        ("\ud800", "its title is a text that no archive stores"),
+    ],
+)
+def test_a_title_that_no_archive_stores_is_refused(
+    install: Install, sources: Sources, title: object, said: str
+) -> None:
+    """At the start, with the name of the plug-in: later it would end every export."""
+
+    def titled(_sources: Sources) -> MadeUpExporter:
+        made = MadeUpExporter([])
+        vars(made)["title"] = title
+        return made
+
+    install(EXPORTERS, shop=titled)
+    with pytest.raises(BrokenPlugin, match=f"exporter plug-in 'shop': {said}"):
+        load_exporters(sources)

@@ -20,7 +20,6 @@ from portability.law.countries import Mechanism
 from portability.law.profiles import Profile
 from portability.law.tenants import InformGround
 from portability.messages.outbox import HIDDEN, MessageKind
-from portability.plugins import EXPORTERS, find
 from portability.report.disclosure import ReportPrecision
 from portability.report.figures import SHARES, TABLES
 from portability.report.questions import CLOCKS, AgreementKind, AgreementStanding, RecallStanding, RequestStanding
@@ -67,7 +66,6 @@ FAMILIES: dict[str, set[str]] = {
     "message": {*map(str, MessageKind)} - {*map(str, HIDDEN)},
     "note_about": set(map(str, NoteSubject)),
     "note_deleted": set(map(str, DeletionReason)),
-    "part": set(find(EXPORTERS)),
     "profile": {f"{profile}{end}" for profile in Profile for end in ("", "_text")},
     "receipt": {"queued", "sent", "failed"},
     "received": set(map(str, ReceivedState)),

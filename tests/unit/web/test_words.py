@@ -29,10 +29,17 @@ def test_the_preferred_language_has_the_greatest_weight(header: str, language: s
 
 
 def test_a_name_without_a_sentence_stands_for_itself() -> None:
-    """A plug-in's exporter or a new event is shown as words; a sentence that is missing is a fault."""
-    assert words.label("en", "part", "calls") == "Phone calls"
-    assert words.label("id", "part", "calls") == "Panggilan telepon"
-    assert words.label("en", "part", "loyalty_points") == "loyalty points"
+    """A plug-in's format or a new event is shown as words; a sentence that is missing is a fault."""
+    assert words.label("en", "event", "loyalty_granted") == "loyalty granted"
     assert words.label("en", "role", "tenant_admin", tenant="ten_1") == "administrator of ten_1"
     with pytest.raises(UnknownText, match=r"pages\.never"):
         words.sentence("en", "never")
+
+
+def test_a_source_is_shown_by_its_title() -> None:
+    """In the language of the page, else as it was written; a source without title, or that has gone, as words."""
+    titles = {"calls": {"en": "Phone calls", "id": "Panggilan telepon"}, "crm": {"en": "Our customers"}}
+    assert words.source_title(titles, "en", "calls") == "Phone calls"
+    assert words.source_title(titles, "id", "calls") == "Panggilan telepon"
+    assert words.source_title(titles, "id", "crm") == "Our customers"
+    assert words.source_title(titles, "en", "loyalty_points") == "Loyalty points"
