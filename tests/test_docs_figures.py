@@ -13,6 +13,7 @@ from exporters.http import listing
 from portability.desk import colleagues, views
 from portability.journal import batches
 from portability.law.notice import entries
+from portability.people import account_search
 from portability.pulls import key_proofs, pushed_requests, tokens
 from portability.requests import desk_queue, estimates
 from portability.storage.retry import Retry
@@ -44,6 +45,8 @@ SENTENCES = (
     ("notice.md", f"at most {recipients.NAMES_MAX:,} names of at most {recipients.LENGTH_MAX} characters"),
     ("notice.md", f"A text has at most {entries.ANSWER_MAX} characters"),
     ("pages.md", f"within {colleagues.KEPT_SECONDS // DAY_SECONDS} days"),
+    ("pages.md", f"Of an address of more than {account_search.ACCOUNTS_MAX} accounts"),
+    ("pages.md", f"more than {colleagues.LISTED_MAX}, lists have"),
     ("pages.md", f"at most {views.VIEWS_MAX} for a person"),
     ("pages.md", f"from {desk_queue.SHORTEST} characters on"),
     (

@@ -41,9 +41,9 @@ def note_login(connection: Connection, identifier: str, roles: Collection[str]) 
 
 
 def listed(connection: Connection) -> Sequence[RowMapping]:
-    """Return the people who have logged in lately, by id."""
-    query = select(TABLE).where(TABLE.c.logged_in_at >= now(-KEPT_SECONDS)).order_by(TABLE.c.id)
-    return connection.execute(query.limit(LISTED_MAX)).mappings().all()
+    """Return the people who have logged in lately, by id; of more than LISTED_MAX those who logged in last."""
+    query = select(TABLE).where(TABLE.c.logged_in_at >= now(-KEPT_SECONDS)).order_by(TABLE.c.logged_in_at.desc())
+    return sorted(connection.execute(query.limit(LISTED_MAX)).mappings(), key=lambda row: str(row["id"]))
 
 
 def check(connection: Connection, identifier: str) -> None:

@@ -12,6 +12,7 @@ from portability.people.identity_graph import owners
 from portability.people.resolution import Unresolved
 
 ACCOUNTS_MAX = 20
+"""An address of more accounts, such as that of an office, does not tell which of them is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,9 @@ class FoundAccounts:
     addresses: tuple[tuple[SubjectKind, str], ...] = ()
     """The text as an address of each kind, in its normal form; empty for another text."""
     accounts: tuple[str, ...] = ()
-    """Ids of account holders, in order."""
+    """Ids of account holders, in order; at most ACCOUNTS_MAX."""
+    left_out: int = 0
+    """Further account holders."""
     unresolved: tuple[str, ...] = ()
     """Sources that did not answer."""
 
@@ -36,7 +39,8 @@ def of_text(text: str, exporters: Mapping[str, Exporter]) -> FoundAccounts:
         asked = Subject(kind, None, "", (first_identity(kind, form, None),))
         for _name, found in owners(asked, exporters, _ask, unresolved):
             accounts |= found
-    return FoundAccounts(forms, tuple(sorted(accounts)[:ACCOUNTS_MAX]), tuple(sorted(unresolved)))
+    named, more = sorted(accounts)[:ACCOUNTS_MAX], max(0, len(accounts) - ACCOUNTS_MAX)
+    return FoundAccounts(forms, tuple(named), more, tuple(sorted(unresolved)))
 
 
 def _ask(_name: str, call: Callable[[], object]) -> object:

@@ -211,6 +211,18 @@ def test_a_colleague_who_has_left_is_forgotten(staffed: Served) -> None:
         assert connection.scalar(select(row.c.id).where(row.c.id == "kim")) is None
 
 
+def test_a_list_of_colleagues_has_who_logged_in_last(staffed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more people than it shows; they are in the order of their ids."""
+    monkeypatch.setattr(colleagues, "LISTED_MAX", 2)
+    row = models.colleague
+    with writing(staffed.world.engine) as connection:
+        for age, name in enumerate(("zoe", "abe", "bob")):
+            colleagues.note_login(connection, name, ["staff"])
+            connection.execute(update(row).where(row.c.id == name).values(logged_in_at=now(60 - age)))
+        assert [each["id"] for each in colleagues.listed(connection)] == ["abe", "zoe"]
+        connection.execute(row.delete().where(row.c.id.in_(["zoe", "abe", "bob"])))
+
+
 def test_a_refusal_begins_with_a_text_in_the_language_of_the_person(staffed: Served) -> None:
     """Filled in, with its ground; the officer changes it, and the person reads what the officer sent."""
     export_id = staffed.world.request(f"user:{OWNER}", since="2026-02-01")

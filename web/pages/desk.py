@@ -111,10 +111,10 @@ def search(request: Request, place: CurrentContext, login: LoggedIn, q: Searched
         ids = [*(form for _kind, form in known.addresses), *known.accounts]
         (rows, is_cut), counts = desk_queue.find(connection, scope, text, ids), request_log.counts(connection, scope)
     _note_search(place, login, len(rows))
-    if len(rows) == 1 and not known.unresolved:
+    if len(rows) == 1 and not known.unresolved and not known.left_out:
         return rendering.see_other(f"/staff/exports/{rows[0]['id']}")
     wanted = DeskList(DeskView.ALL, "", login.id)
-    more: dict[str, Any] = {"q": text, "is_cut": is_cut, "unresolved": known.unresolved}
+    more: dict[str, Any] = {"q": text, "is_cut": is_cut, "known": known}
     return _page(request, place, login, rows=rows, following=None, counts=counts, wanted=wanted, **more)
 
 
@@ -170,7 +170,7 @@ def _page(
     login: Login,
     *,
     wanted: DeskList,
-    unresolved: Sequence[str] = (),
+    known: account_search.FoundAccounts | None = None,
     **shown: Any,  # noqa: ANN401  # what a template shows is of any kind
 ) -> Response:
     assigns, to = may(place, login, Action.LIST_ALL), wanted.assignee if wanted.assignee != login.id else ""
@@ -179,13 +179,13 @@ def _page(
             {**view, "url": address_of(DeskList(view["state"], view["sort"], view["assignee"]))}
             for view in views.of(connection, login.identity, with_team=assigns)
         ]
-        known = colleagues.listed(connection) if assigns else ()
+        team = colleagues.listed(connection) if assigns else ()
         at = deployment.clock_of(connection)
     here = address_of(DeskList(wanted.view, wanted.sort, to))
     return rendering.page(
         request, "desk.html", **shown, state=wanted.view, order=wanted.order, sorts=DeskSort, states=[*ExportState],
-        sortable=wanted.is_unanswered, unresolved=unresolved, assigns=assigns, colleagues=known, to=to, here=here,
-        views=saved, is_officer=ActorRole.OFFICER in login.roles,
+        sortable=wanted.is_unanswered, assigns=assigns, colleagues=team, to=to, here=here,
+        known=known or account_search.FoundAccounts(), views=saved, is_officer=ActorRole.OFFICER in login.roles,
         reads_log=may(place, login, Action.REQUESTS_READ),
         sources=bool(declared_names(place.settings)) and may(place, login, Action.SOURCES),
         recipients=may(place, login, Action.RECIPIENTS), inbox=may(place, login, Action.INBOX),

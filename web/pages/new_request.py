@@ -71,7 +71,7 @@ def look_up(request: Request, place: CurrentContext, login: LoggedIn, address: A
     """Show the form with the accounts that have proved an address. It is sent in a form: no URL has it."""
     actor = permit(place, login, Action.LIST_ALL)
     known = account_search.of_text(address.strip(), place.exporters)
-    count = str(len(known.accounts))
+    count = str(len(known.accounts) + known.left_out)
     place.observations.note("subject.looked_up", str(actor), None, found=count)
     return _form(request, place, login, address=address.strip(), known=known)
 
