@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from archive.parts import FORMAT, Member
+from portability import strict_json
 from portability.api import JSON
 from portability.api.names import NAME
 
@@ -92,8 +93,8 @@ def document(counts: Iterable[DatasetCount], members: Iterable[Member]) -> Itera
 def parse(text: bytes) -> VolumeCounts:
     """Read counts.json. Raises BadCounts."""
     try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        found = strict_json.parse(text)
+    except ValueError:
         found = None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise BadCounts(f"it is not a JSON object of the format {FORMAT}")

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
-import orjson
 from rich.progress import MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from cli.context import Context, shared
+from portability import strict_json
 from portability.api.errors import BadInput
 from portability.files import naming
 from portability.inbox.senders import check_secret
@@ -150,8 +150,8 @@ def _line(path: Path) -> str:
 
 def _webhook(path: Path) -> dict[str, Any]:
     try:
-        document = orjson.loads(_head(path))
-    except orjson.JSONDecodeError:
+        document = strict_json.parse(_head(path))
+    except ValueError:
         document = None
     if not isinstance(document, dict) or not isinstance(document.get("headers"), dict) or "body" not in document:
         raise BadInput(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
-import orjson
 
 from cli.context import Context, shared
 from cli.quantities import quantity
+from portability import strict_json
 from portability.api import JSON
 from portability.api.errors import BadInput
 
@@ -70,8 +70,10 @@ def load_jwks(source: str) -> JSON:
         raise BadInput(f"the JWK Set {source} is larger than {JWKS_BYTES} bytes")
     try:
         # Editors of Windows write a mark before UTF-8, which a reader may ignore (RFC 8259, 8.1).
-        document: JSON = orjson.loads(data.removeprefix(BOM_UTF8))
-    except orjson.JSONDecodeError:
+        document: JSON = strict_json.parse(data.removeprefix(BOM_UTF8))
+    except strict_json.DoubleName:
+        raise BadInput(f"the JWK Set {source} has an object with a name twice") from None
+    except ValueError:
         raise BadInput(f"the JWK Set {source} is not JSON") from None
     return document
 

@@ -10,8 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import orjson
-
 from archive import bag
 from archive.counts import VolumeCounts
 from archive.hashing import Digest, Hasher
@@ -21,6 +19,7 @@ from archive.verify import bag_info, counting
 from archive.verify.canonical import tail
 from archive.verify.faults import ArchiveFault, FaultCode, ZipFault
 from archive.verify.zip_entries import CentralDirectory, Tape, ZipEntry, read_directory, read_entry, skip_gap
+from portability import strict_json
 from portability.trust.signing import ARCHIVE_TYPE, Jwks, SignatureFault, check
 
 TOKEN_BYTES = 1 << 14
@@ -299,8 +298,8 @@ def _closing(volume: CheckedVolume, contents: _Contents) -> Mapping[str, Any] | 
     if claims is None or is_doubted or (text is None and not claims.closing):
         return None
     try:
-        document = orjson.loads(text or b"")
-    except orjson.JSONDecodeError:
+        document = strict_json.parse(text or b"")
+    except ValueError:
         document = None
     expected = {
         "format": FORMAT,

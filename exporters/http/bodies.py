@@ -14,9 +14,10 @@ import httpcore
 import httpx
 
 from exporters.http.guard import AllowedUrl
-from exporters.maps.exact_json import DoubleName, refuse_constant, single_names
+from exporters.maps.exact_json import refuse_constant
 from portability.api.errors import SourceRefused, SourceUnavailable
 from portability.read_limits import reads_within
+from portability.strict_json import DoubleName, single_names
 
 GZIP, DEFLATE = "gzip", "deflate"
 PIECE_BYTES = 1 << 20

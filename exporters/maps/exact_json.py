@@ -7,13 +7,12 @@ import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TypeVar
 
 import orjson
 
 from portability.api import JSON
+from portability.strict_json import has_all_names, single_names
 
-Value = TypeVar("Value")
 LONG_DIGITS = 16
 """Numbers with this number of digits, the point included, may have more digits than a double represents."""
 _INEXACT = re.compile(rf"[0-9][0-9.]{{{LONG_DIGITS - 1}}}|[0-9][eE][+-]?[0-9]{{3}}")
@@ -21,11 +20,6 @@ _INEXACT = re.compile(rf"[0-9][0-9.]{{{LONG_DIGITS - 1}}}|[0-9][eE][+-]?[0-9]{{3
 _MARKS = str.maketrans("123456789.E", "0" * 10 + "e")
 _LONG = "0" * LONG_DIGITS
 _EXPONENTS = ("0e000", "0e+000", "0e-000")
-_QUOTE, _ESCAPED_QUOTE = '"', r"\u0022"
-
-
-class DoubleName(ValueError):
-    """An object has a name twice: readers keep one of the values, and which depends on the reader."""
 
 
 def parse_exactly(text: str) -> JSON:
@@ -35,7 +29,7 @@ def parse_exactly(text: str) -> JSON:
     """
     if not _INEXACT.search(text):
         parsed: JSON = orjson.loads(text)
-        if has_all_names([parsed], text):
+        if has_all_names(parsed, text):
             return parsed
     return _parse_slowly(text)
 
@@ -51,15 +45,6 @@ def parse_column(texts: Sequence[str]) -> Sequence[JSON] | None:
         return None
     values: list[JSON] = list(map(orjson.loads, texts))
     return values if has_all_names(values, whole) else None
-
-
-def has_all_names(values: Sequence[JSON], text: str) -> bool:
-    """Return whether values have all names and texts of the JSON that they were parsed from.
-
-    A parser drops a name that an object has twice, and its quotes with it. False may also mean that the text
-    writes a quote in its other form.
-    """
-    return _ESCAPED_QUOTE not in text and text.count(_QUOTE) == orjson.dumps(values).count(b'"')
 
 
 def exact_number(digits: str) -> float | str:
@@ -80,14 +65,6 @@ def double(value: float | Decimal) -> float:
     if not math.isfinite(number) or (isinstance(value, int) and number != value) or (value and not number):
         raise ValueError("no double represents it")
     return number
-
-
-def single_names(pairs: Sequence[tuple[str, Value]]) -> dict[str, Value]:
-    """Return the members of an object. Raises DoubleName."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise DoubleName("an object has a name twice")
-    return members
 
 
 def refuse_constant(name: str) -> JSON:

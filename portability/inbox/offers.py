@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from portability import strict_json
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now
@@ -74,9 +74,9 @@ def verified(connection: Connection, keys_folder: Path, headers: Mapping[str, st
     """Return a webhook if a recorded sender has signed it within the last 5 minutes. Raises ForgedWebhook."""
     refused = ForgedWebhook("no recorded sender has signed this webhook")
     try:
-        document = orjson.loads(body)
+        document = strict_json.parse(body)
         data, kind, issuer = document["data"], document["type"], document["data"]["issuer"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise refused from None
     is_named = isinstance(kind, str) and isinstance(issuer, str)
     sender = senders.of_issuer(connection, issuer) if is_named else None

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
+from portability import strict_json
 from portability.api import JSON
 from portability.api.errors import PortabilityError
 from portability.api.times import rfc3339
@@ -39,8 +38,10 @@ def parsed(text: str, recipient: Mapping[Any, Any], exporters: Collection[str], 
     `present` is the time of the control database. Raises: PullRefused (`invalid_authorization_details`).
     """
     try:
-        wanted = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        wanted = strict_json.parse(text)
+    except strict_json.DoubleName:
+        raise _refused("an object has a name twice", recipient) from None
+    except ValueError:
         raise _refused("it is not JSON", recipient) from None
     if not isinstance(wanted, list) or len(wanted) != 1 or not isinstance(wanted[0], dict):
         raise _refused("it must be a list of one object", recipient)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from portability import strict_json
 from portability.pulls.refusals import OAuthFault, PullRefused
 from portability.trust.signing import ALGORITHMS, Jwks, PublicKey
 
@@ -151,5 +151,5 @@ def _public_key(jwk: object) -> ECKey:
 
 
 def _claims(payload: bytes) -> dict[str, Any]:
-    claims = orjson.loads(payload)
+    claims = strict_json.parse(payload)
     return dict(claims.items()) if isinstance(claims, dict) else {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import orjson
-
+from portability import strict_json
 from portability.api.errors import BadInput
 from portability.safe_http import RemoteUnavailable, SafeHttpClient
 from portability.trust.signing import Jwks
@@ -17,6 +16,6 @@ def fetch(client: SafeHttpClient, url: str) -> Jwks:
     if answer.status != OK:
         raise RemoteUnavailable(f"cannot fetch the recipient's key set: status {answer.status}")
     try:
-        return Jwks.parse(orjson.loads(answer.body))
-    except (orjson.JSONDecodeError, BadInput):
+        return Jwks.parse(strict_json.parse(answer.body))
+    except (ValueError, BadInput):
         raise RemoteUnavailable("the recipient's key set is not a valid JWK Set") from None

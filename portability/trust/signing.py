@@ -17,6 +17,7 @@ from joserfc import jws
 from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import ECKey
 
+from portability import strict_json
 from portability.api import JSON
 from portability.api.errors import BadInput, PortabilityError
 
@@ -223,8 +224,8 @@ def _check_life(claims: Mapping[str, Any], kid: str, public: PublicKey) -> None:
 
 def _json_object(data: bytes, what: str) -> dict[str, Any]:
     try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        value = strict_json.parse(data)
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         raise SignatureFault(f"the {what} is not a JSON object")

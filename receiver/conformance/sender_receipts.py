@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import httpx
-import orjson
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from portability import strict_json
 from receiver.conformance.receipt_faults import RECEIPT, RECEIPTS, KitReceipt
 from receiver.conformance.sender_downloads import BLOCK_BYTES, DownloadedVolume, RuleRecorder
 from receiver.conformance.signers import KitKey
@@ -98,8 +98,8 @@ def possession(nonce: bytes, volumes: Sequence[DownloadedVolume]) -> str:
 
 def _seen(answer: httpx.Response) -> str:
     try:
-        code = orjson.loads(answer.content).get("code")
-    except (orjson.JSONDecodeError, AttributeError):
+        code = strict_json.parse(answer.content).get("code")
+    except (ValueError, AttributeError):
         code = None
     return f"{answer.status_code} {code}" if code else str(answer.status_code)
 
@@ -113,9 +113,9 @@ def webhook_rules(run: ReceiptRecorder, transfer: str) -> None:
         "webhook-signature", "the secret has signed the webhook", GETS, _signature_faults(wanted.secret, headers, body)
     )
     try:
-        document = orjson.loads(body)
+        document = strict_json.parse(body)
         data = dict(document["data"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         run.rule("webhook-body", "the webhook says which offer it is", GETS, "not a webhook")
         return
     right = {"transfer": transfer, "url": wanted.link, "issuer": (wanted.issuer or wanted.origin).rstrip("/")}

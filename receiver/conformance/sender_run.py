@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from zipfile import BadZipFile, ZipFile
 
 import httpx
-import orjson
 
 from archive.verify.archives import verify
+from portability import strict_json
 from portability.api.errors import PortabilityError
 from portability.safe_http import AddressRefused, RemoteUnavailable
 from portability.trust.signing import TRANSFER_TYPE, Jwks, SignatureFault, check, unverified
@@ -286,7 +286,7 @@ def _signed_claims(path: Path) -> Mapping[str, Any]:
 
 def _json(answer: httpx.Response) -> Mapping[str, Any]:
     try:
-        document = orjson.loads(answer.content)
-    except orjson.JSONDecodeError:
+        document = strict_json.parse(answer.content)
+    except ValueError:
         document = None
     return document if isinstance(document, dict) else {}

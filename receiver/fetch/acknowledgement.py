@@ -6,8 +6,7 @@ import hashlib
 import time
 from datetime import datetime
 
-import orjson
-
+from portability import strict_json
 from portability.api.errors import BadInput
 from portability.trust.signing import NOTICE_TYPE, SigningKey, sign
 
@@ -26,12 +25,12 @@ def acknowledge(body: bytes, key: SigningKey, *, audience: str, issued_at: datet
     Raises: BadInput.
     """
     try:
-        document = orjson.loads(body)
+        document = strict_json.parse(body)
         begin, kind = document["type"].split(".")
         data = document["data"]
         named = {name: data[name] for name in ("notice", "transfer", "issuer")}
         for_us = data["audience"] == audience
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"the notice cannot be read: {type(error).__name__}") from None
     is_notice = begin == "transfer" and kind in KINDS and all(isinstance(text, str) for text in named.values())
     if not is_notice or not for_us:

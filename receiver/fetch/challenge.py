@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import time
 from collections.abc import Sequence
 from datetime import datetime
 
-import orjson
 import pyrage
 from pyrage import x25519
 
+from portability import strict_json
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.trust.signing import CHALLENGE_TYPE, ROTATION_TYPE, SigningKey, sign
@@ -43,10 +42,10 @@ def answer(
     Raises: BadInput.
     """
     try:
-        data = orjson.loads(body)["data"]
+        data = strict_json.parse(body)["data"]
         text = pyrage.decrypt(base64.b64decode(data["sealed"], validate=True), list(identities))
         begin, issuer, domain, *_ = text.decode("ascii").split("\n")
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, binascii.Error, pyrage.DecryptError) as error:
+    except (KeyError, TypeError, ValueError, pyrage.DecryptError) as error:
         raise BadInput(f"the challenge cannot be decrypted or read: {type(error).__name__}") from None
     if (begin, issuer, domain) != (BEGIN, data.get("issuer"), audience):
         raise BadInput("the decrypted text is not a challenge of this sender for this recipient")

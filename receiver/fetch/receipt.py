@@ -10,10 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-import orjson
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from portability import strict_json
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.trust.signing import RECEIPT_TYPE, SigningKey, sign
@@ -58,7 +58,7 @@ def load_key(path: Path) -> ECKey:
         if content.startswith(b"-----BEGIN"):
             key = ECKey.import_key(content, {"kid": path.stem})
         else:
-            key = ECKey.import_key(orjson.loads(content))
+            key = ECKey.import_key(strict_json.parse(content))
     except (OSError, JoseError, ValueError, TypeError, KeyError) as error:
         raise BadInput(f"cannot read the receipt key {path}: {type(error).__name__}", hint=KINDS) from None
     if not key.is_private or key.kid is None or key.curve_name != "P-256":

@@ -15,8 +15,8 @@ from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx
-import orjson
 
+from portability import strict_json
 from portability.api.errors import BadInput
 from portability.read_limits import cut_connections, limit_client, reads_within
 from portability.trust.signing import Jwks
@@ -189,8 +189,8 @@ class Sender:
 
     def _json(self, url: str) -> Mapping[str, Any]:
         try:
-            document = orjson.loads(self._answer("GET", url))
-        except orjson.JSONDecodeError:
+            document = strict_json.parse(self._answer("GET", url))
+        except ValueError:
             document = None
         if not isinstance(document, dict):
             raise SenderUnavailable("the sender's answer is not JSON", hint="check that the link is a download link")
@@ -270,8 +270,8 @@ def _member(value: Any, name: str) -> object:  # noqa: ANN401  # untrusted JSON
 def _problem_code(body: bytes) -> str | None:
     """Return the `code` of a problem (RFC 9457); None for another answer. Its sentences are the sender's: not shown."""
     try:
-        code = orjson.loads(body)["code"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        code = strict_json.parse(body)["code"]
+    except (ValueError, KeyError, TypeError):
         return None
     return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-
 from archive.names import is_safe
+from portability import strict_json
 from portability.trust.signing import SKEW_SECONDS, TRANSFER_TYPE, Jwks, SignatureFault, check, check_clock
 from receiver.faults import BadStatement, StatementExpired, WrongAudience, WrongList
 from receiver.untrusted import is_number, is_text
@@ -151,10 +150,10 @@ def with_volumes(statement: Statement, document: bytes) -> Statement:
     if len(document) != wanted.size or hashlib.sha256(document).hexdigest() != wanted.sha256:
         raise WrongList(f"volumes.json has {len(document)} bytes and is not the signed list of {wanted.size} bytes")
     try:
-        listed = orjson.loads(document)
+        listed = strict_json.parse(document)
         parcels = distinct(tuple(map(_parcel, listed["volumes"])))
         names = (listed["transfer"], listed["closing"], len(parcels))
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise WrongList("volumes.json is not a list of volumes") from None
     except BadStatement as fault:
         # The statement is valid: the sender gets a receipt with the reason.

@@ -10,9 +10,8 @@ from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from archive import bag
+from portability import strict_json
 from receiver.importer.faults import BadArchive
 from receiver.untrusted import is_number, is_optional, is_text, is_word
 
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 def parsed(name: str, data: bytes) -> Mapping[str, Any]:
     """Return a document, which is a JSON object. Raises BadArchive."""
     try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        document = strict_json.parse(data)
+    except ValueError:
         document = None
     if not isinstance(document, dict):
         raise BadArchive(f"{name} is not a JSON object")

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-import orjson
-
+from portability import strict_json
 from receiver.importer.faults import BadArchive
 from receiver.importer.values import Reason
 
@@ -38,8 +37,11 @@ def records(blocks: Iterable[bytes]) -> Iterator[tuple[dict[str, Any] | Reason, 
     """
     for line in _lines(blocks):
         try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            record = strict_json.parse(line)
+        except strict_json.DoubleName:
+            yield Reason.DOUBLE_NAME, len(line)
+            continue
+        except ValueError:
             yield Reason.NOT_JSON, len(line)
             continue
         if not isinstance(record, dict):

@@ -34,6 +34,7 @@ class Reason(StrEnum):
 
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
+    DOUBLE_NAME = "double_name"
     NO_ID = "no_id"
     WRONG_TYPE = "wrong_type"
     OUT_OF_RANGE = "out_of_range"

@@ -20,6 +20,7 @@ from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.jwk import ECKey
 
+from portability import strict_json
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
@@ -201,8 +202,8 @@ def _posted(
 def checked(status: int, body: bytes, *expected: int) -> Mapping[str, Any]:
     """Return the JSON object of an answer. Raises ProviderRefused with the error that it names; SenderUnavailable."""
     try:
-        document = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError:
+        document = strict_json.parse(body or b"{}")
+    except ValueError:
         document = None
     known: Mapping[str, Any] = document if isinstance(document, dict) else {}
     if status in expected and document is not None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
+from portability import strict_json
 from portability.safe_http import AddressRefused, RemoteUnavailable, SafeHttpClient
 from portability.transfers import provider_documents, recipients
 from receiver.faults import WrongMetadata
@@ -83,8 +82,8 @@ def _metadata(client: SafeHttpClient, domain: str, identifier: str, kind: str, m
     if answer.status != OK:
         raise RemoteUnavailable(f"cannot fetch the metadata {kind}: status {answer.status}")
     try:
-        document = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
+        document = strict_json.parse(answer.body)
+    except ValueError:
         document = None
     if not isinstance(document, dict):
         raise WrongMetadata(f"the metadata {kind} are not a JSON object")

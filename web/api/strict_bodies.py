@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from portability import strict_json
 
 BODY_BYTES = 64 * 1024
 """The largest accepted body; the rest of a larger one is not read."""
@@ -49,11 +49,9 @@ class StrictRequest(Request):
     async def json(self) -> Any:  # noqa: ANN401  # any JSON
         body = await self.body()
         try:
-            value = orjson.loads(body)
-            json.loads(body, object_pairs_hook=_unique)
-        except (ValueError, RecursionError):
+            return strict_json.parse(body)
+        except ValueError:
             raise HTTPException(400) from None
-        return value
 
 
 class StrictRoute(APIRoute):
@@ -73,10 +71,3 @@ class StrictRoute(APIRoute):
 def _is_json(request: Request) -> bool:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/json"
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("duplicate key in a JSON object")
-    return found

@@ -82,6 +82,7 @@ def test_refused_records_are_reported_and_the_others_are_taken(tmp_path: Path) -
         call("null", direction=None),
         {name: value for name, value in call("absent").items() if name != "tenant_id"},
         call("nested", custom=json.loads("[" * 300 + "]" * 300)),
+        b'{"id": "double", "custom": {"plan": "free", "plan": "paid"}}\n',
         *(call(f"more-{n}", cost=n) for n in range(EXAMPLES)),
         call("last"),
     ]
@@ -90,7 +91,7 @@ def test_refused_records_are_reported_and_the_others_are_taken(tmp_path: Path) -
 
     (dataset,) = report.datasets
     assert stored(tmp_path, "calls", "id") == [("good",), ("last",)]
-    assert [(one.line, one.id, one.field, one.reason) for one in dataset.examples][:13] == [
+    assert [(one.line, one.id, one.field, one.reason) for one in dataset.examples][:14] == [
         (2, None, None, Reason.NOT_JSON),
         (3, None, None, Reason.NOT_AN_OBJECT),
         (4, None, "id", Reason.NO_ID),
@@ -104,8 +105,9 @@ def test_refused_records_are_reported_and_the_others_are_taken(tmp_path: Path) -
         (12, "null", "direction", Reason.MISSING_VALUE),
         (13, "absent", "tenant_id", Reason.MISSING_VALUE),
         (14, "nested", "custom", Reason.OUT_OF_RANGE),
+        (15, None, None, Reason.DOUBLE_NAME),
     ]
-    assert (dataset.new, report.refused, len(dataset.examples)) == (2, 13 + EXAMPLES, EXAMPLES)
+    assert (dataset.new, report.refused, len(dataset.examples)) == (2, 14 + EXAMPLES, EXAMPLES)
 
 
 def test_secrets_and_unknown_fields_are_ignored_and_reported(tmp_path: Path) -> None:
