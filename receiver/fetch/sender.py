@@ -188,8 +188,9 @@ class Sender:
             raise SenderUnavailable(f"the sender does not answer: {cause_of(error)}") from None
 
     def _json(self, url: str) -> Mapping[str, Any]:
+        answer = self._answer("GET", url)
         try:
-            document = strict_json.parse(self._answer("GET", url))
+            document = strict_json.parse(answer)
         except ValueError:
             document = None
         if not isinstance(document, dict):

@@ -27,9 +27,10 @@ NOTICE = (
     '{"type": "transfer.withdrawn", "data":'
     ' {"notice": "n", "transfer": "t", "issuer": "https://a.example", "audience": "b.example"}}'
 )
-FOLDERS = ("archive/verify", "portability", "receiver", "web")
-PARSER = re.compile(r"\bjson\.loads\b|\borjson\.loads\b")
+FOLDERS = ("archive/verify", "cli", "portability", "receiver", "web")
+PARSER = re.compile(r"json\.loads?\b|json import|\.json\(\)")
 OWN_TEXTS = {
+    "cli/demo.py",
     "portability/api/rows.py",
     "portability/feeds/parts.py",
     "portability/feeds/steps.py",
