@@ -118,6 +118,7 @@ def _secret(path: Path | None, public_url: str) -> str:
 def _sender(options: dict[str, Any], finished: Callable[[RuleResult], object]) -> ConformanceReport:
     import httpx  # noqa: PLC0415  # as above
 
+    from portability.certificates import trusted_certificates  # noqa: PLC0415  # as above
     from receiver.conformance.patience import PatientTransport  # noqa: PLC0415  # as above
     from receiver.conformance.sender_run import SenderTest, examine_sender  # noqa: PLC0415  # as above
     from receiver.conformance.signers import LoadedKey  # noqa: PLC0415  # as above
@@ -140,7 +141,7 @@ def _sender(options: dict[str, Any], finished: Callable[[RuleResult], object]) -
         _webhook(webhook) if webhook else None,
         _line(secret) if secret else None,
     )
-    with open_client(PatientTransport(httpx.HTTPTransport())) as client:
+    with open_client(PatientTransport(httpx.HTTPTransport(verify=trusted_certificates()))) as client:
         return examine_sender(client, wanted, finished)
 
 

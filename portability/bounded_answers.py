@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from portability import strict_json
+from portability.certificates import trusted_certificates
 from portability.read_limits import limit_client, reads_within
 
 ANSWER_BYTES = 1 << 20
@@ -22,7 +23,8 @@ class AnswerTooLarge(httpx.TransportError):
 
 def open_client(seconds: float, **more: Any) -> httpx.Client:  # noqa: ANN401  # as httpx.Client takes them
     """Open a client for `bounded_answer`. It follows no redirects; `seconds` limit each step."""
-    return limit_client(httpx.Client(timeout=seconds, follow_redirects=False, **more))
+    verify = trusted_certificates()
+    return limit_client(httpx.Client(timeout=seconds, follow_redirects=False, verify=verify, **more))
 
 
 def bounded_answer(client: httpx.Client, method: str, url: str, seconds: float, **sent: Any) -> httpx.Response:  # noqa: ANN401  # as httpx takes them

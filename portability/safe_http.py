@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ import httpcore
 from httpcore import SyncBackend
 
 from portability.api.errors import BadInput
+from portability.certificates import trusted_certificates
 from portability.errors import ControlError
 from portability.settings import Settings
 from portability.unreached import cause_of
@@ -94,12 +94,6 @@ def resolve(host: str, port: int) -> Sequence[str]:
     """Return the addresses of a name from this machine's resolver."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-@cache
-def trusted_certificates() -> ssl.SSLContext:
-    """Return the certificates that this machine trusts, for HTTP; loading them takes as long as several requests."""
-    return ssl.create_default_context()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from exporters.http.reported import NotGiven, ReportedError, error_in, error_of,
 from exporters.http.waits import SourceClock, TimeBudget, asks_to_wait, passes, stated_wait
 from portability.api import JSON, Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
+from portability.certificates import trusted_certificates
 from portability.read_limits import limit_transport, reads_within
-from portability.safe_http import trusted_certificates
 from portability.unreached import cause_of
 
 T = TypeVar("T")

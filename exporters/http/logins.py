@@ -27,8 +27,8 @@ from exporters.maps.numbers import number
 from portability.api import Sources
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
 from portability.api.references import is_reference, resolve
+from portability.certificates import trusted_certificates
 from portability.read_limits import limit_client, reads_within
-from portability.safe_http import trusted_certificates
 from portability.unreached import cause_of
 
 TOKEN_BYTES_MAX = 65_536

@@ -17,7 +17,8 @@ import httpx
 import orjson
 
 from portability.api.errors import PortabilityError
-from portability.read_limits import limit_client, reads_within
+from portability.bounded_answers import open_client
+from portability.read_limits import reads_within
 
 WAITS = frozenset(
     {
@@ -114,5 +115,5 @@ def session(url: str, token: str | None, timeout_seconds: float) -> Iterator[Sms
         yield FolderGateway(Path(unquote(parts.path)))
         return
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with limit_client(httpx.Client(headers=headers, timeout=timeout_seconds, follow_redirects=False)) as client:
+    with open_client(timeout_seconds, headers=headers) as client:
         yield HttpGateway(url, client, timeout_seconds)

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
-from portability.safe_http import CheckedNetwork, SafeHttpClient, trusted_certificates
+from portability.certificates import trusted_certificates
+from portability.safe_http import CheckedNetwork, SafeHttpClient
 from receiver.fetch.sender import LIMITS, open_client
 
 

@@ -18,6 +18,7 @@ import httpx
 
 from portability import strict_json
 from portability.api.errors import BadInput
+from portability.certificates import trusted_certificates
 from portability.read_limits import cut_connections, limit_client, reads_within
 from portability.trust.signing import Jwks
 from portability.unreached import cause_of
@@ -236,8 +237,11 @@ def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Open a client with the limits of a receiver. It follows no redirects: they are checked one by one."""
     # No content encoding: the bytes that are counted and hashed must be those that were sent.
     headers = {"User-Agent": "portability", "Accept-Encoding": "identity"}
+    trust = trusted_certificates()
     return limit_client(
-        httpx.Client(headers=headers, timeout=TIMEOUT, limits=LIMITS, follow_redirects=False, transport=transport)
+        httpx.Client(
+            headers=headers, timeout=TIMEOUT, limits=LIMITS, follow_redirects=False, verify=trust, transport=transport
+        )
     )
 
 

@@ -16,9 +16,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from certificates import contexts
+from certificates import contexts, own_authority
 from http_sources import (
     SECONDS,
     Asked,
@@ -39,7 +38,6 @@ from exporters.http import logins
 from exporters.http.exporter import HttpExporter
 from portability.api import Identity, Rate, Subject
 from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
-from portability.safe_http import trusted_certificates
 
 ONE = """
 title = "Desk"
@@ -823,22 +821,16 @@ def test_a_token_endpoint_may_have_a_certificate_of_the_company(
 ) -> None:
     """The authority is one that this machine trusts: the source and its token endpoint are checked in the same way."""
     server_side, _client_side = contexts(tmp_path, "localhost")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "localhost.pem"))
-    monkeypatch.setattr("httpx._transports.default.create_ssl_context", httpx.create_ssl_context)  # tests share another
     monkeypatch.setenv("SECRET", "s")
-    trusted_certificates.cache_clear()
-    try:
-        with listening(server_side) as endpoint:
-            endpoint.reply = lambda _heard: (200, {}, b'{"access_token": "t1", "expires_in": 600}')
-            auth = {
-                "kind": "oauth2",
-                "token_url": f"https://localhost:{endpoint.port}/token",
-                "client_id": "desk",
-                "client_secret": "env:SECRET",
-            }
-            assert open_source(ONE, stand.url, auth=auth).identities(person()) == FOUND
-    finally:
-        trusted_certificates.cache_clear()
+    with own_authority(tmp_path / "localhost.pem"), listening(server_side) as endpoint:
+        endpoint.reply = lambda _heard: (200, {}, b'{"access_token": "t1", "expires_in": 600}')
+        auth = {
+            "kind": "oauth2",
+            "token_url": f"https://localhost:{endpoint.port}/token",
+            "client_id": "desk",
+            "client_secret": "env:SECRET",
+        }
+        assert open_source(ONE, stand.url, auth=auth).identities(person()) == FOUND
     assert stand.asked[0].heard.headers["authorization"] == "Bearer t1"
 
 

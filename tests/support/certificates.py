@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from portability.certificates import trusted_certificates
 
 
 def contexts(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -35,3 +41,19 @@ def contexts(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(path)
     return server, ssl.create_default_context(cadata=made.public_bytes(Encoding.PEM).decode())
+
+
+@contextmanager
+def own_authority(path: Path, by: str = "variable") -> Iterator[None]:
+    """Trust the authorities of a file: `by` the "variable" SSL_CERT_FILE, as the "machine" does, or "nothing"."""
+    with pytest.MonkeyPatch.context() as patch:
+        if by == "variable":
+            patch.setenv("SSL_CERT_FILE", str(path))
+        if by == "machine":
+            patch.setattr("ssl.SSLContext.load_default_certs", lambda self, *_purpose: self.load_verify_locations(path))
+        patch.setattr("httpx._transports.default.create_ssl_context", httpx.create_ssl_context)  # tests share another
+        trusted_certificates.cache_clear()
+        try:
+            yield
+        finally:
+            trusted_certificates.cache_clear()
