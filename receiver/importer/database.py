@@ -26,6 +26,8 @@ TURN_SECONDS = 600
 WAITS = "portability_waits"
 """Execution option with what is called when another import is waited for."""
 LOCK_NOT_AVAILABLE = "55P03"
+ROLLED_BACK = "SQLITE_CONSTRAINT_TRIGGER"
+"""The code of SQLite for RAISE in a trigger. A record that ABORT or FAIL refuses is handled where it is written."""
 WAITING = "waits for another import or undo, which writes into the database of --into"
 Batch: TypeAlias = Callable[[], AbstractContextManager[Connection]]
 
@@ -210,6 +212,9 @@ def _faults_named(engine: Engine) -> Iterator[None]:
         yield
     except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:  # the driver's own error, from COPY
         cause = causes.found(error.orig if isinstance(error, DBAPIError) else error)
+        if ROLLED_BACK in cause.seen:
+            hint = "let it RAISE(ABORT, ...): then its record alone is refused"
+            raise BadTarget("a trigger of the target rolls back the whole transaction", hint=hint) from error
         raise TargetUnavailable(f"the database of --into failed: {cause.seen}", hint=cause.hint) from error
 
 
