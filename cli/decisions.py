@@ -8,8 +8,9 @@ from cli.context import Context, beginning, one_of, shared
 from cli.exports import show_export, wake_for
 from cli.permission import AS, permit, permit_any
 from portability.api import JSON
-from portability.api.errors import StorageError
+from portability.api.errors import BadInput, StorageError
 from portability.database.engine import reading, writing
+from portability.people import subjects
 from portability.requests import actors, approvals
 from portability.requests import mandates as powers
 from portability.requests.dates import end_of_day
@@ -157,12 +158,17 @@ def add(
 
 
 @mandates.command("list")
+@click.option("--subject", help="Only mandates for this subject: user:ID, contact:ID, tenant:ID ...")
+@click.option("--tenant", help="The contact's tenant.")
 @shared
-def list_mandates(context: Context) -> None:
+def list_mandates(context: Context, subject: str | None, tenant: str | None) -> None:
     """List mandates, ended mandates too."""
+    if tenant and not subject:
+        raise BadInput("--tenant is the tenant of a contact", hint="add --subject contact:ID")
     with reading(context.engine) as connection:
-        rows = powers.rows(connection)
-    names, times = ("id", "agent", "scope", "issuer", "created_by"), ("created_at", "expires_at", "ended_at")
+        rows = powers.rows(connection, subjects.parse(subject, tenant) if subject else None)
+    names = ("id", "agent", "subject_kind", "scope", "issuer", "created_by")
+    times = ("created_at", "expires_at", "ended_at")
     context.listing("Mandates", rows, names, times)
 
 

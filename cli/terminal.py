@@ -27,7 +27,7 @@ NO_VALUE = (None, "")
 
 
 class Cell:
-    """A text in a table. A terminal that knows the directions of letters shows the columns beside it in their order.
+    """A text in a table; of a list, with commas. A terminal that knows directions shows the columns beside it in order.
 
     Each line of it is kept apart: an isolate that is open at the end of a line would turn the columns that follow.
     """
@@ -35,6 +35,8 @@ class Cell:
     def __init__(self, value: object) -> None:
         if isinstance(value, datetime):
             value = f"{value:%Y-%m-%d %H:%M} UTC"
+        if isinstance(value, list | tuple):
+            value = ", ".join(map(str, value))
         self.text = Text("" if value in NO_VALUE else cleaned(str(value)))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -83,6 +83,10 @@ def end(connection: Connection, mandate_id: str, *, actor: str) -> None:
     audit.record(connection, "mandate.ended", actor=actor, detail={"mandate": mandate_id})
 
 
-def rows(connection: Connection) -> Sequence[RowMapping]:
-    """Return all mandates, ended mandates too, oldest first."""
-    return connection.execute(select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)).mappings().all()
+def rows(connection: Connection, whom: subject_locks.SubjectName | None = None) -> Sequence[RowMapping]:
+    """Return the mandates for a subject, or all of them, ended mandates too, oldest first."""
+    found = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
+    if whom:
+        kind, identifier, tenant = whom
+        found = found.where(TABLE.c.subject_kind == kind, TABLE.c.subject_id == identifier, TABLE.c.tenant == tenant)
+    return connection.execute(found).mappings().all()

@@ -143,6 +143,22 @@ def test_a_mandate_lets_one_ask_for_another(run: Run) -> None:
     assert answer(run("mandates", "list", "--json"))[0]["ended_at"] is not None
 
 
+def test_the_mandates_for_a_person_are_found(run: Run) -> None:
+    """By the subject, with its tenant; a table lists profiles with commas."""
+    until = ("--expires-at", "2126-03-31", "--json")
+    power = ("--agent", "subject:usr_9", "--issuer", "letter 12", "--profile", "access", "--profile", "portability")
+    for_user = answer(run("mandates", "add", "--subject", "user:usr_1", *power, *until))["id"]
+    contact = ("--subject", "contact:con_1", "--tenant", "ten_x")
+    for_contact = answer(run("mandates", "add", *contact, *power, *until))["id"]
+    of_user = answer(run("mandates", "list", "--subject", "user:usr_1", "--json"))
+    of_contact = answer(run("mandates", "list", *contact, "--json"))
+    assert [[row["id"] for row in rows] for rows in (of_user, of_contact)] == [[for_user], [for_contact]]
+    assert answer(run("mandates", "list", "--subject", "contact:con_1", "--tenant", "ten_y", "--json")) == []
+    assert of_contact[0]["subject_kind"] == "contact"
+    assert "access, portability" in run("mandates", "list").stdout
+    assert "[bad_input]" in run("mandates", "list", "--tenant", "ten_x").stderr
+
+
 @pytest.mark.parametrize("moment", ["soon", "2030-01-01T00:00:00", "2020-01-01T00:00:00Z"])
 def test_a_mandate_ends_at_a_time(run: Run, moment: str) -> None:
     """With its zone, and in the future."""
