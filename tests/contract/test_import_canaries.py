@@ -69,7 +69,7 @@ def remembered_values(engine: Engine) -> bytes:
 
 
 def test_no_value_of_an_archive_is_in_a_report_a_log_or_the_journal(
-    tmp_path: Path, into: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, into: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Refused, stored, changed on both sides: reports name records by their ids, and the journal is encrypted."""
     caplog.set_level(logging.DEBUG)
@@ -91,7 +91,7 @@ def test_no_value_of_an_archive_is_in_a_report_a_log_or_the_journal(
     with engine.begin() as connection:
         assert f"{MARK} also there" in connection.scalars(text("SELECT job_title FROM contacts")).all()
 
-    assert MARK not in caplog.text
+    assert MARK not in caplog.text + "".join(capfd.readouterr())
     journal = remembered_values(engine)
     assert b"con_1" in journal
     assert MARK.encode() not in journal
