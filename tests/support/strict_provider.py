@@ -31,7 +31,9 @@ scoped = true
 [dataset.fields]
 id = { text = "Identifier." }
 """
-FIRST = "r0"
+REFRESH = "refresh token "
+"""A token begins with it, and then has its number. The blanks are in no letters of an encrypted text (RFC 4648)."""
+FIRST = f"{REFRESH}0"
 
 
 @dataclass
@@ -61,7 +63,7 @@ class StrictProvider:
         with self._lock:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
-            if form["refresh_token"] != f"r{self.refreshes}":
+            if form["refresh_token"] != f"{REFRESH}{self.refreshes}":
                 self.is_revoked = True
             if not self.is_revoked:
                 self.refreshes += 1
@@ -71,7 +73,7 @@ class StrictProvider:
                 return 400, {}, {"error": "invalid_grant", "error_description": "ann@example.test"}
             self.renewed()
             time.sleep(self.slow_seconds)
-            return {"access_token": f"a{number}", "refresh_token": f"r{number}", "expires_in": self.lifetime}
+            return {"access_token": f"a{number}", "refresh_token": f"{REFRESH}{number}", "expires_in": self.lifetime}
         finally:
             with self._lock:
                 self._at_once -= 1
